@@ -1,0 +1,1 @@
+"""Public Python SDK: markets, predictions, streams and proof verification."""

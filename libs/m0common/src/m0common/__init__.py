@@ -1,0 +1,1 @@
+"""Contracts and plumbing every M0Club service shares."""

@@ -1,0 +1,1 @@
+"""Pure forecasting models: no input or output, no clock, no unseeded randomness."""

@@ -1,0 +1,1 @@
+"""REST and OpenAPI over the index."""

@@ -1,0 +1,1 @@
+"""Final predictions of an epoch to one Merkle bundle."""

@@ -1,0 +1,1 @@
+"""Canonical events to windowed features."""

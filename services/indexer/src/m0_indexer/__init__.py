@@ -1,0 +1,1 @@
+"""Chain events and bundles to Postgres; decides what is final."""

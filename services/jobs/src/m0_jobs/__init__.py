@@ -1,0 +1,1 @@
+"""Resolution, scoring and epoch cranks."""

@@ -1,0 +1,1 @@
+"""Features to probability distributions with intervals and risk."""

@@ -1,0 +1,1 @@
+"""Raw events to canonical ones: validation, dedupe, dead letters."""

@@ -1,0 +1,1 @@
+"""WebSocket fan-out with sequence numbers and resume."""

@@ -1,0 +1,1 @@
+"""Re-executes, attests, commits and reveals bundles on chain."""
