@@ -1,11 +1,12 @@
 """The exception tree of m0common.
 
-    M0Error
-    ├── InvalidValue       a value breaks a documented limit; names the value and the remedy
-    ├── DeadLetterError    one message cannot be processed; the stage goes on (see m0common.stream)
-    ├── LaneHole           a lane's sequence has a hole or its input is not ours: stop loudly
-    ├── SettingsError      configuration that cannot be used
-    └── Unavailable        a dependency did not answer in time; try again
+M0Error
+├── InvalidValue       a value breaks a documented limit; names the value and the remedy
+├── DeadLetterError    one message cannot be processed; the stage goes on (see m0common.stream)
+├── LaneHole           a lane's sequence has a hole or its input is not ours: stop loudly
+├── SettingsError      configuration that cannot be used
+├── MessageTooLarge    the broker refuses it; nothing was written
+└── Unavailable        a dependency did not answer in time; try again
 """
 
 
@@ -39,3 +40,7 @@ class SettingsError(M0Error):
 
 class Unavailable(M0Error):
     """A dependency did not answer in time; the caller may try again."""
+
+
+class MessageTooLarge(M0Error):
+    """The broker refused a message above its topic's limit; names topic, size and limit."""

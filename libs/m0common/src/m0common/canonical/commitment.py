@@ -24,9 +24,7 @@ def signer_set_digest(signer_set_id: int, threshold: int, keys: Sequence[bytes])
     return hashlib.sha256(_SIGNERS_TAG + head + b"".join(sorted(keys))).digest()
 
 
-def attestation_digest(
-    program_id: bytes, catalog: str, epoch_id: int, bundle_hash: bytes, set_digest: bytes
-) -> bytes:
+def attestation_digest(program_id: bytes, catalog: str, epoch_id: int, bundle_hash: bytes, set_digest: bytes) -> bytes:
     """The 32 bytes a signer signs with ed25519 to attest a bundle."""
     _hash32(program_id=program_id, bundle_hash=bundle_hash, set_digest=set_digest)
     body = program_id + catalog_bytes(catalog) + struct.pack("<Q", epoch_id) + bundle_hash + set_digest
