@@ -1,0 +1,136 @@
+"""Apache Kafka in KRaft mode, one node on loopback, from a Java runtime and locked jars."""
+
+import base64
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import uuid
+from pathlib import Path
+
+from m0local.errors import DiskFullError, StartError
+from m0local.ports import LOOPBACK
+from m0local.servers.jars import Progress, ensure_jars
+from m0local.servers.java import find_java
+
+DATA_FILES = Path(__file__).parent.parent / "data"
+JVM_FLAGS = (
+    "-Xms64m",
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+)
+METADATA_KEY, METADATA_VERSION = 3, 2
+
+
+class KafkaServer:
+    """One broker which is its own controller; data, settings and log stay below `home`."""
+
+    name = "kafka"
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self,
+        home: Path,
+        port: int,
+        controller_port: int,
+        *,
+        jars: Path,
+        log_file: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Args: `jars` is the jar cache, `log_file` the broker's own log (rotated by it), default `home/kafka.log`."""
+        self.home = home
+        self.port = port
+        self.controller_port = controller_port
+        self.jars = jars
+        self.log_file = log_file or home / "kafka.log"
+        self.progress = progress
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def properties(self) -> Path:
+        return self.home / "server.properties"
+
+    def prepare(self) -> None:
+        """Fetch and verify the jars, write the settings, format the storage once."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        ensure_jars(self.jars, progress=self.progress)
+        if not (self.data / "meta.properties").exists():
+            self._format()
+        self.properties.write_text(self.settings(self.data))
+
+    def settings(self, data: Path) -> str:
+        """The text of server.properties for storage at `data`."""
+        text = (DATA_FILES / "server.properties.tmpl").read_text()
+        values = {"PORT": self.port, "CONTROLLER_PORT": self.controller_port, "DATA": data}
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", str(value))
+        return text
+
+    def command(self) -> list[str]:
+        return [*self._java(), "kafka.Kafka", str(self.properties)]
+
+    def ready(self) -> bool:
+        """A metadata request is answered with a live broker of *our* cluster id."""
+        wanted = self.cluster_id()
+        if not wanted:
+            return False
+        body = struct.pack(">hhih", METADATA_KEY, METADATA_VERSION, 7, -1) + struct.pack(">i", 0)
+        try:
+            with socket.create_connection((LOOPBACK, self.port), 1) as sock, sock.makefile("rb") as stream:
+                sock.settimeout(3)
+                sock.sendall(struct.pack(">i", len(body)) + body)
+                (size,) = struct.unpack(">i", stream.read(4))
+                reply = stream.read(size)
+                (brokers,) = struct.unpack(">i", reply[4:8])
+        except (OSError, struct.error):
+            return False
+        return brokers >= 1 and wanted.encode() in reply
+
+    def cluster_id(self) -> str:
+        """The id written when the storage was formatted, or an empty string before that."""
+        try:
+            lines = (self.data / "meta.properties").read_text().splitlines()
+        except OSError:
+            return ""
+        return dict(line.split("=", 1) for line in lines if "=" in line).get("cluster.id", "")
+
+    def _java(self) -> list[str]:
+        # explicit and in the order of the lock: a stray jar in the cache is never on the class path
+        class_path = ":".join(str(path) for path in ensure_jars(self.jars))
+        return [
+            find_java(),
+            *JVM_FLAGS,
+            f"-Dlog4j2.configurationFile={DATA_FILES / 'log4j2.properties'}",
+            f"-Dkafka.logs.file={self.log_file}",
+            "-cp",
+            class_path,
+        ]
+
+    def _format(self) -> None:
+        # formatted aside and renamed, so that an interrupted run leaves nothing half done
+        fresh = self.home / "data.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        self.properties.write_text(self.settings(fresh))
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        tool = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)]
+        done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            text = (done.stdout + done.stderr).strip()
+            if "No space left" in text:
+                raise DiskFullError(f"The disk of {self.home} is full: free some space, then run again.")
+            raise StartError(f"Kafka could not format its storage in {fresh}: {text.splitlines()[-1] if text else ''}")
+        shutil.rmtree(self.data, ignore_errors=True)
+        fresh.rename(self.data)

@@ -1,0 +1,126 @@
+"""The real servers: start, answer, survive kill -9 with their data, and are told from strangers on the same port."""
+
+import asyncio
+import time
+
+import psutil
+import psycopg
+import pytest
+import redis
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from m0local.servers import KafkaServer, PostgresServer, ValkeyServer
+from m0local.servers.postgres import drop_stale_pid_file
+from m0local.testing import kafka_server, postgres_server, valkey_server
+
+
+async def _create_topic(bootstrap, topic, **configs):
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=configs)])
+    finally:
+        await admin.close()
+
+
+async def _send(bootstrap, topic, value, **options):
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", **options)
+    await producer.start()
+    try:
+        await asyncio.wait_for(producer.send_and_wait(topic, value), 20)
+    finally:
+        await producer.stop()
+
+
+async def _read_one(bootstrap, topic):
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        return await asyncio.wait_for(consumer.getone(), 20)
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.kafka
+async def test_kafka_keeps_an_acknowledged_record_through_kill_9(tmp_path):
+    with kafka_server(tmp_path) as kafka:
+        await _create_topic(kafka.bootstrap, "t")
+        await _send(kafka.bootstrap, "t", b"kept")
+        kafka.kill()
+        assert not kafka.server.ready()
+        kafka.start()
+        record = await _read_one(kafka.bootstrap, "t")
+        assert record.value == b"kept"
+
+
+@pytest.mark.kafka
+async def test_kafka_lets_a_topic_allow_messages_up_to_eight_mebibytes(tmp_path):
+    with kafka_server(tmp_path) as kafka:
+        await _create_topic(kafka.bootstrap, "big", **{"max.message.bytes": str(8 << 20)})
+        await _send(kafka.bootstrap, "big", b"x" * (7 << 20), max_request_size=9 << 20)
+        assert psutil.Process(kafka.pid).memory_info().rss < 400 << 20
+
+
+@pytest.mark.kafka
+def test_another_broker_on_the_port_is_not_taken_for_ours(tmp_path):
+    with kafka_server(tmp_path / "a") as kafka:
+        stranger = KafkaServer(tmp_path / "b", kafka.server.port, kafka.server.controller_port, jars=kafka.server.jars)
+        stranger.prepare()
+        assert kafka.server.ready()
+        assert not stranger.ready()
+
+
+@pytest.mark.postgres
+def test_postgres_keeps_a_committed_row_through_kill_9(tmp_path):
+    with postgres_server(tmp_path) as postgres:
+        with psycopg.connect(postgres.dsn) as conn:
+            conn.execute("CREATE TABLE t (x int)")
+            conn.execute("INSERT INTO t VALUES (7)")
+        postgres.kill()
+        assert not postgres.server.ready()
+        postgres.start()
+        with psycopg.connect(postgres.dsn) as conn:
+            assert conn.execute("SELECT x FROM t").fetchall() == [(7,)]
+
+
+@pytest.mark.postgres
+def test_postgres_stops_within_two_seconds_while_a_client_is_connected(tmp_path):
+    with postgres_server(tmp_path) as postgres:
+        conn = psycopg.connect(postgres.dsn)
+        started = time.monotonic()
+        postgres.stop()
+        assert time.monotonic() - started < 2
+        conn.close()
+
+
+@pytest.mark.postgres
+def test_another_postgres_on_the_port_is_not_taken_for_ours(tmp_path):
+    with postgres_server(tmp_path / "a") as postgres:
+        assert not PostgresServer(tmp_path / "b", postgres.server.port).ready()
+
+
+def test_a_pid_file_whose_pid_belongs_to_another_program_is_dropped(tmp_path):
+    import os
+
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n")
+    drop_stale_pid_file(tmp_path)
+    assert not (tmp_path / "postmaster.pid").exists()
+
+
+def test_valkey_keeps_a_write_through_kill_9(tmp_path):
+    with valkey_server(tmp_path) as valkey:
+        client = redis.Redis.from_url(valkey.url)
+        client.set("k", "v")
+        client.close()
+        time.sleep(1.2)
+        valkey.kill()
+        assert not valkey.server.ready()
+        valkey.start()
+        client = redis.Redis.from_url(valkey.url)
+        assert client.get("k") == b"v"
+        client.close()
+
+
+def test_another_valkey_on_the_port_is_not_taken_for_ours(tmp_path):
+    with valkey_server(tmp_path / "a") as valkey:
+        assert not ValkeyServer(tmp_path / "b", valkey.server.port).ready()
