@@ -155,9 +155,10 @@ class LaneCore:
             slot = self.slots[lane] = LaneSlot(self._new_transition(lane))
         if record.offset <= slot.input_offset or is_repeat(self.name, slot, lane.partition, message, record):
             return []
-        bodies = slot.transition.step(message.body)
+        # taken before the step: a message that becomes a dead letter has been read all the same
         slot.input_offset = record.offset
         slot.input_seqs[lane.partition] = message.seq
+        bodies = slot.transition.step(message.body)
         outputs: list[Output] = []
         for body in bodies:
             sent, save = body, None
