@@ -1,0 +1,103 @@
+"""The small HTTP server beside every service: `/health`, `/ready`, `/metrics`.
+
+Health says the process works; readiness says it can do its job now. A check returns None when all is well, else one
+sentence that says what is not.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from m0common.errors import SettingsError
+
+Check = Callable[[], str | None]
+
+
+class Status:
+    """Named checks behind `/health` and `/ready`."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.health: dict[str, Check] = {}
+        self.ready: dict[str, Check] = {}
+
+    def respond(self, checks: dict[str, Check]) -> JSONResponse:
+        """200 with `{"status":"ok"}`, or 503 naming what is wrong."""
+        problems = {name: problem for name, check in checks.items() if (problem := check()) is not None}
+        body = {"status": "ok" if not problems else "unavailable", "service": self.service, "problems": problems}
+        return JSONResponse(body, 200 if not problems else 503)
+
+
+def routes(status: Status) -> list[Route]:
+    """The three routes, for services that have an HTTP application of their own."""
+
+    async def health(_: Request) -> Response:
+        return status.respond(status.health)
+
+    async def ready(_: Request) -> Response:
+        return status.respond(status.health | status.ready)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """`host:port` as a pair; SettingsError when it is not one."""
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise SettingsError(f"bind address {bind!r}: write it as host:port, for example 127.0.0.1:9101")
+    return host, int(port)
+
+
+class HttpServer:
+    """Uvicorn inside this process's event loop, without its signal handlers."""
+
+    def __init__(self, app: object, bind: str) -> None:
+        host, port = split_bind(bind)
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type]  # any ASGI application
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=2,
+        )
+        self._server = uvicorn.Server(config)
+        self._server.config.load()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Bind and serve; SettingsError when the port is taken."""
+        self._task = asyncio.create_task(self._serve())
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+                raise SettingsError(f"{self._server.config.host}:{self._server.config.port} cannot be bound")
+            await asyncio.sleep(0.01)
+
+    async def _serve(self) -> None:
+        host, port = self._server.config.host, self._server.config.port
+        try:
+            await self._server._serve()  # noqa: SLF001 - serve() would take over the signal handlers
+        except SystemExit as error:
+            raise SettingsError(f"{host}:{port} is taken: stop what holds it or choose another address") from error
+
+    async def stop(self) -> None:
+        """Finish open requests and stop."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+def status_server(status: Status, bind: str) -> HttpServer:
+    """A server with the three routes and nothing else."""
+    return HttpServer(Starlette(routes=routes(status)), bind)

@@ -1,0 +1,216 @@
+"""Settings: one TOML file per environment (`config/*.toml`), overridden by the `M0_*` environment.
+
+Unknown keys are refused with the nearest valid name. `load()` is the only way in; `M0_ENV` names the environment and
+`M0_CONFIG_PATH` the file.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from m0common.errors import SettingsError
+from m0common.ids import check_catalog
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(Section):
+    """`[kafka]`"""
+
+    bootstrap: str = "127.0.0.1:9092"
+    group_partitions: int = Field(2, ge=1, le=1024)
+    catalog_partitions: int = Field(2, ge=1, le=1024)
+    replication: int = Field(1, ge=1)
+    session_timeout_ms: int = Field(6000, ge=1000)
+    request_timeout_ms: int = Field(10_000, ge=1000)
+
+
+class Postgres(Section):
+    """`[postgres]`"""
+
+    dsn: str = "postgresql://m0@127.0.0.1:5432/m0"
+    pool_max: int = Field(4, ge=1)
+
+
+class Redis(Section):
+    """`[redis]`"""
+
+    url: str = "redis://127.0.0.1:6379/0"
+
+
+class Solana(Section):
+    """`[solana]`: program ids are base58; empty until deployed."""
+
+    cluster: str = "localnet"
+    rpc_url: str = "http://127.0.0.1:8899"
+    ws_url: str = "ws://127.0.0.1:8900"
+    oracle_program_id: str = ""
+    registry_program_id: str = ""
+    fee_router_program_id: str = ""
+    governance_program_id: str = ""
+    priority_fee_microlamports: int = Field(0, ge=0)
+
+
+class Telemetry(Section):
+    """`[telemetry]`: `prometheus_bind` is `host:port` of the health and metrics server."""
+
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    otel_exporter_otlp_endpoint: str = ""
+    prometheus_bind: str = "127.0.0.1:9100"
+
+
+class Stage(Section):
+    """`[stage]`: how the stage loop works; see m0common.stream.loop."""
+
+    batch_records: int = Field(500, ge=1)
+    poll_timeout_ms: int = Field(500, ge=1)
+    commit_interval_ms: int = Field(2000, ge=0)
+    drain_grace_ms: int = Field(3000, ge=0)
+    stuck_after_ms: int = Field(30_000, ge=1000)
+    dead_letter_window: int = Field(200, ge=1)
+    dead_letter_max_share: float = Field(0.5, gt=0, le=1)
+
+
+class Catalog(Section):
+    """`[catalogs.NAME]`: epoch and phase lengths in ms, and the integer parameters its lanes work with."""
+
+    epoch_ms: int = Field(20_000, ge=1000)
+    lateness_ms: int = Field(1000, ge=0)
+    commit_ms: int = Field(40_000, ge=1000)
+    reveal_ms: int = Field(40_000, ge=1000)
+    signer_set_id: int = Field(1, ge=0)
+    params: dict[str, int] = Field(default_factory=dict)
+    replay: dict[str, int | str | bool] = Field(default_factory=dict)
+
+
+class Signer(Section):
+    """`[signer]`"""
+
+    name: str = "signer-1"
+    depth: Literal["bundle", "raw"] = "bundle"
+
+
+class Jobs(Section):
+    """`[jobs]`"""
+
+    close_epochs_after_ms: int = Field(86_400_000, ge=60_000)
+    crank_interval_ms: int = Field(5000, ge=100)
+
+
+class Settings(Section):
+    """Everything a service may be told."""
+
+    env: Literal["dev", "staging", "prod"] = "dev"
+    home: str = ".m0"
+    keys_dir: str = ".m0/keys"
+    key_passphrase_file: str = ""
+    bind: str = ""
+    api_base: str = "http://127.0.0.1:8080"
+    kafka: Kafka = Kafka()
+    postgres: Postgres = Postgres()
+    redis: Redis = Redis()
+    solana: Solana = Solana()
+    telemetry: Telemetry = Telemetry()
+    stage: Stage = Stage()
+    signer: Signer = Signer()
+    jobs: Jobs = Jobs()
+    catalogs: dict[str, Catalog] = Field(default_factory=dict)
+
+    @field_validator("catalogs")
+    @classmethod
+    def _names(cls, value: dict[str, Catalog]) -> dict[str, Catalog]:
+        for name in value:
+            check_catalog(name)
+        return value
+
+
+ENVIRONMENT: dict[str, tuple[str, ...]] = {
+    "M0_ENV": ("env",),
+    "M0_HOME": ("home",),
+    "M0_KEYS_DIR": ("keys_dir",),
+    "M0_KEY_PASSPHRASE_FILE": ("key_passphrase_file",),
+    "M0_BIND": ("bind",),
+    "M0_API_BASE": ("api_base",),
+    "M0_LOG_LEVEL": ("telemetry", "log_level"),
+    "M0_OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otel_exporter_otlp_endpoint"),
+    "M0_PROMETHEUS_BIND": ("telemetry", "prometheus_bind"),
+    "M0_KAFKA_BOOTSTRAP": ("kafka", "bootstrap"),
+    "M0_PG_DSN": ("postgres", "dsn"),
+    "M0_REDIS_URL": ("redis", "url"),
+    "M0_CLUSTER": ("solana", "cluster"),
+    "M0_RPC_URL": ("solana", "rpc_url"),
+    "M0_WS_URL": ("solana", "ws_url"),
+    "M0_ORACLE_PROGRAM_ID": ("solana", "oracle_program_id"),
+    "M0_REGISTRY_PROGRAM_ID": ("solana", "registry_program_id"),
+    "M0_FEE_ROUTER_PROGRAM_ID": ("solana", "fee_router_program_id"),
+    "M0_GOVERNANCE_PROGRAM_ID": ("solana", "governance_program_id"),
+    "M0_SIGNER_NAME": ("signer", "name"),
+    "M0_SIGNER_DEPTH": ("signer", "depth"),
+}
+"""Environment variable to the place it overrides."""
+
+OTHER_VARIABLES = (
+    "M0_CONFIG_PATH",
+    "M0_PORT_OFFSET",
+    "M0_TEST_VALIDATOR",
+    "M0_BACKTEST_DATA",
+    "M0_JWT_SECRET",
+    "M0_API_KEYS",
+)
+"""Variables that are read elsewhere."""
+
+
+def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None) -> Settings:
+    """The settings of this process. Raises SettingsError naming the key, the value and the nearest valid name."""
+    source = Path(path or environ.get("M0_CONFIG_PATH") or f"config/{environ.get('M0_ENV', 'dev')}.toml")
+    try:
+        values: dict[str, Any] = tomllib.loads(source.read_text())
+    except FileNotFoundError:
+        raise SettingsError(
+            f"settings file {source} does not exist: set M0_CONFIG_PATH to one of config/*.toml"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{source}: {error}") from error
+    _refuse_misspelt(environ)
+    for variable, place in ENVIRONMENT.items():
+        if environ.get(variable):
+            table = values
+            for key in place[:-1]:
+                table = table.setdefault(key, {})
+            table[place[-1]] = environ[variable]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_explain(source, e["loc"], e["type"], e["msg"]) for e in error.errors())
+        ) from None
+
+
+def _refuse_misspelt(environ: Mapping[str, str]) -> None:
+    known = [*ENVIRONMENT, *OTHER_VARIABLES]
+    for name in environ:
+        if name.startswith("M0_") and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.88)
+            if near:
+                raise SettingsError(f"environment variable {name} is not known: did you mean {near[0]}?")
+
+
+def _explain(source: Path, place: tuple[int | str, ...], kind: str, message: str) -> str:
+    where = ".".join(str(part) for part in place)
+    if kind != "extra_forbidden":
+        return f"{source}: {where}: {message}"
+    model: Any = Settings
+    for part in place[:-1]:
+        field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
+        model = field.annotation if field else Catalog
+    near = difflib.get_close_matches(str(place[-1]), list(model.model_fields), 1, 0.0)
+    return f"{source}: {where} is not a setting: did you mean {near[0]}?"
