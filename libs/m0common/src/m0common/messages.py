@@ -34,7 +34,7 @@ class RawEvent(msgspec.Struct, frozen=True):
 
 
 class CatalogPayload(msgspec.Struct, frozen=True):
-    """kind `catalog`: the settings a lane works with from here on. `params` are integers named in the catalog's config."""
+    """kind `catalog`: the settings a lane works with from here on; `params` are the integers of the catalog's config."""
 
     catalog: str
     epoch_ms: Annotated[int, msgspec.Meta(ge=1000)]
@@ -200,7 +200,7 @@ Body = CatalogSet | MarketOpened | MarketClosed | MatchResult | BookUpdate | Fea
 
 
 class LaneMessage(msgspec.Struct, frozen=True, array_like=True):
-    """The envelope of lane topics. `partition` is the lane's (that of `m0.raw`); `cause` the raw offset it came from."""
+    """The envelope of lane topics. `partition` is the lane's (that of `m0.raw`); `cause` is the raw offset behind it."""
 
     catalog: str
     partition: int

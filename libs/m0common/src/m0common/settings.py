@@ -27,18 +27,18 @@ class Kafka(Section):
     """`[kafka]`"""
 
     bootstrap: str = "127.0.0.1:9092"
-    group_partitions: int = Field(2, ge=1, le=1024)
-    catalog_partitions: int = Field(2, ge=1, le=1024)
-    replication: int = Field(1, ge=1)
-    session_timeout_ms: int = Field(6000, ge=1000)
-    request_timeout_ms: int = Field(10_000, ge=1000)
+    group_partitions: int = Field(default=2, ge=1, le=1024)
+    catalog_partitions: int = Field(default=2, ge=1, le=1024)
+    replication: int = Field(default=1, ge=1)
+    session_timeout_ms: int = Field(default=6000, ge=1000)
+    request_timeout_ms: int = Field(default=10_000, ge=1000)
 
 
 class Postgres(Section):
     """`[postgres]`"""
 
     dsn: str = "postgresql://m0@127.0.0.1:5432/m0"
-    pool_max: int = Field(4, ge=1)
+    pool_max: int = Field(default=4, ge=1)
 
 
 class Redis(Section):
@@ -57,7 +57,7 @@ class Solana(Section):
     registry_program_id: str = ""
     fee_router_program_id: str = ""
     governance_program_id: str = ""
-    priority_fee_microlamports: int = Field(0, ge=0)
+    priority_fee_microlamports: int = Field(default=0, ge=0)
 
 
 class Telemetry(Section):
@@ -71,23 +71,23 @@ class Telemetry(Section):
 class Stage(Section):
     """`[stage]`: how the stage loop works; see m0common.stream.loop."""
 
-    batch_records: int = Field(500, ge=1)
-    poll_timeout_ms: int = Field(500, ge=1)
-    commit_interval_ms: int = Field(2000, ge=0)
-    drain_grace_ms: int = Field(3000, ge=0)
-    stuck_after_ms: int = Field(30_000, ge=1000)
-    dead_letter_window: int = Field(200, ge=1)
-    dead_letter_max_share: float = Field(0.5, gt=0, le=1)
+    batch_records: int = Field(default=500, ge=1)
+    poll_timeout_ms: int = Field(default=500, ge=1)
+    commit_interval_ms: int = Field(default=2000, ge=0)
+    drain_grace_ms: int = Field(default=3000, ge=0)
+    stuck_after_ms: int = Field(default=30_000, ge=1000)
+    dead_letter_window: int = Field(default=200, ge=1)
+    dead_letter_max_share: float = Field(default=0.5, gt=0, le=1)
 
 
 class Catalog(Section):
     """`[catalogs.NAME]`: epoch and phase lengths in ms, and the integer parameters its lanes work with."""
 
-    epoch_ms: int = Field(20_000, ge=1000)
-    lateness_ms: int = Field(1000, ge=0)
-    commit_ms: int = Field(40_000, ge=1000)
-    reveal_ms: int = Field(40_000, ge=1000)
-    signer_set_id: int = Field(1, ge=0)
+    epoch_ms: int = Field(default=20_000, ge=1000)
+    lateness_ms: int = Field(default=1000, ge=0)
+    commit_ms: int = Field(default=40_000, ge=1000)
+    reveal_ms: int = Field(default=40_000, ge=1000)
+    signer_set_id: int = Field(default=1, ge=0)
     params: dict[str, int] = Field(default_factory=dict)
     replay: dict[str, int | str | bool] = Field(default_factory=dict)
 
@@ -102,8 +102,8 @@ class Signer(Section):
 class Jobs(Section):
     """`[jobs]`"""
 
-    close_epochs_after_ms: int = Field(86_400_000, ge=60_000)
-    crank_interval_ms: int = Field(5000, ge=100)
+    close_epochs_after_ms: int = Field(default=86_400_000, ge=60_000)
+    crank_interval_ms: int = Field(default=5000, ge=100)
 
 
 class Settings(Section):

@@ -78,7 +78,7 @@ class Broker(Protocol):
     """Makes consumers and producers, and topics."""
 
     def consumer(self, *, group: str | None = None, member: str | None = None) -> Consumer:
-        """`member` is a static member name (Kafka's group.instance.id): a restart within the session time-out rejoins."""
+        """`member` is a static member name (Kafka's group.instance.id): a quick restart rejoins."""
         ...
 
     def producer(self) -> Producer: ...
