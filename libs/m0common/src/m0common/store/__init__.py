@@ -1,1 +1,1 @@
-"""Postgres, Redis and their migrations."""
+"""Postgres: the pool (`postgres`) and the schema (`migrations`). SQL lives in the repositories of the services."""

@@ -1,0 +1,69 @@
+"""The Postgres pool: one per process, opened when the process starts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from m0common.errors import Unavailable
+
+Connection = psycopg.AsyncConnection[DictRow]
+"""A connection whose rows are dicts by column name."""
+Pool = AsyncConnectionPool[Connection]
+
+CONNECT_TIMEOUT_S = 10.0
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+def pool(dsn: str, *, name: str, min_size: int = 1, max_size: int = 8, timeout_s: float = CONNECT_TIMEOUT_S) -> Pool:
+    """A pool that is not yet open; `name` shows in pg_stat_activity. Connections are checked before they are lent."""
+    return AsyncConnectionPool(
+        dsn,
+        connection_class=Connection,
+        kwargs={
+            "row_factory": dict_row,
+            "application_name": name,
+            "connect_timeout": int(timeout_s),
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+        },
+        min_size=min_size,
+        max_size=max_size,
+        timeout=timeout_s,
+        check=AsyncConnectionPool.check_connection,
+        name=name,
+        open=False,
+    )
+
+
+@asynccontextmanager
+async def opened(dsn: str, *, name: str, min_size: int = 1, max_size: int = 8) -> AsyncIterator[Pool]:
+    """A pool for the length of the block."""
+    made = pool(dsn, name=name, min_size=min_size, max_size=max_size)
+    await made.open(wait=False)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection inside a transaction that commits when the block ends and rolls back when it raises.
+
+    Raises Unavailable when the database does not answer or goes away meanwhile.
+    """
+    try:
+        async with pool.connection() as connection, connection.transaction():
+            yield connection
+    except PoolTimeout as error:
+        raise Unavailable(f"no connection to Postgres within {pool.timeout:.0f} s: {error}; check M0_PG_DSN") from error
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"Postgres went away: {error}") from error
+
+
+async def ping(pool: Pool) -> None:
+    """Ask the database for an answer; raises Unavailable without one."""
+    async with transaction(pool) as connection:
+        await connection.execute("SELECT 1")

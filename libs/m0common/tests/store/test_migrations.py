@@ -1,0 +1,95 @@
+"""Migrations against a real Postgres."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from m0common.errors import Unavailable
+from m0common.store import migrations, postgres
+from m0local.testing import RunningPostgres, postgres_server
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture
+def dsn(server: RunningPostgres):
+    """An empty database."""
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
+        connection.execute("CREATE DATABASE fresh")
+    return server.server.dsn_of("fresh")
+
+
+def tables(dsn: str) -> set[str]:
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    return {row[0] for row in rows}
+
+
+def test_an_empty_database_is_at_no_step_and_upgrade_brings_it_to_the_newest(dsn):
+    assert migrations.current(dsn) is None
+    assert migrations.upgrade(dsn) == migrations.head()
+    assert migrations.current(dsn) == migrations.head()
+    assert {"markets", "epochs", "epoch_signers", "bundles", "leaves", "chain_events", "scores"} <= tables(dsn)
+
+
+def test_a_second_upgrade_changes_nothing(dsn):
+    migrations.upgrade(dsn)
+    before = tables(dsn)
+    assert migrations.upgrade(dsn) == migrations.head()
+    assert tables(dsn) == before
+
+
+def test_processes_that_upgrade_at_once_wait_for_each_other(dsn):
+    with ThreadPoolExecutor(4) as workers:
+        assert set(workers.map(migrations.upgrade, [dsn] * 4)) == {migrations.head()}
+
+
+def test_a_database_that_is_not_there_is_named_unavailable(server):
+    with pytest.raises(Unavailable, match="M0_PG_DSN"):
+        migrations.upgrade("postgresql://m0@127.0.0.1:1/none")
+
+
+def test_an_epoch_counts_as_final_only_when_its_transaction_is(dsn):
+    migrations.upgrade(dsn)
+    insert = """
+        INSERT INTO epochs (catalog, epoch_id, status, signer_set_id, window_start_ms, window_end_ms,
+                            commit_deadline_ms, reveal_deadline_ms, slot, commitment)
+        VALUES ('sports', %s, 'finalized', 1, 0, 1, 2, 3, 4, %s) RETURNING settled, public_status
+    """
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute(insert, (1, "confirmed")).fetchone() == (False, "revealing")
+        assert connection.execute(insert, (2, "finalized")).fetchone() == (True, "finalized")
+
+
+async def test_a_transaction_commits_at_its_end_and_rolls_back_when_the_block_raises(dsn):
+    migrations.upgrade(dsn)
+    put = "INSERT INTO cursors (name, value, slot, updated_ms) VALUES (%s, '', 0, 0)"
+    async with postgres.opened(dsn, name="test") as pool:
+        async with postgres.transaction(pool) as connection:
+            await connection.execute(put, ("kept",))
+        with pytest.raises(KeyError):  # noqa: PT012 - the block is what is tested
+            async with postgres.transaction(pool) as connection:
+                await connection.execute(put, ("lost",))
+                raise KeyError
+        async with postgres.transaction(pool) as connection:
+            rows = await (await connection.execute("SELECT name FROM cursors")).fetchall()
+    assert rows == [{"name": "kept"}]
+
+
+async def test_a_database_killed_under_the_pool_is_unavailable_and_then_usable_again(server, dsn):
+    async with postgres.opened(dsn, name="test") as pool:
+        await postgres.ping(pool)
+        server.kill()
+        pool.timeout = 1.0
+        with pytest.raises(Unavailable):
+            await postgres.ping(pool)
+        server.start()
+        pool.timeout = 20.0
+        await postgres.ping(pool)
