@@ -34,11 +34,13 @@ class RawEvent(msgspec.Struct, frozen=True):
 
 
 class CatalogPayload(msgspec.Struct, frozen=True):
-    """kind `catalog`: the settings a lane works with from here on; `params` are the integers of the catalog's config."""
+    """kind `catalog`: what a lane works with from here on: its groups, its model and the model's integer parameters."""
 
     catalog: str
     epoch_ms: Annotated[int, msgspec.Meta(ge=1000)]
-    signer_set_id: int
+    signer_set_id: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+    model: Name
+    groups: tuple[str, ...]
     params: dict[str, int]
 
 
@@ -93,6 +95,13 @@ class BookPayload(msgspec.Struct, frozen=True):
     original_ms: Millis
 
 
+class QuotePayload(msgspec.Struct, frozen=True):
+    """kind `quote`: somebody else's probabilities of a market's outcomes, in ppb; they sum to exactly 1e9."""
+
+    p_ppb: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)], ...], msgspec.Meta(max_length=32)]
+    original_ms: Millis
+
+
 # --- bodies of lane messages ----------------------------------------------------------------------------------------
 
 
@@ -102,6 +111,8 @@ class CatalogSet(msgspec.Struct, frozen=True, array_like=True, tag="catalog_set"
     config_hash: Digest
     epoch_ms: int
     signer_set_id: int
+    model: str
+    groups: tuple[str, ...]
     params: dict[str, int]
 
 
@@ -149,6 +160,15 @@ class BookUpdate(msgspec.Struct, frozen=True, array_like=True, tag="book_update"
     asks: tuple[tuple[int, int], ...]
 
 
+class Quote(msgspec.Struct, frozen=True, array_like=True, tag="quote"):
+    """Somebody else's probabilities of a market's outcomes, in ppb, in registry order."""
+
+    event_id: Digest
+    market_id: str
+    event_ms: int
+    p_ppb: tuple[int, ...]
+
+
 class FeatureRow(msgspec.Struct, frozen=True, array_like=True, tag="feature_row"):
     """What the model may know of one market: `values` are `(name, integer)` in ascending name order."""
 
@@ -193,14 +213,14 @@ class Marker(msgspec.Struct, frozen=True, array_like=True, tag="marker"):
     state_digests: tuple[tuple[int, Digest], ...]
 
 
-NormalizedBody = CatalogSet | MarketOpened | MarketClosed | MatchResult | BookUpdate | Marker
+NormalizedBody = CatalogSet | MarketOpened | MarketClosed | MatchResult | BookUpdate | Quote | Marker
 FeatureBody = CatalogSet | MarketOpened | MarketClosed | MatchResult | FeatureRow | Marker
 PredictionBody = Prediction | Marker
-Body = CatalogSet | MarketOpened | MarketClosed | MatchResult | BookUpdate | FeatureRow | Prediction | Marker
+Body = CatalogSet | MarketOpened | MarketClosed | MatchResult | BookUpdate | Quote | FeatureRow | Prediction | Marker
 
 
 class LaneMessage(msgspec.Struct, frozen=True, array_like=True):
-    """The envelope of lane topics. `partition` is the lane's (that of `m0.raw`); `cause` is the raw offset behind it."""
+    """The envelope of lane topics. `partition` is the lane's (that of `m0.raw`), `cause` the raw offset behind it."""
 
     catalog: str
     partition: int

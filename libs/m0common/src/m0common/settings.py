@@ -88,6 +88,8 @@ class Catalog(Section):
     commit_ms: int = Field(default=40_000, ge=1000)
     reveal_ms: int = Field(default=40_000, ge=1000)
     signer_set_id: int = Field(default=1, ge=0)
+    model: str = ""
+    groups: tuple[str, ...] = ()
     params: dict[str, int] = Field(default_factory=dict)
     replay: dict[str, int | str | bool] = Field(default_factory=dict)
 

@@ -19,6 +19,7 @@ from m0common.stream.entities import Entities
 from m0common.stream.records import Output, Produce, Record, Save
 
 CHECKPOINT_TOPIC = "m0.checkpoints.v1"
+BEFORE_FIRST_EPOCH = -1
 
 
 class Transition(Protocol):
@@ -74,6 +75,15 @@ class LaneSlot:
         self.input_offset = -1
         self.input_seqs: dict[int, int] = {}
         self.out_seq = 0
+
+    def begin(self, stage: int, lane: Lane, offset: int, release: bytes) -> Save:
+        """The checkpoint of a lane that is about to read its first message at `offset`.
+
+        With it a restart never starts behind the beginning of a young lane, however far its neighbours have come.
+        """
+        self.input_offset = offset - 1
+        self.transition.settle()
+        return self.save(stage, lane, BEFORE_FIRST_EPOCH, self.transition.entities.digest(), release)
 
     def save(self, stage: int, lane: Lane, epoch_id: int, digest: bytes, release: bytes) -> Save:
         """The checkpoint of this lane as it is now."""
@@ -150,16 +160,17 @@ class LaneCore:
         lane = Lane(message.catalog, message.partition)
         if lane.partition != record.partition:
             raise LaneHole(f"{self.name}: {record.topic}/{record.partition} carries a message of lane {lane}")
+        outputs: list[Output] = []
         slot = self.slots.get(lane)
         if slot is None:
             slot = self.slots[lane] = LaneSlot(self._new_transition(lane))
+            outputs.append(slot.begin(self.stage, lane, record.offset, self._release))
         if record.offset <= slot.input_offset or is_repeat(self.name, slot, lane.partition, message, record):
-            return []
+            return outputs
         # taken before the step: a message that becomes a dead letter has been read all the same
         slot.input_offset = record.offset
         slot.input_seqs[lane.partition] = message.seq
         bodies = slot.transition.step(message.body)
-        outputs: list[Output] = []
         for body in bodies:
             sent, save = body, None
             if isinstance(body, Marker):
