@@ -1,0 +1,129 @@
+"""Poisson goals with attack and defence strengths and the Dixon-Coles correction of low scores.
+
+Source: Dixon and Coles, Applied Statistics 46 (1997). Strengths are the maximum of the posterior with gamma priors of
+mean `prior` (Maher's model), found by iterative proportional fitting: each strength is goals over exposure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from m0quant import detmath
+
+MAX_GOALS = 10
+"""The score matrix covers 0 to MAX_GOALS goals for each side; the rest of the mass is spread by normalizing."""
+
+
+@dataclass(frozen=True, slots=True)
+class DixonColesParams:
+    """`half_life` of a result's weight in days; `shrink` strength of the prior in goals; `promoted_attack` and
+    `promoted_defence` prior means for teams that joined after the first season; `rho` dependence of low scores;
+    `base_home`, `base_away` prior goals per game and `base_games` their weight in games; `passes` of fitting per
+    result.
+    """
+
+    half_life: int = 365
+    shrink: float = 10.0
+    promoted_attack: float = 0.85
+    promoted_defence: float = 1.15
+    rho: float = -0.06
+    base_home: float = 1.5
+    base_away: float = 1.15
+    base_games: float = 50.0
+    passes: int = 2
+
+
+@dataclass(slots=True)
+class Fit:
+    """Strengths of every team by id (1.0 is the league's mean) and the league's goals per game. Defence above 1
+    concedes more.
+    """
+
+    attack: list[float]
+    defence: list[float]
+    home: float
+    away: float
+
+
+Pair = tuple[int, int, float, float, float]
+"""`(home id, away id, weighted games, weighted home goals, weighted away goals)`."""
+
+
+def fitted(
+    params: DixonColesParams,
+    pairs: Sequence[Pair],
+    start: Fit,
+    prior_attack: Sequence[float],
+    prior_defence: Sequence[float],
+) -> Fit:
+    """`start` after `params.passes` passes over the pairs, which must come in a fixed order (floats do not
+    associate).
+    """
+    count = len(start.attack)
+    attack, defence = list(start.attack), list(start.defence)
+    home_rate, away_rate = start.home, start.away
+    shrink = params.shrink
+    scored = [shrink * m for m in prior_attack]
+    conceded = [shrink * m for m in prior_defence]
+    home_goals = params.base_games * params.base_home
+    away_goals = params.base_games * params.base_away
+    for i, j, _, hg, ag in pairs:
+        scored[i] += hg
+        scored[j] += ag
+        conceded[i] += ag
+        conceded[j] += hg
+        home_goals += hg
+        away_goals += ag
+    for _ in range(params.passes):
+        exposure = [shrink] * count
+        for i, j, games, _, _ in pairs:
+            exposure[i] += games * home_rate * defence[j]
+            exposure[j] += games * away_rate * defence[i]
+        attack = [g / e for g, e in zip(scored, exposure, strict=True)]
+        exposure = [shrink] * count
+        home_exposure = away_exposure = params.base_games
+        for i, j, games, _, _ in pairs:
+            at_home, abroad = games * attack[i], games * attack[j]
+            exposure[j] += home_rate * at_home
+            exposure[i] += away_rate * abroad
+            home_exposure += at_home * defence[j]
+            away_exposure += abroad * defence[i]
+        defence = [g / e for g, e in zip(conceded, exposure, strict=True)]
+        home_rate, away_rate = home_goals / home_exposure, away_goals / away_exposure
+    return Fit(attack, defence, home_rate, away_rate)
+
+
+def poisson(rate: float) -> list[float]:
+    """Probabilities of 0 to MAX_GOALS goals at `rate`."""
+    p = detmath.exp(-rate)
+    row = [p]
+    for k in range(1, MAX_GOALS + 1):
+        p = p * rate / k
+        row.append(p)
+    return row
+
+
+def outcome_probabilities(home_rate: float, away_rate: float, rho: float) -> tuple[float, float, float]:
+    """`(home, draw, away)` from expected goals and the correction tau(rho) of the scores 0-0, 0-1, 1-0 and 1-1.
+
+    `rho` is kept inside the bounds that leave every probability at least zero.
+    """
+    rho = max(-1.0 / home_rate, -1.0 / away_rate, min(rho, 1.0 / (home_rate * away_rate), 1.0))
+    h, a = poisson(home_rate), poisson(away_rate)
+    home = draw = away = 0.0
+    below_h = below_a = 0.0  # mass of fewer goals than k
+    for k in range(MAX_GOALS + 1):
+        home += h[k] * below_a
+        away += a[k] * below_h
+        draw += h[k] * a[k]
+        below_h += h[k]
+        below_a += a[k]
+    draw += h[0] * a[0] * (-home_rate * away_rate * rho) + h[1] * a[1] * -rho
+    home += h[1] * a[0] * (away_rate * rho)
+    away += h[0] * a[1] * (home_rate * rho)
+    whole = home + draw + away
+    return home / whole, draw / whole, away / whole
+
+
+def decay(days: int, half_life: int) -> float:
+    """`2 ** (days / half_life)`: how much more a result `days` later weighs."""
+    return detmath.exp(detmath.log(2.0) * days / half_life)
