@@ -1,15 +1,17 @@
 """Borsh encoders and decoders compiled from the types of an Anchor IDL.
 
-Values: integers as `int`, `bool`, `string` as `str`, `bytes` and `[u8; N]` as `bytes`, `pubkey` as `Pubkey`, `vec` and
-other arrays as `list`, `option` as value or None, structs as `dict`. Source: https://borsh.io and Anchor IDL spec 0.1.0.
+Values: integers as `int`, `bool`, `string` as `str`, `bytes` and `[u8; N]` as `bytes`, `pubkey` as `Pubkey`, `vec`
+and other arrays as `list`, `option` as value or None, structs as `dict`.
+Source: https://borsh.io and Anchor IDL spec 0.1.0.
 """
 
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from m0common.chain.errors import DecodeError
 from solders.pubkey import Pubkey
+
+from m0common.chain.errors import DecodeError
 
 # An IDL type is JSON: a name or a one-key object. Its values are as various as the IDL allows, hence Any.
 IdlType = str | Mapping[str, Any]

@@ -49,7 +49,13 @@ class ProgramError(TransactionFailed):
     """A numbered error of one of our programs, named by its IDL."""
 
     def __init__(
-        self, code: int, name: str, message: str, program: str, instruction: int | None = None, logs: tuple[str, ...] = ()
+        self,
+        code: int,
+        name: str,
+        message: str,
+        program: str,
+        instruction: int | None = None,
+        logs: tuple[str, ...] = (),
     ) -> None:
         super().__init__(f"{program} {name} ({code}): {message}", instruction, logs)
         self.code = code

@@ -1,7 +1,7 @@
 """The programs' interfaces as Anchor IDLs (spec 0.1.0), and what follows from them.
 
-The JSON files beside this module are copies of `programs/idl/*.json`, shipped in the wheel; a test keeps them identical and
-`make idl` refreshes them.
+The JSON files beside this module are copies of `programs/idl/*.json`, shipped in the wheel; a test keeps them
+identical and `python -m m0common.chain.idl.refresh` renews them.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
+
 from m0common.chain.borsh import Codec, IdlType, compile_struct
 from m0common.chain.errors import DecodeError
 
@@ -114,7 +115,7 @@ class Idl:
         raise DecodeError(f"{self.name}: no instruction starts with {data[:8].hex()}")
 
     def decode_account(self, name: str, data: bytes) -> dict[str, Any]:
-        """Fields of the account `data`, which may have unused space behind it; DecodeError when it is another account."""
+        """Fields of the account `data`, which may have unused space behind it; DecodeError when it is another one."""
         if data[:8] != self.accounts[name]:
             raise DecodeError(f"{self.name}.{name}: data starts with {data[:8].hex()}, not {self.accounts[name].hex()}")
         fields: dict[str, Any] = self._structs[name].read(data, 8)[0]
@@ -127,7 +128,7 @@ class Idl:
         return bytes(out)
 
     def decode_event(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
-        """`(name, fields)` of event data, None when the discriminator is not one of ours, DecodeError when it is malformed."""
+        """`(name, fields)` of event data, None when it is not one of ours; DecodeError when it is malformed."""
         name = self._event_names.get(data[:8])
         if name is None:
             return None

@@ -1,0 +1,292 @@
+"""Reading from a Solana node: accounts, time, transactions; retried, timed out and with typed errors."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import msgspec
+import stamina
+from solana.exceptions import SolanaRpcException
+from solana.rpc.async_api import AsyncClient
+from solana.rpc.commitment import Commitment
+from solana.rpc.core import RPCException
+from solana.rpc.models import MemcmpOpts
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from solders.transaction import VersionedTransaction
+from solders.transaction_status import EncodedTransactionWithStatusMeta, TransactionStatus
+
+from m0common.chain.errors import RpcRejected, RpcUnavailable
+from m0common.chain.faults import Faults
+from m0common.chain.idl import Idl
+
+CLOCK_SYSVAR = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
+MAX_ACCOUNTS_PER_REQUEST = 100
+MAX_SIGNATURES_PER_PAGE = 1000
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long to wait for the node, and how often to ask."""
+
+    request_s: float = 10.0
+    """one HTTP request"""
+    attempts: int = 5
+    """tries of one read before RpcUnavailable"""
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 3.0
+    poll_s: float = 0.25
+    """between two looks at a signature's status"""
+    resubmit_s: float = 2.0
+    """between two submissions of the same signed bytes"""
+    outcome_s: float = 90.0
+    """from the first submission until Unconfirmed"""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account as of `slot`."""
+
+    address: Pubkey
+    owner: Pubkey
+    lamports: int
+    data: bytes
+    slot: int
+
+
+class ChainTime(msgspec.Struct, frozen=True):
+    """The Clock sysvar: what programs see as now."""
+
+    slot: int
+    unix_ms: int
+
+
+class SignatureInfo(msgspec.Struct, frozen=True):
+    """One line of an address's history; `error` is the runtime's name of what failed, None for success."""
+
+    signature: str
+    slot: int
+    block_time_s: int | None
+    error: str | None
+
+
+class TransactionRecord(msgspec.Struct, frozen=True):
+    """A transaction as executed: the programs of its instructions in order, and its logs."""
+
+    signature: str
+    slot: int
+    block_time_s: int | None
+    error: str | None
+    programs: list[Pubkey]
+    logs: list[str]
+
+
+class ChainClient:
+    """Reads of one node. `idls` lets errors of our programs be named; close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        rpc_url: str,
+        *,
+        commitment: str = "confirmed",
+        timing: Timing | None = None,
+        idls: Mapping[Pubkey, Idl] | None = None,
+    ) -> None:
+        self.timing = timing or Timing()
+        self.commitment = Commitment(commitment)
+        self.faults = Faults(idls or {})
+        self.rpc_url = rpc_url
+        self._client = AsyncClient(
+            rpc_url, self.commitment, timeout=self.timing.request_s, http2=False, max_transport_retries=0
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def once(self, request: Callable[[AsyncClient], Awaitable[_T]], programs: Sequence[Pubkey] = ()) -> _T:
+        """One request without a retry; raises a ChainError."""
+        try:
+            return await request(self._client)
+        except (SolanaRpcException, RPCException) as error:
+            raise self.faults.request(error, programs) from error
+        except ValueError as error:  # the body is not JSON-RPC: a proxy's error page, a node going down
+            raise RpcUnavailable(f"node gave an answer that cannot be read: {error}") from error
+
+    async def call(self, request: Callable[[AsyncClient], Awaitable[_T]]) -> _T:
+        """A read, retried while the node is unavailable."""
+        async for attempt in stamina.retry_context(
+            on=RpcUnavailable,
+            attempts=self.timing.attempts,
+            timeout=None,
+            wait_initial=self.timing.first_wait_s,
+            wait_max=self.timing.longest_wait_s,
+            wait_jitter=self.timing.first_wait_s,
+        ):
+            with attempt:
+                return await self.once(request)
+        raise AssertionError("stamina returns or raises")
+
+    async def account(self, address: Pubkey, commitment: str | None = None) -> Account | None:
+        """The account, None when there is none."""
+        level = Commitment(commitment) if commitment else None
+        response = await self.call(lambda c: c.get_account_info(address, level, encoding="base64"))
+        found = response.value
+        if found is None:
+            return None
+        return Account(address, found.owner, found.lamports, bytes(found.data), response.context.slot)
+
+    async def accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
+        """Accounts in the order asked for, None where there is none; in requests of at most 100."""
+        result: list[Account | None] = []
+        for start in range(0, len(addresses), MAX_ACCOUNTS_PER_REQUEST):
+            part = list(addresses[start : start + MAX_ACCOUNTS_PER_REQUEST])
+            response = await self.call(lambda c, part=part: c.get_multiple_accounts(part, encoding="base64"))  # type: ignore[misc]
+            slot = response.context.slot
+            for address, found in zip(part, response.value, strict=True):
+                result.append(
+                    None if found is None else Account(address, found.owner, found.lamports, bytes(found.data), slot)
+                )
+        return result
+
+    async def program_accounts(
+        self, program: Pubkey, discriminator: bytes, memcmp: Mapping[int, bytes] | None = None
+    ) -> list[Account]:
+        """All accounts of one type; `memcmp` maps an offset into the data to the bytes wanted there."""
+        wanted = {0: discriminator, **(memcmp or {})}
+        filters: list[int | MemcmpOpts] = [MemcmpOpts(offset=o, bytes=_base58(b)) for o, b in wanted.items()]
+        response = await self.call(lambda c: c.get_program_accounts(program, encoding="base64", filters=filters))
+        return [
+            Account(keyed.pubkey, keyed.account.owner, keyed.account.lamports, bytes(keyed.account.data), 0)
+            for keyed in response.value
+        ]
+
+    async def chain_time(self, commitment: str = "processed") -> ChainTime:
+        """The clock as programs see it."""
+        sysvar = await self.account(CLOCK_SYSVAR, commitment)
+        if sysvar is None:
+            raise RpcRejected(f"{self.rpc_url} has no Clock sysvar: is it a Solana node?")
+        slot, _, _, _, unix_s = struct.unpack_from("<QqQQq", sysvar.data)
+        return ChainTime(slot, unix_s * 1000)
+
+    async def statuses(
+        self, signatures: Sequence[Signature], *, history: bool = False
+    ) -> list[TransactionStatus | None]:
+        """Statuses in the order asked for, None where the node knows nothing."""
+        response = await self.call(
+            lambda c: c.get_signature_statuses(list(signatures), search_transaction_history=history)
+        )
+        return list(response.value)
+
+    async def balance(self, address: Pubkey) -> int:
+        """Lamports."""
+        return (await self.call(lambda c: c.get_balance(address))).value
+
+    async def block_height(self) -> int:
+        """Block height, which blockhash expiry is counted in."""
+        return (await self.call(lambda c: c.get_block_height())).value
+
+    async def rent_exempt(self, size: int) -> int:
+        """Lamports that keep an account of `size` bytes alive."""
+        return (await self.call(lambda c: c.get_minimum_balance_for_rent_exemption(size))).value
+
+    async def airdrop(self, address: Pubkey, lamports: int) -> None:
+        """Ask a test cluster for lamports and wait until they are there."""
+        before = await self.balance(address)
+        await self.call(lambda c: c.request_airdrop(address, lamports))
+        deadline = asyncio.get_running_loop().time() + self.timing.outcome_s
+        while await self.balance(address) <= before:
+            if asyncio.get_running_loop().time() > deadline:
+                raise RpcUnavailable(f"airdrop to {address} did not arrive in {self.timing.outcome_s:.0f} s")
+            await asyncio.sleep(self.timing.poll_s)
+
+    async def transaction(self, signature: str) -> TransactionRecord | None:
+        """A transaction with its logs, None when the node does not (yet) know it at this commitment."""
+        wanted = Signature.from_string(signature)
+        level = Commitment.FINALIZED if self.commitment is Commitment.FINALIZED else Commitment.CONFIRMED
+        response = await self.call(
+            lambda c: c.get_transaction(
+                wanted, encoding="base64", commitment=level, max_supported_transaction_version=0
+            )
+        )
+        found = response.value
+        if found is None:
+            return None
+        return _record(signature, found.slot, found.block_time, found.transaction)
+
+    async def signatures_page(
+        self, address: Pubkey, *, before: str | None, until: str | None, limit: int = MAX_SIGNATURES_PER_PAGE
+    ) -> list[SignatureInfo]:
+        """Newest first, older than `before` and newer than `until`."""
+        level = Commitment.FINALIZED if self.commitment is Commitment.FINALIZED else Commitment.CONFIRMED
+        response = await self.call(
+            lambda c: c.get_signatures_for_address(
+                address,
+                before=None if before is None else Signature.from_string(before),
+                until=None if until is None else Signature.from_string(until),
+                limit=limit,
+                commitment=level,
+            )
+        )
+        return [
+            SignatureInfo(
+                str(s.signature), s.slot, s.block_time, None if s.err is None else self.faults.transaction(s.err).cause
+            )
+            for s in response.value
+        ]
+
+    async def signatures_since(
+        self, address: Pubkey, until: str | None = None, *, limit: int = MAX_SIGNATURES_PER_PAGE
+    ) -> AsyncIterator[SignatureInfo]:
+        """An address's history after the signature `until` (None: all), oldest first.
+
+        The node pages newest first, so the pages are collected down to `until` before the first item is yielded.
+        """
+        collected: list[SignatureInfo] = []
+        before: str | None = None
+        while page := await self.signatures_page(address, before=before, until=until, limit=limit):
+            collected.extend(page)
+            before = page[-1].signature
+            if len(page) < limit:
+                break
+        for info in reversed(collected):
+            yield info
+
+
+def _base58(data: bytes) -> str:
+    return str(Pubkey.from_bytes(data)) if len(data) == 32 else _encode58(data)
+
+
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def _encode58(data: bytes) -> str:
+    number, digits = int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        digits = _ALPHABET[digit] + digits
+    zeros = len(data) - len(data.lstrip(b"\0"))
+    return "1" * zeros + digits
+
+
+def _record(
+    signature: str, slot: int, block_time: int | None, wrapped: EncodedTransactionWithStatusMeta
+) -> TransactionRecord:
+    decoded = wrapped.transaction
+    if not isinstance(decoded, VersionedTransaction):
+        raise RpcRejected(f"transaction {signature}: the node did not return it as base64")
+    message, meta = decoded.message, wrapped.meta
+    keys = list(message.account_keys)
+    programs = [keys[i.program_id_index] for i in message.instructions]
+    error = None if meta is None or meta.err is None else Faults({}).transaction(meta.err).cause
+    logs = list(meta.log_messages or []) if meta is not None else []
+    return TransactionRecord(signature, slot, block_time, error, programs, logs)

@@ -1,0 +1,109 @@
+"""Log and account subscriptions that survive the connection."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+import structlog
+from solana.rpc.commitment import Commitment
+from solana.rpc.jsonrpc import SolanaJsonRpcError
+from solana.rpc.websocket_api import SolanaWsClient
+from solders.pubkey import Pubkey
+from solders.rpc.config import RpcTransactionLogsFilterMentions
+from solders.rpc.responses import AccountNotification, LogsNotification
+from websockets.exceptions import WebSocketException
+
+_log = structlog.get_logger(__name__)
+
+QUEUE_LIMIT = 20_000
+
+
+class Connection(Enum):
+    """What a subscription yields beside notifications."""
+
+    CONNECTED = auto()
+    """Subscribed (again): what happened before this moment was missed, backfill it now."""
+
+
+class LogsNotice(msgspec.Struct, frozen=True):
+    """A transaction that mentions the address; `failed` transactions change nothing."""
+
+    signature: str
+    slot: int
+    failed: bool
+    logs: list[str]
+
+
+class AccountNotice(msgspec.Struct, frozen=True):
+    """An account's new data (empty when it was closed)."""
+
+    slot: int
+    data: bytes
+
+
+class Subscriptions:
+    """Opens one WebSocket per subscription and opens it again, with growing pauses, whenever it ends."""
+
+    def __init__(
+        self, ws_url: str, *, commitment: str = "confirmed", pause_s: float = 0.2, longest_s: float = 5.0
+    ) -> None:
+        self._ws_url = ws_url
+        self._commitment = Commitment(commitment)
+        self._pause_s, self._longest_s = pause_s, longest_s
+
+    async def logs(self, mentions: Pubkey) -> AsyncIterator[LogsNotice | Connection]:
+        """Logs of transactions that mention an address, and CONNECTED at every (re)connection; never ends by itself."""
+        wanted = RpcTransactionLogsFilterMentions(mentions)
+
+        async def subscribe(client: SolanaWsClient) -> object:
+            return await client.logs_subscribe(filter_=wanted, commitment=self._commitment)
+
+        async with contextlib.aclosing(self._notifications(subscribe)) as notifications:
+            async for note in notifications:
+                if isinstance(note, LogsNotification):
+                    value = note.result.value
+                    yield LogsNotice(
+                        str(value.signature), note.result.context.slot, value.err is not None, list(value.logs)
+                    )
+                elif isinstance(note, Connection):
+                    yield note
+
+    async def account(self, address: Pubkey) -> AsyncIterator[AccountNotice | Connection]:
+        """Changes of an account, and CONNECTED at every (re)connection; never ends by itself."""
+
+        async def subscribe(client: SolanaWsClient) -> object:
+            return await client.account_subscribe(pubkey=address, commitment=self._commitment, encoding="base64")
+
+        async with contextlib.aclosing(self._notifications(subscribe)) as notifications:
+            async for note in notifications:
+                if isinstance(note, AccountNotification):
+                    yield AccountNotice(note.result.context.slot, bytes(note.result.value.data))
+                elif isinstance(note, Connection):
+                    yield note
+
+    async def _notifications(
+        self, subscribe: Callable[[SolanaWsClient], Awaitable[object]]
+    ) -> AsyncGenerator[Any, None]:  # solders' Notification is a union of every kind; the callers pick theirs
+        pause = self._pause_s
+        while True:
+            try:
+                async with SolanaWsClient(
+                    self._ws_url,
+                    notification_queue_size=QUEUE_LIMIT,
+                    ping_interval=10,
+                    ping_timeout=10,
+                    compression=None,
+                ) as client:
+                    await subscribe(client)
+                    pause = self._pause_s
+                    yield Connection.CONNECTED
+                    async for note in client:
+                        yield note
+                _log.info("subscription_ended", url=self._ws_url)
+            except (OSError, WebSocketException, TimeoutError, SolanaJsonRpcError) as error:
+                _log.warning("subscription_lost", url=self._ws_url, error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self._longest_s)
