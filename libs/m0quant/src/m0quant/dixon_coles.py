@@ -120,6 +120,7 @@ def outcome_probabilities(home_rate: float, away_rate: float, rho: float) -> tup
     draw += h[0] * a[0] * (-home_rate * away_rate * rho) + h[1] * a[1] * -rho
     home += h[1] * a[0] * (away_rate * rho)
     away += h[0] * a[1] * (home_rate * rho)
+    home, draw, away = max(0.0, home), max(0.0, draw), max(0.0, away)
     whole = home + draw + away
     return home / whole, draw / whole, away / whole
 
