@@ -36,8 +36,8 @@ def listeners() -> dict[int, int | None]:
     found: dict[int, int | None] = {}
     with contextlib.suppress(psutil.Error, OSError):
         for conn in psutil.net_connections("tcp"):
-            if conn.status == psutil.CONN_LISTEN:
-                found[conn.laddr.port] = conn.pid or found.get(conn.laddr.port)
+            if conn.status == psutil.CONN_LISTEN and conn.laddr:
+                found[conn.laddr[1]] = conn.pid or found.get(conn.laddr[1])
     return found
 
 

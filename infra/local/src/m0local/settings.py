@@ -1,7 +1,45 @@
 """Where the embedded stack lives and which addresses it uses, from the environment."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from m0local.errors import UsageError
+from m0local.ports import LOOPBACK, MAX_PORT
+from m0local.servers import postgres
+
+PORTS: dict[str, int] = {
+    "kafka": 9092,
+    "kafka-controller": 9093,
+    "postgres": 5432,
+    "valkey": 6379,
+    "localnet": 8899,
+    "localnet-ws": 8900,
+    "ingest": 9101,
+    "normalize": 9102,
+    "feature": 9103,
+    "model": 9104,
+    "bundle": 9105,
+    "indexer": 9106,
+    "jobs": 9107,
+    "signer-1": 9111,
+    "signer-2": 9112,
+    "signer-3": 9113,
+    "api": 8080,
+    "realtime": 8090,
+}
+"""Every port of the stack before `M0_PORT_OFFSET`; a service's port answers /health, /ready and /metrics."""
+
+EXTERNAL: dict[str, str] = {
+    "kafka": "M0_KAFKA_BOOTSTRAP",
+    "postgres": "M0_PG_DSN",
+    "valkey": "M0_REDIS_URL",
+    "localnet": "M0_RPC_URL",
+}
+"""The variable by which an external server takes the place of the stack's own."""
+
+MAX_OFFSET = MAX_PORT - max(PORTS.values())
 
 
 def repo_root() -> Path:
@@ -19,3 +57,110 @@ def jars_dir(env: Mapping[str, str]) -> Path:
     """The jar cache shared by stacks and tests: $M0_JARS_DIR, else `.m0/cache/jars` in the repository."""
     value = env.get("M0_JARS_DIR")
     return Path(value).absolute() if value else repo_root() / ".m0" / "cache" / "jars"
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """Paths and addresses of one embedded stack."""
+
+    root: Path
+    home: Path
+    jars: Path
+    offset: int
+    config_path: Path
+    external: Mapping[str, str]
+    """Server name → the external address the user set instead."""
+    rpc_ws_url: str | None = None
+
+    def port(self, name: str) -> int:
+        return PORTS[name] + self.offset
+
+    def address(self, name: str) -> str:
+        return f"{LOOPBACK}:{self.port(name)}"
+
+    @property
+    def run(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def keys(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def passphrase_file(self) -> Path:
+        return self.keys / "passphrase"
+
+    @property
+    def deployment_file(self) -> Path:
+        return self.home / "deployment.json"
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        return self.external.get("kafka") or self.address("kafka")
+
+    @property
+    def pg_dsn(self) -> str:
+        own = postgres.PostgresServer(self.home / "postgres", self.port("postgres")).dsn
+        return self.external.get("postgres") or own
+
+    @property
+    def redis_url(self) -> str:
+        return self.external.get("valkey") or f"redis://{self.address('valkey')}/0"
+
+    @property
+    def rpc_url(self) -> str:
+        return self.external.get("localnet") or f"http://{self.address('localnet')}"
+
+    @property
+    def ws_url(self) -> str:
+        if self.rpc_ws_url:
+            return self.rpc_ws_url
+        if external := self.external.get("localnet"):
+            return default_ws_url(external)
+        return f"ws://{self.address('localnet-ws')}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.address('api')}"
+
+    @property
+    def realtime_url(self) -> str:
+        return f"ws://{self.address('realtime')}/ws"
+
+
+def default_ws_url(rpc_url: str) -> str:
+    """Solana's convention: the PubSub port is the RPC port plus one; an address without a port keeps none."""
+    parts = urlsplit(rpc_url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    host = parts.hostname or LOOPBACK
+    netloc = f"{host}:{parts.port + 1}" if parts.port else host
+    return urlunsplit((scheme, netloc, parts.path, parts.query, ""))
+
+
+def endpoint(name: str, address: str) -> tuple[str, int]:
+    """Host and port of the external server `name` at `address` (a URL, or host:port, the first of several)."""
+    first = address.split(",", maxsplit=1)[0]
+    parts = urlsplit(first if "://" in first else f"//{first}")
+    default = {"http": 80, "https": 443}.get(parts.scheme, PORTS[name])
+    return parts.hostname or LOOPBACK, parts.port or default
+
+
+def load(env: Mapping[str, str]) -> StackSettings:
+    """Read the stack's settings from `env`. Raises UsageError naming the variable that makes no sense."""
+    text = env.get("M0_PORT_OFFSET") or "0"
+    if not text.isdecimal() or int(text) > MAX_OFFSET:
+        raise UsageError(f"M0_PORT_OFFSET={text} is not a number between 0 and {MAX_OFFSET}.")
+    root = repo_root()
+    return StackSettings(
+        root=root,
+        home=home_dir(env),
+        jars=jars_dir(env),
+        offset=int(text),
+        config_path=Path(env.get("M0_CONFIG_PATH") or root / "config" / "dev.toml").absolute(),
+        external={name: env[variable] for name, variable in EXTERNAL.items() if env.get(variable)},
+        rpc_ws_url=env.get("M0_WS_URL"),
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from m0local.errors import DiskFullError, StartError
 from m0local.ports import LOOPBACK
-from m0local.servers.jars import Progress, ensure_jars
+from m0local.servers.jars import Progress, ensure_jars, read_lock
 from m0local.servers.java import find_java
 
 DATA_FILES = Path(__file__).parent.parent / "data"
@@ -39,15 +39,13 @@ class KafkaServer:
         controller_port: int,
         *,
         jars: Path,
-        log_file: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Args: `jars` is the jar cache, `log_file` the broker's own log (rotated by it), default `home/kafka.log`."""
+        """Args: `jars` is the cache of the jars, `progress` hears of downloads."""
         self.home = home
         self.port = port
         self.controller_port = controller_port
         self.jars = jars
-        self.log_file = log_file or home / "kafka.log"
         self.progress = progress
 
     @property
@@ -108,12 +106,11 @@ class KafkaServer:
 
     def _java(self) -> list[str]:
         # explicit and in the order of the lock: a stray jar in the cache is never on the class path
-        class_path = ":".join(str(path) for path in ensure_jars(self.jars))
+        class_path = ":".join(str(self.jars / jar.file_name) for jar in read_lock())
         return [
             find_java(),
             *JVM_FLAGS,
             f"-Dlog4j2.configurationFile={DATA_FILES / 'log4j2.properties'}",
-            f"-Dkafka.logs.file={self.log_file}",
             "-cp",
             class_path,
         ]
@@ -123,7 +120,6 @@ class KafkaServer:
         fresh = self.home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self.properties.write_text(self.settings(fresh))
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         tool = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

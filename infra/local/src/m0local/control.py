@@ -1,0 +1,145 @@
+"""Talk to the supervisor: start it, ask it, tell it to start or stop processes, and clear up what a killed one left."""
+
+import http.client
+import os
+import subprocess
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import-untyped]
+
+from m0local.errors import StartError
+from m0local.launch import HOME_MARK
+from m0local.settings import StackSettings
+from m0local.supervisor_conf import GROUP, socket_path, supervisor_command
+
+START_TIMEOUT_S = 15
+POLL_S = 0.1
+STOPPED_STATES = ("stopped", "exited", "fatal", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """What the supervisor knows of a process; `state` in lower case: running, starting, backoff, stopping, stopped."""
+
+    name: str
+    state: str
+    pid: int | None
+    restarts: int
+
+
+class Supervisor:
+    """The supervisor of one stack. Every call may raise StartError when it stops answering half way."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        self.conf = settings.run / "supervisord.conf"
+
+    def is_running(self) -> bool:
+        try:
+            return bool(self._call("supervisor.getState")["statename"] == "RUNNING")
+        except StartError:
+            return False
+
+    def start(self) -> None:
+        """Start the supervisor with no process running yet. Raises StartError with the end of what it said."""
+        log = self.settings.logs / "supervisor.out"
+        with log.open("wb") as out:
+            daemon = subprocess.Popen(
+                supervisor_command(self.conf),
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                cwd=self.settings.root,
+                env=os.environ | {HOME_MARK: str(self.settings.home)},
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.is_running():
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text(errors="replace").strip().splitlines()
+                raise StartError(f"The supervisor did not start ({' '.join(said[-1:])}): see {log}.")
+            time.sleep(POLL_S)
+
+    def info(self) -> dict[str, ProcessInfo]:
+        """Every process of the configuration by name."""
+        restarts = self._call("m0.restarts")
+        return {
+            entry["name"]: ProcessInfo(
+                entry["name"], entry["statename"].lower(), entry["pid"] or None, restarts.get(entry["name"], 0)
+            )
+            for entry in self._call("supervisor.getAllProcessInfo")
+        }
+
+    def start_process(self, name: str) -> None:
+        """Start a process that is not running; nothing when it is."""
+        self._call("supervisor.startProcess", f"{GROUP}:{name}", False, ignore=(Faults.ALREADY_STARTED,))
+
+    def stop_processes(self, names: Iterable[str]) -> None:
+        """Stop all of `names` at the same time and return when they are gone."""
+        names = list(names)
+        for name in names:
+            self._call("supervisor.stopProcess", f"{GROUP}:{name}", False, ignore=(Faults.NOT_RUNNING,))
+        while any(info.state not in STOPPED_STATES for name, info in self.info().items() if name in names):
+            time.sleep(POLL_S)
+
+    def shutdown(self) -> None:
+        """Stop the supervisor itself and wait until it is gone."""
+        pid = self._call("supervisor.getPID")
+        self._call("supervisor.shutdown")
+        try:
+            psutil.Process(pid).wait(START_TIMEOUT_S)
+        except psutil.NoSuchProcess:
+            return
+        except psutil.TimeoutExpired as exc:
+            raise StartError(f"The supervisor (pid {pid}) does not stop: kill it.") from exc
+
+    def _call(self, method: str, *args: Any, ignore: tuple[int, ...] = ()) -> Any:  # whatever XML-RPC carries
+        # a connection each time: one that failed cannot be used again
+        transport = SupervisorTransport(serverurl=f"unix://{socket_path(self.settings)}")
+        rpc = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        try:
+            return getattr(rpc, method)(*args)
+        except xmlrpc.client.Fault as exc:
+            if exc.faultCode in ignore:
+                return None
+            raise StartError(f"The supervisor refused {method}{args}: {exc.faultString}.") from exc
+        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as exc:
+            raise StartError(f"The supervisor does not answer ({exc}): run 'make down', then 'make up'.") from exc
+        finally:
+            transport.close()
+
+
+def leftovers(settings: StackSettings) -> list[psutil.Process]:
+    """Processes of this stack that run without their supervisor, and a supervisor that no longer answers."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(HOME_MARK) == str(settings.home) and process.pid != os.getpid():
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def clear_leftovers(settings: StackSettings, grace_s: float = 5) -> int:
+    """Stop what `leftovers` finds, by force when it does not listen; how many there were."""
+    found = leftovers(settings)
+    for process in found:
+        _signal(process, "terminate")
+    _, alive = psutil.wait_procs(found, timeout=grace_s)
+    for process in alive:
+        _signal(process, "kill")
+    psutil.wait_procs(alive, timeout=grace_s)
+    return len(found)
+
+
+def _signal(process: psutil.Process, how: str) -> None:
+    try:
+        getattr(process, how)()
+    except psutil.NoSuchProcess:
+        return

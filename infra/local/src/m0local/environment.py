@@ -1,0 +1,40 @@
+"""The environment every service of the stack is given."""
+
+import json
+import os
+from collections.abc import Mapping
+
+from m0local.launch import environment_file
+from m0local.settings import StackSettings
+
+TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+"""A dozen small processes share the machine: one math thread and few memory arenas each, unless the user says more."""
+
+
+def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[str, str]:
+    """What every service is told; the user's `env` decides its name, log level, API address and tuning."""
+    return {
+        "M0_ENV": env.get("M0_ENV", "dev"),
+        "M0_CONFIG_PATH": str(settings.config_path),
+        "M0_LOG_LEVEL": env.get("M0_LOG_LEVEL", "info"),
+        "M0_HOME": str(settings.home),
+        "M0_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "M0_PG_DSN": settings.pg_dsn,
+        "M0_REDIS_URL": settings.redis_url,
+        "M0_RPC_URL": settings.rpc_url,
+        "M0_WS_URL": settings.ws_url,
+        "M0_API_BASE": env.get("M0_API_BASE", settings.api_url),
+        "M0_KEYS_DIR": str(settings.keys),
+        "M0_KEY_PASSPHRASE_FILE": str(settings.passphrase_file),
+        "PYTHONUNBUFFERED": "1",
+        **{name: env.get(name, value) for name, value in TUNING.items()},
+    }
+
+
+def write_environment(settings: StackSettings, env: Mapping[str, str]) -> None:
+    """Note the common environment for the launcher, readable by its owner alone."""
+    target = environment_file(settings.home)
+    fresh = target.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(common_environment(settings, env), file, indent=2)
+    fresh.replace(target)

@@ -1,0 +1,37 @@
+"""Become a service: `python -m m0local.launch MODULE` replaces itself by `python -m MODULE`.
+
+Before that it adds to the environment what `m0 up` noted for all services and the ids of the deployed programs, so
+that a service which the supervisor restarts sees the deployment of today. Both files lie in the home of the stack,
+which the supervisor names in the environment; they are read by their owner alone, as an address may hold a password.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from m0local.deployment import program_environment
+
+HOME_MARK = "M0_STACK_HOME"
+"""In the environment of every process of a stack, so that one left behind by a killed supervisor can be found."""
+
+
+def environment_file(home: Path) -> Path:
+    """Where `m0 up` notes the environment common to all services."""
+    return home / "run" / "environment.json"
+
+
+def service_environment(home: Path, env: dict[str, str]) -> dict[str, str]:
+    """The whole environment of a service; program ids set by the user win over those of the deployment record."""
+    common: dict[str, str] = dict(json.loads(environment_file(home).read_text()))
+    return program_environment(home / "deployment.json") | env | common
+
+
+def main() -> None:
+    module = sys.argv[1]
+    env = service_environment(Path(os.environ[HOME_MARK]), dict(os.environ))
+    os.execve(sys.executable, [sys.executable, "-m", module], env)  # noqa: S606 - it becomes the service
+
+
+if __name__ == "__main__":
+    main()

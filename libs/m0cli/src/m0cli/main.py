@@ -1,0 +1,71 @@
+"""The `m0` command: a thin registry. A sub-command's module is imported only when it is called, so help stays fast.
+
+To add one: write a module with a typer app `app` whose command or group does the work, and name it in COMMANDS.
+"""
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a sub-command lives: `app` of `module` has a command `name` or is itself the command."""
+
+    module: str
+    help: str
+    panel: str
+
+
+STACK = "The local stack"
+USE = "Predictions and proofs"
+
+COMMANDS: dict[str, Command] = {
+    "up": Command("m0cli.stack", "Start everything and wait until it is ready.", STACK),
+    "down": Command("m0cli.stack", "Stop everything; data stays.", STACK),
+    "status": Command("m0cli.stack", "What runs, is it ready, where is it reached.", STACK),
+    "logs": Command("m0cli.stack", "The last lines of a service's log; -f follows it.", STACK),
+    "clean": Command("m0cli.stack", "Stop everything and drop its data.", STACK),
+    "config": Command("m0cli.config", "Every setting with its value and where it comes from.", STACK),
+    "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),
+    "watch": Command("m0cli.watch", "Finalized predictions live, each verified.", USE),
+    "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists its commands from the table and imports one only to run it."""
+
+    def __init__(self, **attrs: Any) -> None:  # typer's own arguments, passed through
+        super().__init__(**attrs)
+        self.commands = {
+            name: TyperCommand(name, help=command.help, rich_help_panel=command.panel)
+            for name, command in COMMANDS.items()
+            if importlib.util.find_spec(command.module)
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # typer keeps its context type private
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name else command, rest
+
+
+def load(name: str) -> Any:  # typer keeps its command type private
+    """Import the module of the sub-command `name` and return the command itself."""
+    command = typer.main.get_command(importlib.import_module(COMMANDS[name].module).app)
+    return getattr(command, "commands", {}).get(name, command)
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def root() -> None:
+    """M0Club: calibrated probabilities of real-world events, finalized on Solana, provable by anyone."""
+
+
+def main() -> None:
+    app()
