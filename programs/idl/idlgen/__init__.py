@@ -1,0 +1,1 @@
+"""Reads the interface files and renders IDLs and Rust."""
