@@ -1,0 +1,1 @@
+"""Feature families: one way of looking at events each."""

@@ -1,0 +1,1 @@
+"""Model families: rows to distributions."""

@@ -1,0 +1,280 @@
+"""Stage 1: raw events to canonical ones: validation, dedupe, market state from control events.
+
+The lane of a control event is named in its payload; an observation belongs to the lane whose catalog owns its group.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from m0common.canonical import LaneDigest
+from m0common.errors import DeadLetterError
+from m0common.ids import Lane
+from m0common.messages import (
+    Body,
+    BookPayload,
+    BookUpdate,
+    CatalogPayload,
+    CatalogSet,
+    Checkpoint,
+    EpochEndPayload,
+    LaneMessage,
+    Marker,
+    MarketClosed,
+    MarketClosePayload,
+    MarketOpened,
+    MarketOpenPayload,
+    MatchResult,
+    MatchResultPayload,
+    Quote,
+    QuotePayload,
+    RawEvent,
+)
+from m0common.stream.core import LaneSlot, resume_offset
+from m0common.stream.entities import Entities
+from m0common.stream.records import Output, Produce, Record
+from m0common.topics import NORMALIZED, RAW
+
+from m0lanes.codec import pack, unpack
+from m0lanes.raw import Payload, decode_event, decode_payload, event_id
+from m0lanes.settings import NO_CONFIG, config_of
+
+STAGE = 1
+SEEN_EVENTS = 2048
+"""How many event ids a lane remembers; a source that repeats itself later than that is not noticed."""
+SEEN_BYTES = 16
+DAY_MS = 86_400_000
+
+
+class NormalizeTransition:
+    """One lane's canonical state: settings, open markets, events seen, last epoch closed."""
+
+    def __init__(self) -> None:
+        self.entities = Entities()
+        self.config = NO_CONFIG
+        self.markets: dict[str, MarketOpened] = {}
+        self.last_epoch = -1
+        self.last_end_ms = 0
+        self.late = 0
+        self._seen: dict[bytes, None] = {}
+        self._order: deque[bytes] = deque()
+        self._digest = LaneDigest()
+
+    def accept(self, event: RawEvent, payload: Payload) -> list[Body]:
+        """What one event adds to the lane; nothing when it is a repeat. Raises DeadLetterError, the state unchanged."""
+        if isinstance(payload, EpochEndPayload):
+            return self._close(payload)
+        identity = event_id(event)
+        short = identity[:SEEN_BYTES]
+        if short in self._seen:
+            return []
+        body = self._body(event, payload, identity)
+        if body is None:
+            return []
+        self._apply(body)
+        self._remember(short)
+        self._digest.add(identity)
+        if event.event_ms < self.last_end_ms:
+            self.late += 1
+        return [body]
+
+    def _close(self, end: EpochEndPayload) -> list[Body]:
+        if end.epoch_id <= self.last_epoch:
+            return []
+        self.last_epoch, self.last_end_ms = end.epoch_id, end.window_end_ms
+        digest, self._digest = self._digest.value, LaneDigest()
+        return [
+            Marker(
+                end.epoch_id,
+                end.window_start_ms,
+                end.window_end_ms,
+                end.partitions,
+                self.config.config_hash,
+                self.config.signer_set_id,
+                digest,
+                b"",
+                (),
+            ),
+        ]
+
+    def _body(self, event: RawEvent, payload: Payload, identity: bytes) -> Body | None:
+        match payload:
+            case CatalogPayload():
+                config = config_of(payload)
+                return None if config == self.config else config
+            case MarketOpenPayload():
+                market_id = event.market_id or ""
+                opened = MarketOpened(
+                    market_id,
+                    event.group,
+                    payload.outcomes,
+                    payload.schema_version,
+                    payload.opens_ms,
+                    dict(sorted(payload.attributes.items())),
+                )
+                return None if market_id in self.markets else opened
+            case MarketClosePayload():
+                return MarketClosed(event.market_id or "", payload.reason) if event.market_id in self.markets else None
+            case MatchResultPayload():
+                if event.market_id is not None:
+                    self._market(event)
+                return MatchResult(
+                    identity,
+                    event.group,
+                    event.market_id,
+                    event.event_ms,
+                    payload.home,
+                    payload.away,
+                    payload.home_goals,
+                    payload.away_goals,
+                    payload.season,
+                    payload.original_ms // DAY_MS,
+                )
+            case BookPayload():
+                market = self._market(event)
+                return BookUpdate(identity, event.group, market.market_id, event.event_ms, payload.bids, payload.asks)
+            case QuotePayload():
+                market = self._market(event)
+                if len(payload.p_ppb) != len(market.outcomes):
+                    raise DeadLetterError(
+                        "invalid_payload",
+                        f"quote: {len(payload.p_ppb)} probabilities for the {len(market.outcomes)} outcomes of "
+                        f"{market.market_id}",
+                    )
+                return Quote(identity, market.market_id, event.event_ms, payload.p_ppb)
+            case EpochEndPayload():
+                raise AssertionError("markers are not events")
+
+    def _market(self, event: RawEvent) -> MarketOpened:
+        market = self.markets.get(event.market_id or "")
+        if market is None:
+            raise DeadLetterError("unknown_market", f"{event.market_id!r} is not open in this lane: open it first")
+        if market.group != event.group:
+            raise DeadLetterError(
+                "wrong_group", f"{event.market_id} belongs to group {market.group!r}, the event says {event.group!r}"
+            )
+        return market
+
+    def _apply(self, body: Body) -> None:
+        match body:
+            case CatalogSet():
+                self.config = body
+            case MarketOpened():
+                self.markets[body.market_id] = body
+                self.entities.put(f"market/{body.market_id}", pack(body))
+            case MarketClosed():
+                self._drop(body.market_id)
+            case MatchResult(market_id=str(market_id)):
+                self._drop(market_id)
+            case _:
+                pass
+
+    def _drop(self, market_id: str) -> None:
+        del self.markets[market_id]
+        self.entities.drop(f"market/{market_id}")
+
+    def _remember(self, short: bytes) -> None:
+        self._seen[short] = None
+        self._order.append(short)
+        if len(self._order) > SEEN_EVENTS:
+            del self._seen[self._order.popleft()]
+
+    def step(self, body: Body) -> Sequence[Body]:
+        """Not used: this stage reads raw events."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """See Transition."""
+        self.entities.put("config", pack(self.config))
+        self.entities.put("epoch", pack((self.last_epoch, self.last_end_ms, self._digest.value)))
+        self.entities.put("seen", b"".join(self._order))
+
+    def resume(self) -> None:
+        """See Transition."""
+        self.config = unpack(self.entities.get("config"), CatalogSet)
+        self.last_epoch, self.last_end_ms, digest = unpack(self.entities.get("epoch"), tuple[int, int, bytes])
+        self._digest = LaneDigest(digest)
+        seen = self.entities.get("seen") or b""
+        self._order = deque(seen[i : i + SEEN_BYTES] for i in range(0, len(seen), SEEN_BYTES))
+        self._seen = dict.fromkeys(self._order)
+        markets = (unpack(value, MarketOpened) for _, value in self.entities.with_prefix("market/"))
+        self.markets = {market.market_id: market for market in markets}
+
+
+class NormalizeCore:
+    """Routes raw records to lanes. `only` restricts it to some catalogs, as replay does; others are passed over."""
+
+    name = "normalize"
+    stage = STAGE
+    input_topic = RAW.name
+
+    def __init__(self, release: bytes, only: frozenset[str] | None = None) -> None:
+        self._release = release
+        self._only = only
+        self._encode: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
+        self.slots: dict[Lane, LaneSlot] = {}
+        self._transitions: dict[Lane, NormalizeTransition] = {}
+
+    def feed(self, record: Record) -> list[Output]:
+        """See StageCore."""
+        event = decode_event(record.value)
+        payload = decode_payload(event)
+        lane = self._lane(event, payload, record.partition)
+        if lane is None:
+            return []
+        outputs: list[Output] = []
+        slot = self.slots.get(lane)
+        if slot is None:
+            slot = self._new_slot(lane)
+            outputs.append(slot.begin(self.stage, lane, record.offset, self._release))
+        if record.offset <= slot.input_offset:
+            return outputs
+        slot.input_offset = record.offset
+        for body in self._transitions[lane].accept(event, payload):
+            sent = body
+            if isinstance(body, Marker):
+                slot.transition.settle()
+                digest = slot.transition.entities.digest()
+                sent = msgspec.structs.replace(body, state_digests=((self.stage, digest),))
+            slot.out_seq += 1
+            value = self._encode(LaneMessage(lane.catalog, lane.partition, slot.out_seq, record.offset, sent))
+            key = event.group.encode() or lane.catalog.encode()
+            outputs.append(Produce(NORMALIZED.name, lane.partition, key, value, record.headers))
+            if isinstance(sent, Marker):
+                outputs.append(slot.save(self.stage, lane, sent.epoch_id, sent.state_digests[-1][1], self._release))
+        return outputs
+
+    def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
+        """See StageCore."""
+        for checkpoint in checkpoints:
+            if checkpoint.stage == self.stage and checkpoint.partition == partition:
+                self._new_slot(Lane(checkpoint.catalog, partition)).load(checkpoint)
+        return resume_offset(slot for lane, slot in self.slots.items() if lane.partition == partition)
+
+    def release(self, partition: int) -> None:
+        """See StageCore."""
+        self.slots = {lane: slot for lane, slot in self.slots.items() if lane.partition != partition}
+        self._transitions = {lane: self._transitions[lane] for lane in self.slots}
+
+    def _new_slot(self, lane: Lane) -> LaneSlot:
+        transition = NormalizeTransition()
+        # kept in order, so that a group named by two catalogs goes to the same lane however the lanes came to be
+        self._transitions = dict(sorted({**self._transitions, lane: transition}.items()))
+        slot = self.slots[lane] = LaneSlot(transition)
+        return slot
+
+    def _lane(self, event: RawEvent, payload: Payload, partition: int) -> Lane | None:
+        """The lane of an event; None when it is passed over."""
+        if isinstance(payload, CatalogPayload | MarketOpenPayload | MarketClosePayload | EpochEndPayload):
+            if self._only is not None and payload.catalog not in self._only:
+                return None
+            return Lane(payload.catalog, partition)
+        for lane, transition in self._transitions.items():
+            if lane.partition == partition and event.group in transition.config.groups:
+                return lane
+        if self._only is not None:
+            return None
+        raise DeadLetterError(
+            "unknown_group",
+            f"group {event.group!r} belongs to no catalog in partition {partition}: name it in a catalog",
+        )
