@@ -1,5 +1,6 @@
 """The stack as a whole: up, down and clean, one at a time per home."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -26,7 +27,7 @@ READY_TIMEOUT_S = 90.0
 POLL_S = 0.2
 MAX_DEATHS = 5
 """A process that died this often while starting will not come up by waiting."""
-KEPT = ("cache", ".lock", ".m0-home")
+KEPT = ("cache", ".lock", ".bootstrap.lock", ".m0-home")
 MARKER = ".m0-home"
 
 
@@ -70,11 +71,13 @@ def down(settings: StackSettings, report: Reporter) -> bool:
         supervisor = Supervisor(settings)
         was_running = supervisor.is_running()
         if was_running:
-            report.step("Stop the services")
-            supervisor.stop_processes(SERVICES)
-            report.step("Stop the servers")
-            supervisor.stop_processes(SERVERS)
-            supervisor.shutdown()
+            # a supervisor that fails half way is cleared up below with all it left
+            with contextlib.suppress(StartError):
+                report.step("Stop the services")
+                supervisor.stop_processes(SERVICES)
+                report.step("Stop the servers")
+                supervisor.stop_processes(SERVERS)
+                supervisor.shutdown()
         return bool(clear_leftovers(settings)) or was_running
 
 

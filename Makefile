@@ -1,0 +1,63 @@
+# Every target with a '##' comment appears in 'make help'. The logic is in Python: infra/local and the m0 command.
+PYTHON ?= python3
+M0 := .venv/bin/m0
+PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/local/src/*)))
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs clean test lint typecheck format programs replay lock env env-dev
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+up: env  ## Set up what is needed, start the whole stack, wait until it is ready, print the addresses
+	@$(M0) up
+
+down: need-env  ## Stop the stack; data stays in .m0/
+	@$(M0) down
+
+status: need-env  ## What runs, is it ready, where is it reached
+	@$(M0) status
+
+logs: need-env  ## Follow one log: make logs SERVICE=ingest
+	@test -n "$(SERVICE)" || { echo "Name a service: make logs SERVICE=ingest" >&2; exit 2; }
+	@$(M0) logs -f "$(SERVICE)"
+
+clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads stay
+	@$(M0) clean
+
+test: env-dev  ## Install what is needed and run every test: make test ARGS="-k merkle"
+	@.venv/bin/pytest $(ARGS)
+
+lint: env-dev  ## Check style, imports and declared dependencies
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+format: env-dev  ## Put the code into shape
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+typecheck: env-dev  ## Check types, strictly
+	@.venv/bin/mypy --strict $(addprefix -p ,$(PACKAGES))
+
+programs: env-dev  ## Build the Solana programs from their sources; FORCE=1 starts from nothing
+	@$(MAKE) --no-print-directory -C programs FORCE=$(FORCE)
+
+replay: env  ## Rebuild an epoch's root from the log: make replay CATALOG=sports EPOCH=123 [FULL=1]
+	@test -n "$(CATALOG)" -a -n "$(EPOCH)" || { echo "Name both: make replay CATALOG=sports EPOCH=123" >&2; exit 2; }
+	@$(M0) replay "$(CATALOG)" "$(EPOCH)" $(if $(FULL),--full)
+
+lock: env-dev  ## Resolve the dependencies again and write both hash-pinned locks
+	@.venv/bin/python infra/local/lock.py
+
+env: need-python
+	@$(PYTHON) infra/local/bootstrap.py runtime
+
+env-dev: need-python
+	@$(PYTHON) infra/local/bootstrap.py dev
+
+.PHONY: need-python need-env
+need-python:
+	@command -v $(PYTHON) >/dev/null || { echo "Error: $(PYTHON) is missing: run 'apt install python3 python3-venv'." >&2; exit 1; }
+
+need-env:
+	@test -x $(M0) || { echo "Error: nothing is set up here yet: run 'make up' first." >&2; exit 1; }
