@@ -50,7 +50,9 @@ class Log:
         payload = MarketOpenPayload("sports", ("HOME", "DRAW", "AWAY"), 1, at_ms, attributes=attributes)
         self.event(PLACE[group], group, market_id, "market_open", at_ms, payload)
 
-    def result(self, group: str, market_id: str | None, home: str, away: str, goals: tuple[int, int], day: int, at_ms: int) -> None:
+    def result(
+        self, group: str, market_id: str | None, home: str, away: str, goals: tuple[int, int], day: int, at_ms: int
+    ) -> None:
         payload = MatchResultPayload(home, away, *goals, "2015-16", day * DAY_MS)
         self.event(PLACE[group], group, market_id, "match_result", at_ms, payload)
 
@@ -87,7 +89,9 @@ def season(epochs: int = 4) -> Log:
     for index in range(epochs):
         at = BASE_MS + index * EPOCH_MS
         for group, teams in TEAMS.items():
-            log.open_match(group, f"FB_{group[:3].upper()}_{index}", teams[index % 4], teams[(index + 1) % 4], day + 20 + index, at)
+            log.open_match(
+                group, f"FB_{group[:3].upper()}_{index}", teams[index % 4], teams[(index + 1) % 4], day + 20 + index, at
+            )
         log.open_book(f"BTC_{index}", at + 1)
         for step in range(3):
             bid = 400_000_000 + 50_000_000 * ((index + step) % 4)
@@ -95,7 +99,15 @@ def season(epochs: int = 4) -> Log:
         if index:
             teams = TEAMS["eng.1"]
             before = index - 1
-            log.result("eng.1", f"FB_ENG_{before}", teams[before % 4], teams[(before + 1) % 4], (2, 1), day + 20 + before, at + 5000)
+            log.result(
+                "eng.1",
+                f"FB_ENG_{before}",
+                teams[before % 4],
+                teams[(before + 1) % 4],
+                (2, 1),
+                day + 20 + before,
+                at + 5000,
+            )
             log.close("btc", "crypto", f"BTC_{before}", at + 6000)
         log.end(index)
     return log

@@ -69,14 +69,14 @@ class NormalizeTransition:
         if short in self._seen:
             return []
         body = self._body(event, payload, identity)
-        if body is None:
-            return []
-        self._apply(body)
+        # a control event that changes nothing has been read all the same: the digest covers it
+        if body is not None:
+            self._apply(body)
         self._remember(short)
         self._digest.add(identity)
         if event.event_ms < self.last_end_ms:
             self.late += 1
-        return [body]
+        return [body] if body is not None else []
 
     def _close(self, end: EpochEndPayload) -> list[Body]:
         if end.epoch_id <= self.last_epoch:

@@ -88,8 +88,8 @@ def decode_payload(event: RawEvent) -> Payload:
 def event_id(event: RawEvent) -> bytes:
     """The identity of an event: a hash of all of it but the time it was received.
 
-    sha256("M0EVENT1" | source | source_event_id | group | market_id | kind | event_ms i64 | payload), strings and payload
-    with a u32 length before them; no market id is the empty string.
+    sha256("M0EVENT1" | source | source_event_id | group | market_id | kind | event_ms i64 | payload), strings and
+    payload with a u32 length before them; no market id is the empty string.
     """
     parts = [_TAG]
     for text in (event.source, event.source_event_id, event.group, event.market_id or "", event.kind):

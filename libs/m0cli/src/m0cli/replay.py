@@ -1,0 +1,77 @@
+"""`m0 replay CATALOG EPOCH`: rebuild an epoch's root from the Kafka log and compare it with the one on chain."""
+
+import asyncio
+import json
+import sys
+from typing import Annotated
+
+import typer
+from m0common.errors import M0Error
+from m0lanes.replay import Verdict, replay_epoch
+
+app = typer.Typer()
+
+
+@app.command()
+def replay(
+    catalog: Annotated[str, typer.Argument(help="The catalog, for example sports.")],
+    epoch: Annotated[int, typer.Argument(help="A finalized epoch of it.", min=0)],
+    full: Annotated[bool, typer.Option("--full", help="From the beginning of the log, not from a checkpoint.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    mutate: Annotated[
+        str | None,
+        typer.Option(help="Damage one event before replaying, to see it noticed: change, drop, add or swap."),
+    ] = None,
+    index: Annotated[int, typer.Option(help="Which event of the epoch to damage.", min=0)] = 0,
+) -> None:
+    """Print MATCH and exit 0, or print the first lane, stage or leaf that differs and exit 1."""
+    try:
+        verdict = asyncio.run(_replay(catalog, epoch, full, mutate, index))
+    except M0Error as error:
+        if as_json:
+            print(json.dumps({"match": False, "error": str(error)}))
+        else:
+            print(f"m0 replay: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(_as_json(verdict) if as_json else _as_text(verdict))
+    raise typer.Exit(0 if verdict.match else 1)
+
+
+async def _replay(catalog: str, epoch: int, full: bool, mutation: str | None, index: int) -> Verdict:
+    from m0common.chain.final import finalized_root  # noqa: PLC0415
+    from m0common.stream.kafka import KafkaBroker, KafkaOptions  # noqa: PLC0415
+
+    from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
+
+    settings = stack_settings()
+    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "replay"))
+    try:
+        return await replay_epoch(
+            broker, finalized_root(settings.solana), catalog, epoch, full=full, mutation=mutation, index=index
+        )
+    finally:
+        await broker.close()
+
+
+def _as_json(verdict: Verdict) -> str:
+    return json.dumps(
+        {
+            "match": verdict.match,
+            "catalog": verdict.catalog,
+            "epoch_id": verdict.epoch_id,
+            "merkle_root": verdict.merkle_root.hex(),
+            "bundle_hash": verdict.bundle_hash.hex(),
+            "started_from": verdict.started_from,
+            "events": verdict.events,
+            "leaves": verdict.leaves,
+            "difference": verdict.difference,
+        }
+    )
+
+
+def _as_text(verdict: Verdict) -> str:
+    what = f"{verdict.catalog} epoch {verdict.epoch_id}"
+    how = f"{verdict.events} raw events from {verdict.started_from}"
+    if verdict.match:
+        return f"MATCH {what} root {verdict.merkle_root.hex()} ({verdict.leaves} leaves, {how})"
+    return f"DIFFERS {what}: {verdict.difference} ({how})"
