@@ -13,7 +13,7 @@ _COMMIT_TAG = b"M0COMMIT1"
 
 
 def _hash32(**values: bytes) -> None:
-    for name, value in values.items():
+    for name, value in sorted(values.items()):
         if len(value) != 32:
             raise InvalidValue(f"{name} of {len(value)} bytes: it has 32")
 

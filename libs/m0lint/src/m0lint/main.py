@@ -1,0 +1,44 @@
+"""`m0lint PATH…`"""
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from m0lint.rules import RULES
+
+ALLOW = "m0lint: allow"
+"""A line that ends with `# m0lint: allow CODE reason` is left alone for that code."""
+
+
+def files(paths: Sequence[str]) -> Iterator[Path]:
+    """Product sources below the paths; tests, benchmarks and data builders are free."""
+    for path in paths:
+        root = Path(path)
+        found = [root] if root.is_file() else sorted(root.rglob("*.py"))
+        yield from (f for f in found if not {"tests", "bench", ".venv", "target"} & set(f.parts))
+
+
+def check(path: Path, text: str) -> list[str]:
+    """Findings of one file as `file:line: code message`."""
+    place = path.as_posix()
+    lines = text.splitlines()
+    tree = ast.parse(text, place)
+    found = []
+    for rule in RULES:
+        if any(s in place for s in rule.scope) and not any(s in place for s in rule.exempt):
+            for line, message in rule.check(tree):
+                if f"{ALLOW} {rule.code}" not in lines[line - 1]:
+                    found.append((line, f"{place}:{line}: {rule.code} {message}"))
+    return [text for _, text in sorted(found)]
+
+
+def main() -> None:
+    """Print every finding; exit 1 if there is one, 2 for wrong use."""
+    paths = sys.argv[1:]
+    if not paths or paths[0].startswith("-"):
+        print("usage: m0lint PATH…\n" + "\n".join(f"  {rule.code}  {rule.why}" for rule in RULES))
+        sys.exit(0 if paths and paths[0] in {"-h", "--help"} else 2)
+    findings = [finding for path in files(paths) for finding in check(path, path.read_text())]
+    print("\n".join(findings) if findings else "m0lint: all clear")
+    sys.exit(1 if findings else 0)

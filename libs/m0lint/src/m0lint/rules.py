@@ -1,0 +1,216 @@
+"""The rules. Each yields `(line, message)`; `scope` says which files it holds for."""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from m0lint.names import dotted, imports
+
+Finding = tuple[int, str]
+
+PURE = (
+    "libs/m0lanes/src",
+    "libs/m0quant/src",
+    "m0common/canonical/",
+    "m0common/stream/core.py",
+    "m0common/stream/entities.py",
+)
+HASHED = ("m0common/canonical/", "m0common/fixedpoint.py", "m0common/messages.py", "libs/m0lanes/src/m0lanes/codec.py")
+PRODUCT = ("libs/", "services/")
+CLOCKS = {
+    "time.time",
+    "time.time_ns",
+    "time.monotonic",
+    "time.monotonic_ns",
+    "time.perf_counter",
+    "time.perf_counter_ns",
+    "time.localtime",
+    "time.gmtime",
+    "datetime.datetime.now",
+    "datetime.datetime.utcnow",
+    "datetime.datetime.today",
+    "datetime.date.today",
+    "datetime.now",
+}
+WALL = CLOCKS - {"time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"}
+CHANCE = ("random.", "secrets.", "uuid.uuid", "os.urandom", "numpy.random.")
+BLOCKING = {
+    "time.sleep",
+    "input",
+    "psycopg.connect",
+    "redis.Redis",
+    "redis.from_url",
+    "httpx2.get",
+    "httpx2.post",
+    "httpx2.Client",
+    "urllib.request.urlopen",
+    "subprocess.run",
+    "subprocess.check_output",
+    "subprocess.check_call",
+    "os.fsync",
+    "os.system",
+    "socket.create_connection",
+    "sqlite3.connect",
+    "argon2.low_level.hash_secret_raw",
+}
+LIBM = {
+    f"math.{name}" for name in ("exp", "log", "log2", "log10", "log1p", "expm1", "pow", "sin", "cos", "tan", "tanh")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule with its code, what it is for, where it holds and how it looks."""
+
+    code: str
+    why: str
+    scope: tuple[str, ...]
+    check: Callable[[ast.Module], Iterator[Finding]]
+    exempt: tuple[str, ...] = ()
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    known = imports(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield node, dotted(node.func, known)
+
+
+def clock_in_pure_code(tree: ast.Module) -> Iterator[Finding]:
+    """Time in a lane is event time."""
+    for call, name in _calls(tree):
+        if name in CLOCKS:
+            yield call.lineno, f"{name}() in a lane or model: time is event time; take it from the message"
+
+
+def chance_in_pure_code(tree: ast.Module) -> Iterator[Finding]:
+    """The same log must give the same bytes."""
+    for call, name in _calls(tree):
+        seeded = name == "random.Random" and call.args
+        if name.startswith(CHANCE) and not seeded:
+            yield call.lineno, f"{name}() in a lane or model: replay must repeat it; use random.Random(seed)"
+
+
+def libm_in_pure_code(tree: ast.Module) -> Iterator[Finding]:
+    """Libm differs in the last bit between machines."""
+    for call, name in _calls(tree):
+        if name in LIBM:
+            yield call.lineno, f"{name}() differs between machines in the last bit: use m0quant.detmath"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _is_float(node.right):
+            yield node.lineno, "** with a float exponent calls libm's pow: use m0quant.detmath"
+
+
+def _is_float(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, float)
+
+
+def float_in_hashed_bytes(tree: ast.Module) -> Iterator[Finding]:
+    """What is hashed is integers, strings and bytes."""
+    known = imports(tree)
+    for node in ast.walk(tree):
+        if _is_float(node):
+            yield getattr(node, "lineno", 0), "a float literal where bytes are hashed: use fixed point"
+        elif isinstance(node, ast.Name) and node.id == "float":
+            yield node.lineno, "float where bytes are hashed: use fixed point"
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield node.lineno, "/ makes a float where bytes are hashed: use // or round_half_even"
+        elif isinstance(node, ast.Call):
+            yield from _float_format(node, dotted(node.func, known))
+
+
+def float_in_structs(tree: ast.Module) -> Iterator[Finding]:
+    """A struct format with f or d puts a float into state."""
+    known = imports(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield from _float_format(node, dotted(node.func, known))
+
+
+def _float_format(call: ast.Call, name: str) -> Iterator[Finding]:
+    if name.startswith("struct.") and call.args and isinstance(call.args[0], ast.Constant):
+        text = call.args[0].value
+        if isinstance(text, str) and any(letter in text for letter in "fde"):
+            yield call.lineno, f"struct format {text!r} packs a float: state and hashed bytes are fixed point"
+
+
+def unsorted_iteration(tree: ast.Module) -> Iterator[Finding]:
+    """The order of a set is not an order."""
+    for node in ast.walk(tree):
+        sources = []
+        if isinstance(node, ast.For | ast.AsyncFor):
+            sources = [node.iter]
+        elif isinstance(node, ast.ListComp | ast.GeneratorExp | ast.DictComp):
+            sources = [generator.iter for generator in node.generators]
+        for source in sources:
+            is_set = isinstance(source, ast.Set | ast.SetComp) or (
+                isinstance(source, ast.Call)
+                and isinstance(source.func, ast.Name)
+                and source.func.id in {"set", "frozenset"}
+            )
+            if is_set:
+                yield source.lineno, "iterating a set has no order: wrap it in sorted()"
+
+
+def unsorted_mapping(tree: ast.Module) -> Iterator[Finding]:
+    """In canonical code even a dict's order is an accident."""
+    wrapped = {
+        id(argument)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"sorted", "len", "dict"}
+        for argument in node.args
+    }
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in {"items", "keys", "values"}
+            and not node.args
+            and id(node) not in wrapped
+        ):
+            yield node.lineno, f".{node.func.attr}() in canonical code: wrap it in sorted()"
+
+
+def blocking_in_async(tree: ast.Module) -> Iterator[Finding]:
+    """One blocking call stalls every lane of the process."""
+    known = imports(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncFunctionDef):
+            for call in _own_calls(node):
+                name = dotted(call.func, known)
+                if name in BLOCKING:
+                    yield call.lineno, f"{name}() blocks the event loop: await an async call or asyncio.to_thread"
+
+
+def _own_calls(function: ast.AsyncFunctionDef) -> Iterator[ast.Call]:
+    """Calls in the function's own body, not in functions defined inside it."""
+    queue: list[ast.AST] = list(function.body)
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Call):
+            yield node
+        queue.extend(ast.iter_child_nodes(node))
+
+
+def wall_clock(tree: ast.Module) -> Iterator[Finding]:
+    """Time is injected, so that tests and replays can set it."""
+    for call, name in _calls(tree):
+        if name in WALL:
+            yield call.lineno, f"{name}(): inject a m0common.clock.Clock instead"
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("M0L001", "no wall clock in lanes and models", PURE, clock_in_pure_code),
+    Rule("M0L002", "no unseeded randomness in lanes and models", PURE, chance_in_pure_code),
+    Rule("M0L003", "no libm in lanes and models", PURE, libm_in_pure_code),
+    Rule("M0L004", "no float in hashed bytes", HASHED, float_in_hashed_bytes),
+    Rule("M0L005", "no float in lane state", PURE, float_in_structs),
+    Rule("M0L006", "no iteration over sets in lanes and models", PURE, unsorted_iteration),
+    Rule("M0L007", "no unsorted mapping in canonical code", ("m0common/canonical/",), unsorted_mapping),
+    Rule("M0L008", "no blocking call in async code", (*PRODUCT, "infra/"), blocking_in_async),
+    Rule(
+        "M0L009", "time is injected", PRODUCT, wall_clock, exempt=("m0common/clock.py", "libs/m0cli/", "libs/m0client/")
+    ),
+)
