@@ -1,0 +1,29 @@
+"""Calls into aiokafka with a time-out; its errors become Unavailable."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+
+from m0common.errors import Unavailable
+
+T = TypeVar("T")
+
+
+async def call(what: str, timeout_ms: int, awaitable: Awaitable[T]) -> T:
+    """The result of `awaitable`. Raises Unavailable, saying what was wanted, on an error or after `timeout_ms`."""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            return await awaitable
+    except TimeoutError as error:
+        raise Unavailable(f"{what}: Kafka did not answer within {timeout_ms} ms") from error
+    except (KafkaError, OSError) as error:
+        raise Unavailable(f"{what}: {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """An error of aiokafka in a few words."""
+    text = str(error)
+    name = type(error).__name__
+    return text if name in text else f"{name}: {text}" if text else name

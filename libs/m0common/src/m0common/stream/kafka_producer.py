@@ -1,0 +1,188 @@
+"""Writing to Kafka: whole batches per partition, idempotent, acknowledged by all in-sync replicas.
+
+A batch costs a third of what single sends cost. After a time-out the batches may still arrive: the next `send` waits
+for them first, so that nothing overtakes, and when the caller repeats the same messages they are not written twice.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError  # type: ignore[import-untyped]
+
+from m0common.errors import MessageTooLarge, Unavailable
+from m0common.stream.kafka_admin import max_message_bytes
+from m0common.stream.kafka_call import call, describe
+from m0common.stream.kafka_options import KafkaOptions
+from m0common.stream.partition import BATCH_OVERHEAD_BYTES, wire_bytes
+from m0common.stream.records import Produce
+from m0common.telemetry.logs import logger
+
+log = logger(__name__)
+
+BATCH_BYTES = 512 * 1024
+"""Batches are split here, well below every topic's limit of the catalogue."""
+SURELY_SMALL_BYTES = 4096
+"""Below this a value needs no exact measuring."""
+
+
+class KafkaProducer:
+    """See m0common.stream.broker.Producer."""
+
+    def __init__(self, options: KafkaOptions) -> None:
+        self._options = options
+        self._inner: Any = None  # AIOKafkaProducer is untyped
+        self._limits: dict[str, int] = {}
+        self._lock = asyncio.Lock()
+        self._uncertain: list[Produce] | None = None
+        self._in_flight: list[asyncio.Future[object]] = []
+        self._all_queued = True
+
+    async def start(self) -> None:
+        """See Producer. Raises Unavailable when no broker answers."""
+        async with self._lock:
+            await self._open()
+
+    async def stop(self) -> None:
+        """See Producer."""
+        async with self._lock:
+            await self._close()
+
+    async def send(self, messages: Sequence[Produce]) -> None:
+        """See Producer."""
+        if not messages:
+            return
+        async with self._lock:
+            if self._uncertain is not None:
+                repeated = self._all_queued and self._uncertain == list(messages)
+                await self._settle()
+                if repeated:
+                    return
+            await self._check_sizes(messages)
+            await self._open()
+            await self._queue(messages)
+            await self._settle()
+
+    async def _open(self) -> None:
+        if self._inner is not None:
+            return
+        inner = AIOKafkaProducer(
+            **self._options.connection(),
+            acks="all",
+            enable_idempotence=True,
+            compression_type=self._options.compression,
+            max_batch_size=BATCH_BYTES,
+        )
+        try:
+            await call(f"connect to {self._options.bootstrap}", self._options.request_timeout_ms, inner.start())
+        except BaseException:
+            await self._abandon(inner)
+            raise
+        self._inner = inner
+
+    async def _close(self) -> None:
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            await self._abandon(inner)
+        for future in self._in_flight:
+            if future.done() and not future.cancelled():
+                future.exception()
+        self._in_flight, self._uncertain = [], None
+
+    async def _abandon(self, inner: Any) -> None:
+        """Stop a producer; what it still holds is given up after a moment."""
+        with contextlib.suppress(Unavailable):
+            await call("stop the producer", 2000, inner.stop())
+            return
+        # stop() waits for deliveries that will not come: end its background task and connections all the same
+        with contextlib.suppress(Unavailable, asyncio.CancelledError):
+            await call("stop the sender", 1000, inner._sender.close())  # noqa: SLF001 - no public way
+        with contextlib.suppress(Unavailable):
+            await call("close connections", 1000, inner.client.close())
+
+    async def _limit(self, topic: str) -> int:
+        if topic not in self._limits:
+            self._limits[topic] = await max_message_bytes(self._options, topic)
+        return self._limits[topic]
+
+    async def _check_sizes(self, messages: Sequence[Produce]) -> None:
+        for topic in {message.topic for message in messages}:
+            await self._limit(topic)
+        for message in messages:
+            if len(message.value) < SURELY_SMALL_BYTES <= self._limits[message.topic] and not message.headers:
+                continue
+            size = wire_bytes(message)
+            limit = self._limits[message.topic]
+            if size > limit:
+                raise MessageTooLarge(f"message of {size} bytes for {message.topic}: the topic's limit is {limit}")
+
+    async def _queue(self, messages: Sequence[Produce]) -> None:
+        """Hand everything to aiokafka as batches, in order per partition."""
+        by_partition: dict[tuple[str, int], list[Produce]] = {}
+        for message in messages:
+            by_partition.setdefault((message.topic, message.partition), []).append(message)
+        self._uncertain, self._in_flight, self._all_queued = list(messages), [], False
+        try:
+            async with asyncio.timeout(self._options.send_timeout_ms / 1000):
+                for (topic, partition), share in by_partition.items():
+                    for batch in self._batches(share, min(self._limits[topic], BATCH_BYTES)):
+                        future = await self._inner.send_batch(batch, topic, partition=partition)
+                        self._in_flight.append(future)
+        except TimeoutError as error:
+            raise Unavailable(self._overdue()) from error
+        except AssertionError as error:
+            await self._close()
+            where = sorted(by_partition)
+            raise Unavailable(f"one of the partitions {where} does not exist: create the topics first") from error
+        except (KafkaError, OSError) as error:
+            await self._close()
+            raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
+        self._all_queued = True
+
+    def _batches(self, messages: Sequence[Produce], limit: int) -> list[Any]:
+        """Closed batches of at most `limit` bytes; a larger message is alone in its batch."""
+        measure = limit < BATCH_BYTES
+        batches = []
+        batch = self._inner.create_batch()
+        size = BATCH_OVERHEAD_BYTES
+        for message in messages:
+            if measure:
+                size += wire_bytes(message)
+                if size > limit and batch.record_count():
+                    batch.close()
+                    size = BATCH_OVERHEAD_BYTES + wire_bytes(message)
+            headers = list(message.headers)
+            if batch.append(timestamp=None, key=message.key, value=message.value, headers=headers) is None:
+                batches.append(batch)
+                batch = self._inner.create_batch()
+                batch.append(timestamp=None, key=message.key, value=message.value, headers=headers)
+        batch.close()
+        batches.append(batch)
+        return batches
+
+    async def _settle(self) -> None:
+        """Wait until everything in flight is acknowledged."""
+        if self._in_flight:
+            _, pending = await asyncio.wait(self._in_flight, timeout=self._options.send_timeout_ms / 1000)
+            if pending:
+                raise Unavailable(self._overdue())
+        errors = [error for future in self._in_flight if (error := future.exception()) is not None]
+        messages = self._uncertain or []
+        self._in_flight, self._uncertain = [], None
+        if errors:
+            # a failed batch leaves a gap in the producer's sequence numbers: go on with a new producer
+            await self._close()
+            if isinstance(errors[0], MessageSizeTooLargeError | RecordListTooLargeError):
+                largest = max(messages, key=wire_bytes)
+                self._limits.pop(largest.topic, None)
+                raise MessageTooLarge(
+                    f"message of {wire_bytes(largest)} bytes for {largest.topic}: the broker's limit is lower; "
+                    "raise max.message.bytes of the topic or message.max.bytes of the broker",
+                )
+            raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(errors[0])}") from errors[0]
+
+    def _overdue(self) -> str:
+        topics = sorted({message.topic for message in self._uncertain or []})
+        return f"send to {topics}: not acknowledged within {self._options.send_timeout_ms} ms; repeat the same messages"
