@@ -1,0 +1,167 @@
+"""Creates each market on chain shortly before it opens. The market's address exists once, so doing it twice is
+harmless.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from m0common.chain import ChainClient, ChainError, Registry, Sender, TransactionFailed, pda
+from m0common.chain.accounts import MarketState
+from m0common.clock import Clock
+from m0common.errors import SettingsError
+from m0common.telemetry.logs import logger
+from solders.keypair import Keypair
+
+from m0_ingest import metrics
+from m0_ingest.schedule import Schedule
+
+AT_ONCE = 8
+TRIES = 5
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 10.0
+LONGEST_SLEEP_MS = 500
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NewMarket:
+    """A market as the registry is told it."""
+
+    catalog: str
+    market_id: str
+    group: str
+    title: str
+    outcomes: tuple[str, ...]
+    opens_ms: int
+    resolves_after_ms: int
+
+
+class MarketRegistry(Protocol):
+    """Where markets are created."""
+
+    async def create(self, market: NewMarket) -> bool:
+        """Create and activate a market; False when it exists already. Raises ChainError."""
+        ...
+
+
+class ChainRegistry:
+    """The registry program, with the registrar's key, which also pays."""
+
+    def __init__(self, client: ChainClient, registry: Registry, registrar: Keypair) -> None:
+        self._client = client
+        self._sender = Sender(client)
+        self._registry = registry
+        self._registrar = registrar
+
+    async def create(self, market: NewMarket) -> bool:
+        """See MarketRegistry: one transaction creates the market and makes it active."""
+        key = self._registrar.pubkey()
+        instructions = [
+            self._registry.create_market(
+                key,
+                key,
+                market.catalog,
+                market.market_id,
+                market.group,
+                market.title,
+                market.outcomes,
+                opens_ms=market.opens_ms,
+                resolves_after_ms=market.resolves_after_ms,
+            ),
+            self._registry.set_market_state(key, market.market_id, MarketState.ACTIVE),
+        ]
+        try:
+            await self._sender.send(instructions, [self._registrar])
+        except TransactionFailed:
+            if await self._client.account(pda.market(self._registry.program, market.market_id)) is None:
+                raise
+            return False
+        return True
+
+
+class Lister:
+    """Follows one catalog's schedule and keeps its markets `lead_ms` ahead of their opening."""
+
+    def __init__(self, catalog: str, schedule: Schedule, registry: MarketRegistry, clock: Clock, lead_ms: int) -> None:
+        self.catalog = catalog
+        self._schedule = schedule
+        self._registry = registry
+        self._clock = clock
+        self._lead_ms = lead_ms
+        self.problem: str | None = None
+
+    async def run(self) -> None:
+        """List until cancelled."""
+        while True:
+            wait_ms = await self.turn()
+            await asyncio.sleep(wait_ms / 1000)
+
+    async def turn(self) -> int:
+        """List what is due now; returns milliseconds until there may be more."""
+        state, now = self._schedule.state, self._clock.now_ms()
+        due: list[NewMarket] = []
+        index, wait = state.listed, LONGEST_SLEEP_MS
+        while len(due) < AT_ONCE:
+            listing, placed, opens_ms, settles_ms = self._schedule.listing(index + 1)
+            if opens_ms - self._lead_ms > now:
+                wait = min(wait, opens_ms - self._lead_ms - now)
+                break
+            index += 1
+            market_id = placed.market_id or listing.market
+            if settles_ms <= now:
+                log.warning("market is over before it could be listed", market_id=market_id)
+                metrics.LISTED.labels(self.catalog, "too_late").inc()
+                continue
+            due.append(
+                NewMarket(
+                    self.catalog,
+                    market_id,
+                    listing.group,
+                    listing.title,
+                    listing.outcomes,
+                    max(0, opens_ms),
+                    settles_ms,
+                )
+            )
+        if index == state.listed:
+            return wait
+        await asyncio.gather(*(self._list(market) for market in due))
+        state.listed = index
+        await self._schedule.save()
+        return 0
+
+    async def _list(self, market: NewMarket) -> None:
+        """Create one market; after TRIES refusals by the chain it is given up, an unavailable chain is waited for."""
+        refusals, wait = 0, FIRST_WAIT_S
+        while True:
+            try:
+                created = await self._registry.create(market)
+            except ChainError as error:
+                refusals += isinstance(error, TransactionFailed)
+                self.problem = f"{market.market_id} cannot be listed: {error}"
+                log.warning("listing failed", market_id=market.market_id, reason=str(error), refusals=refusals)
+                metrics.RETRIES.labels("chain").inc()
+                if refusals >= TRIES:
+                    metrics.LISTED.labels(self.catalog, "refused").inc()
+                    return
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT_S)
+            else:
+                self.problem = None
+                metrics.LISTED.labels(self.catalog, "created" if created else "found").inc()
+                return
+
+
+def load_registrar(keys_dir: Path) -> Keypair:
+    """The registrar's key, a file in the format of the Solana tools. Raises SettingsError naming the file."""
+    path = keys_dir / "registrar.json"
+    try:
+        return Keypair.from_bytes(bytes(json.loads(path.read_text())))
+    except FileNotFoundError:
+        raise SettingsError(f"key file {path} does not exist: set M0_KEYS_DIR to the folder of the keys") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"key file {path}: {error}") from error
