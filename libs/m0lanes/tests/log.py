@@ -46,7 +46,7 @@ class Log:
                 self.event(partition, "", None, "catalog", BASE_MS, payload)
 
     def open_match(self, group: str, market_id: str, home: str, away: str, day: int, at_ms: int) -> None:
-        attributes = {"home": home, "away": away, "day": str(day)}
+        attributes = {"home": home, "away": away, "original_ms": str(day * DAY_MS)}
         payload = MarketOpenPayload("sports", ("HOME", "DRAW", "AWAY"), 1, at_ms, attributes=attributes)
         self.event(PLACE[group], group, market_id, "market_open", at_ms, payload)
 

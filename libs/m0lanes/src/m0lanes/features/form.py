@@ -10,6 +10,7 @@ from m0lanes.codec import pack, unpack
 
 FORM_GAMES = 5
 REST_CAP_DAYS = 30
+DAY_MS = 86_400_000
 UNKNOWN = -1
 
 
@@ -19,6 +20,12 @@ class TeamForm(msgspec.Struct, array_like=True):
     games: int
     last_day: int
     points: tuple[int, ...]
+
+
+def match_day(market: MarketOpened) -> int:
+    """Days since 1970 of when the match is really played (`original_ms`), UNKNOWN when the market does not say."""
+    original = market.attributes.get("original_ms", "")
+    return int(original) // DAY_MS if original.isascii() and original.isdigit() else UNKNOWN
 
 
 class FormFeatures:
@@ -50,7 +57,7 @@ class FormFeatures:
         """See FeatureFamily."""
         if "home" not in market.attributes:
             return {}
-        day = int(market.attributes.get("day", UNKNOWN))
+        day = match_day(market)
         values = {"match_day": day}
         for side in ("home", "away"):
             form = self._teams.get((market.group, market.attributes.get(side, "")), TeamForm(0, UNKNOWN, ()))
