@@ -51,10 +51,10 @@ class RawWriter:
 
     async def start(self) -> None:
         """Connect and learn how many partitions there are; waits for the broker and its topics."""
-        await self._persist(self._connect)
+        await self._persist(self._producer.start)
+        await self._persist(self._count)
 
-    async def _connect(self) -> None:
-        await self._producer.start()
+    async def _count(self) -> None:
         self.partitions = await self._broker.partitions(RAW.name)
         self._outcome_partitions = await self._broker.partitions(OUTCOMES.name)
 
