@@ -1,0 +1,128 @@
+"""The indexer put together: what runs, and how it stops."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+from m0common.chain.idl import ORACLE, REGISTRY
+from m0common.clock import Clock
+from m0common.errors import SettingsError, Unavailable
+from m0common.http import Status
+from m0common.settings import Settings
+from m0common.store.postgres import Pool, transaction
+from m0common.stream.broker import Broker, TopicPartition
+from m0common.telemetry.logs import logger
+from m0common.topics import REGISTRY as REGISTRY_TOPIC
+from solders.pubkey import Pubkey
+
+from m0_indexer.apply import Programs, registry_envelope
+from m0_indexer.chain import Chain, wakes
+from m0_indexer.consume import BundleConsumer
+from m0_indexer.follow import Follower
+from m0_indexer.plan import Cursor
+from m0_indexer.publish import Publisher
+from m0_indexer.reconcile import Reconciler
+from m0_indexer.repository import entities, history, outbox
+
+GENESIS = "genesis"
+RETRY_S = 1.0
+
+_log = logger(__name__)
+
+
+def programs(settings: Settings) -> Programs:
+    """The deployed programs. Raises SettingsError while they are not named."""
+    solana = settings.solana
+    for name, value in (("ORACLE", solana.oracle_program_id), ("REGISTRY", solana.registry_program_id)):
+        if not value:
+            raise SettingsError(f"the address of a program is not set: deploy it and set M0_{name}_PROGRAM_ID")
+    return Programs(Pubkey.from_string(solana.oracle_program_id), Pubkey.from_string(solana.registry_program_id))
+
+
+async def check_chain(pool: Pool, chain: Chain, now_ms: int) -> None:
+    """Refuse to mix two chains in one database. Raises SettingsError."""
+    genesis = await chain.genesis()
+    async with transaction(pool) as connection:
+        known = await history.cursor(connection, GENESIS)
+        if known is None:
+            await history.move_cursor(connection, GENESIS, Cursor(genesis, 0), now_ms)
+        elif known.signature != genesis:
+            raise SettingsError(
+                f"this database indexes the chain {known.signature}, the node serves {genesis}: "
+                "use an empty database, or point M0_RPC_URL at the old chain"
+            )
+
+
+async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> int:
+    """Announce every market again when the registry topic is empty; how many."""
+    partition = TopicPartition(REGISTRY_TOPIC.name, 0)
+    consumer = broker.consumer()
+    await consumer.start()
+    try:
+        end = (await consumer.end_offsets([partition]))[partition]
+    finally:
+        await consumer.stop()
+    if end:
+        return 0
+    async with transaction(pool) as connection:
+        if await outbox.size(connection):
+            return 0
+        rows = list((await entities.markets(connection)).values())
+        await outbox.put(connection, [registry_envelope(row) for row in rows], now_ms)
+    return len(rows)
+
+
+@dataclass(slots=True)
+class Indexer:
+    """Everything that runs. `ws_url` None: no subscription, only polling."""
+
+    programs: Programs
+    chain: Chain
+    pool: Pool
+    broker: Broker
+    clock: Clock
+    status: Status
+    ws_url: str | None = None
+
+    async def run(self) -> None:
+        """Until cancelled, or until a part fails in a way that a restart should cure."""
+        await self._prepare()
+        publish = asyncio.Event()
+        publisher = Publisher(self.pool, self.broker, self.clock, publish)
+        consumer = BundleConsumer(self.pool, self.broker, self.clock, publish.set)
+        reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
+        self.status.ready["bundles"] = consumer.ready
+        async with asyncio.TaskGroup() as tasks:
+            for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
+                follower = Follower(
+                    name, program, self.programs, self.chain, self.pool, self.clock, publish.set
+                )  # fmt: skip
+                self.status.ready[name] = follower.ready
+                wake = asyncio.Event()
+                tasks.create_task(follower.run(wake), name=f"follow {name}")
+                if self.ws_url is not None:
+                    tasks.create_task(_listen(self.ws_url, program, wake), name=f"listen {name}")
+            tasks.create_task(publisher.run(), name="publish")
+            tasks.create_task(consumer.run(), name="bundles")
+            tasks.create_task(reconciler.run(), name="reconcile")
+
+    async def _prepare(self) -> None:
+        problem = ""
+        self.status.ready["start"] = lambda: problem or None
+        while True:
+            try:
+                await check_chain(self.pool, self.chain, self.clock.now_ms())
+                await repeat_registry_if_lost(self.pool, self.broker, self.clock.now_ms())
+            except Unavailable as error:
+                problem = f"waiting: {error}"
+                _log.warning("start_waits", error=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                problem = ""
+                return
+
+
+async def _listen(ws_url: str, program: Pubkey, wake: asyncio.Event) -> None:
+    async with contextlib.aclosing(wakes(ws_url, program)) as notes:
+        async for _ in notes:
+            wake.set()

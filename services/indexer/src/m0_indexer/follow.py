@@ -1,0 +1,154 @@
+"""Follows one program: reads its history in order from the cursor and writes it, chunk by chunk."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from m0common.chain import DecodeError, EventParser
+from m0common.chain.rpc import SignatureInfo, TransactionRecord
+from m0common.clock import Clock
+from m0common.errors import Unavailable
+from m0common.store.postgres import Pool, transaction
+from m0common.telemetry.logs import logger
+from solders.pubkey import Pubkey
+
+from m0_indexer import metrics
+from m0_indexer.apply import Programs, refold
+from m0_indexer.chain import Chain
+from m0_indexer.plan import Chunk, plan
+from m0_indexer.repository import history
+from m0_indexer.repository.history import NewEvent
+
+FETCH_AT_ONCE = 8
+POLL_S = 1.0
+RETRY_S = 1.0
+STALE_AFTER_MS = 15_000
+
+_log = logger(__name__)
+
+
+@dataclass(slots=True)
+class Follower:
+    """One program's history into the tables. `name` is the IDL's name; `on_change` is called after rows changed."""
+
+    name: str
+    program: Pubkey
+    programs: Programs
+    chain: Chain
+    pool: Pool
+    clock: Clock
+    on_change: Callable[[], None]
+    poll_s: float = POLL_S
+    caught_up_ms: int | None = None
+    """when the newest complete pass ended"""
+
+    async def run(self, wake: asyncio.Event) -> None:
+        """Pass after pass, at once when woken, else every `poll_s` seconds; never ends by itself."""
+        while True:
+            try:
+                await self.once()
+            except Unavailable as error:
+                _log.warning("follower_waits", program=self.name, error=str(error))
+                await asyncio.sleep(RETRY_S)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), self.poll_s)
+            wake.clear()
+
+    def ready(self) -> str | None:
+        """None when the tables are up to date with the chain."""
+        if self.caught_up_ms is None:
+            return f"the history of {self.name} is still being read"
+        age = self.clock.now_ms() - self.caught_up_ms
+        return f"{self.name} was last read {age} ms ago" if age > STALE_AFTER_MS else None
+
+    async def once(self) -> bool:
+        """One complete pass; whether anything changed. Raises Unavailable when the node or the database is away."""
+        async with transaction(self.pool) as connection:
+            cursor = await history.cursor(connection, self._cursor_name)
+            stored = await history.stored_since(connection, str(self.program), cursor.slot if cursor else 0)
+        listing = await self.chain.listing(self.program, cursor.signature if cursor else None)
+        if cursor is not None:
+            stored.pop(cursor.signature, None)
+        todo = plan(listing, stored)
+        changed = await self._forget(todo.moved)
+        for chunk in todo.chunks:
+            changed = await self._write(chunk) or changed
+        gone = await self.chain.vanished(todo.missing) if todo.missing else []
+        changed = await self._forget(gone) or changed
+        self.caught_up_ms = self.clock.now_ms()
+        metrics.PASSES.labels(self.name).inc()
+        if changed:
+            self.on_change()
+        return changed
+
+    @property
+    def _cursor_name(self) -> str:
+        return f"chain:{self.program}"
+
+    async def _write(self, chunk: Chunk) -> bool:
+        records = await self._fetch(chunk.fresh)
+        if not (records or chunk.promoted or chunk.cursor):
+            return False
+        commitments = {info.signature: commitment for info, commitment in chunk.fresh}
+        address = str(self.program)
+        touched: set[str] = set()
+        counts: list[str] = []
+        async with transaction(self.pool) as connection:
+            await history.lock(connection, address)
+            for record in records:
+                events = self._events(record)
+                counts += [event.name for event in events]
+                commitment = commitments[record.signature]
+                touched |= await history.add_transaction(connection, address, record, commitment, events)
+            touched |= await history.promote(connection, address, chunk.promoted)
+            await refold(connection, touched, self.programs, self.clock.now_ms())
+            if chunk.cursor is not None:
+                await history.move_cursor(connection, self._cursor_name, chunk.cursor, self.clock.now_ms())
+        for name in counts:
+            metrics.EVENTS.labels(self.name, name).inc()
+        if chunk.cursor is not None:
+            metrics.CURSOR_SLOT.labels(self.name).set(chunk.cursor.slot)
+        return bool(touched)
+
+    async def _fetch(self, fresh: Sequence[tuple[SignatureInfo, str]]) -> list[TransactionRecord]:
+        gate = asyncio.Semaphore(FETCH_AT_ONCE)
+
+        async def one(info: SignatureInfo) -> TransactionRecord:
+            async with gate:
+                record = await self.chain.transaction(info.signature)
+            if record is None:
+                raise Unavailable(f"the node lists transaction {info.signature} but does not return it yet")
+            return record
+
+        return await asyncio.gather(*(one(info) for info, _ in fresh))
+
+    def _events(self, record: TransactionRecord) -> list[NewEvent]:
+        if record.error is not None:
+            return []
+        parser = EventParser(self.programs.oracle, self.programs.registry)
+        try:
+            parsed = parser.parse(record.logs, record.programs)
+        except DecodeError as error:
+            metrics.UNREADABLE.inc()
+            _log.error("transaction_unreadable", signature=record.signature, error=str(error))
+            return []
+        if parsed.truncated:
+            _log.warning("transaction_log_truncated", signature=record.signature)
+        mine = str(self.program)
+        return [
+            NewEvent(self.name, e.name, e.instruction, e.inner, e.event) for e in parsed.events if e.program == mine
+        ]
+
+    async def _forget(self, signatures: Sequence[str]) -> bool:
+        if not signatures:
+            return False
+        address = str(self.program)
+        async with transaction(self.pool) as connection:
+            await history.lock(connection, address)
+            touched = await history.forget(connection, address, signatures)
+            await refold(connection, touched, self.programs, self.clock.now_ms())
+        metrics.ROLLED_BACK.inc(len(signatures))
+        _log.warning("rolled_back", program=self.name, signatures=list(signatures), things=sorted(touched))
+        return bool(touched)

@@ -1,0 +1,17 @@
+"""What the indexer measures."""
+
+from prometheus_client import Counter, Gauge
+
+EVENTS = Counter("m0_indexer_events_total", "Chain events stored", ["program", "name"])
+UNREADABLE = Counter("m0_indexer_unreadable_transactions_total", "Transactions with an event that cannot be decoded")
+ROLLED_BACK = Counter("m0_indexer_rolled_back_transactions_total", "Transactions that vanished from the chain")
+PASSES = Counter("m0_indexer_passes_total", "Completed passes over a program's history", ["program"])
+CURSOR_SLOT = Gauge("m0_indexer_cursor_slot", "Slot of the newest final transaction that is stored", ["program"])
+BUNDLES = Counter("m0_indexer_bundles_total", "Bundles stored", ["catalog"])
+DEAD_LETTERS = Counter("m0_indexer_dead_letters_total", "Messages that could not be processed", ["error"])
+PUBLISHED = Counter("m0_indexer_published_total", "Messages the broker acknowledged", ["topic"])
+OUTBOX = Gauge("m0_indexer_outbox_messages", "Messages waiting for the broker")
+WAITING = Gauge("m0_indexer_epochs_waiting_for_bundle", "Final epochs not announced because a bundle is missing")
+CORRECTIONS = Counter(
+    "m0_indexer_corrections_total", "Rows that differed from their account and were corrected", ["kind"]
+)

@@ -1,0 +1,127 @@
+"""Announces final epochs in order and sends what waits in the outbox."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from m0common.clock import Clock
+from m0common.errors import Unavailable
+from m0common.messages import encode
+from m0common.store.postgres import Connection, Pool, transaction
+from m0common.stream.broker import Broker, Producer
+from m0common.stream.partition import partition_for
+from m0common.stream.records import Produce
+from m0common.telemetry.logs import logger
+from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+
+from m0_indexer import metrics
+from m0_indexer.repository import history, outbox
+
+BATCH = 500
+IDLE_S = 5.0
+RETRY_S = 1.0
+_LOCK = "outbox"
+
+_log = logger(__name__)
+
+
+def partition_of(routing: str, partitions: int) -> int:
+    """The partition of a catalog (of nothing: 0); all messages of a catalog share one, so they stay in order."""
+    return partition_for(routing.encode(), partitions) if routing else 0
+
+
+async def announce(connection: Connection, now_ms: int) -> int:
+    """Put final epochs with their leaves into the outbox, per catalog in epoch order; how many must still wait.
+
+    An epoch whose bundle is not stored holds back the later ones of its catalog.
+    """
+    held: set[str] = set()
+    waiting = 0
+    for epoch in await outbox.unannounced(connection):
+        message = epoch.message
+        if message.catalog in held or not epoch.bundled:
+            held.add(message.catalog)
+            waiting += 1
+            continue
+        leaves = await outbox.predictions(connection, message.bundle_hash)
+        key = message.catalog.encode()
+        messages = [(FINALIZED_EPOCHS.name, message.catalog, key, encode(message))]
+        messages += [
+            (FINALIZED_PREDICTIONS.name, message.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
+        ]
+        await outbox.put(connection, messages, now_ms)
+        await outbox.mark_announced(connection, message.catalog, message.epoch_id)
+        _log.info("epoch_final", catalog=message.catalog, epoch_id=message.epoch_id, leaves=len(leaves))
+    return waiting
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Sends the outbox in order. A message is removed once acknowledged, so it may be sent again but never lost."""
+
+    pool: Pool
+    broker: Broker
+    clock: Clock
+    wake: asyncio.Event
+    _partitions: dict[str, int] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Whenever woken, and every few seconds; never ends by itself."""
+        producer = self.broker.producer()
+        await _started(producer)
+        try:
+            while True:
+                try:
+                    await self.once(producer)
+                except Unavailable as error:
+                    _log.warning("publisher_waits", error=str(error))
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.wake.wait(), IDLE_S)
+                self.wake.clear()
+        finally:
+            await producer.stop()
+
+    async def once(self, producer: Producer) -> int:
+        """Announce what became final and send everything that waits; how many messages were sent."""
+        async with transaction(self.pool) as connection:
+            await history.lock(connection, _LOCK)
+            metrics.WAITING.set(await announce(connection, self.clock.now_ms()))
+        total = 0
+        while sent := await self._send(producer):
+            total += sent
+        async with transaction(self.pool) as connection:
+            metrics.OUTBOX.set(await outbox.size(connection))
+        return total
+
+    async def _send(self, producer: Producer) -> int:
+        async with transaction(self.pool) as connection:
+            await history.lock(connection, _LOCK)
+            waiting = await outbox.oldest(connection, BATCH)
+            if not waiting:
+                return 0
+            messages = [
+                Produce(w.topic, partition_of(w.routing, await self._count(w.topic)), w.key, w.value) for w in waiting
+            ]
+            await producer.send(messages)
+            await outbox.sent(connection, waiting[-1].id)
+        for message in messages:
+            metrics.PUBLISHED.labels(message.topic).inc()
+        return len(messages)
+
+    async def _count(self, topic: str) -> int:
+        if topic not in self._partitions:
+            self._partitions[topic] = await self.broker.partitions(topic)
+        return self._partitions[topic]
+
+
+async def _started(producer: Producer) -> None:
+    while True:
+        try:
+            await producer.start()
+        except Unavailable as error:
+            _log.warning("producer_waits", error=str(error))
+            await asyncio.sleep(RETRY_S)
+        else:
+            return

@@ -1,0 +1,336 @@
+"""For tests: a chain in memory that can fork, and an oracle's history on it made of real bytes and signatures."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from m0common.canonical import (
+    BundleHeader,
+    MerkleTree,
+    Outcome,
+    PredictionLeaf,
+    attestation_digest,
+    commitment,
+    leaf_hash,
+    signer_set_digest,
+)
+from m0common.chain import accounts, idl, pda
+from m0common.chain.rpc import SignatureInfo, TransactionRecord
+from m0common.errors import Unavailable
+from m0common.ids import catalog_bytes, market_key
+from m0common.messages import BundleMessage
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from m0_indexer.apply import Programs
+from m0_indexer.chain import Listing
+
+EPOCH_MS = 20_000
+PHASE_MS = 40_000
+PPB = 1_000_000_000
+
+
+def digest(*parts: object) -> bytes:
+    """A 32-byte value that follows from `parts`."""
+    return hashlib.sha256(repr(parts).encode()).digest()
+
+
+def event_line(interface: idl.Idl, name: str, fields: Mapping[str, Any]) -> str:
+    """The log line of an event."""
+    data = bytearray(interface.events[name])
+    interface.codec(name).write(dict(fields), data)
+    return "Program data: " + base64.b64encode(bytes(data)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A transaction in a block; `final` is set once its block is."""
+
+    record: TransactionRecord
+    final: bool = False
+
+
+@dataclass(slots=True)
+class MemoryChain:
+    """The indexer's port over a list; `drop` takes transactions out, as a fork does."""
+
+    landed: list[Landed] = field(default_factory=list)
+    market_accounts: list[accounts.Market] = field(default_factory=list)
+    epoch_accounts: list[accounts.Epoch] = field(default_factory=list)
+    down: bool = False
+    hash: str = "genesis"
+    height: int = 1
+    fetched: list[str] = field(default_factory=list)
+
+    def add(self, program: Pubkey, lines: Sequence[str], *, error: str | None = None, slot: int | None = None) -> str:
+        """Land a transaction of one instruction; returns its signature."""
+        self.height = self.height + 1 if slot is None else slot
+        seed = digest("transaction", len(self.landed), self.height)
+        signature = str(Signature.from_bytes(seed + seed))
+        logs = [f"Program {program} invoke [1]", *lines, f"Program {program} success"]
+        record = TransactionRecord(signature, self.height, 1_700_000_000 + self.height, error, [program], logs)
+        self.landed.append(Landed(record))
+        return signature
+
+    def finalize(self, up_to: int | None = None) -> None:
+        """Make everything up to a slot final (None: everything)."""
+        limit = self.height if up_to is None else up_to
+        self.landed = [replace(each, final=each.final or each.record.slot <= limit) for each in self.landed]
+
+    def drop(self, signature: str) -> Landed:
+        """Take a transaction out of the chain."""
+        gone = next(each for each in self.landed if each.record.signature == signature)
+        assert not gone.final, "what is final stays"
+        self.landed.remove(gone)
+        return gone
+
+    def _up(self) -> None:
+        if self.down:
+            raise Unavailable("the node is down")
+
+    async def listing(self, program: Pubkey, until: str | None) -> Listing:
+        self._up()
+        mine = [each for each in self.landed if program in each.record.programs]
+        names = [each.record.signature for each in mine]
+        mine = mine[names.index(until) + 1 :] if until in names else mine
+        infos = [
+            (SignatureInfo(e.record.signature, e.record.slot, e.record.block_time_s, e.record.error), e.final)
+            for e in mine
+        ]
+        return Listing([info for info, final in infos if final], [info for info, _ in infos])
+
+    async def transaction(self, signature: str) -> TransactionRecord | None:
+        self._up()
+        self.fetched.append(signature)
+        return next((each.record for each in self.landed if each.record.signature == signature), None)
+
+    async def vanished(self, signatures: Sequence[str]) -> list[str]:
+        self._up()
+        known = {each.record.signature for each in self.landed}
+        return [signature for signature in signatures if signature not in known]
+
+    async def genesis(self) -> str:
+        self._up()
+        return self.hash
+
+    async def slot(self) -> int:
+        self._up()
+        return max((each.record.slot for each in self.landed if each.final), default=0)
+
+    async def markets(self, registry: Pubkey) -> list[accounts.Market]:
+        self._up()
+        return [a for a in self.market_accounts if registry]
+
+    async def epochs(self, oracle: Pubkey) -> list[accounts.Epoch]:
+        self._up()
+        return [a for a in self.epoch_accounts if oracle]
+
+
+@dataclass(slots=True)
+class Scene:
+    """An oracle with three signers, threshold two, on a MemoryChain."""
+
+    chain: MemoryChain = field(default_factory=MemoryChain)
+    programs: Programs = field(
+        default_factory=lambda: Programs(
+            Pubkey.from_bytes(digest("oracle")),
+            Pubkey.from_bytes(digest("registry")),
+        )
+    )
+    signers: list[Keypair] = field(
+        default_factory=lambda: sorted(
+            (Keypair.from_seed(digest("signer", i)) for i in range(3)), key=lambda k: bytes(k.pubkey())
+        )
+    )
+    previous: dict[str, bytes] = field(default_factory=dict)
+
+    def oracle(self, name: str, /, **fields: Any) -> str:  # event fields
+        """Land a transaction with one event of m0-oracle."""
+        return self.chain.add(self.programs.oracle, [event_line(idl.oracle(), name, fields)])
+
+    def registry(self, name: str, /, **fields: Any) -> str:  # event fields
+        """Land a transaction with one event of m0-registry."""
+        return self.chain.add(self.programs.registry, [event_line(idl.registry(), name, fields)])
+
+    def set_up(self, catalogs: Sequence[str] = ("sports",)) -> None:
+        """The signer set and the catalogs."""
+        self.oracle(
+            "SignerSetCreated",
+            id=1,
+            threshold=2,
+            activation_epoch=0,
+            digest=self.set_digest,
+            keys=[s.pubkey() for s in self.signers],
+        )
+        for catalog in catalogs:
+            self.oracle(
+                "CatalogCreated",
+                catalog=catalog_bytes(catalog),
+                signer_set_id=1,
+                epoch_ms=EPOCH_MS,
+                commit_ms=PHASE_MS,
+                reveal_ms=PHASE_MS,
+            )
+
+    @property
+    def set_digest(self) -> bytes:
+        """The digest of the signer set."""
+        return signer_set_digest(1, 2, [bytes(s.pubkey()) for s in self.signers])
+
+    def market(
+        self, market_id: str, catalog: str = "sports", outcomes: Sequence[str] = ("home", "draw", "away")
+    ) -> str:
+        """Create and activate a market; returns the signature of its creation."""
+        created = self.registry(
+            "MarketCreated",
+            market_key=market_key(market_id),
+            catalog=catalog_bytes(catalog),
+            market_id=market_id,
+            group="EPL",
+            title=f"Title of {market_id}",
+            outcomes=list(outcomes),
+            schema_version=1,
+            opens_ms=1_000,
+            resolves_after_ms=2_000,
+        )
+        self.state(market_id, 0, 1)
+        return created
+
+    def state(self, market_id: str, old: int, new: int) -> str:
+        """Move a market."""
+        return self.registry("MarketStateChanged", market_key=market_key(market_id), old_state=old, new_state=new)
+
+    def resolve(self, market_id: str, outcome: int) -> str:
+        """Resolve a market."""
+        return self.registry(
+            "MarketResolved",
+            market_key=market_key(market_id),
+            outcome=outcome,
+            evidence_hash=digest("evidence", market_id),
+            resolved_ms=3_000,
+        )
+
+    def bundle(self, epoch_id: int, markets: Mapping[str, Sequence[int]], catalog: str = "sports") -> BundleMessage:
+        """A bundle of the markets with their probabilities in ppb; an empty sequence is a blocked market."""
+        ids = sorted(markets, key=market_key)
+        leaves = tuple(
+            PredictionLeaf(
+                market_key(market_id),
+                epoch_id,
+                (epoch_id + 1) * EPOCH_MS,
+                1,
+                tuple(Outcome(p, max(0, p - 1000), min(PPB, p + 1000)) for p in markets[market_id]),
+                1234,
+                0b101 if markets[market_id] else 0b1000_0001,
+                digest("model"),
+                digest("features", market_id, epoch_id),
+            ).encode()
+            for market_id in ids
+        )
+        header = BundleHeader(
+            catalog,
+            epoch_id,
+            epoch_id * EPOCH_MS,
+            (epoch_id + 1) * EPOCH_MS,
+            1,
+            len(leaves),
+            MerkleTree([leaf_hash(leaf) for leaf in leaves]).root,
+            self.previous.get(catalog, bytes(32)),
+            digest("manifest"),
+            digest("config"),
+            digest("input", epoch_id),
+            digest("state", epoch_id),
+        )
+        self.previous[catalog] = header.bundle_hash
+        return BundleMessage(
+            catalog,
+            epoch_id,
+            1,
+            header.encode(),
+            leaves,
+            tuple(ids),
+            tuple("elo_dc" for _ in ids),
+            ((0, digest("lane", epoch_id)),),
+            ((0, 1, digest("stage", epoch_id)),),
+        )
+
+    def open(self, epoch_id: int, catalog: str = "sports") -> str:
+        """Open an epoch."""
+        end = (epoch_id + 1) * EPOCH_MS
+        return self.oracle(
+            "EpochOpened",
+            catalog=catalog_bytes(catalog),
+            epoch_id=epoch_id,
+            signer_set_id=1,
+            window_start_ms=epoch_id * EPOCH_MS,
+            window_end_ms=end,
+            commit_deadline_ms=end + PHASE_MS,
+            reveal_deadline_ms=end + 2 * PHASE_MS,
+        )
+
+    def commit(self, bundle: BundleMessage, signer: int) -> str:
+        """One signer commits."""
+        key = self.signers[signer].pubkey()
+        epoch = pda.epoch(self.programs.oracle, bundle.catalog, bundle.epoch_id)
+        hidden = commitment(
+            bytes(self.programs.oracle), bytes(epoch), bytes(key), self.hash_of(bundle), digest("salt", signer)
+        )
+        return self.oracle(
+            "Committed",
+            catalog=catalog_bytes(bundle.catalog),
+            epoch_id=bundle.epoch_id,
+            signer=key,
+            commitment=hidden,
+        )
+
+    def reveal(self, bundle: BundleMessage, signer: int, attestation: bytes | None = None) -> str:
+        """One signer reveals."""
+        key = self.signers[signer]
+        signed = attestation_digest(
+            bytes(self.programs.oracle), bundle.catalog, bundle.epoch_id, self.hash_of(bundle), self.set_digest
+        )
+        return self.oracle(
+            "Revealed",
+            catalog=catalog_bytes(bundle.catalog),
+            epoch_id=bundle.epoch_id,
+            signer=key.pubkey(),
+            bundle_hash=self.hash_of(bundle),
+            attestation=attestation or bytes(key.sign_message(signed)),
+            header=bundle.header,
+        )
+
+    def finalize(self, bundle: BundleMessage, mask: int = 0b11) -> str:
+        """The finalize transaction."""
+        header = BundleHeader.decode(bundle.header)
+        return self.oracle(
+            "EpochFinalized",
+            catalog=catalog_bytes(bundle.catalog),
+            epoch_id=bundle.epoch_id,
+            bundle_hash=header.bundle_hash,
+            merkle_root=header.merkle_root,
+            leaf_count=header.leaf_count,
+            signers_mask=mask,
+            signer_set_id=1,
+            window_end_ms=header.window_end_ms,
+        )
+
+    def expire(self, epoch_id: int, catalog: str = "sports") -> str:
+        """The expire transaction."""
+        return self.oracle("EpochExpired", catalog=catalog_bytes(catalog), epoch_id=epoch_id, committed=0, revealed=0)
+
+    def whole_epoch(self, bundle: BundleMessage) -> str:
+        """Open, commit and reveal by the first two signers, finalize; returns the finalize signature."""
+        self.open(bundle.epoch_id, bundle.catalog)
+        for signer in (0, 1):
+            self.commit(bundle, signer)
+        for signer in (0, 1):
+            self.reveal(bundle, signer)
+        return self.finalize(bundle)
+
+    @staticmethod
+    def hash_of(bundle: BundleMessage) -> bytes:
+        """The bundle's content address."""
+        return BundleHeader.decode(bundle.header).bundle_hash

@@ -1,0 +1,101 @@
+"""A real Postgres per session, an empty schema per test, and an indexer on a chain in memory."""
+
+import asyncio
+
+import psycopg
+import pytest
+from m0_indexer.consume import BundleConsumer
+from m0_indexer.follow import Follower
+from m0_indexer.publish import Publisher
+from m0_indexer.testing import Scene
+from m0common.chain.idl import ORACLE, REGISTRY
+from m0common.clock import ManualClock
+from m0common.messages import BundleMessage, encode
+from m0common.store import migrations, postgres
+from m0common.stream.memory import MemoryBroker
+from m0common.stream.partition import partition_for
+from m0common.stream.records import Produce, Record
+from m0common.topics import BUNDLES, TOPICS
+from m0local.testing import postgres_server
+
+
+@pytest.fixture(scope="session")
+def dsn(tmp_path_factory):
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        migrations.upgrade(server.dsn)
+        yield server.dsn
+
+
+@pytest.fixture
+async def pool(dsn):
+    with psycopg.connect(dsn) as connection:
+        tables = connection.execute("""
+            SELECT string_agg(tablename, ',') FROM pg_tables
+            WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        """).fetchone()[0]
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    async with postgres.opened(dsn, name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def broker():
+    made = MemoryBroker()
+    await made.create_topics(TOPICS, 2, 2)
+    return made
+
+
+class Bench:
+    """The indexer's parts, driven by hand."""
+
+    def __init__(self, pool, broker):
+        self.scene = Scene()
+        self.chain = self.scene.chain
+        self.pool = pool
+        self.broker = broker
+        self.clock = ManualClock()
+        self.woken = 0
+        self.followers = [self._follower(REGISTRY), self._follower(ORACLE)]
+        self.publisher = Publisher(pool, broker, self.clock, asyncio.Event())
+        self.consumer = BundleConsumer(pool, broker, self.clock, self._wake)
+
+    def _wake(self):
+        self.woken += 1
+
+    def _follower(self, name):
+        program = self.scene.programs.registry if name == REGISTRY else self.scene.programs.oracle
+        return Follower(name, program, self.scene.programs, self.chain, self.pool, self.clock, self._wake)
+
+    async def index(self):
+        return [await follower.once() for follower in self.followers]
+
+    async def publish(self):
+        producer = self.broker.producer()
+        await producer.start()
+        return await self.publisher.once(producer)
+
+    async def store(self, bundle: BundleMessage):
+        producer = self.broker.producer()
+        await producer.start()
+        await self.consumer._store(Record(BUNDLES.name, 0, 0, b"", encode(bundle)), producer)
+
+    async def produce(self, topic, key: bytes, value: bytes):
+        producer = self.broker.producer()
+        await producer.start()
+        await producer.send([Produce(topic, partition_for(key, 2), key, value)])
+
+    async def rows(self, query, *args):
+        async with postgres.transaction(self.pool) as connection:
+            return await (await connection.execute(query, args)).fetchall()
+
+    def sent(self, topic, kind, partitions=2):
+        import msgspec
+
+        decoder = msgspec.msgpack.Decoder(kind)
+        logs = [record for p in range(partitions) for record in self.broker.log(topic, p)]
+        return [decoder.decode(record.value) for record in logs]
+
+
+@pytest.fixture
+def bench(pool, broker):
+    return Bench(pool, broker)

@@ -1,0 +1,142 @@
+"""Bundles in, final epochs and markets out."""
+
+import pytest
+from m0_indexer.app import check_chain, repeat_registry_if_lost
+from m0common.errors import SettingsError, Unavailable
+from m0common.messages import DeadLetter, FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
+from m0common.topics import BUNDLES, DLQ, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, REGISTRY
+
+pytestmark = pytest.mark.postgres
+SPLIT = [500_000_000, 300_000_000, 200_000_000]
+
+
+def epochs_sent(bench):
+    return [e.epoch_id for e in bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)]
+
+
+async def test_a_final_epoch_is_announced_with_its_leaves_once(bench):
+    bench.scene.set_up()
+    bundle = bench.scene.bundle(7, {"A": SPLIT, "B": SPLIT, "C": []})
+    signature = bench.scene.whole_epoch(bundle)
+    bench.chain.finalize()
+    await bench.index()
+    await bench.store(bundle)
+    await bench.publish()
+    await bench.publish()
+    (epoch,) = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
+    assert (epoch.catalog, epoch.epoch_id, epoch.leaf_count) == ("sports", 7, 3)
+    assert (epoch.bundle_hash, epoch.finalize_signature) == (bench.scene.hash_of(bundle), signature)
+    assert set(epoch.signers) == {str(s.pubkey()) for s in bench.scene.signers[:2]}
+    leaves = bench.sent(FINALIZED_PREDICTIONS.name, FinalizedPrediction)
+    assert [(p.market_id, p.leaf) for p in leaves] == list(zip(bundle.market_ids, bundle.leaves, strict=True))
+
+
+async def test_nothing_is_announced_before_it_is_final_and_its_bundle_is_stored(bench):
+    bench.scene.set_up()
+    bundle = bench.scene.bundle(7, {"A": SPLIT})
+    bench.scene.whole_epoch(bundle)
+    await bench.store(bundle)
+    await bench.index()
+    await bench.publish()
+    assert epochs_sent(bench) == []
+    bench.chain.finalize()
+    await bench.index()
+    await bench.publish()
+    assert epochs_sent(bench) == [7]
+
+
+async def test_an_epoch_without_its_bundle_holds_back_later_ones_of_its_catalog_alone(bench):
+    bench.scene.set_up(["sports", "crypto"])
+    first = bench.scene.bundle(7, {"A": SPLIT})
+    second = bench.scene.bundle(8, {"A": SPLIT})
+    other = bench.scene.bundle(8, {"B": SPLIT}, "crypto")
+    for bundle in (first, second, other):
+        bench.scene.whole_epoch(bundle)
+    bench.chain.finalize()
+    await bench.index()
+    await bench.store(second)
+    await bench.store(other)
+    await bench.publish()
+    sent = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
+    assert [(e.catalog, e.epoch_id) for e in sent] == [("crypto", 8)]
+    await bench.store(first)
+    await bench.publish()
+    sent = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
+    assert [e.epoch_id for e in sent if e.catalog == "sports"] == [7, 8]
+
+
+async def test_messages_that_the_broker_did_not_acknowledge_are_sent_again(bench):
+    bench.scene.market("A")
+    await bench.index()
+    bench.broker.faults.lose_acks = 1
+    with pytest.raises(Unavailable):
+        await bench.publish()
+    await bench.publish()
+    states = [m.state for m in bench.sent(REGISTRY.name, RegistryMarket, 1)]
+    assert states == ["ACTIVE", "ACTIVE"]
+
+
+async def test_a_market_is_announced_whenever_it_changes_and_not_otherwise(bench):
+    bench.scene.market("A")
+    await bench.index()
+    bench.scene.resolve("A", 1)
+    await bench.index()
+    bench.chain.finalize()
+    await bench.index()
+    await bench.publish()
+    sent = bench.sent(REGISTRY.name, RegistryMarket, 1)
+    assert [(m.market_id, m.state, m.resolution) for m in sent] == [("A", "ACTIVE", None), ("A", "DEPRECATED", 1)]
+    assert [r.key for r in bench.broker.log(REGISTRY.name, 0)] == [b"A", b"A"]
+
+
+async def test_markets_are_announced_again_when_the_topic_was_lost(bench):
+    bench.scene.market("A")
+    bench.scene.market("B")
+    await bench.index()
+    await bench.publish()
+    assert await repeat_registry_if_lost(bench.pool, bench.broker, 0) == 0
+    bench.broker._topics[REGISTRY.name].logs[0].records.clear()
+    bench.broker._topics[REGISTRY.name].logs[0].end_offset = 0
+    assert await repeat_registry_if_lost(bench.pool, bench.broker, 0) == 2
+
+
+async def test_a_bundle_that_does_not_fit_its_header_becomes_one_dead_letter(bench):
+    import msgspec
+
+    good = bench.scene.bundle(7, {"A": SPLIT, "B": SPLIT})
+    bad = [
+        b"\xc1",
+        encode(msgspec.structs.replace(good, leaves=good.leaves[:1])),
+        encode(msgspec.structs.replace(good, leaves=good.leaves[::-1])),
+        encode(msgspec.structs.replace(good, market_ids=good.market_ids[::-1])),
+        encode(msgspec.structs.replace(good, epoch_id=8)),
+        encode(msgspec.structs.replace(good, header=good.header[:-1])),
+        encode(msgspec.structs.replace(good, models=())),
+    ]
+    for value in [*bad, encode(good), encode(good)]:
+        await bench.produce(BUNDLES.name, b"sports", value)
+    consumer, producer = bench.broker.consumer(group="m0-indexer"), bench.broker.producer()
+    await consumer.start()
+    await producer.start()
+    await consumer.subscribe([BUNDLES.name], bench.consumer._where_committed, lambda _: _done())
+    while not bench.consumer.caught_up:
+        await bench.consumer.once(consumer, producer)
+    letters = bench.sent(DLQ.name, DeadLetter, 1)
+    assert [letter.offset for letter in letters] == list(range(len(bad)))
+    assert {letter.topic for letter in letters} == {BUNDLES.name}
+    assert len(await bench.rows("SELECT * FROM bundles")) == 1
+    rows = await bench.rows("SELECT leaf FROM leaves ORDER BY leaf_index")
+    assert [r["leaf"] for r in rows] == list(good.leaves)
+    assert max(bench.broker.committed("m0-indexer").values()) == len(bad) + 2
+
+
+async def _done():
+    return None
+
+
+async def test_a_database_of_another_chain_is_refused(bench):
+    await check_chain(bench.pool, bench.chain, 0)
+    await check_chain(bench.pool, bench.chain, 0)
+    bench.chain.hash = "another"
+    with pytest.raises(SettingsError, match="empty database"):
+        await check_chain(bench.pool, bench.chain, 0)
