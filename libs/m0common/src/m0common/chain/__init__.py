@@ -18,11 +18,12 @@ from m0common.chain.events import EventParser, LoggedEvent, ParsedLogs
 from m0common.chain.oracle import LeafClaim, Oracle
 from m0common.chain.registry import Registry
 from m0common.chain.rpc import ChainClient, Timing
-from m0common.chain.send import Fees, Landed, Sender
+from m0common.chain.send import AnySigner, Fees, Landed, RemoteSigner, Sender
 from m0common.chain.subscribe import AccountNotice, Connection, LogsNotice, Subscriptions
 
 __all__ = [
     "AccountNotice",
+    "AnySigner",
     "BlockhashExpired",
     "ChainClient",
     "ChainError",
@@ -38,6 +39,7 @@ __all__ = [
     "ParsedLogs",
     "ProgramError",
     "Registry",
+    "RemoteSigner",
     "RpcRejected",
     "RpcUnavailable",
     "Sender",

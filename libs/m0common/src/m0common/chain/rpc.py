@@ -175,8 +175,7 @@ class ChainClient:
         sysvar = await self.account(CLOCK_SYSVAR, commitment)
         if sysvar is None:
             raise RpcRejected(f"{self.rpc_url} has no Clock sysvar: is it a Solana node?")
-        slot, _, _, _, unix_s = struct.unpack_from("<QqQQq", sysvar.data)
-        return ChainTime(slot, unix_s * 1000)
+        return ChainTime(*_clock(sysvar.data))
 
     async def statuses(
         self, signatures: Sequence[Signature], *, history: bool = False
@@ -260,6 +259,16 @@ class ChainClient:
                 break
         for info in reversed(collected):
             yield info
+
+
+def clock_ms(sysvar: bytes) -> int:
+    """Unix time in ms out of the data of the Clock sysvar."""
+    return _clock(sysvar)[1]
+
+
+def _clock(sysvar: bytes) -> tuple[int, int]:
+    slot, _, _, _, unix_s = struct.unpack_from("<QqQQq", sysvar)
+    return slot, unix_s * 1000
 
 
 def _base58(data: bytes) -> str:

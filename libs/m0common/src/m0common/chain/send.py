@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from solana.rpc.commitment import Commitment
 from solana.rpc.models import TxOpts
@@ -10,7 +11,7 @@ from solders.compute_budget import set_compute_unit_limit, set_compute_unit_pric
 from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0
+from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
@@ -18,6 +19,7 @@ from solders.transaction_status import TransactionConfirmationStatus, Transactio
 
 from m0common.chain.errors import BlockhashExpired, RpcUnavailable, TransactionFailed, Unconfirmed
 from m0common.chain.rpc import ChainClient
+from m0common.errors import InvalidValue
 
 _ORDER = [
     TransactionConfirmationStatus.Processed,
@@ -25,6 +27,20 @@ _ORDER = [
     TransactionConfirmationStatus.Finalized,
 ]
 _WANTED = {Commitment.PROCESSED: 0, Commitment.CONFIRMED: 1, Commitment.FINALIZED: 2}
+
+
+class RemoteSigner(Protocol):
+    """A key that signs without being shown, such as one in an HSM."""
+
+    @property
+    def public_key(self) -> Pubkey: ...
+
+    async def sign(self, message: bytes) -> bytes:
+        """64 bytes of ed25519 signature over `message`."""
+        ...
+
+
+AnySigner = Keypair | RemoteSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +84,7 @@ class Sender:
     async def send(
         self,
         instructions: Sequence[Instruction],
-        signers: Sequence[Keypair],
+        signers: Sequence[AnySigner],
         *,
         commitment: str | None = None,
         fees: Fees | None = None,
@@ -99,10 +115,10 @@ class Sender:
         names = ", ".join(str(s.signature) for s in past)
         raise BlockhashExpired(f"expired without landing {len(past)} times: {names}")
 
-    async def _sign(self, instructions: Sequence[Instruction], signers: Sequence[Keypair], fees: Fees) -> _Signed:
+    async def _sign(self, instructions: Sequence[Instruction], signers: Sequence[AnySigner], fees: Fees) -> _Signed:
         latest = (await self.client.call(lambda c: c.get_latest_blockhash())).value
         full = [*fees.instructions(), *instructions]
-        raw, signature = sign(full, signers, latest.blockhash)
+        raw, signature = await sign(full, signers, latest.blockhash)
         return _Signed(raw, signature, latest.last_valid_block_height, [i.program_id for i in full])
 
     async def _submit_until_known(
@@ -178,10 +194,20 @@ class Sender:
         return None
 
 
-def sign(instructions: Sequence[Instruction], signers: Sequence[Keypair], blockhash: Hash) -> tuple[bytes, Signature]:
+async def sign(
+    instructions: Sequence[Instruction], signers: Sequence[AnySigner], blockhash: Hash
+) -> tuple[bytes, Signature]:
     """Signed wire bytes and the signature that names them; the first signer pays, a key given twice signs once."""
-    message = MessageV0.try_compile(signers[0].pubkey(), list(instructions), [], blockhash)
-    needed = message.account_keys[: message.header.num_required_signatures]
-    by_key = {s.pubkey(): s for s in signers}
-    transaction = VersionedTransaction(message, [by_key[k] for k in needed if k in by_key])
-    return bytes(transaction), transaction.signatures[0]
+    by_key = {s.pubkey() if isinstance(s, Keypair) else s.public_key: s for s in signers}
+    message = MessageV0.try_compile(next(iter(by_key)), list(instructions), [], blockhash)
+    body = to_bytes_versioned(message)
+    signatures = []
+    for key in message.account_keys[: message.header.num_required_signatures]:
+        signer = by_key.get(key)
+        if signer is None:
+            raise InvalidValue(f"the transaction needs the signature of {key}: it is not among the signers given")
+        if isinstance(signer, Keypair):
+            signatures.append(signer.sign_message(body))
+        else:
+            signatures.append(Signature.from_bytes(await signer.sign(body)))
+    return bytes(VersionedTransaction.populate(message, signatures)), signatures[0]

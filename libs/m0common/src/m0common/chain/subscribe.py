@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from enum import Enum, auto
 from typing import Any
 
@@ -54,7 +54,7 @@ class Subscriptions:
         self._commitment = Commitment(commitment)
         self._pause_s, self._longest_s = pause_s, longest_s
 
-    async def logs(self, mentions: Pubkey) -> AsyncIterator[LogsNotice | Connection]:
+    async def logs(self, mentions: Pubkey) -> AsyncGenerator[LogsNotice | Connection, None]:
         """Logs of transactions that mention an address, and CONNECTED at every (re)connection; never ends by itself."""
         wanted = RpcTransactionLogsFilterMentions(mentions)
 
@@ -71,7 +71,7 @@ class Subscriptions:
                 elif isinstance(note, Connection):
                     yield note
 
-    async def account(self, address: Pubkey) -> AsyncIterator[AccountNotice | Connection]:
+    async def account(self, address: Pubkey) -> AsyncGenerator[AccountNotice | Connection, None]:
         """Changes of an account, and CONNECTED at every (re)connection; never ends by itself."""
 
         async def subscribe(client: SolanaWsClient) -> object:

@@ -105,7 +105,7 @@ class Loader:
         async def one(offset: int, part: bytes) -> None:
             data = struct.pack("<IIQ", 1, offset, len(part)) + part
             write = _loader(data, _w(buffer), _s(self._authority.pubkey()))
-            raw, _ = sign([write], [self._authority], blockhash)
+            raw, _ = await sign([write], [self._authority], blockhash)
             async with limit:
                 try:
                     await self._client.once(lambda c: c.send_raw_transaction(raw, options))

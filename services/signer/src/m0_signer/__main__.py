@@ -1,0 +1,63 @@
+"""`python -m m0_signer`: open the key and the guard, go on with what is in flight, sign, stop on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+from m0common import settings
+from m0common.chain import Fees, Sender, Subscriptions
+from m0common.clock import SystemClock
+from m0common.errors import M0Error
+from m0common.http import Status, status_server
+from m0common.stream.kafka import KafkaBroker
+from m0common.stream.kafka_options import KafkaOptions
+from m0common.telemetry.logs import setup_logs
+from m0common.telemetry.traces import setup_traces
+
+from m0_signer.app import Signer, chain_client, guard_path, programs, rpc_chain
+from m0_signer.guard import Guard
+from m0_signer.keystore import open_key_file, read_passphrase
+
+
+async def serve(config: settings.Settings) -> None:
+    """Run until cancelled."""
+    deployed = programs(config)
+    status = Status(config.signer.name)
+    async with contextlib.AsyncExitStack() as stack:
+        server = status_server(status, config.telemetry.prometheus_bind)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        passphrase = read_passphrase(Path(config.key_passphrase_file))
+        key = open_key_file(Path(config.keys_dir) / f"{config.signer.name}.json", passphrase)
+        guard = Guard(guard_path(config), bytes(deployed.oracle))
+        stack.callback(guard.close)
+        client = await stack.enter_async_context(chain_client(config, deployed))
+        sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
+        broker = KafkaBroker(KafkaOptions.of(config.kafka, config.signer.name))
+        stack.push_async_callback(broker.close)
+        signer = Signer(
+            config, deployed, broker, rpc_chain(client, sender, deployed, key), key, guard, SystemClock(), status,
+            Subscriptions(config.solana.ws_url),
+        )  # fmt: skip
+        await signer.run()
+
+
+async def _main() -> None:
+    config = settings.load()
+    setup_logs(config.signer.name, config.telemetry.log_level)
+    setup_traces(config.signer.name, config.telemetry.otel_exporter_otlp_endpoint)
+    work = asyncio.create_task(serve(config))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(_main())
+    except M0Error as problem:
+        sys.exit(f"signer: {problem}")

@@ -1,0 +1,120 @@
+"""The signer put together."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from m0common.chain import ChainClient, ChainError, Connection, DecodeError, EventParser, Sender, Subscriptions, idl
+from m0common.clock import Clock
+from m0common.errors import SettingsError
+from m0common.http import Status
+from m0common.settings import Settings
+from m0common.stream.broker import Broker
+from m0common.telemetry.logs import logger
+from solders.pubkey import Pubkey
+
+from m0_signer.chain import ChainPort, RpcChain
+from m0_signer.compute import BundleDepth, Depth, RawDepth
+from m0_signer.desk import Desk
+from m0_signer.guard import Guard
+from m0_signer.keystore import KeyStore
+from m0_signer.read import claims, computed
+from m0_signer.report import Reporter
+from m0_signer.runner import Pace, Runner
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The deployed programs."""
+
+    oracle: Pubkey
+    registry: Pubkey
+
+
+def programs(config: Settings) -> Programs:
+    """The program ids of the settings. Raises SettingsError naming the variable that is missing."""
+    for name in ("oracle", "registry"):
+        if not getattr(config.solana, f"{name}_program_id"):
+            raise SettingsError(f"M0_{name.upper()}_PROGRAM_ID is not set: deploy the programs and name them")
+    return Programs(
+        Pubkey.from_string(config.solana.oracle_program_id), Pubkey.from_string(config.solana.registry_program_id)
+    )
+
+
+def guard_path(config: Settings) -> Path:
+    """Where the guard of this signer lies."""
+    return Path(config.home) / "signer" / f"{config.signer.name}.guard"
+
+
+def chain_client(config: Settings, deployed: Programs) -> ChainClient:
+    """A client that can name the programs' errors."""
+    idls = {deployed.oracle: idl.oracle(), deployed.registry: idl.registry()}
+    return ChainClient(config.solana.rpc_url, idls=idls)
+
+
+def rpc_chain(client: ChainClient, sender: Sender, deployed: Programs, key: KeyStore) -> RpcChain:
+    """The chain as this signer uses it."""
+    return RpcChain(client, sender, deployed.oracle, key)
+
+
+@dataclass(slots=True)
+class Signer:
+    """Everything that runs."""
+
+    config: Settings
+    deployed: Programs
+    broker: Broker
+    chain: ChainPort
+    key: KeyStore
+    guard: Guard
+    clock: Clock
+    status: Status
+    subscriptions: Subscriptions | None = None
+    pace: Pace | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        reporter = Reporter(self.broker)
+        runner = Runner(self.guard, self.chain, self.key, self.clock, reporter.put, self.pace)
+        desk = Desk(self.guard, self.chain, self.key, self.clock, runner.start, reporter.put)
+        depth = self._depth()
+        desk.attach(depth)
+        readers = [claims(self.broker, self.guard, desk), computed(self.broker, depth, desk)]
+        for reader in readers:
+            self.status.ready[reader.topic] = lambda reader=reader: reader.problem  # type: ignore[misc]
+        for decision in self.guard.unfinished():
+            _log.info("resumed", catalog=decision.catalog, epoch_id=decision.epoch_id)
+            runner.start(decision)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for reader in readers:
+                    tasks.create_task(reader.run(), name=f"read {reader.topic}")
+                tasks.create_task(reporter.run(), name="report")
+                if self.subscriptions is not None:
+                    tasks.create_task(self._listen(self.subscriptions, runner), name="listen")
+        finally:
+            await runner.stop()
+
+    def _depth(self) -> Depth:
+        kind = RawDepth if self.config.signer.depth == "raw" else BundleDepth
+        return kind(self.guard, self.config.catalogs)
+
+    async def _listen(self, subscriptions: Subscriptions, runner: Runner) -> None:
+        """Wake an epoch as soon as something happens to it; polling catches what this misses."""
+        parser = EventParser(self.deployed.oracle, self.deployed.registry)
+        async with contextlib.aclosing(subscriptions.logs(self.deployed.oracle)) as notices:
+            async for notice in notices:
+                if isinstance(notice, Connection):
+                    runner.wake_all()
+                    continue
+                if notice.failed or not runner.in_flight:
+                    continue
+                with contextlib.suppress(DecodeError, ChainError):
+                    for logged in parser.parse(notice.logs).events:
+                        catalog = getattr(logged.event, "catalog", None)
+                        epoch_id = getattr(logged.event, "epoch_id", None)
+                        if isinstance(catalog, str) and isinstance(epoch_id, int):
+                            runner.wake(catalog, epoch_id)

@@ -1,0 +1,23 @@
+"""The two things this signer signs or hides, made from a decision."""
+
+from m0common.canonical import attestation_digest, commitment
+from m0common.chain import pda
+from m0common.chain.accounts import SignerSet
+from solders.pubkey import Pubkey
+
+from m0_signer.guard import Decision
+from m0_signer.keystore import KeyStore
+
+
+def commitment_of(decision: Decision, program: Pubkey, signer: Pubkey) -> bytes:
+    """The commitment that goes on chain first."""
+    epoch = pda.epoch(program, decision.catalog, decision.epoch_id)
+    return commitment(bytes(program), bytes(epoch), bytes(signer), decision.bundle_hash, decision.salt)
+
+
+async def attest(decision: Decision, program: Pubkey, signer_set: SignerSet, key: KeyStore) -> bytes:
+    """The attestation: an ed25519 signature anybody can check without the chain."""
+    digest = attestation_digest(
+        bytes(program), decision.catalog, decision.epoch_id, decision.bundle_hash, signer_set.digest
+    )
+    return await key.sign(digest)
