@@ -215,6 +215,11 @@ class NormalizeCore:
         self.slots: dict[Lane, LaneSlot] = {}
         self._transitions: dict[Lane, NormalizeTransition] = {}
 
+    @property
+    def late_events(self) -> int:
+        """Events that came after the marker of the window they belong to, since this core was made."""
+        return sum(transition.late for transition in self._transitions.values())
+
     def feed(self, record: Record) -> list[Output]:
         """See StageCore."""
         event = decode_event(record.value)
