@@ -1,8 +1,8 @@
 """Make the environment `.venv`: the part of `make up` that runs before there is one, so the standard library alone.
 
-Usage: bootstrap.py runtime|dev. It creates the environment, puts the pinned `uv` into it, installs the locked packages with
-their hashes checked and links the packages of this repository. When nothing changed since the last time it does nothing; when
-it was interrupted, running it again goes on. An environment that once had the developers' tools keeps them.
+Usage: bootstrap.py runtime|dev. It creates the environment, puts the pinned `uv` into it, installs the locked packages
+with their hashes checked and links the packages of this repository. When nothing changed since the last time it does
+nothing; when it was interrupted, running it again goes on. Developers' tools, once there, are kept.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main(level: str) -> int:
 
 
 def find_python() -> str:
-    """This interpreter, or the newest one on the PATH when this one is too old. Raises Failure when there is none."""
+    """The interpreter that runs us, or the newest on the PATH when that is too old. Raises Failure without one."""
     if sys.version_info >= OLDEST:
         return sys.executable
     for minor in (13, 12, 11):

@@ -1,4 +1,4 @@
-"""Write requirements.lock (what runs) and requirements-dev.lock (tools and tests too) from the workspace's declarations.
+"""Write requirements.lock (what runs) and requirements-dev.lock (tools and tests too) from what packages declare.
 
 Both pin every package by version and hash and name no download host; uv.lock, which does, stays out of the repository.
 """

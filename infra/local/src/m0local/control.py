@@ -119,11 +119,22 @@ def leftovers(settings: StackSettings) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(HOME_MARK) == str(settings.home) and process.pid != os.getpid():
+            if process.pid != os.getpid() and _is_ours(process, settings):
                 found.append(process)
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _is_ours(process: psutil.Process, settings: StackSettings) -> bool:
+    if process.environ().get(HOME_MARK) == str(settings.home):
+        return True
+    # servers may write their title over their environment
+    files = {
+        "postgres": str(settings.home / "postgres" / "data"),
+        "valkey-server": str(settings.home / "valkey" / "valkey.conf"),
+    }
+    return process.name() in files and files[process.name()] in process.cmdline()
 
 
 def clear_leftovers(settings: StackSettings, grace_s: float = 5) -> int:

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from m0common.errors import M0Error
+
 from m0local import ports
-from m0local.control import Supervisor, clear_leftovers
+from m0local.control import STOPPED_STATES, Supervisor, clear_leftovers
 from m0local.environment import write_environment
 from m0local.errors import DiskFullError, LocalStackError, PortTakenError, StartError, UsageError
 from m0local.keys import ensure_passphrase
@@ -58,7 +60,10 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
         servers = {name: process for name, process in chosen.items() if process.is_server}
         services = {name: process for name, process in chosen.items() if not process.is_server}
         _start(settings, supervisor, servers, report, timeout_s)
-        provision(settings, servers, report.step)
+        try:
+            provision(settings, servers, report.step)
+        except M0Error as exc:
+            raise StartError(f"The deployment could not be made: {exc}.") from exc
         _start(settings, supervisor, services, report, timeout_s)
         return True
 
@@ -146,17 +151,13 @@ def _check_disk(home: Path, need_bytes: int = MIN_FREE_BYTES) -> None:
 
 def _missing(supervisor: Supervisor, chosen: Mapping[str, Process]) -> list[str]:
     info = supervisor.info()
-    return [
-        name
-        for name, process in chosen.items()
-        if info[name].state != "running" or not process.ready(info[name].pid or 0)
-    ]
+    return [name for name, process in chosen.items() if not _is_ready(process, info[name].pid)]
 
 
 def _check_ports(settings: StackSettings, supervisor: Supervisor, chosen: Mapping[str, Process]) -> None:
     info = supervisor.info() if supervisor.is_running() else {}
     for name, process in chosen.items():
-        if name in info and info[name].state != "stopped":
+        if name in info and info[name].state not in STOPPED_STATES:
             continue
         for port in process.ports:
             if not ports.is_free(port):
@@ -199,14 +200,14 @@ def _start(
     if not processes:
         return
     info = supervisor.info()
-    for name, process in processes.items():
-        if process.prepare and info[name].state != "running":
+    new = [name for name in processes if info[name].state in STOPPED_STATES]
+    for name in new:
+        if prepare := processes[name].prepare:
             report.step(f"Prepare {name}")
-            process.prepare()
+            prepare()
     deaths = {name: info[name].restarts for name in processes}
-    kind = "servers" if next(iter(processes)) in SERVERS else "services"
-    report.step(f"Start the {kind} {', '.join(processes)}")
-    for name in processes:
+    report.step(f"Start {', '.join(new)}" if new else f"Wait for {', '.join(processes)}")
+    for name in new:
         supervisor.start_process(name)
     deadline = time.monotonic() + timeout_s
     waiting = list(processes)

@@ -69,3 +69,7 @@ def root() -> None:
 
 def main() -> None:
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import psutil
-import psycopg
 
 from m0local.errors import DiskFullError, MissingToolError, StartError
-from m0local.ports import LOOPBACK
+from m0local.ports import LOOPBACK, is_open
 from m0local.servers.privileges import give_to_nobody, unprivileged
 
 USER = DATABASE = "m0"
@@ -84,6 +83,10 @@ class PostgresServer:
 
     def ready(self) -> bool:
         """A connection is accepted by the server of *our* data directory and the database exists."""
+        if not is_open(self.port):
+            return False
+        import psycopg  # noqa: PLC0415 - slow to import and needed only to ask a server that is there
+
         try:
             with psycopg.connect(self.dsn_of("postgres"), connect_timeout=2, autocommit=True) as conn:
                 row = conn.execute("SHOW data_directory").fetchone()

@@ -1,0 +1,10 @@
+"""Bring the database to the newest schema."""
+
+from m0common.store import migrations
+
+from m0local.settings import StackSettings
+
+
+def provision(settings: StackSettings) -> None:
+    """Run the migrations that are missing. Raises m0common's Unavailable when the database does not answer."""
+    migrations.upgrade(settings.pg_dsn)
