@@ -200,7 +200,12 @@ def test_more_games_narrow_the_interval_and_raise_the_coverage(matches):
 
 @pytest.mark.parametrize(
     "result",
-    [("A", "A", 1, 0, 16_000), ("A", "B", -1, 0, 16_000), ("A", "B", 0, 100, 16_000), ("A", "B", 1, 0, 15_000)],
+    [
+        ("A", "A", 1, 0, 16_000),
+        ("A", "B", -1, 0, 16_000),
+        ("A", "B", 0, 100, 16_000),
+        ("A", "B", 1, 0, 16_000 + 7 * 366),
+    ],
 )
 def test_an_impossible_result_is_refused_and_changes_nothing(result):
     league = League()
@@ -209,6 +214,25 @@ def test_an_impossible_result_is_refused_and_changes_nothing(result):
     with pytest.raises(QuantError):
         league.update(*result)
     assert league.entities() == before
+
+
+def test_a_late_result_counts_less_and_does_not_turn_the_season_back():
+    on_time, late = League(), League()
+    for league in (on_time, late):
+        league.update("A", "B", 1, 1, 16_000)
+    on_time.update("A", "B", 5, 0, 16_000)
+    late.update("A", "B", 5, 0, 15_000)
+    assert 0.3 < late.predict("A", "B", 16_001).models["dixon_coles"][0]
+    assert (
+        late.predict("A", "B", 16_001).models["dixon_coles"] < on_time.predict("A", "B", 16_001).models["dixon_coles"]
+    )
+
+
+def test_a_forecast_for_any_day_is_valid():
+    league = League()
+    league.update("A", "B", 1, 1, 16_000)
+    for day in (-(10**12), 0, 10**12):
+        assert sum(league.predict("A", "B", day).p) == pytest.approx(1.0)
 
 
 def test_a_truncated_or_incomplete_snapshot_is_refused(matches):

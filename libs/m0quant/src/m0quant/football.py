@@ -26,6 +26,8 @@ from m0quant.interval import wilson
 from m0quant.ordered_logit import CutPoints
 
 _EPOCH_ORDINAL = dt.date(1970, 1, 1).toordinal()
+MAX_SEASON_GAP = 5
+"""A result that lies further ahead than this is refused: taken in, it would age everything known to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Forecast:
 
 
 def season_of(day: int, start: tuple[int, int]) -> int:
-    """The year in which the season that `day` falls into began."""
-    date = dt.date.fromordinal(day + _EPOCH_ORDINAL)
+    """The year in which the season that `day` falls into began; days before year 1 and after 9999 count as those."""
+    date = dt.date.fromordinal(max(1, min(dt.date.max.toordinal(), day + _EPOCH_ORDINAL)))
     return date.year if (date.month, date.day) >= start else date.year - 1
 
 
@@ -91,8 +93,10 @@ class League:
         return self._league.results
 
     def update(self, home: str, away: str, home_goals: int, away_goals: int, day: int) -> None:
-        """Take one result in. Raises QuantError on a team playing itself, goals outside 0..99, or a day before the
-        last one's season.
+        """Take one result in; a late one, from an earlier day, counts with the lower weight of its age.
+
+        Raises QuantError, the league unchanged, on a team playing itself, goals outside 0 to 99, or a day more than
+        MAX_SEASON_GAP seasons ahead.
         """
         if home == away:
             raise QuantError(f"{home!r} against itself: home and away must differ")
@@ -204,8 +208,14 @@ class League:
         league = self._league
         if league.results == 0:
             league.first_season = league.season = season
-        if season < league.season:
-            raise QuantError(f"a result of season {season} after season {league.season}: results must come in order")
+        if season > league.season + MAX_SEASON_GAP:
+            raise QuantError(
+                f"a result of season {season} after season {league.season}: check its date, a league does
+                not pause
+             
+               for " f"more than {MAX_SEASON_GAP} seasons"
+          
+            )
         while league.season < season:
             league.season += 1
             for team in self._by_id:
@@ -286,3 +296,4 @@ class League:
         if self._league.results > 0 and self._league.season > self._league.first_season:
             return self.params.dixon_coles.promoted_attack, self.params.dixon_coles.promoted_defence
         return 1.0, 1.0
+
