@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from m0svm.oracle import Oracle  # noqa: E402
+from m0svm.oracle import Oracle
 
 
 @pytest.fixture

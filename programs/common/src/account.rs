@@ -28,20 +28,20 @@ pub fn require_system_program(view: &AccountView) -> ProgramResult {
     require(view.address() == &SYSTEM_PROGRAM, Error::WrongSystemProgram)
 }
 
-#[inline(always)]
-fn check<T: Account>(view: &AccountView, program_id: &Address) -> ProgramResult {
+#[inline(never)]
+fn check(view: &AccountView, program_id: &Address, discriminator: u64, size: usize) -> ProgramResult {
     require(view.owned_by(program_id), Error::WrongOwner)?;
     // SAFETY: no mutable borrow of this account is alive, see the module's note.
     let data = unsafe { view.borrow_unchecked() };
-    require(data.len() >= size_of::<T>(), Error::WrongAccountType)?;
-    require(u64::from_le_bytes(*<[u8; 8]>::split(data).0) == u64::from_le_bytes(T::DISCRIMINATOR), Error::WrongAccountType)?;
+    require(data.len() >= size.max(9), Error::WrongAccountType)?;
+    require(u64::from_le_bytes(*<[u8; 8]>::split(data).0) == discriminator, Error::WrongAccountType)?;
     require(data[8] == ACCOUNT_VERSION, Error::WrongVersion)
 }
 
 /// The account's fields of fixed size, and the bytes after them.
 #[inline(always)]
 pub fn load<'a, T: Account>(view: &'a AccountView, program_id: &Address) -> Result<(&'a T, &'a [u8]), ProgramError> {
-    check::<T>(view, program_id)?;
+    check(view, program_id, u64::from_le_bytes(T::DISCRIMINATOR), size_of::<T>())?;
     // SAFETY: see the module's note.
     Ok(T::split(unsafe { view.borrow_unchecked() }))
 }

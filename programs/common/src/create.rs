@@ -17,19 +17,32 @@ pub fn create<'a, T: Account, const N: usize>(
     seeds: [&[u8]; N],
     size: usize,
 ) -> Result<(&'a mut T, &'a mut [u8]), ProgramError> {
-    let (address, bump) = pda::find(&seeds, program_id)?;
+    create_at(payer, target, program_id, &seeds, size, T::DISCRIMINATOR)?;
+    // SAFETY: nothing else borrows the new account.
+    Ok(T::split_mut(unsafe { target.borrow_unchecked_mut() }))
+}
+
+#[inline(never)]
+fn create_at(
+    payer: &AccountView,
+    target: &mut AccountView,
+    program_id: &Address,
+    seeds: &[&[u8]],
+    size: usize,
+    discriminator: [u8; 8],
+) -> ProgramResult {
+    let (address, bump) = pda::find(seeds, program_id)?;
     require(target.address() == &address, Error::WrongAddress)?;
     require(target.owned_by(&SYSTEM_PROGRAM), Error::AlreadyInitialized)?;
     let bump_seed = [bump];
-    const { assert!(N < 4) };
-    let signer: [Seed; 4] = core::array::from_fn(|i| Seed::from(if i < N { seeds[i] } else { &bump_seed[..] }));
-    allocate(payer, target, program_id, &signer[..N + 1], size)?;
+    let signer: [Seed; 4] = core::array::from_fn(|i| Seed::from(*seeds.get(i).unwrap_or(&&bump_seed[..])));
+    allocate(payer, target, program_id, &signer[..seeds.len() + 1], size)?;
     // SAFETY: nothing else borrows the new account.
     let data = unsafe { target.borrow_unchecked_mut() };
-    data[..8].copy_from_slice(&T::DISCRIMINATOR);
+    data[..8].copy_from_slice(&discriminator);
     data[8] = ACCOUNT_VERSION;
     data[9] = bump;
-    Ok(T::split_mut(data))
+    Ok(())
 }
 
 /// Pay the rent, allocate and assign: one call for an empty address, three for one that holds lamports already.
@@ -48,7 +61,8 @@ fn allocate(
 
     let rent = Rent::get()?.try_minimum_balance(size)?;
     let size = (size as u64).to_le_bytes();
-    let both = [InstructionAccount::writable_signer(payer.address()), InstructionAccount::writable_signer(target.address())];
+    let both =
+        [InstructionAccount::writable_signer(payer.address()), InstructionAccount::writable_signer(target.address())];
     let alone = [InstructionAccount::writable_signer(target.address())];
     let mut data = [0u8; 52];
     if target.lamports() == 0 {

@@ -21,11 +21,23 @@ pub fn find(seeds: &[&[u8]], program_id: &Address) -> Result<(Address, u8), Prog
 /// `create_program_address` syscall (1,500 CU) has been passed already.
 #[inline(always)]
 pub fn check_address<const N: usize>(view: &AccountView, program_id: &Address, seeds: [&[u8]; N]) -> ProgramResult {
-    const MARKER: &[u8] = b"ProgramDerivedAddress";
-    let mut parts: [&[u8]; 8] = [&[]; 8];
-    const { assert!(N + 2 <= 8) };
+    const { assert!(N <= MAX_SEEDS) };
+    let mut parts: [&[u8]; MAX_SEEDS + 2] = [&[]; MAX_SEEDS + 2];
     parts[..N].copy_from_slice(&seeds);
-    parts[N] = program_id.as_array();
-    parts[N + 1] = MARKER;
-    require(sha256v(&parts[..N + 2]) == *view.address().as_array(), Error::WrongAddress)
+    check_parts(view, program_id, &mut parts, N)
+}
+
+/// Seeds, with the bump, of any account.
+const MAX_SEEDS: usize = 4;
+
+#[inline(never)]
+fn check_parts<'a>(
+    view: &AccountView,
+    program_id: &'a Address,
+    parts: &mut [&'a [u8]; MAX_SEEDS + 2],
+    count: usize,
+) -> ProgramResult {
+    parts[count] = program_id.as_array();
+    parts[count + 1] = b"ProgramDerivedAddress";
+    require(sha256v(&parts[..count + 2]) == *view.address().as_array(), Error::WrongAddress)
 }

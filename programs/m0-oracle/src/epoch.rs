@@ -6,9 +6,7 @@ use m0_program_common::event::emit;
 use m0_program_common::{require, AccountView, Address, Error as CommonError, ProgramResult};
 
 use crate::interface::{self as ix, event, Epoch, Error, EPOCH_SEED};
-use crate::state::{
-    catalog, config, epoch_mut, epoch_size, require_running, signer_set, status, EpochParts, NO_TALLY,
-};
+use crate::state::{catalog, config, epoch_mut, epoch_size, require_running, signer_set, status, EpochParts, NO_TALLY};
 
 /// How long an epoch account stays readable after its reveal deadline.
 const KEEP_MS: i64 = 60_000;

@@ -25,25 +25,25 @@ pub mod status {
     pub const EXPIRED: u8 = 4;
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn config<'a>(view: &'a AccountView, program_id: &Address) -> Result<&'a Config, ProgramError> {
     let (config, _) = load::<Config>(view, program_id)?;
     check_address(view, program_id, [CONFIG_SEED, &[config.bump]])?;
     Ok(config)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn config_mut<'a>(view: &'a mut AccountView, program_id: &Address) -> Result<&'a mut Config, ProgramError> {
     config(view, program_id)?;
     Ok(parts_mut(view).0)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn require_admin(config: &Config, authority: &AccountView) -> ProgramResult {
     require(authority.address() == &config.admin, CommonError::Unauthorized)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn require_running(config: &Config) -> ProgramResult {
     require(config.paused == 0, CommonError::Paused)
 }
@@ -56,27 +56,27 @@ pub struct Signers<'a> {
 
 impl Signers<'_> {
     /// The member's position, which is its bit in the masks of an epoch.
-    #[inline(always)]
+    #[inline(never)]
     pub fn position(&self, signer: &Address) -> Result<usize, ProgramError> {
         self.keys.binary_search(signer).map_err(|_| Error::NotASigner.into())
     }
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn signer_set<'a>(view: &'a AccountView, program_id: &Address) -> Result<Signers<'a>, ProgramError> {
     let (set, tail) = load::<SignerSet>(view, program_id)?;
     check_address(view, program_id, [SIGNER_SET_SEED, &set.id.to_le_bytes(), &[set.bump]])?;
     Ok(Signers { set, keys: &Address::slice(&tail[4..])[..set.count as usize] })
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn catalog<'a>(view: &'a AccountView, program_id: &Address) -> Result<&'a Catalog, ProgramError> {
     let (catalog, _) = load::<Catalog>(view, program_id)?;
     check_address(view, program_id, [CATALOG_SEED, &catalog.catalog, &[catalog.bump]])?;
     Ok(catalog)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn catalog_mut<'a>(view: &'a mut AccountView, program_id: &Address) -> Result<&'a mut Catalog, ProgramError> {
     catalog(view, program_id)?;
     Ok(parts_mut(view).0)
@@ -96,7 +96,7 @@ pub struct EpochParts<'a> {
 }
 
 impl<'a> EpochParts<'a> {
-    #[inline(always)]
+    #[inline(never)]
     pub fn new(epoch: &'a mut Epoch, tail: &'a mut [u8]) -> Self {
         let (_, tail) = <[u8; 4]>::split_mut(tail);
         let (commitments, tail) = tail.split_at_mut(epoch.count as usize * size_of::<Hash>());
@@ -104,14 +104,14 @@ impl<'a> EpochParts<'a> {
         Self { epoch, commitments: Hash::slice_mut(commitments), tally_count, tally_slots: Tally::slice_mut(tail) }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub fn tallies(&mut self) -> &mut [Tally] {
         let count = u32::from_le_bytes(*self.tally_count) as usize;
         &mut self.tally_slots[..count]
     }
 
     /// Add a tally. There is one slot per signer, and a signer reveals once.
-    #[inline(always)]
+    #[inline(never)]
     pub fn add_tally(&mut self, tally: Tally) -> ProgramResult {
         let count = u32::from_le_bytes(*self.tally_count);
         *self.tally_slots.get_mut(count as usize).ok_or(CommonError::Overflow)? = tally;
@@ -120,7 +120,7 @@ impl<'a> EpochParts<'a> {
     }
 
     /// Index, in `tallies`, of the bundle that most signers revealed (the first of equals), when they reach the threshold.
-    #[inline(always)]
+    #[inline(never)]
     pub fn quorum(&mut self) -> Option<usize> {
         let (mut best, mut index) = (self.epoch.threshold as u32, None);
         for (i, tally) in self.tallies().iter().enumerate() {
@@ -133,7 +133,7 @@ impl<'a> EpochParts<'a> {
     }
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn epoch_mut<'a>(view: &'a mut AccountView, program_id: &Address) -> Result<EpochParts<'a>, ProgramError> {
     let (epoch, _) = load::<Epoch>(view, program_id)?;
     check_address(view, program_id, [EPOCH_SEED, &epoch.catalog, &epoch.epoch_id.to_le_bytes(), &[epoch.bump]])?;
@@ -141,7 +141,7 @@ pub fn epoch_mut<'a>(view: &'a mut AccountView, program_id: &Address) -> Result<
     Ok(EpochParts::new(epoch, tail))
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn feed_mut<'a>(
     view: &'a mut AccountView,
     program_id: &Address,
@@ -153,7 +153,7 @@ pub fn feed_mut<'a>(
 }
 
 /// The catalog's ring entry of an epoch, searched from the newest.
-#[inline(always)]
+#[inline(never)]
 pub fn ring_entry(catalog: &Catalog, epoch_id: u64) -> Result<&RingEntry, ProgramError> {
     let filled = catalog.finalized_count.min(RING as u64) as usize;
     let mut index = catalog.ring_head as usize;

@@ -15,38 +15,38 @@ pub mod state {
     pub const ARCHIVED: u8 = 4;
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn root<'a>(view: &'a AccountView, program_id: &Address) -> Result<&'a Root, ProgramError> {
     let (root, _) = load::<Root>(view, program_id)?;
     check_address(view, program_id, [ROOT_SEED, &[root.bump]])?;
     Ok(root)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn root_mut<'a>(view: &'a mut AccountView, program_id: &Address) -> Result<&'a mut Root, ProgramError> {
     root(view, program_id)?;
     Ok(parts_mut(view).0)
 }
 
 /// Refuse unless the account holds the role.
-#[inline(always)]
+#[inline(never)]
 pub fn require_role(role: &Address, authority: &AccountView) -> ProgramResult {
     require(authority.address() == role, CommonError::Unauthorized)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn require_running(root: &Root) -> ProgramResult {
     require(root.paused == 0, CommonError::Paused)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn catalog_mut<'a>(view: &'a mut AccountView, program_id: &Address) -> Result<&'a mut Catalog, ProgramError> {
     let (catalog, _) = load::<Catalog>(view, program_id)?;
     check_address(view, program_id, [CATALOG_SEED, &catalog.catalog, &[catalog.bump]])?;
     Ok(parts_mut(view).0)
 }
 
-#[inline(always)]
+#[inline(never)]
 pub fn market_mut<'a>(view: &'a mut AccountView, program_id: &Address) -> Result<&'a mut Market, ProgramError> {
     let (market, _) = load::<Market>(view, program_id)?;
     check_address(view, program_id, [MARKET_SEED, &market.market_key, &[market.bump]])?;

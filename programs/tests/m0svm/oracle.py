@@ -43,7 +43,9 @@ class Bundle:
         return self.header.bundle_hash
 
 
-def leaf(epoch_id: int, index: int, *, outcomes: int = 3, market: bytes | None = None, **changes: Any) -> PredictionLeaf:
+def leaf(
+    epoch_id: int, index: int, *, outcomes: int = 3, market: bytes | None = None, **changes: Any
+) -> PredictionLeaf:
     first = 1_000_000_000 - (outcomes - 1) * 10_000_000
     ps = [first, *[10_000_000] * (outcomes - 1)] if outcomes else []
     fields: dict[str, Any] = {
@@ -131,7 +133,12 @@ class Oracle:
         return self.call("initialize", {}, guardian=self.guardian.pubkey(), registry_program=Pubkey.new_unique())
 
     def create_signer_set(self, set_id: int = 1, threshold: int = 2, keys: list[Pubkey] | None = None) -> Call:
-        args = {"id": set_id, "threshold": threshold, "activation_epoch": 0, "keys": self.keys if keys is None else keys}
+        args = {
+            "id": set_id,
+            "threshold": threshold,
+            "activation_epoch": 0,
+            "keys": self.keys if keys is None else keys,
+        }
         return self.call("create_signer_set", {"signer_set": self.set_at(set_id)}, **args)
 
     def create_catalog(self, name: bytes = CATALOG, set_id: int = 1) -> Call:
