@@ -210,11 +210,8 @@ class League:
             league.first_season = league.season = season
         if season > league.season + MAX_SEASON_GAP:
             raise QuantError(
-                f"a result of season {season} after season {league.season}: check its date, a league does
-                not pause
-             
-               for " f"more than {MAX_SEASON_GAP} seasons"
-          
+                f"a result of season {season} after season {league.season}: at most {MAX_SEASON_GAP} seasons may lie "
+                "between, check its date"
             )
         while league.season < season:
             league.season += 1
@@ -296,4 +293,3 @@ class League:
         if self._league.results > 0 and self._league.season > self._league.first_season:
             return self.params.dixon_coles.promoted_attack, self.params.dixon_coles.promoted_defence
         return 1.0, 1.0
-
