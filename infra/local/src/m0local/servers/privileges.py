@@ -1,6 +1,7 @@
 """Run Postgres when we are root: it refuses to, so its programs run as `nobody` through setpriv."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from functools import cache
@@ -32,6 +33,13 @@ def unprivileged(program: Path, home: Path) -> tuple[str, ...]:
 
     Raises MissingToolError when we are root and cannot step down to a user who reaches both paths.
     """
+    uid = NOBODY if is_root() else os.geteuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError as exc:
+        raise MissingToolError(
+            f"Postgres needs a name for the user id {uid}: add it to /etc/passwd, or set M0_PG_DSN to use another server."
+        ) from exc
     return _prefix(program, home) if is_root() else ()
 
 
