@@ -75,7 +75,7 @@ def down(as_json: Json = False) -> None:
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """What runs, is it ready, how often was it restarted, where is it reached. Exits 1 when something is not ready."""
+    """What runs, is it ready, how often was it restarted, where is it reached."""
     with plain_errors():
         env = settings.load(os.environ)
         state = stack_status(env)
@@ -85,8 +85,6 @@ def status(as_json: Json = False) -> None:
         console = Console()
         console.print(_table(state))
         _print_addresses(console, env, state)
-        if not all(service["ready"] for service in state["services"]):
-            raise typer.Exit(EXIT_FAILED)
 
 
 @app.command(name="logs")

@@ -38,7 +38,7 @@ def unprivileged(program: Path, home: Path) -> tuple[str, ...]:
         pwd.getpwuid(uid)
     except KeyError as exc:
         raise MissingToolError(
-            f"Postgres needs a name for the user id {uid}: add it to /etc/passwd, or set M0_PG_DSN to use another server."
+            f"Postgres needs a name for the user id {uid}: add it to /etc/passwd or set M0_PG_DSN."
         ) from exc
     return _prefix(program, home) if is_root() else ()
 
