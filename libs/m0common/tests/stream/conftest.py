@@ -4,12 +4,16 @@ import asyncio
 import dataclasses
 import itertools
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import Topic
+
+sys.path.insert(0, str(Path(__file__).parent))  # for stream_toy
 
 SESSION_S = 1.5
 _names = itertools.count(1)

@@ -1,0 +1,70 @@
+"""Trying again until the broker answers: nothing is ever skipped because it was away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from m0common.errors import Unavailable
+from m0common.telemetry.logs import logger
+
+log = logger(__name__)
+
+T = TypeVar("T")
+
+FIRST_DELAY_S = 0.1
+MAX_DELAY_S = 5.0
+
+
+class Stopped(Exception):
+    """A stop was asked for and its grace period is over; what was not acknowledged is repeated after the restart."""
+
+
+class Retry:
+    """Runs operations until they succeed; `problem` says why they do not, for readiness."""
+
+    def __init__(self, name: str, on_unavailable: Callable[[], None]) -> None:
+        self._name = name
+        self._on_unavailable = on_unavailable
+        self._give_up = asyncio.Event()
+        self.problem: str | None = None
+
+    def give_up(self) -> None:
+        """From now on a failing operation raises Stopped instead of being repeated."""
+        self._give_up.set()
+
+    def failed(self, error: Unavailable) -> None:
+        """Note that the broker did not answer."""
+        if self.problem is None:
+            log.warning("unavailable", stage=self._name, reason=str(error))
+        self.problem = str(error)
+        self._on_unavailable()
+
+    def succeeded(self) -> None:
+        """Note that the broker answered."""
+        if self.problem is not None:
+            log.info("available_again", stage=self._name, was=self.problem)
+            self.problem = None
+
+    async def run(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """The result of `operation`, however often it takes. Raises Stopped after `give_up`."""
+        delay_s = FIRST_DELAY_S
+        while True:
+            try:
+                result = await operation()
+            except Unavailable as error:
+                self.failed(error)
+                if self._give_up.is_set():
+                    raise Stopped from error
+                await self.pause(delay_s)
+                delay_s = min(delay_s * 2, MAX_DELAY_S)
+            else:
+                self.succeeded()
+                return result
+
+    async def pause(self, delay_s: float) -> None:
+        """Wait, but not beyond `give_up`."""
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._give_up.wait()
+        except TimeoutError:
+            pass
