@@ -1,0 +1,178 @@
+import asyncio
+import contextlib
+
+import pytest
+from m0_signer.guard import Guard
+from m0_signer.runner import Pace, Runner
+from m0common.canonical import BundleHeader, attestation_digest, signer_set_digest
+from m0common.chain.accounts import EpochStatus
+from m0common.clock import ManualClock
+from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, Live
+from signer_vm import COMMIT_MS, REVEAL_MS, Vm
+from solders.signature import Signature
+
+FAST = Pace(poll_s=0.01, stagger_s=0.02, first_pause_s=0.01, longest_pause_s=0.05)
+
+
+@pytest.fixture(scope="module")
+def bundles():
+    return Live(3).bundles
+
+
+class Member:
+    """Signer number `index` on a chain, with a guard that outlives its runner."""
+
+    def __init__(self, vm, index, folder):
+        self.vm, self.index, self.path = vm, index, folder / f"guard-{index}"
+        self.reports = []
+        self.guard = None
+        self.start()
+
+    def start(self):
+        self.guard = Guard(self.path, bytes(self.vm.program))
+        port = self.vm.port(self.index)
+        self.runner = Runner(self.guard, port, port.key, ManualClock(), self.reports.append, FAST)
+        for decision in self.guard.unfinished():
+            self.runner.start(decision)
+
+    async def die(self):
+        await self.runner.stop()
+        self.guard.close()
+
+    def sign(self, bundle):
+        header = BundleHeader.decode(bundle.header)
+        self.runner.start(self.guard.decide(bundle.catalog, bundle.epoch_id, header.bundle_hash, bundle.header))
+
+    def actions(self):
+        return [(r.action, r.epoch_id) for r in self.reports]
+
+
+@contextlib.asynccontextmanager
+async def members(vm, folder):
+    group = [Member(vm, i, folder) for i in range(len(vm.keys))]
+    try:
+        yield group
+    finally:
+        for member in group:
+            await member.die()
+
+
+async def until(condition, timeout_s=5.0):
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def vm():
+    return Vm(BASE_MS + EPOCH_MS)
+
+
+async def test_three_signers_open_commit_reveal_and_finalize_one_root(vm, bundles, tmp_path):
+    async with members(vm, tmp_path) as group:
+        for member in group:
+            member.sign(bundles[0])
+        await asyncio.gather(*(m.runner.idle() for m in group))
+        final = vm.catalog("crypto").finalized(FIRST_EPOCH)
+        assert final.bundle_hash == BundleHeader.decode(bundles[0].header).bundle_hash
+        assert vm.epoch("crypto", FIRST_EPOCH).committed == 0b111
+        everything = sorted(action for m in group for action, _ in m.actions())
+        assert everything.count("open") == everything.count("finalize") == 1
+        assert everything.count("commit") == 3
+        assert everything.count("reveal") >= 2
+
+
+async def test_the_attestation_reported_is_a_valid_signature_over_the_bundle(vm, bundles, tmp_path):
+    async with members(vm, tmp_path) as group:
+        for member in group:
+            member.sign(bundles[0])
+        await asyncio.gather(*(m.runner.idle() for m in group))
+        keys = [bytes(k.pubkey()) for k in vm.keys]
+        header = BundleHeader.decode(bundles[0].header)
+        digest = attestation_digest(
+            bytes(vm.program), "crypto", FIRST_EPOCH, header.bundle_hash, signer_set_digest(1, 2, keys)
+        )
+        revealed = [r for m in group for r in m.reports if r.action == "reveal"]
+        assert revealed
+        for report in revealed:
+            key = next(k.pubkey() for k in vm.keys if bytes(k.pubkey()) == report.signer)
+            assert Signature.from_bytes(report.attestation).verify(key, digest)
+
+
+async def test_one_missing_signer_delays_to_the_commit_deadline_and_no_further(vm, bundles, tmp_path):
+    async with members(vm, tmp_path) as group:
+        for member in group[:2]:
+            member.sign(bundles[0])
+        await until(lambda: sum(a == "commit" for m in group for a, _ in m.actions()) == 2)
+        await asyncio.sleep(0.1)
+        assert vm.epoch("crypto", FIRST_EPOCH).revealed == 0
+        vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + 1000)
+        await asyncio.gather(*(m.runner.idle() for m in group))
+        assert vm.epoch("crypto", FIRST_EPOCH).status is EpochStatus.FINALIZED
+
+
+async def test_a_signer_killed_between_commit_and_reveal_goes_on_with_its_salt(vm, bundles, tmp_path):
+    async with members(vm, tmp_path) as group:
+        for member in group[:2]:
+            member.sign(bundles[0])
+        await until(lambda: vm.epoch("crypto", FIRST_EPOCH) and vm.epoch("crypto", FIRST_EPOCH).committed == 0b011)
+        for member in group[:2]:
+            await member.die()
+        vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + 1000)
+        for member in group[:2]:
+            member.start()
+        await asyncio.gather(*(m.runner.idle() for m in group))
+        assert vm.epoch("crypto", FIRST_EPOCH).status is EpochStatus.FINALIZED
+
+
+async def test_epochs_of_a_catalog_become_final_in_order_even_when_the_older_one_is_slower(vm, bundles, tmp_path):
+    vm.set_time(BASE_MS + 2 * EPOCH_MS)
+    async with members(vm, tmp_path) as group:
+        for member in group[:2]:
+            member.sign(bundles[0])  # the third is missing: waits for the commit deadline
+        await until(lambda: vm.epoch("crypto", FIRST_EPOCH) is not None)
+        for member in group:
+            member.sign(bundles[1])
+        await until(lambda: (e := vm.epoch("crypto", FIRST_EPOCH + 1)) and e.quorum() is not None)
+        await asyncio.sleep(0.1)
+        assert vm.catalog("crypto").finalized_count == 0
+        vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + 1000)
+        await asyncio.gather(*(m.runner.idle() for m in group))
+        assert vm.catalog("crypto").finalized_count == 2
+        finalized = [epoch for m in group for action, epoch in m.actions() if action == "finalize"]
+        assert sorted(finalized) == [FIRST_EPOCH, FIRST_EPOCH + 1]
+
+
+async def test_without_a_quorum_the_epoch_ends_unfinalized(vm, bundles, tmp_path):
+    async with members(vm, tmp_path) as group:
+        group[0].sign(bundles[0])
+        await until(lambda: ("commit", FIRST_EPOCH) in group[0].actions())
+        vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + 1000)
+        await until(lambda: ("reveal", FIRST_EPOCH) in group[0].actions())
+        vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + REVEAL_MS + 1000)
+        await group[0].runner.idle()
+        assert vm.catalog("crypto").finalized_count == 0
+        assert group[0].guard.unfinished() == []
+
+
+async def test_a_node_that_is_away_is_waited_for(vm, bundles, tmp_path):
+    vm.down = True
+    async with members(vm, tmp_path) as group:
+        for member in group:
+            member.sign(bundles[0])
+        await asyncio.sleep(0.1)
+        vm.down = False
+        await asyncio.gather(*(m.runner.idle() for m in group))
+        assert vm.epoch("crypto", FIRST_EPOCH).status is EpochStatus.FINALIZED
+
+
+async def test_a_paused_program_is_waited_for(vm, bundles, tmp_path):
+    async with members(vm, tmp_path) as group:
+        await vm.run(vm.oracle.set_paused(vm.admin.pubkey(), paused=True))
+        for member in group:
+            member.sign(bundles[0])
+        await asyncio.sleep(0.1)
+        assert vm.epoch("crypto", FIRST_EPOCH) is None
+        await vm.run(vm.oracle.set_paused(vm.admin.pubkey(), paused=False))
+        await asyncio.gather(*(m.runner.idle() for m in group))
+        assert vm.epoch("crypto", FIRST_EPOCH).status is EpochStatus.FINALIZED
