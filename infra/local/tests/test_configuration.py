@@ -189,3 +189,18 @@ def test_the_environment_file_is_json_the_launcher_can_read(settings):
     settings.run.mkdir(parents=True)
     write_environment(settings, {})
     assert json.loads((settings.run / "environment.json").read_text())["M0_ENV"] == "dev"
+
+
+def test_a_process_that_keeps_dying_is_never_given_up_and_waits_five_seconds_at_most(monkeypatch):
+    import time
+
+    from m0local import supervise
+    from supervisor.process import Subprocess
+    from supervisor.states import ProcessStates
+
+    monkeypatch.setattr(Subprocess, "change_state", lambda *_: None)
+    process = supervise.PatientProcess.__new__(supervise.PatientProcess)
+    process.backoff, process.delay = 400, time.time() + 400
+    process.change_state(ProcessStates.BACKOFF)
+    assert process.backoff <= supervise.MAX_BACKOFF_S
+    assert process.delay <= time.time() + supervise.MAX_BACKOFF_S

@@ -44,7 +44,7 @@ class Plain:
         self.console = console
 
     def step(self, text: str) -> None:
-        self.console.print(escape(text), highlight=False)
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """Nothing: a log needs no percentages."""

@@ -36,6 +36,9 @@ COMMANDS: dict[str, Command] = {
     "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),
 }
 
+COMPLETION = ("install_completion", "show_completion")
+"""Options typer adds to whatever it takes for a whole program."""
+
 
 class LazyGroup(TyperGroup):
     """A group that lists its commands from the table and imports one only to run it."""
@@ -55,7 +58,8 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:  # typer keeps its command type private
     """Import the module of the sub-command `name` and return the command itself."""
-    command = typer.main.get_command(importlib.import_module(COMMANDS[name].module).app)
+    command: Any = typer.main.get_command(importlib.import_module(COMMANDS[name].module).app)
+    command.params = [option for option in command.params if option.name not in COMPLETION]
     return getattr(command, "commands", {}).get(name, command)
 
 
