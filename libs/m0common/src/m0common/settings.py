@@ -163,6 +163,9 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 OTHER_VARIABLES = (
     "M0_CONFIG_PATH",
     "M0_PORT_OFFSET",
+    "M0_JARS_DIR",
+    "M0_UP_ONLY",
+    "M0_REPLICA",
     "M0_TEST_VALIDATOR",
     "M0_BACKTEST_DATA",
     "M0_JWT_SECRET",

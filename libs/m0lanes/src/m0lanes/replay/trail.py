@@ -96,8 +96,10 @@ def _explain(recorded: bytes | None, said: bytes) -> str:
 
 def _brief(message: LaneMessage) -> str:
     body = message.body
-    market = getattr(body, "market_id", None)
-    return f"{type(body).__name__}{f' of {market}' if market else ''} caused by raw offset {message.cause}"
+    market, identity = getattr(body, "market_id", None), getattr(body, "event_id", b"")
+    named = f" of {market}" if market else ""
+    marked = f" (event {identity.hex()[:16]})" if identity else ""
+    return f"{type(body).__name__}{named}{marked} caused by raw offset {message.cause}"
 
 
 def _show(value: object) -> str:

@@ -1,0 +1,75 @@
+"""kill -9 of every process of the stack at random moments: it comes back, nothing is lost, nothing is doubled."""
+
+import importlib.util
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from e2e_stack import Stack
+from m0common.canonical import BundleHeader
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+_spec = importlib.util.spec_from_file_location("e2e_log", Path(__file__).with_name("log.py"))
+log = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(log)
+
+SEED = int(os.environ.get("M0_CHAOS_SEED", random.randrange(1 << 30)))
+SERVICES = (
+    "ingest", "normalize", "feature", "model", "bundle", "signer-1", "signer-2", "signer-3", "indexer", "api",
+    "realtime", "jobs", "kafka", "postgres", "valkey", "localnet",
+)  # fmt: skip
+
+
+def test_every_process_survives_kill_9_at_a_random_moment(stack: Stack):
+    rng = random.Random(SEED)
+    print(f"M0_CHAOS_SEED={SEED}")
+    order = rng.sample(SERVICES, len(SERVICES))
+    known = {e["epoch_id"]: e for c in ("crypto", "sports") for e in stack.finalized(c)}
+    for name in order:
+        time.sleep(rng.uniform(0.2, 6))
+        before = stack.wait(f"{name} to run", lambda: (s := stack.status()[name])["pid"] and s, 60)
+        os.kill(before["pid"], signal.SIGKILL)
+        stack.wait(f"{name} to come back", lambda: (s := stack.status()[name])["pid"] not in (None, before["pid"]), 30)
+    stack.wait("everything to be ready again", lambda: all(s["ready"] for s in stack.status().values()), 120)
+    latest = {c: stack.finalized(c)[0]["epoch_id"] for c in ("crypto", "sports")}
+    for catalog, epoch_id in latest.items():
+        stack.wait(
+            f"{catalog} to finalize again", lambda c=catalog, e=epoch_id: stack.finalized(c)[0]["epoch_id"] > e, 150
+        )
+    assert_nothing_doubled(stack, known)
+    counts = log.account(stack.kafka)
+    print(counts)
+    assert counts["in"] == counts["through"] + counts.get("silent", 0) + counts.get("dead", 0)
+    assert counts["dead"] == len({place for place in log.dead_letters(stack.kafka)})
+
+
+def assert_nothing_doubled(stack: Stack, known: dict[int, dict]) -> None:
+    bodies: dict[tuple[str, int], bytes] = {}
+    for bundle in log.bundles(stack.kafka):
+        place = (bundle.catalog, bundle.epoch_id)
+        assert bodies.setdefault(place, bundle.header) == bundle.header, f"two bodies of {place}"
+    for catalog in ("crypto", "sports"):
+        epochs = stack.finalized(catalog, 500)
+        ids = [e["epoch_id"] for e in epochs]
+        assert len(ids) == len(set(ids))
+        for epoch in epochs:
+            header = BundleHeader.decode(bodies[catalog, epoch["epoch_id"]])
+            assert header.bundle_hash.hex() == epoch["bundle_hash"]
+            if (before := known.get(epoch["epoch_id"])) and before["catalog"] == catalog:
+                assert before["bundle_hash"] == epoch["bundle_hash"]
+
+
+def test_a_killed_stage_starts_again_from_its_last_checkpoint(stack: Stack):
+    before = stack.status()["model"]
+    os.kill(before["pid"], signal.SIGKILL)
+    stack.wait(
+        "model to be ready again", lambda: (s := stack.status()["model"])["ready"] and s["pid"] != before["pid"], 60
+    )
+    lines = [line for line in (stack.home / "logs/model.log").read_text().splitlines() if '"assigned"' in line]
+    starts = lines[-1]
+    assert '"starts"' in starts
+    assert '": 0' not in starts.split('"starts"')[1].split("}")[0], starts
