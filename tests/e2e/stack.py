@@ -32,7 +32,9 @@ class Stack:
         self.rpc = f"http://127.0.0.1:{8899 + offset}"
 
     def m0(self, *args: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([M0, *args], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            [M0, *args], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
+        )
         if check and done.returncode:
             raise AssertionError(f"m0 {' '.join(args)} exited {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
@@ -43,6 +45,16 @@ class Stack:
 
     def status(self) -> dict[str, dict[str, Any]]:
         return {s["name"]: s for s in json.loads(self.m0("status", "--json", check=False).stdout)["services"]}
+
+    def restarted(self, name: str, pid: int) -> dict[str, Any] | None:
+        """The process that took the place of `pid`, None while there is none."""
+        found = self.status()[name]
+        return found if found["pid"] not in (None, pid) else None
+
+    def running(self, name: str) -> dict[str, Any] | None:
+        """The process, None while it does not run."""
+        found = self.status()[name]
+        return found if found["pid"] is not None else None
 
     def finalized(self, catalog: str, limit: int = 50) -> list[dict[str, Any]]:
         return self.get(f"/v1/epochs?catalog={catalog}&status=finalized&limit={limit}")["items"]

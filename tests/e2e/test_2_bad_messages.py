@@ -53,5 +53,5 @@ def test_each_bad_message_becomes_one_dead_letter_and_predictions_go_on(stack: S
 
 
 def test_a_message_above_the_limit_is_refused_to_its_sender(stack: Stack):
-    with pytest.raises(MessageTooLarge, match="m0.raw.v1"):
+    with pytest.raises(MessageTooLarge, match=r"m0\.raw\.v1"):
         log.produce(stack.kafka, [Produce(RAW.name, 1, b"btc", b"x" * (RAW.max_message_bytes + 1))])

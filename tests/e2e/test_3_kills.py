@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ def test_every_process_survives_kill_9_at_a_random_moment(stack: Stack):
     known = {e["epoch_id"]: e for c in ("crypto", "sports") for e in stack.finalized(c)}
     for name in order:
         time.sleep(rng.uniform(0.2, 6))
-        before = stack.wait(f"{name} to run", lambda: (s := stack.status()[name])["pid"] and s, 60)
+        before = stack.wait(f"{name} to run", partial(stack.running, name), 60)
         os.kill(before["pid"], signal.SIGKILL)
-        stack.wait(f"{name} to come back", lambda: (s := stack.status()[name])["pid"] not in (None, before["pid"]), 30)
+        stack.wait(f"{name} to come back", partial(stack.restarted, name, before["pid"]), 30)
     stack.wait("everything to be ready again", lambda: all(s["ready"] for s in stack.status().values()), 120)
     latest = {c: stack.finalized(c)[0]["epoch_id"] for c in ("crypto", "sports")}
     for catalog, epoch_id in latest.items():
@@ -44,7 +45,7 @@ def test_every_process_survives_kill_9_at_a_random_moment(stack: Stack):
     counts = log.account(stack.kafka)
     print(counts)
     assert counts["in"] == counts["through"] + counts.get("silent", 0) + counts.get("dead", 0)
-    assert counts["dead"] == len({place for place in log.dead_letters(stack.kafka)})
+    assert counts["dead"] == len(log.dead_letters(stack.kafka))
 
 
 def assert_nothing_doubled(stack: Stack, known: dict[int, dict]) -> None:
