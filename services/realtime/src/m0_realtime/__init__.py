@@ -1,1 +1,1 @@
-"""WebSocket fan-out with sequence numbers and resume."""
+"""WebSocket fan-out of predictions and epochs: snapshot, updates with sequence numbers, resume or an announced gap."""

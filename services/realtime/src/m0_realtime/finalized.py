@@ -1,0 +1,135 @@
+"""Publishes final epochs and predictions: numbers from the log, each epoch and leaf once."""
+
+import asyncio
+import time
+
+import msgspec
+from m0common.clock import Clock
+from m0common.errors import InvalidValue
+from m0common.messages import FinalizedEpoch, FinalizedPrediction
+from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.records import Record
+from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+
+from m0_realtime import anchors, limits, metrics, shapes
+from m0_realtime.hub import Hub
+from m0_realtime.markets import Markets
+from m0_realtime.names import Kind, Name
+from m0_realtime.numbering import Anchor, Numbering
+from m0_realtime.reader import Reader, partitions, patiently
+
+_epochs = msgspec.msgpack.Decoder(FinalizedEpoch)
+_predictions = msgspec.msgpack.Decoder(FinalizedPrediction)
+
+
+class Finalized:
+    """The channels `epochs.<catalog>`, `predictions.<catalog>` and `market.<market_id>`."""
+
+    def __init__(self, broker: Broker, hub: Hub, markets: Markets, clock: Clock) -> None:
+        self._broker = broker
+        self._hub = hub
+        self._markets = markets
+        self._clock = clock
+        self._reader = Reader(broker.consumer())
+        self._numbering: dict[TopicPartition, Numbering] = {}
+        self._last_epoch: dict[str, int] = {}
+        self._last_leaf: dict[str, tuple[int, int]] = {}
+        self._anchored: dict[TopicPartition, int] = {}
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Rebuild from the log, then publish for ever."""
+        wheres = await partitions(self._broker, [FINALIZED_EPOCHS.name, FINALIZED_PREDICTIONS.name])
+        known = await patiently("anchors", lambda: anchors.read(self._broker))
+        await self._reader.open(wheres)
+        starts = {}
+        for where in wheres:
+            anchor = known.get(where)
+            starts[where] = start_of(self._reader.begins[where], self._reader.ends[where], anchor)
+            self._numbering[where] = Numbering(starts[where], anchor)
+            self._anchored[where] = anchor.offset if anchor else 0
+        await self._markets.ready.wait()
+        await self._reader.seek(starts)
+        self._settle()
+        anchored_at = time.monotonic()
+        async for records in self._reader.batches():
+            for record in records:
+                await self.apply(record)
+            self._settle()
+            if self.ready.is_set() and time.monotonic() - anchored_at >= limits.ANCHOR_EVERY_S:
+                await self.write_anchors()
+                anchored_at = time.monotonic()
+
+    def _settle(self) -> None:
+        if self.ready.is_set() or not self._reader.caught_up:
+            return
+        for numbering in self._numbering.values():
+            self._hub.rebase(numbering.finish())
+        self.ready.set()
+
+    async def apply(self, record: Record) -> None:
+        """Publish what one record says, unless it was said before."""
+        numbering = self._numbering[TopicPartition(record.topic, record.partition)]
+        self._hub.rebase(numbering.begin(record.offset))
+        try:
+            if record.topic == FINALIZED_EPOCHS.name:
+                self._epoch(record, numbering)
+            else:
+                await self._prediction(record, numbering)
+        except (msgspec.DecodeError, InvalidValue):
+            metrics.UNREADABLE.labels(record.topic).inc()
+        numbering.end(record.offset)
+
+    def _epoch(self, record: Record, numbering: Numbering) -> None:
+        message = _epochs.decode(record.value)
+        if message.epoch_id <= self._last_epoch.get(message.catalog, -1):
+            metrics.REPEATED.labels(record.topic).inc()
+            return
+        self._last_epoch[message.catalog] = message.epoch_id
+        name = Name(Kind.EPOCHS, message.catalog)
+        self._publish(numbering, name, str(message.epoch_id), shapes.epoch(message), record)
+
+    async def _prediction(self, record: Record, numbering: Numbering) -> None:
+        message = _predictions.decode(record.value)
+        place = (message.epoch_id, message.leaf_index)
+        if place <= self._last_leaf.get(message.catalog, (-1, -1)):
+            metrics.REPEATED.labels(record.topic).inc()
+            return
+        data = shapes.finalized(message, await self._markets.names(message.market_id))
+        self._last_leaf[message.catalog] = place
+        is_open = self._markets.is_open(message.market_id)
+        name = Name(Kind.PREDICTIONS, message.catalog)
+        self._publish(numbering, name, message.market_id, data, record, in_state=is_open)
+        self._publish(numbering, Name(Kind.MARKET, message.market_id), message.market_id, data, record)
+
+    def _publish(
+        self, numbering: Numbering, name: Name, key: str, data: bytes, record: Record, *, in_state: bool = True
+    ) -> None:
+        ts_ms = record.timestamp_ms or self._clock.now_ms()
+        self._hub.publish(name, key, data, ts_ms, base=numbering.base_of(name), in_state=in_state)
+        numbering.count(name)
+
+    async def write_anchors(self) -> None:
+        """Write down the numbering of partitions that moved since the last time."""
+        if not self.ready.is_set():
+            return
+        made = {
+            where: numbering.anchor(*where)
+            for where, numbering in self._numbering.items()
+            if numbering.next_offset > self._anchored[where]
+        }
+        if made:
+            await anchors.write(self._broker, list(made.values()))
+            self._anchored |= {where: anchor.offset for where, anchor in made.items()}
+
+    async def close(self) -> None:
+        """Write down where numbering stands and disconnect."""
+        await self.write_anchors()
+        await self._reader.close()
+
+
+def start_of(begin: int, end: int, anchor: Anchor | None) -> int:
+    """Where to read a partition from: everything, or where an anchor allows it only the latest records."""
+    if anchor is None:
+        return begin
+    return max(begin, min(anchor.offset, end - limits.BACKLOG_RECORDS))

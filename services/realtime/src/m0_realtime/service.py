@@ -1,0 +1,52 @@
+"""All of the service behind ports: a broker, a clock and an address."""
+
+import asyncio
+
+from m0common.clock import Clock
+from m0common.http import Status
+from m0common.stream.broker import Broker
+
+from m0_realtime import limits, metrics
+from m0_realtime.finalized import Finalized
+from m0_realtime.hub import Hub
+from m0_realtime.markets import Markets
+from m0_realtime.provisional import Provisional
+from m0_realtime.server import Server
+
+PROVISIONAL_STEP = 1000
+"""Provisional numbers begin at this many per millisecond since 1970, so a restart never uses one again."""
+
+
+class Realtime:
+    """Reads the log, serves clients. `run` returns only by an error or by being cancelled."""
+
+    def __init__(self, broker: Broker, bind: str, clock: Clock) -> None:
+        self.status = Status("realtime")
+        self.hub = Hub(self._schedule, provisional_base=clock.now_ms() * PROVISIONAL_STEP)
+        self.markets = Markets(broker, self.hub.retire_market)
+        self.finalized = Finalized(broker, self.hub, self.markets, clock)
+        self.provisional = Provisional(broker, self.hub, self.markets, clock)
+        self.server = Server(bind, self.hub, self.status)
+        self.status.ready["channels"] = self._rebuilding
+
+    def _schedule(self) -> None:
+        asyncio.get_running_loop().call_later(limits.TICK_S, self.hub.flush)
+
+    def _rebuilding(self) -> str | None:
+        ready = self.finalized.ready.is_set()
+        metrics.BEHIND.set(0 if ready else 1)
+        return None if ready else "channels are being rebuilt from the log"
+
+    async def run(self) -> None:
+        """Serve until cancelled, then tell clients to come back and write down the numbering."""
+        await self.server.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.markets.run())
+                tasks.create_task(self.finalized.run())
+                tasks.create_task(self.provisional.run())
+        finally:
+            await self.server.stop()
+            await self.finalized.close()
+            await self.provisional.close()
+            await self.markets.close()
