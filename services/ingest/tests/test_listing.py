@@ -69,7 +69,7 @@ async def test_a_restart_does_not_list_again_what_was_listed(rig):
 
 async def test_an_unavailable_chain_is_waited_for(rig):
     await rig.start()
-    registry = FakeRegistry(*[RpcUnavailable("gone")] * 12)
+    registry = FakeRegistry(*[RpcUnavailable("gone")] * 7)
     lister = await listed(rig, registry, 100)
     assert set(registry.markets) == {"FB_1"}
     assert lister.problem is None

@@ -102,7 +102,7 @@ async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, 
         assert await live(broker, chain, tmp_path, 3.0) == []
     bodies = normalized(broker)
     kinds = Counter((catalog, type(body)) for catalog, body in bodies)
-    assert kinds["sports", MatchResult] > 3257 + 20
+    assert kinds["sports", MatchResult] > 3308 + 20
     assert kinds["crypto", BookUpdate] > 300
     assert kinds["sports", CatalogSet] == kinds["crypto", CatalogSet] == 2
     assert kinds["sports", Marker] >= 2 * 4

@@ -23,6 +23,10 @@ TRIES = 5
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 10.0
 LONGEST_SLEEP_MS = 500
+FUNDS_EVERY = 100
+"""Markets between two looks at the registrar's balance; each costs about 5 million lamports of rent."""
+FUNDS_LOW_LAMPORTS = 2_000_000_000
+TOP_UP_LAMPORTS = 100_000_000_000
 
 log = logger(__name__)
 
@@ -51,15 +55,19 @@ class MarketRegistry(Protocol):
 class ChainRegistry:
     """The registry program, with the registrar's key, which also pays."""
 
-    def __init__(self, client: ChainClient, registry: Registry, registrar: Keypair) -> None:
+    def __init__(self, client: ChainClient, registry: Registry, registrar: Keypair, *, top_up: bool = False) -> None:
+        """`top_up`: ask the cluster for lamports when they run low, which only test clusters give."""
         self._client = client
         self._sender = Sender(client)
         self._registry = registry
         self._registrar = registrar
+        self._top_up = top_up
+        self._until_look = 0
 
     async def create(self, market: NewMarket) -> bool:
         """See MarketRegistry: one transaction creates the market and makes it active."""
         key = self._registrar.pubkey()
+        await self._look_after_funds()
         instructions = [
             self._registry.create_market(
                 key,
@@ -81,6 +89,19 @@ class ChainRegistry:
                 raise
             return False
         return True
+
+    async def _look_after_funds(self) -> None:
+        """Now and then measure what the registrar has left for rent."""
+        self._until_look -= 1
+        if self._until_look >= 0:
+            return
+        self._until_look = FUNDS_EVERY
+        lamports = await self._client.balance(self._registrar.pubkey())
+        metrics.REGISTRAR_LAMPORTS.set(lamports)
+        if lamports < FUNDS_LOW_LAMPORTS:
+            log.warning("the registrar's funds run low", lamports=lamports, account=str(self._registrar.pubkey()))
+            if self._top_up:
+                await self._client.airdrop(self._registrar.pubkey(), TOP_UP_LAMPORTS)
 
 
 class Lister:

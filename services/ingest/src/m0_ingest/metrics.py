@@ -15,3 +15,4 @@ LISTED = Counter("m0_ingest_markets_listed_total", "Markets found or created on 
 OPEN_MARKETS = Gauge("m0_ingest_open_markets", "Markets announced as open and not closed since.", ["catalog"])
 MARKERS = Counter("m0_ingest_epoch_markers_total", "Epochs whose end was written to every lane.", ["catalog"])
 MARKER_LATE_MS = Gauge("m0_ingest_marker_late_ms", "How late the newest epoch marker was.", ["catalog"])
+REGISTRAR_LAMPORTS = Gauge("m0_ingest_registrar_lamports", "What the registrar has left to pay rent of markets with.")

@@ -119,4 +119,5 @@ def chain_registry(settings: Settings, stack: AsyncExitStack) -> ChainRegistry:
     program = Pubkey.from_string(program_id)
     client = ChainClient(settings.solana.rpc_url, idls={program: idl.registry()})
     stack.push_async_callback(client.close)
-    return ChainRegistry(client, Registry(program), load_registrar(Path(settings.keys_dir)))
+    registrar = load_registrar(Path(settings.keys_dir))
+    return ChainRegistry(client, Registry(program), registrar, top_up=settings.solana.cluster == "localnet")
