@@ -204,6 +204,8 @@ def run(doing: str, command: list[str]) -> None:
     if sys.stderr.isatty() and subprocess.call(command) == 0:
         return
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode < 0:
+        raise Failure(f"{doing}: stopped by signal {-done.returncode}; run again, which goes on.")
     if done.returncode:
         raise Failure(explain(doing, done.stdout))
 
