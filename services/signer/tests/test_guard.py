@@ -55,10 +55,14 @@ def test_decisions_of_another_deployment_are_another_matter(guard, tmp_path):
 
 
 def test_a_transaction_that_fails_leaves_nothing(guard):
-    with pytest.raises(RuntimeError), guard.transaction():
-        guard.move("t", 0, 5)
-        guard.keep("sports", "cut", b"x")
-        raise RuntimeError
+    def half() -> None:
+        with guard.transaction():
+            guard.move("t", 0, 5)
+            guard.keep("sports", "cut", b"x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
     assert guard.place("t", 0) is None
     assert guard.snapshot("sports", "cut") is None
 

@@ -28,7 +28,7 @@ def test_a_wrong_passphrase_and_any_changed_field_are_refused(tmp_path):
     with pytest.raises(KeyStoreError, match="wrong passphrase"):
         open_key_file(path, "wrong")
     original = json.loads(path.read_text())
-    flipped = hex(int(original["ciphertext"][0], 16) ^ 1)[2:] + original["ciphertext"][1:]
+    flipped = f"{int(original['ciphertext'][0], 16) ^ 1:x}" + original["ciphertext"][1:]
     for change in (
         {"public_key": str(Keypair().pubkey())},
         {"ciphertext": flipped},

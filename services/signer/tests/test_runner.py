@@ -59,7 +59,7 @@ async def members(vm, folder):
 
 async def until(condition, timeout_s=5.0):
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the chain is asked
             await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,71 @@
+import socket
+import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@dataclass
+class Localnet:
+    """A chain of the tests' own, in its own process."""
+
+    folder: Path
+    rpc_port: int
+    ws_port: int
+    process: subprocess.Popen | None = None
+
+    @property
+    def rpc_url(self):
+        return f"http://127.0.0.1:{self.rpc_port}"
+
+    @property
+    def ws_url(self):
+        return f"ws://127.0.0.1:{self.ws_port}"
+
+    def start(self):
+        command = [
+            sys.executable, "-m", "m0local.localnet", "--rpc-port", str(self.rpc_port), "--ws-port", str(self.ws_port),
+            "--ledger", str(self.folder / "ledger"), "--allow-admin", "--slot-ms", "100",
+        ]  # fmt: skip
+        with (self.folder / "localnet.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                if self.call("getHealth")["result"] == "ok":
+                    return
+            except httpx2.HTTPError:
+                time.sleep(0.05)
+        raise AssertionError((self.folder / "localnet.log").read_text()[-2000:])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def call(self, method, *params):
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        return httpx2.post(self.rpc_url, json=body, timeout=5).json()
+
+
+def free_port():
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = 20_000 + probe.getsockname()[1] % 12_000
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+
+
+@pytest.fixture(scope="session")
+def localnet(tmp_path_factory):
+    chain = Localnet(tmp_path_factory.mktemp("localnet"), free_port(), free_port())
+    chain.start()
+    yield chain
+    chain.kill()

@@ -116,11 +116,17 @@ class ChainClient:
     async def once(self, request: Callable[[AsyncClient], Awaitable[_T]], programs: Sequence[Pubkey] = ()) -> _T:
         """One request without a retry; raises a ChainError."""
         try:
-            return await request(self._client)
+            result = await request(self._client)
         except (SolanaRpcException, RPCException) as error:
             raise self.faults.request(error, programs) from error
         except ValueError as error:  # the body is not JSON-RPC: a proxy's error page, a node going down
             raise RpcUnavailable(f"node gave an answer that cannot be read: {error}") from error
+        except AttributeError as error:
+            # solana-py takes an error code it does not know for the result, a bare integer, and stumbles over it
+            raise RpcUnavailable(f"node answered with an error code of its own: {error}") from error
+        if isinstance(result, int):
+            raise RpcUnavailable(f"node answered with error {result}")
+        return result
 
     async def call(self, request: Callable[[AsyncClient], Awaitable[_T]]) -> _T:
         """A read, retried while the node is unavailable."""
