@@ -90,7 +90,7 @@ class Oracle:
     idl: Idl = field(default_factory=lambda: Idl("m0_oracle"))
 
     def __post_init__(self) -> None:
-        self.admin, self.guardian, self.authority = (self.chain.funded() for _ in range(3))
+        self.admin, self.guardian, self.sponsor = (self.chain.funded() for _ in range(3))
         self.signers = sorted((self.chain.funded() for _ in range(3)), key=lambda k: bytes(k.pubkey()))
         self.keys = [k.pubkey() for k in self.signers]
         self.program = self.chain.deploy(built("m0_oracle"), self.idl, self.admin)
@@ -118,7 +118,7 @@ class Oracle:
     # ---- calls
     def call(self, name: str, accounts: dict[str, Keypair | Pubkey], **args: Any) -> Call:
         known: dict[str, Keypair | Pubkey] = {
-            "payer": self.chain.payer,
+            "payer": self.sponsor,
             "config": self.config,
             "admin": self.admin,
             "authority": self.admin,
@@ -173,9 +173,7 @@ class Oracle:
         return self.call("expire_epoch", {"epoch": self.epoch_at(epoch_id)})
 
     def close(self, epoch_id: int, opener: Pubkey | None = None) -> Call:
-        return self.call(
-            "close_epoch", {"epoch": self.epoch_at(epoch_id), "opener": opener or self.chain.payer.pubkey()}
-        )
+        return self.call("close_epoch", {"epoch": self.epoch_at(epoch_id), "opener": opener or self.sponsor.pubkey()})
 
     def verify(self, of: Bundle, index: int, **changes: Any) -> Call:
         args = {
