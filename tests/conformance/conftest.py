@@ -297,12 +297,12 @@ class RawWs:
     async def send_text(self, text: str) -> None:
         await self._socket.send(text)
 
-    async def next(self, number: int, timeout: float = DEADLINE_S):
+    async def next(self, number: int, within_s: float = DEADLINE_S):
         """Return the result of the next notification of subscription ``number``; others are kept."""
         for index, message in enumerate(self.pending):
             if message["params"]["subscription"] == number:
                 return self.pending.pop(index)["params"]["result"]
-        end = asyncio.get_running_loop().time() + timeout
+        end = asyncio.get_running_loop().time() + within_s
         while True:
             left = end - asyncio.get_running_loop().time()
             message = json.loads(await asyncio.wait_for(self._socket.recv(), left))
@@ -358,9 +358,7 @@ def _localnet(directory: Path):
     port = free_ports(2)
     command = [sys.executable, "-m", "m0local.localnet", "--ledger", str(directory / "ledger")]
     command += ["--rpc-port", str(port), "--ws-port", str(port + 1), "--log-json"]
-    return _start(
-        command, directory / "log", f"http://127.0.0.1:{port}", "localnet", f"ws://127.0.0.1:{port + 1}"
-    )
+    return _start(command, directory / "log", f"http://127.0.0.1:{port}", "localnet", f"ws://127.0.0.1:{port + 1}")
 
 
 def _validator(directory: Path, binary: str):
@@ -369,9 +367,7 @@ def _validator(directory: Path, binary: str):
     command = [binary, "--ledger", str(directory / "ledger"), "--reset", "--quiet", "--bind-address", "127.0.0.1"]
     command += ["--rpc-port", str(port), "--faucet-port", str(port + 2), "--gossip-port", str(port + 3)]
     command += ["--dynamic-port-range", f"{port + 4}-{port + 59}"]
-    return _start(
-        command, directory / "log", f"http://127.0.0.1:{port}", "validator", f"ws://127.0.0.1:{port + 1}"
-    )
+    return _start(command, directory / "log", f"http://127.0.0.1:{port}", "validator", f"ws://127.0.0.1:{port + 1}")
 
 
 def targets() -> list:

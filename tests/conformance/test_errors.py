@@ -165,7 +165,10 @@ async def test_history_is_not_read_at_processed(chain, payer, method):
         ("getMinimumBalanceForRentExemption", [-1]),
         ("getAccountInfo", ["11111111111111111111111111111111", {"encoding": "nope"}]),
         ("getProgramAccounts", ["11111111111111111111111111111111", {"filters": [{"dataSize": 1}] * 5}]),
-        ("getProgramAccounts", ["11111111111111111111111111111111", {"filters": [{"memcmp": {"offset": 0, "bytes": "0"}}]}]),
+        (
+            "getProgramAccounts",
+            ["11111111111111111111111111111111", {"filters": [{"memcmp": {"offset": 0, "bytes": "0"}}]}],
+        ),
     ],
 )
 async def test_parameters_outside_their_range_are_invalid(chain, method, params):
@@ -180,8 +183,6 @@ async def test_a_block_that_does_not_exist_yet_is_not_available(chain):
 
 async def test_an_unknown_before_signature_is_said_so(chain, payer):
     unknown = str(Keypair().sign_message(b"x"))
-    error = chain.error(
-        "getSignaturesForAddress", str(payer.pubkey()), {"commitment": "confirmed", "before": unknown}
-    )
+    error = chain.error("getSignaturesForAddress", str(payer.pubkey()), {"commitment": "confirmed", "before": unknown})
     assert error["code"] == -32020
     assert unknown in error["message"]

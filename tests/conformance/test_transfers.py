@@ -70,9 +70,7 @@ async def test_the_default_unit_limit_prices_built_in_programs_at_3000_units(cha
 async def test_a_signature_checked_by_the_ed25519_program_is_paid_for(chain, payer):
     signer = Keypair()
     text = b"leaf"
-    head = bytes([1, 0]) + b"".join(
-        n.to_bytes(2, "little") for n in (48, 0xFFFF, 16, 0xFFFF, 112, len(text), 0xFFFF)
-    )
+    head = bytes([1, 0]) + b"".join(n.to_bytes(2, "little") for n in (48, 0xFFFF, 16, 0xFFFF, 112, len(text), 0xFFFF))
     check = Instruction(ED25519, head + bytes(signer.pubkey()) + bytes(signer.sign_message(text)) + text, [])
     told = await chain.ok([check], [payer])
     assert told["meta"]["fee"] == 2 * SIGNATURE_FEE
