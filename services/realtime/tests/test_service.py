@@ -78,7 +78,7 @@ async def test_predictions_look_like_rest_and_a_market_has_a_channel_of_its_own(
         assert (item["status"], item["epoch_id"], item["quality_flags"]) == ("finalized", 2, ["stale"])
         assert list(item) == [
             "market_id", "catalog", "epoch_id", "status", "outcomes", "risk_bps", "quality_flags", "model",
-            "model_key", "features_hash", "window_end_ms",
+            "model_key", "features_hash", "window_end_ms", "bundle_hash",
         ]  # fmt: skip
         await world.epoch(3)
         updates = [await client.hear_op("update") for _ in range(3)]

@@ -119,6 +119,7 @@ class Prediction(msgspec.Struct, frozen=True):
     model_key: str
     features_hash: str
     window_end_ms: int
+    bundle_hash: str | None = None
 
 
 class Programs(msgspec.Struct, frozen=True):

@@ -27,12 +27,13 @@ def finalized(message: FinalizedPrediction, names: Sequence[str]) -> bytes:
             "model_key": leaf.model_key.hex(),
             "features_hash": leaf.features_hash.hex(),
             "window_end_ms": leaf.window_end_ms,
+            "bundle_hash": message.bundle_hash.hex(),
         }
     )
 
 
 def provisional(catalog: str, message: Prediction, names: Sequence[str]) -> bytes:
-    """The same object with status provisional."""
+    """The same object with status provisional; it is in no bundle yet."""
     return _encode(
         {
             "market_id": message.market_id,
@@ -46,6 +47,7 @@ def provisional(catalog: str, message: Prediction, names: Sequence[str]) -> byte
             "model_key": message.model_key.hex(),
             "features_hash": message.features_hash.hex(),
             "window_end_ms": message.window_end_ms,
+            "bundle_hash": None,
         }
     )
 
