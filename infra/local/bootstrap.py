@@ -152,9 +152,11 @@ def uv_requirement() -> str:
 
 
 def workspace() -> list[Path]:
-    """The folders of this repository's packages."""
-    found = [*ROOT.glob("libs/*/pyproject.toml"), *ROOT.glob("services/*/pyproject.toml")]
-    return [path.parent for path in sorted([*found, ROOT / "infra/local/pyproject.toml"])]
+    """The folders of this repository's packages, as the workspace names them."""
+    import tomllib  # noqa: PLC0415 - not in the old interpreters that find_python turns away
+
+    members = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
+    return sorted(path.parent for member in members for path in ROOT.glob(f"{member}/pyproject.toml"))
 
 
 def digest(level: str) -> str:

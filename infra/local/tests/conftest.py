@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from m0local import ports
+from m0local.processes import SERVERS as NAMES
 from m0local.settings import EXTERNAL, PORTS, load
 
+SERVERS = ",".join(NAMES)
 M0 = [sys.executable, "-m", "m0cli.main"]
 
 
@@ -62,9 +64,9 @@ def make_stack(tmp_path):
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
-    """Kafka, Postgres and Valkey under the supervisor."""
+    """All four servers under the supervisor, with the deployment made."""
     stack = Stack(tmp_path_factory.mktemp("stack"), free_offset())
-    done = stack.run("up", "--only", "kafka,postgres,valkey")
+    done = stack.run("up", "--only", SERVERS)
     assert done.returncode == 0, done.stdout + done.stderr
     yield stack
     down = stack.run("down")

@@ -9,9 +9,16 @@ import pytest
 import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import MessageSizeTooLargeError
 from m0local.servers import KafkaServer, PostgresServer, ValkeyServer
 from m0local.servers.postgres import drop_stale_pid_file
 from m0local.testing import kafka_server, postgres_server, valkey_server
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory):
+    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
 
 
 async def _create_topic(bootstrap, topic, **configs):
@@ -42,32 +49,36 @@ async def _read_one(bootstrap, topic):
 
 
 @pytest.mark.kafka
-async def test_kafka_keeps_an_acknowledged_record_through_kill_9(tmp_path):
-    with kafka_server(tmp_path) as kafka:
-        await _create_topic(kafka.bootstrap, "t")
-        await _send(kafka.bootstrap, "t", b"kept")
-        kafka.kill()
-        assert not kafka.server.ready()
-        kafka.start()
-        record = await _read_one(kafka.bootstrap, "t")
-        assert record.value == b"kept"
+async def test_kafka_keeps_an_acknowledged_record_through_kill_9(kafka):
+    await _create_topic(kafka.bootstrap, "t")
+    await _send(kafka.bootstrap, "t", b"kept")
+    kafka.kill()
+    assert not kafka.server.ready()
+    kafka.start()
+    record = await _read_one(kafka.bootstrap, "t")
+    assert record.value == b"kept"
 
 
 @pytest.mark.kafka
-async def test_kafka_lets_a_topic_allow_messages_up_to_eight_mebibytes(tmp_path):
-    with kafka_server(tmp_path) as kafka:
-        await _create_topic(kafka.bootstrap, "big", **{"max.message.bytes": str(8 << 20)})
-        await _send(kafka.bootstrap, "big", b"x" * (7 << 20), max_request_size=9 << 20)
-        assert psutil.Process(kafka.pid).memory_info().rss < 400 << 20
+async def test_kafka_lets_a_topic_allow_messages_up_to_eight_mebibytes(kafka):
+    await _create_topic(kafka.bootstrap, "big", **{"max.message.bytes": str(8 << 20)})
+    await _send(kafka.bootstrap, "big", b"x" * (7 << 20), max_request_size=9 << 20)
+    assert psutil.Process(kafka.pid).memory_info().rss < 400 << 20
 
 
 @pytest.mark.kafka
-def test_another_broker_on_the_port_is_not_taken_for_ours(tmp_path):
-    with kafka_server(tmp_path / "a") as kafka:
-        stranger = KafkaServer(tmp_path / "b", kafka.server.port, kafka.server.controller_port, jars=kafka.server.jars)
-        stranger.prepare()
-        assert kafka.server.ready()
-        assert not stranger.ready()
+async def test_kafka_refuses_what_a_topic_does_not_allow_to_its_sender(kafka):
+    await _create_topic(kafka.bootstrap, "small", **{"max.message.bytes": str(1 << 20)})
+    with pytest.raises(MessageSizeTooLargeError):
+        await _send(kafka.bootstrap, "small", b"x" * (2 << 20), max_request_size=9 << 20)
+
+
+@pytest.mark.kafka
+def test_another_broker_on_the_port_is_not_taken_for_ours(kafka, tmp_path):
+    stranger = KafkaServer(tmp_path, kafka.server.port, kafka.server.controller_port, jars=kafka.server.jars)
+    stranger.prepare()
+    assert kafka.server.ready()
+    assert not stranger.ready()
 
 
 @pytest.mark.postgres

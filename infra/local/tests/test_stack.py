@@ -1,6 +1,7 @@
 """The supervised stack, for real: it starts, says what runs, restarts what is killed, and stops without a trace."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,9 @@ import pytest
 import redis
 from aiokafka.admin import AIOKafkaAdminClient
 from m0common.topics import TOPICS
+from m0local import deployment, readiness
 from m0local.control import leftovers
+from m0local.processes import SERVERS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
@@ -31,7 +34,7 @@ def test_servers_are_ready_and_nothing_else_runs(servers):
     status = servers.status()
     assert set(status) == {"services", "urls"}
     ready = {entry["name"] for entry in status["services"] if entry["ready"]}
-    assert ready == {"kafka", "postgres", "valkey"}
+    assert ready == set(SERVERS)
     for entry in status["services"]:
         assert set(entry) == {"name", "pid", "state", "ready", "restarts", "port"}
         assert (entry["state"] == "running") == entry["ready"]
@@ -51,9 +54,23 @@ def test_every_topic_and_the_schema_are_there(servers):
         assert conn.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
+def test_the_programs_are_deployed_and_their_ids_are_noted(servers):
+    programs = deployment.programs(servers.settings.deployment_file)
+    assert {"oracle", "registry"} <= set(programs)
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "getAccountInfo",
+        "params": [programs["oracle"], {"encoding": "base64"}],
+    }
+    status, body = readiness.request(servers.settings.port("localnet"), "POST", "/", json.dumps(call))
+    assert status == 200
+    assert json.loads(body)["result"]["value"]["executable"] is True
+
+
 def test_a_second_up_says_that_it_already_runs(servers):
     before = {entry["name"]: entry["pid"] for entry in servers.status()["services"]}
-    done = servers.run("up", "--only", "kafka,postgres,valkey")
+    done = servers.run("up", "--only", ",".join(SERVERS))
     assert done.returncode == 0
     assert "Already running." in done.stdout
     assert {entry["name"]: entry["pid"] for entry in servers.status()["services"]} == before
@@ -65,7 +82,7 @@ def test_other_settings_than_the_running_ones_are_refused(servers):
     assert "make down" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["kafka", "postgres", "valkey"])
+@pytest.mark.parametrize("name", SERVERS)
 def test_a_server_killed_with_9_is_back_with_its_data(servers, name):
     client = redis.Redis.from_url(servers.settings.redis_url)
     client.set("kept", name)

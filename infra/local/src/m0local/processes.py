@@ -30,7 +30,7 @@ SERVICES = (
 NAMES = SERVERS + SERVICES
 SIGNER_DEPTHS = {"signer-1": "bundle", "signer-2": "bundle", "signer-3": "raw"}
 PUBLIC = ("api", "realtime")
-SERVER_STOP_S = 8
+SERVER_STOP_S = 4
 SERVICE_STOP_S = 5
 
 
