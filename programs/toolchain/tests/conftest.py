@@ -1,0 +1,65 @@
+"""The probe program, built by the toolchain and run in LiteSVM."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+PROGRAMS = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(PROGRAMS)]
+
+import build  # noqa: E402
+from solders.compute_budget import set_compute_unit_limit  # noqa: E402
+from solders.instruction import Instruction  # noqa: E402
+from solders.keypair import Keypair  # noqa: E402
+from solders.litesvm import LiteSVM  # noqa: E402
+from solders.message import Message  # noqa: E402
+from solders.transaction import Transaction  # noqa: E402
+from solders.transaction_metadata import FailedTransactionMetadata  # noqa: E402
+
+
+class Probe:
+    """Sends operations to the probe program."""
+
+    def __init__(self, code: bytes) -> None:
+        self.svm = LiteSVM()
+        self.payer, self.program = Keypair(), Keypair().pubkey()
+        self.svm.airdrop(self.payer.pubkey(), 10**12)
+        self.svm.add_program(self.program, code)
+
+    def ask(self, operation: int, data: bytes) -> tuple[bytes | None, list[str]]:
+        """The answer (None when the program failed) and the logs. The runtime trims zero bytes at the answer's end."""
+        self.svm.expire_blockhash()
+        instructions = [set_compute_unit_limit(1_400_000), Instruction(self.program, bytes([operation]) + data, [])]
+        message = Message(instructions, self.payer.pubkey())
+        result = self.svm.send_transaction(Transaction([self.payer], message, self.svm.latest_blockhash()))
+        if isinstance(result, FailedTransactionMetadata):
+            return None, result.meta().logs()
+        return bytes(result.return_data().data), result.logs()
+
+    def answers(self, operation: int, data: bytes, want: bytes) -> None:
+        got, logs = self.ask(operation, data)
+        assert got is not None, logs
+        assert got.ljust(len(want), b"\0") == want
+
+
+@pytest.fixture(scope="session")
+def tools():
+    """The state of the toolchain; skips when the packages it needs are not installed."""
+    llc = Path("/usr/lib/llvm-22/bin/llc")
+    missing = [str(p) for p in (Path(build.RUSTC), Path(build.CARGO), llc) if not p.exists()]
+    if missing:
+        pytest.skip(f"{missing[0]} is missing: install rustc-web cargo-web rust-web-src llvm-22-dev g++")
+    state = build.toolchain(PROGRAMS)
+    try:
+        build.fetch(PROGRAMS)
+    except subprocess.CalledProcessError:
+        pytest.skip("the crates of crates.lock cannot be fetched")
+    return state
+
+
+@pytest.fixture(scope="session")
+def probe(tools):
+    return Probe(build.compile_program(PROGRAMS, "probe", tools).read_bytes())

@@ -1,0 +1,1 @@
+"""What the probe program must answer, and the inputs worth asking."""
