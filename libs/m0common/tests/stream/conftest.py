@@ -1,7 +1,6 @@
 """Fixtures of the stream tests: a world is a broker with what a test may do to it."""
 
 import asyncio
-import dataclasses
 import itertools
 import os
 import sys
@@ -27,7 +26,13 @@ class World:
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.prefix = ""
+        self.again()
+
+    def again(self) -> "World":
+        """The same broker with fresh names."""
         self.prefix = f"t{os.getpid()}-{next(_names)}"
+        return self
 
     def name(self, name: str) -> str:
         return f"{self.prefix}.{name}"
@@ -122,8 +127,5 @@ async def world(request):
 
 @pytest.fixture
 def memory():
+    """The memory broker alone, for what only it can do on purpose."""
     return World(MemoryBroker(session_timeout_s=0.3))
-
-
-def replace(value, **changes):
-    return dataclasses.replace(value, **changes)

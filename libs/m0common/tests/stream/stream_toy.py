@@ -9,7 +9,6 @@ import msgspec
 from m0common.errors import DeadLetterError
 from m0common.messages import DeadLetter, LaneMessage, Marker, MarketClosed, encode
 from m0common.settings import Stage
-from m0common.stream.broker import TopicPartition
 from m0common.stream.core import CHECKPOINT_TOPIC, LaneCore
 from m0common.stream.entities import Entities
 from m0common.stream.loop import StageLoop
@@ -248,6 +247,3 @@ class _Watched:
 
     def __getattr__(self, name):
         return getattr(self._inner, name)
-
-
-__all__ = ["TopicPartition"]

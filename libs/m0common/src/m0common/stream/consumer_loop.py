@@ -59,6 +59,7 @@ class ConsumerLoop:
         self._limit = DeadLetterLimit(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
         self._stopping = asyncio.Event()
         self._positions: dict[TopicPartition, int] = {}
+        self._letters = 0
         self._dirty = False
         self._next_commit_s = 0.0
         self._joined = False
@@ -82,6 +83,7 @@ class ConsumerLoop:
         """For handlers: put a message aside. Raises TooManyDeadLetters above the limit, which stops the loop."""
         self._limit.bad()
         await self._retry.run(lambda: self._producer.send([dead_letter(self._name, record, error)]))
+        self._letters += 1
         self._metrics.dead_letter(error.error)
 
     async def run(self) -> None:
@@ -128,15 +130,19 @@ class ConsumerLoop:
             self._watchdog.beat()
         if records:
             with self._metrics.batch_seconds.time():
-                await self._retry.run(lambda: self._handler(records))
+                await self._retry.run(lambda: self._hand_over(records))
             self._metrics.messages_in.inc(len(records))
-            self._limit.good(len(records))
+            self._limit.good(len(records) - self._letters)
             self._positions |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
             self._dirty = True
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._next_commit_s:
             self._next_commit_s = now_s + self._settings.commit_interval_ms / 1000
             await self._commit()
+
+    async def _hand_over(self, records: Sequence[Record]) -> None:
+        self._letters = 0
+        await self._handler(records)
 
     async def _commit(self) -> None:
         if self._group is None or not self._dirty:

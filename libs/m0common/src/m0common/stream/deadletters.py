@@ -59,7 +59,8 @@ class DeadLetterLimit:
         """Count a message that cannot be processed. Raises TooManyDeadLetters when it is above the limit."""
         if self._in_a_row + 1 > self.max_in_a_row:
             raise TooManyDeadLetters(f"more than {self.max_in_a_row} messages in a row cannot be processed")
-        if len(self._recent) == self.window and self._bad + 1 > self.max_share * self.window:
+        full = len(self._recent) == self.window
+        if full and self._bad - self._recent[0] + 1 > self.max_share * self.window:
             raise TooManyDeadLetters(
                 f"more than {self.max_share:.0%} of the last {self.window} messages cannot be processed",
             )

@@ -23,7 +23,7 @@ class KafkaOptions:
     """After this a send is uncertain: Unavailable."""
     fetch_wait_ms: int = 500
     """The long poll of an idle consumer; new messages are delivered at once all the same."""
-    compression: Literal["lz4"] | None = "lz4"
+    compression: Literal["lz4"] | None = None
 
     @staticmethod
     def of(settings: Kafka, client: str) -> "KafkaOptions":

@@ -25,7 +25,8 @@ log = logger(__name__)
 BATCH_BYTES = 512 * 1024
 """Batches are split here, well below every topic's limit of the catalogue."""
 SURELY_SMALL_BYTES = 4096
-"""Below this a value needs no exact measuring."""
+"""Below this a value needs no exact measuring, on topics with a limit above BATCH_BYTES."""
+NO_HEADERS: list[tuple[str, bytes]] = []
 
 
 class KafkaProducer:
@@ -60,7 +61,6 @@ class KafkaProducer:
                 await self._settle()
                 if repeated:
                     return
-            await self._check_sizes(messages)
             await self._open()
             await self._queue(messages)
             await self._settle()
@@ -107,57 +107,57 @@ class KafkaProducer:
             self._limits[topic] = await max_message_bytes(self._options, topic)
         return self._limits[topic]
 
-    async def _check_sizes(self, messages: Sequence[Produce]) -> None:
-        for topic in {message.topic for message in messages}:
-            await self._limit(topic)
-        for message in messages:
-            if len(message.value) < SURELY_SMALL_BYTES <= self._limits[message.topic] and not message.headers:
-                continue
-            size = wire_bytes(message)
-            limit = self._limits[message.topic]
-            if size > limit:
-                raise MessageTooLarge(f"message of {size} bytes for {message.topic}: the topic's limit is {limit}")
-
     async def _queue(self, messages: Sequence[Produce]) -> None:
-        """Hand everything to aiokafka as batches, in order per partition."""
+        """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
         by_partition: dict[tuple[str, int], list[Produce]] = {}
         for message in messages:
-            by_partition.setdefault((message.topic, message.partition), []).append(message)
+            where = message[:2]
+            share = by_partition.get(where)
+            if share is None:
+                share = by_partition[where] = []
+            share.append(message)
+        batches = []
+        for where, share in by_partition.items():
+            batches += [(where, batch) for batch in self._batches(share, await self._limit(where[0]))]
         self._uncertain, self._in_flight, self._all_queued = list(messages), [], False
         try:
             async with asyncio.timeout(self._options.send_timeout_ms / 1000):
-                for (topic, partition), share in by_partition.items():
-                    for batch in self._batches(share, min(self._limits[topic], BATCH_BYTES)):
-                        future = await self._inner.send_batch(batch, topic, partition=partition)
-                        self._in_flight.append(future)
+                for (topic, partition), batch in batches:
+                    self._in_flight.append(await self._inner.send_batch(batch, topic, partition=partition))
         except TimeoutError as error:
             raise Unavailable(self._overdue()) from error
         except AssertionError as error:
             await self._close()
-            where = sorted(by_partition)
-            raise Unavailable(f"one of the partitions {where} does not exist: create the topics first") from error
+            missing = sorted(by_partition)
+            raise Unavailable(f"one of the partitions {missing} does not exist: create the topics first") from error
         except (KafkaError, OSError) as error:
             await self._close()
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
         self._all_queued = True
 
     def _batches(self, messages: Sequence[Produce], limit: int) -> list[Any]:
-        """Closed batches of at most `limit` bytes; a larger message is alone in its batch."""
-        measure = limit < BATCH_BYTES
+        """Closed batches within the topic's limit. Raises MessageTooLarge."""
+        measure_all = limit < BATCH_BYTES
         batches = []
         batch = self._inner.create_batch()
-        size = BATCH_OVERHEAD_BYTES
+        append = batch.append
+        used = BATCH_OVERHEAD_BYTES
         for message in messages:
-            if measure:
-                size += wire_bytes(message)
-                if size > limit and batch.record_count():
-                    batch.close()
-                    size = BATCH_OVERHEAD_BYTES + wire_bytes(message)
-            headers = list(message.headers)
-            if batch.append(timestamp=None, key=message.key, value=message.value, headers=headers) is None:
+            topic, _, key, value, headers = message
+            if measure_all or headers or len(value) > SURELY_SMALL_BYTES:
+                size = wire_bytes(message)
+                if size > limit:
+                    raise MessageTooLarge(f"message of {size} bytes for {topic}: the topic's limit is {limit}")
+                used += size
+            fits = not (measure_all and used > limit and batch.record_count())
+            listed = list(headers) if headers else NO_HEADERS
+            if not fits or append(timestamp=None, key=key, value=value, headers=listed) is None:
+                batch.close()
                 batches.append(batch)
                 batch = self._inner.create_batch()
-                batch.append(timestamp=None, key=message.key, value=message.value, headers=headers)
+                append = batch.append
+                used = BATCH_OVERHEAD_BYTES + wire_bytes(message)
+                append(timestamp=None, key=key, value=value, headers=listed)
         batch.close()
         batches.append(batch)
         return batches

@@ -185,9 +185,10 @@ class StageLoop:
         loop = asyncio.get_running_loop()
         slice_end_s = loop.time() + SLICE_S
         feed = self._traced_feed if tracing() else self._core.feed
+        drained, positions, outputs = self._drained, batch.positions, batch.outputs
         good = 0
         for record in records:
-            if record.partition in self._drained:
+            if drained and record.partition in drained:
                 continue
             try:
                 produced = feed(record)
@@ -199,7 +200,7 @@ class StageLoop:
                 except TooManyDeadLetters as too_many:
                     batch.stop = TooManyDeadLetters(f"{too_many}; the last one is {_place(record)}: {error}")
                     break
-                batch.outputs.append(dead_letter(self._core.name, record, error))
+                outputs.append(dead_letter(self._core.name, record, error))
                 batch.letters += 1
                 self._metrics.dead_letter(error.error)
                 if batch.letters == 1:
@@ -215,10 +216,10 @@ class StageLoop:
                 good += 1
                 for output in produced:
                     if isinstance(output, Produce):
-                        batch.outputs.append(output)
+                        outputs.append(output)
                     else:
                         self._saved(output, batch)
-            batch.positions[record.partition] = record.offset + 1
+            positions[record.partition] = record.offset + 1
             now_s = loop.time()
             if now_s > slice_end_s:
                 self._watchdog.beat()

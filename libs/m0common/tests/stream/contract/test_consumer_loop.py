@@ -1,0 +1,114 @@
+"""What the loop of services that are not lanes promises, on every broker."""
+
+import asyncio
+
+import msgspec
+from m0common.errors import DeadLetterError, Unavailable
+from m0common.messages import DeadLetter
+from m0common.settings import Stage
+from m0common.stream.consumer_loop import ConsumerLoop
+from m0common.stream.records import Produce
+from m0common.topics import DLQ
+from stream_toy import eventually, running
+
+SETTINGS = Stage(batch_records=10, poll_timeout_ms=100, commit_interval_ms=0, drain_grace_ms=300, stuck_after_ms=20_000)
+
+
+def make(world, topics, handler, **options):
+    options = {"group": world.name("group"), **options}
+    return ConsumerLoop(world.name("service"), topics, handler, world.broker, SETTINGS, **options)
+
+
+def messages(topic, count, start=0):
+    return [Produce(topic, n % 2, b"k", str(n).encode()) for n in range(start, start + count)]
+
+
+class Sink:
+    def __init__(self):
+        self.values = []
+
+    async def __call__(self, records):
+        self.values += [int(r.value) for r in records]
+
+
+async def test_everything_is_handed_over_and_not_again_after_a_clean_stop(world):
+    one, two = await world.topic("one"), await world.topic("two")
+    sink = Sink()
+    await world.send(*messages(one, 20), *messages(two, 20, 100))
+    async with running(make(world, [one, two], sink)):
+        await eventually(lambda: len(sink.values) >= 40)
+    await world.send(*messages(one, 5, 50))
+    async with running(make(world, [one, two], sink)):
+        await eventually(lambda: len(sink.values) >= 45)
+    assert sorted(sink.values) == [*range(20), *range(50, 55), *range(100, 120)]
+
+
+async def test_a_batch_whose_handler_was_killed_is_handed_over_again(world):
+    topic = await world.topic("killed")
+    await world.send(*messages(topic, 5))
+    handed = asyncio.Event()
+
+    async def hang(records):
+        handed.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(make(world, [topic], hang, member=world.name("m")).run())
+    await asyncio.wait_for(handed.wait(), 20)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    sink = Sink()
+    async with running(make(world, [topic], sink, member=world.name("m"))):
+        await eventually(lambda: len(sink.values) >= 5)
+    assert sorted(sink.values) == list(range(5))
+
+
+async def test_an_unavailable_dependency_is_tried_again_with_the_same_batch(world):
+    topic = await world.topic("retry")
+    await world.send(*messages(topic, 4))
+    sink, failures = Sink(), []
+
+    async def handler(records):
+        if len(failures) < 2:
+            failures.append(loop.ready())
+            raise Unavailable("postgres is away")
+        await sink(records)
+
+    loop = make(world, [topic], handler)
+    async with running(loop):
+        await eventually(lambda: len(sink.values) >= 4)
+        await eventually(lambda: loop.ready() is None)
+    assert failures[1] == "postgres is away"
+    assert sorted(sink.values) == list(range(4))
+
+
+async def test_a_handler_puts_a_message_aside_and_too_many_stop_the_loop(world):
+    topic = await world.topic("aside")
+    await world.topic("warm")
+    await world.broker.create_topics([DLQ], 1, 1)
+    await world.send(*messages(topic, 300))
+
+    async def handler(records):
+        for record in records:
+            await loop.dead_letter(record, DeadLetterError("no", "never"))
+
+    loop = make(world, [topic], handler)
+    async with running(loop):
+        await eventually(lambda: "has stopped" in (loop.ready() or ""))
+    letters = [msgspec.msgpack.decode(r.value, type=DeadLetter) for r in await world.read(DLQ.name)]
+    mine = [letter for letter in letters if letter.topic == topic]
+    assert len(mine) == 100
+    assert {letter.error for letter in mine} == {"no"}
+
+
+async def test_without_a_group_it_reads_everything_or_only_what_is_new(world):
+    topic = await world.topic("groupless")
+    await world.send(*messages(topic, 6))
+    everything, new = Sink(), Sink()
+    from_start = make(world, [topic], everything, group=None)
+    from_end = make(world, [topic], new, group=None, from_end=True)
+    async with running(from_start, from_end):
+        await eventually(lambda: len(everything.values) >= 6 and from_end.ready() is None)
+        await world.send(*messages(topic, 2, 6))
+        await eventually(lambda: len(everything.values) >= 8 and len(new.values) >= 2)
+    assert sorted(everything.values) == list(range(8))
+    assert sorted(new.values) == [6, 7]

@@ -1,0 +1,188 @@
+"""The small parts of the stage loop, one by one."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from m0common.errors import Unavailable
+from m0common.stream import metrics
+from m0common.stream.deadletters import DeadLetterLimit, TooManyDeadLetters
+from m0common.stream.partition import partition_for, wire_bytes
+from m0common.stream.records import Produce
+from m0common.stream.retry import Retry, Stopped
+from m0common.stream.rhythm import Rhythm
+from m0common.stream.stuck import Watchdog
+
+
+def bad_until_refused(limit, most=10_000):
+    for count in range(most):
+        try:
+            limit.bad()
+        except TooManyDeadLetters:
+            return count
+    return most
+
+
+def test_a_hundred_dead_letters_in_a_row_are_the_limit_by_default():
+    limit = DeadLetterLimit()
+    limit.good(5)
+    assert bad_until_refused(limit) == 100
+    limit.good()
+    assert bad_until_refused(limit) > 0
+
+
+def test_more_than_half_of_the_last_two_hundred_is_too_many():
+    limit = DeadLetterLimit()
+    limit.good(200)
+    for _ in range(150):
+        limit.bad()
+        limit.good()
+    limit.bad()  # a hundred of the last two hundred
+    with pytest.raises(TooManyDeadLetters, match="50% of the last 200"):
+        limit.bad()
+    limit.good()
+    limit.bad()
+
+
+@given(st.lists(st.one_of(st.just(-1), st.integers(0, 30)), max_size=300))
+def test_the_limit_agrees_with_counting_the_window_again_each_time(events):
+    limit = DeadLetterLimit(window=20, max_share=0.4, max_in_a_row=7)
+    history = []
+    for event in events:
+        if event >= 0:
+            limit.good(event)
+            history += [False] * event
+            continue
+        in_a_row = 0
+        while in_a_row < len(history) and history[-1 - in_a_row]:
+            in_a_row += 1
+        too_many = in_a_row >= 7 or (len(history) >= 20 and sum(history[-19:]) + 1 > 8)
+        try:
+            limit.bad()
+        except TooManyDeadLetters:
+            assert too_many
+        else:
+            assert not too_many
+            history.append(True)
+
+
+def test_a_drain_waits_only_for_markers_that_are_due():
+    rhythm = Rhythm()
+    assert rhythm.drained(0, 0, 3)
+    rhythm.marker(0, "a", 10)
+    rhythm.start_drain()
+    assert rhythm.drained(0, 11, 3), "one marker says nothing about the next"
+    rhythm.marker(0, "a", 20)
+    rhythm.marker(0, "slow", 20)
+    rhythm.start_drain()
+    assert rhythm.drained(0, 21, 3), "the next one is due at 30"
+    assert not rhythm.drained(0, 28, 3)
+    assert rhythm.drained(1, 28, 3), "that is another partition"
+    rhythm.marker(0, "a", 30)
+    assert rhythm.drained(0, 30, 1)
+    rhythm.release(0)
+    rhythm.start_drain()
+    assert rhythm.drained(0, 40, 3)
+
+
+async def test_a_blocked_event_loop_fails_health_and_recovers():
+    stuck = []
+    watchdog = Watchdog("test", 1000, lambda: stuck.append(1))
+    watchdog._limit_s = 0.2
+    watchdog.start()
+    await asyncio.sleep(0.05)
+    assert watchdog.problem() is None
+    time.sleep(0.5)  # noqa: ASYNC251 - this is the fault
+    assert "event loop has been blocked" in watchdog.problem()
+    assert stuck == [1]
+    for _ in range(10):
+        watchdog.beat()
+        await asyncio.sleep(0.03)
+    assert watchdog.problem() is None
+    watchdog.stop()
+
+
+async def test_missing_progress_fails_health_and_logs_all_stacks(monkeypatch):
+    logged = []
+    from m0common.stream import stuck
+
+    monkeypatch.setattr(stuck.log, "error", lambda event, **fields: logged.append(fields), raising=False)
+    watchdog = Watchdog("test", 1000)
+    watchdog._limit_s = 0.2
+
+    async def waits_forever():
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(waits_forever(), name="the culprit")
+    watchdog.start()
+    await asyncio.sleep(0.5)
+    assert "no progress" in watchdog.problem()
+    watchdog.stop()
+    task.cancel()
+    assert len(logged) == 1, "once per incident"
+    stacks = logged[0]["stacks"]
+    assert "waits_forever" in "".join(stacks["task the culprit"])
+    assert any(name.startswith("thread MainThread") for name in stacks)
+    assert not any(thread.name == "watchdog-test" for thread in threading.enumerate())
+
+
+async def test_retry_repeats_until_it_succeeds_and_says_meanwhile_why_not():
+    seen = []
+    retry = Retry("test", lambda: seen.append(retry.problem))
+    answers = iter([Unavailable("one"), Unavailable("two"), None])
+
+    async def operation():
+        answer = next(answers)
+        if answer is not None:
+            raise answer
+        return "done"
+
+    assert await retry.run(operation) == "done"
+    assert seen == ["one", "two"]
+    assert retry.problem is None
+
+
+async def test_retry_gives_up_only_when_told_to():
+    retry = Retry("test", lambda: None)
+
+    async def operation():
+        raise Unavailable("away")
+
+    asyncio.get_running_loop().call_later(0.25, retry.give_up)
+    since = time.monotonic()
+    with pytest.raises(Stopped):
+        await retry.run(operation)
+    assert 0.2 < time.monotonic() - since < 1
+    assert retry.problem == "away"
+
+
+@given(st.binary(max_size=40), st.integers(1, 1000))
+def test_every_key_has_one_partition(key, partitions):
+    assert 0 <= partition_for(key, partitions) < partitions
+    assert partition_for(key, partitions) == partition_for(key, partitions)
+
+
+@given(
+    st.binary(max_size=300) | st.none(),
+    st.binary(max_size=300),
+    st.lists(st.tuples(st.text(), st.binary()), max_size=4),
+)
+def test_the_size_of_a_message_is_never_less_than_what_kafka_writes(key, value, headers):
+    from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
+    builder.append(0, 1_700_000_000_000, key, value, headers)
+    size = wire_bytes(Produce("t", 0, key, value, tuple((name.encode().decode("latin1"), v) for name, v in headers)))
+    assert len(builder.build()) <= size
+
+
+def test_every_metric_has_a_meaning_and_the_prefix():
+    from typing import get_args
+
+    assert set(get_args(metrics.Name)) == metrics.MEANINGS.keys()
+    for name, meaning in metrics.MEANINGS.items():
+        assert name.startswith("m0_stage_")
+        assert meaning.endswith(".")

@@ -1,0 +1,91 @@
+"""What a service's main does around its loop."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import httpx2
+import pytest
+from m0common.settings import Settings, Telemetry
+from m0common.stream.service import EXIT_FAILED, EXIT_OK, EXIT_USAGE, member_name, run_loop, serve
+from stream_toy import Toy, eventually, number
+
+
+@pytest.fixture
+def bind():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def settings(bind):
+    return Settings(telemetry=Telemetry(prometheus_bind=bind))
+
+
+async def get(bind, path):
+    async with httpx2.AsyncClient() as client:
+        return await client.get(f"http://{bind}{path}")
+
+
+async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm(memory, bind):
+    toy = await Toy(memory).create()
+    loop = toy.loop()
+    task = asyncio.create_task(serve("toy", settings(bind), memory.broker, lambda: loop))
+    await eventually(lambda: loop.ready() is None)
+    assert (await get(bind, "/health")).status_code == 200
+    assert (await get(bind, "/ready")).status_code == 200
+    await toy.feed(number(1))
+    await eventually(lambda: loop._positions.get(0) == 1)
+    text = (await get(bind, "/metrics")).text
+    assert f'm0_stage_messages_out_total{{stage="{memory.name("toy")}"}} 2.0' in text
+    assert "m0_stage_lag_messages" in text
+    memory.broker.faults.down = True
+    await eventually(lambda: loop.ready() is not None)
+    unready = await get(bind, "/ready")
+    assert unready.status_code == 503
+    assert "does not answer" in unready.text
+    assert (await get(bind, "/health")).status_code == 200
+    memory.broker.faults.down = False
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(task, 10) == EXIT_OK
+
+
+async def test_a_lane_hole_ends_the_process_with_an_error(memory, bind):
+    toy = await Toy(memory).create()
+    await memory.send(toy.message("a", 0, number(1), seq=5))
+    loop = toy.loop()
+    code = await asyncio.wait_for(serve("toy", settings(bind), memory.broker, lambda: loop), 10)
+    assert code == EXIT_FAILED
+
+
+async def test_any_other_mistake_ends_the_process_with_an_error(memory, bind):
+    toy = await Toy(memory).create()
+    await toy.feed(number("bug"))
+    code = await asyncio.wait_for(serve("toy", settings(bind), memory.broker, toy.loop), 10)
+    assert code == EXIT_FAILED
+
+
+async def test_a_taken_port_is_a_usage_error(memory):
+    toy = await Toy(memory).create()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert await serve("toy", settings(bind), memory.broker, toy.loop) == EXIT_USAGE
+
+
+def test_a_missing_settings_file_is_one_sentence_and_a_usage_error(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("M0_CONFIG_PATH", str(tmp_path / "none.toml"))
+    with pytest.raises(SystemExit) as caught:
+        run_loop("toy", lambda settings, broker: None)
+    assert caught.value.code == EXIT_USAGE
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_replicas_have_names_of_their_own_that_stay_the_same_after_a_restart(monkeypatch):
+    monkeypatch.delenv("M0_REPLICA", raising=False)
+    assert member_name("model") == member_name("model")
+    first = member_name("model")
+    monkeypatch.setenv("M0_REPLICA", "1")
+    assert member_name("model") != first
