@@ -48,9 +48,10 @@ class Hub:
             return channel
         channel = self._channels[name] = self._new(name, base)
         waiting = self._listeners.get(name, {})
-        for listener in waiting:
-            # they were shown an empty channel
-            listener.write(b"".join(map(protocol.wire, channel.catch_up(self._new(name).seq))))
+        # those who wait for it were shown an empty channel
+        missed = b"".join(map(protocol.wire, channel.catch_up(self._new(name).seq)))
+        for listener in waiting if missed else ():
+            listener.write(missed)
         for listener in self._patterns.get(name.kind, ()):
             if listener not in waiting:
                 self._listeners.setdefault(name, {})[listener] = None
