@@ -1,1 +1,1 @@
-"""REST and OpenAPI over the index."""
+"""The REST interface: markets, epochs, predictions with their proofs, bundles; one folder per domain."""

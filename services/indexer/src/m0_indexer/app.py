@@ -23,6 +23,7 @@ from m0_indexer.plan import Cursor
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
 from m0_indexer.repository import entities, history, outbox
+from m0_indexer.tasks import together
 
 GENESIS = "genesis"
 RETRY_S = 1.0
@@ -92,19 +93,15 @@ class Indexer:
         consumer = BundleConsumer(self.pool, self.broker, self.clock, publish.set)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
         self.status.ready["bundles"] = consumer.ready
-        async with asyncio.TaskGroup() as tasks:
-            for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
-                follower = Follower(
-                    name, program, self.programs, self.chain, self.pool, self.clock, publish.set
-                )  # fmt: skip
-                self.status.ready[name] = follower.ready
-                wake = asyncio.Event()
-                tasks.create_task(follower.run(wake), name=f"follow {name}")
-                if self.ws_url is not None:
-                    tasks.create_task(_listen(self.ws_url, program, wake), name=f"listen {name}")
-            tasks.create_task(publisher.run(), name="publish")
-            tasks.create_task(consumer.run(), name="bundles")
-            tasks.create_task(reconciler.run(), name="reconcile")
+        parts = {"publish": publisher.run(), "bundles": consumer.run(), "reconcile": reconciler.run()}
+        for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
+            follower = Follower(name, program, self.programs, self.chain, self.pool, self.clock, publish.set)
+            self.status.ready[name] = follower.ready
+            wake = asyncio.Event()
+            parts[f"follow {name}"] = follower.run(wake)
+            if self.ws_url is not None:
+                parts[f"listen {name}"] = _listen(self.ws_url, program, wake)
+        await together(parts)
 
     async def _prepare(self) -> None:
         problem = ""

@@ -1,7 +1,6 @@
 """Follows one program: reads its history in order from the cursor and writes it, chunk by chunk."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from m0_indexer.chain import Chain
 from m0_indexer.plan import Chunk, plan
 from m0_indexer.repository import history
 from m0_indexer.repository.history import NewEvent
+from m0_indexer.tasks import happens
 
 FETCH_AT_ONCE = 8
 POLL_S = 1.0
@@ -52,9 +52,7 @@ class Follower:
                 _log.warning("follower_waits", program=self.name, error=str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), self.poll_s)
-            wake.clear()
+            await happens(wake, self.poll_s)
 
     def ready(self) -> str | None:
         """None when the tables are up to date with the chain."""

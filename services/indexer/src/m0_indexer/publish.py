@@ -1,7 +1,6 @@
 """Announces final epochs in order and sends what waits in the outbox."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass, field
 
 from m0common.clock import Clock
@@ -16,6 +15,7 @@ from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
 
 from m0_indexer import metrics
 from m0_indexer.repository import history, outbox
+from m0_indexer.tasks import happens
 
 BATCH = 500
 IDLE_S = 5.0
@@ -77,9 +77,7 @@ class Publisher:
                     _log.warning("publisher_waits", error=str(error))
                     await asyncio.sleep(RETRY_S)
                     continue
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), IDLE_S)
-                self.wake.clear()
+                await happens(self.wake, IDLE_S)
         finally:
             await producer.stop()
 

@@ -1,0 +1,95 @@
+"""The application: routes under /v1, the named ones without prefix too, and the lifespan of its pool."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from m0common.errors import Unavailable
+from m0common.http import Status, routes
+from m0common.settings import Settings
+from m0common.store import postgres
+
+from m0_api import problems
+from m0_api.bundles.endpoints import router as bundles
+from m0_api.epochs.endpoints import router as epochs
+from m0_api.info.endpoints import router as info
+from m0_api.markets.endpoints import router as markets
+from m0_api.observe import Observe
+from m0_api.predictions.endpoints import router as predictions
+from m0_api.predictions.service import Trees
+
+PREFIX = "/v1"
+PING_EVERY_S = 2.0
+DESCRIPTION = """\
+Probabilities of markets, and the proof that they are what the signers published on chain.
+
+64-bit integers are JSON integers; hashes and raw bytes are lower-case hex; keys, signatures and transaction ids are
+base58. Lists are paged with `cursor`. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
+Every answer has an `ETag`; send it back as `If-None-Match`.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application; its lifespan opens the pool."""
+    status = Status("api")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with postgres.opened(settings.postgres.dsn, name="api", max_size=settings.postgres.pool_max) as pool:
+            app.state.pool = pool
+            stop = asyncio.Event()
+            watch = asyncio.create_task(_watch(pool, status, stop))
+            try:
+                yield
+            finally:
+                stop.set()  # not cancelled: psycopg's pool can lose a cancellation on Python 3.11
+                await watch
+
+    app = FastAPI(
+        title="M0Club",
+        description=DESCRIPTION,
+        version=version("m0-api"),
+        lifespan=lifespan,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.trees = Trees()
+    for router in (markets, epochs, predictions, bundles, info):
+        app.include_router(router, prefix=PREFIX)
+    for router in (markets, epochs, predictions, info):
+        app.include_router(router, include_in_schema=False)
+    for route in routes(status):
+        app.router.routes.append(route)
+        app.router.add_route(PREFIX + route.path, route.endpoint, include_in_schema=False)
+    problems.install(app)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["GET"], expose_headers=["ETag", "X-Request-Id"]
+    )  # fmt: skip
+    app.add_middleware(Observe)
+    _document(app)
+    return app
+
+
+def _document(app: FastAPI) -> None:
+    """Put the schema of problems among the components, where every endpoint refers to it."""
+    made = app.openapi()
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    schemas["ProblemBody"] = problems.ProblemBody.model_json_schema()
+
+
+async def _watch(pool: postgres.Pool, status: Status, stop: asyncio.Event) -> None:
+    problem: str | None = "the database was not asked yet"
+    status.ready["postgres"] = lambda: problem
+    while not stop.is_set():
+        try:
+            await postgres.ping(pool)
+            problem = None
+        except Unavailable as error:
+            problem = str(error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PING_EVERY_S):
+                await stop.wait()

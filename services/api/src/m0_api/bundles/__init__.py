@@ -1,0 +1,1 @@
+"""Bundles by content, with their raw bytes."""

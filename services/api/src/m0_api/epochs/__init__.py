@@ -1,0 +1,1 @@
+"""Epochs and what their signers did."""

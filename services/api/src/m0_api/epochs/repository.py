@@ -1,0 +1,59 @@
+"""Epochs from the index."""
+
+from typing import Any
+
+from m0common.store.postgres import Pool, transaction
+
+_SELECT = """
+    SELECT e.catalog, e.epoch_id, e.public_status AS status, e.signer_set_id, e.window_start_ms, e.window_end_ms,
+           e.commit_deadline_ms, e.reveal_deadline_ms,
+           CASE WHEN e.settled THEN e.leaf_count END AS leaf_count,
+           CASE WHEN e.settled THEN encode(e.merkle_root, 'hex') END AS merkle_root,
+           CASE WHEN e.settled THEN encode(e.bundle_hash, 'hex') END AS bundle_hash,
+           CASE WHEN e.settled THEN encode(e.prev_bundle_hash, 'hex') END AS prev_bundle_hash,
+           CASE WHEN e.settled THEN e.finalized_slot END AS finalized_slot,
+           CASE WHEN e.settled THEN e.finalize_signature END AS finalize_signature,
+           coalesce((
+               SELECT jsonb_agg(jsonb_build_object('signer', s.signer, 'committed', s.committed, 'revealed', s.revealed,
+                                                   'bundle_hash', encode(s.bundle_hash, 'hex')) ORDER BY s.signer)
+               FROM epoch_signers s WHERE s.catalog = e.catalog AND s.epoch_id = e.epoch_id
+           ), '[]') AS signers
+    FROM epochs e
+"""
+
+
+async def listed(
+    pool: Pool, catalog: str | None, status: str | None, after: tuple[int, str, int] | None, limit: int
+) -> list[dict[str, Any]]:
+    """Epochs newest first, after `(window_end_ms, catalog, epoch_id)`."""
+    end_ms, name, epoch_id = after or (None, None, None)
+    async with transaction(pool) as connection:
+        found = await connection.execute(
+            f"""
+            {_SELECT}
+            WHERE (%(catalog)s::text IS NULL OR e.catalog = %(catalog)s)
+              AND (%(status)s::text IS NULL OR e.public_status = %(status)s)
+              AND (%(name)s::text IS NULL
+                   OR (e.window_end_ms, e.catalog, e.epoch_id) < (%(end_ms)s, %(name)s, %(epoch_id)s))
+            ORDER BY e.window_end_ms DESC, e.catalog DESC, e.epoch_id DESC LIMIT %(limit)s
+            """,
+            {
+                "catalog": catalog,
+                "status": status,
+                "end_ms": end_ms,
+                "name": name,
+                "epoch_id": epoch_id,
+                "limit": limit,
+            },
+        )
+        return await found.fetchall()
+
+
+async def one(pool: Pool, catalog: str, epoch_id: int) -> dict[str, Any] | None:
+    """An epoch, None when there is none."""
+    async with transaction(pool) as connection:
+        found = await connection.execute(
+            f"{_SELECT} WHERE e.catalog = %s AND e.epoch_id = %s",
+            (catalog, epoch_id),
+        )
+        return await found.fetchone()

@@ -1,0 +1,1 @@
+"""What a stranger needs to verify on their own."""

@@ -1,0 +1,33 @@
+"""What the interface says about the deployment."""
+
+from pydantic import BaseModel, Field
+
+
+class Programs(BaseModel):
+    """Program addresses, base58; null for what is not deployed."""
+
+    oracle: str | None
+    registry: str | None
+    fee_router: str | None
+    governance: str | None
+
+
+class SignerSet(BaseModel):
+    """Keys that may sign epochs together."""
+
+    id: int
+    threshold: int
+    signers: list[str] = Field(description="base58")
+    activation_epoch: int
+    retired: bool
+
+
+class Info(BaseModel):
+    """Everything a stranger needs to verify on their own."""
+
+    cluster: str
+    rpc_url: str
+    ws_url: str
+    programs: Programs
+    signer_sets: list[SignerSet]
+    version: str

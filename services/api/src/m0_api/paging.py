@@ -1,0 +1,53 @@
+"""Keyset paging: a cursor holds the sort key of the last item, so pages stay put while rows arrive."""
+
+import base64
+import binascii
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from m0_api.problems import InvalidCursor
+
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 100
+MAX_CURSOR_CHARS = 512
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most items of a page")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=MAX_CURSOR_CHARS, description="`next_cursor` of the page before; leave it out for the first page"),
+]
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class Page(BaseModel, Generic[T]):
+    """A page of a list."""
+
+    items: list[T]
+    next_cursor: str | None = Field(description="Pass it as `cursor` to get the next page; null on the last one")
+
+
+def encode(key: tuple[int | str, ...]) -> str:
+    """The cursor after an item with this sort key."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(key)).rstrip(b"=").decode()
+
+
+def decode(cursor: str | None, kind: type[K]) -> K | None:
+    """The sort key in a cursor, None without a cursor. Raises InvalidCursor."""
+    if cursor is None:
+        return None
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return msgspec.msgpack.decode(raw, type=kind)
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidCursor("the cursor was not made by this list: start again without one") from error
+
+
+def cut(rows: list[T], limit: int) -> tuple[list[T], T | None]:
+    """A page from `limit + 1` rows: its rows, and the last of them when there are more."""
+    page = rows[:limit]
+    return page, page[-1] if len(rows) > limit else None

@@ -1,0 +1,1 @@
+"""Predictions: latest, history and proof."""

@@ -1,0 +1,104 @@
+"""`/predictions`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from m0common.store.postgres import Pool
+from solders.pubkey import Pubkey
+
+from m0_api import paging
+from m0_api.caching import CHANGING, FOREVER, respond, respond_bytes
+from m0_api.deps import EpochQuery, MarketId, PoolDep, SettingsDep
+from m0_api.predictions import repository, service
+from m0_api.predictions.schemas import Prediction, PredictionStatus, Proof
+from m0_api.problems import (
+    BundleNotStored,
+    EpochNotFinal,
+    InvalidCursor,
+    MarketNotFound,
+    PredictionNotFound,
+    documented,
+)
+
+router = APIRouter(prefix="/predictions/{market_id}", tags=["predictions"])
+
+Wanted = Annotated[
+    PredictionStatus | None,
+    Query(description="Only this status; by default the newest final one, else a provisional one"),
+]
+
+
+async def _absent(pool: Pool, market_id: str, what: str) -> MarketNotFound | PredictionNotFound:
+    if await repository.market_exists(pool, market_id):
+        return PredictionNotFound(f"{market_id} has no {what}")
+    return MarketNotFound(f"{market_id} is not in the registry; /v1/markets lists what is")
+
+
+@router.get(
+    "/latest",
+    response_model=Prediction,
+    responses=documented(MarketNotFound, PredictionNotFound),
+    operation_id="latest_prediction",
+)
+async def latest(request: Request, pool: PoolDep, market_id: MarketId, status: Wanted = None) -> Response:
+    """The newest prediction."""
+    row = None
+    if status is not PredictionStatus.PROVISIONAL:
+        row = next(iter(await repository.finalized(pool, market_id, None, 1)), None)
+    if row is None and status is not PredictionStatus.FINALIZED:
+        row = await repository.provisional(pool, market_id)
+    if row is None:
+        raise await _absent(pool, market_id, f"{status or 'published'} prediction yet")
+    return respond(request, service.prediction(row))
+
+
+@router.get(
+    "/history",
+    response_model=paging.Page[Prediction],
+    responses=documented(InvalidCursor, MarketNotFound),
+    operation_id="prediction_history",
+)
+async def history(
+    request: Request,
+    pool: PoolDep,
+    market_id: MarketId,
+    cursor: paging.Cursor = None,
+    limit: paging.Limit = paging.DEFAULT_LIMIT,
+) -> Response:
+    """Final predictions, newest first."""
+    before = paging.decode(cursor, tuple[int])
+    rows = await repository.finalized(pool, market_id, before[0] if before else None, limit + 1)
+    if not rows and not await repository.market_exists(pool, market_id):
+        raise MarketNotFound(f"{market_id} is not in the registry; /v1/markets lists what is")
+    page, last = paging.cut([service.prediction(row) for row in rows], limit)
+    following = None if last is None else paging.encode((last.epoch_id,))
+    return respond(request, paging.Page[Prediction](items=page, next_cursor=following))
+
+
+@router.get(
+    "/proof",
+    response_model=Proof,
+    responses=documented(MarketNotFound, PredictionNotFound, EpochNotFinal, BundleNotStored),
+    operation_id="prediction_proof",
+)
+async def proof(
+    request: Request, pool: PoolDep, settings: SettingsDep, market_id: MarketId, epoch_id: EpochQuery = None
+) -> Response:
+    """The proof of the newest final prediction, or of the one in `epoch_id`."""
+    row = await repository.to_prove(pool, market_id, epoch_id)
+    if row is None:
+        if epoch_id is not None and await repository.epoch_awaits_bundle(pool, market_id, epoch_id):
+            raise BundleNotStored(f"epoch {epoch_id} is final on chain; its bundle is on its way, try again")
+        where = "final prediction yet" if epoch_id is None else f"prediction in epoch {epoch_id}"
+        raise await _absent(pool, market_id, where)
+    if not row["settled"]:
+        status = row["public_status"] or "not open yet"
+        raise EpochNotFinal(f"epoch {row['epoch_id']} of {row['catalog']} is {status}: only final epochs have proofs")
+    if not row["chosen"]:
+        raise EpochNotFinal(
+            f"epoch {row['epoch_id']} of {row['catalog']} was finalized with another bundle than the one of {market_id}"
+        )
+    oracle = Pubkey.from_string(settings.solana.oracle_program_id)
+    found = await service.proof(pool, request.app.state.trees, row, settings.solana.cluster, oracle)
+    body = found.model_dump_json(by_alias=True).encode()
+    return respond_bytes(request, body, "application/json", CHANGING if epoch_id is None else FOREVER)

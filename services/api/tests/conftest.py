@@ -1,0 +1,144 @@
+"""A real Postgres filled through the indexer's own code paths, and the application in process."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+import httpx2
+import pytest
+from m0_api.app import create_app
+from m0_indexer.consume import BundleConsumer
+from m0_indexer.follow import Follower
+from m0_indexer.testing import EPOCH_MS, Scene
+from m0common.chain.idl import ORACLE, REGISTRY
+from m0common.clock import ManualClock
+from m0common.messages import encode
+from m0common.settings import Postgres, Settings, Solana
+from m0common.store import migrations, postgres
+from m0common.stream.memory import MemoryBroker
+from m0common.stream.records import Record
+from m0common.topics import BUNDLES, TOPICS
+from m0local.ports import free_port
+from m0local.testing import postgres_server
+
+SPLIT = [500_000_001, 300_000_000, 199_999_999]
+EPOCHS = range(100, 107)
+MARKETS = [f"EPL_{i:03}" for i in range(9)]
+
+
+class World:
+    """What was put into the index."""
+
+    def __init__(self):
+        self.scene = Scene()
+        self.bundles = {}
+
+
+async def fill(world: World, dsn: str) -> None:
+    """Epochs 100 to 106 of sports are final, 107 is final but not rooted, 108 is revealing, 109 expired, 110 only
+    bundled; epoch 50 of crypto is final and its bundle did not arrive.
+    """
+    scene, clock = world.scene, ManualClock()
+    broker = MemoryBroker()
+    await broker.create_topics(TOPICS, 2, 2)
+    scene.set_up(["sports", "crypto"])
+    for market_id in MARKETS:
+        scene.market(market_id)
+    scene.market("BTC_UP", "crypto", ["up", "down"])
+    scene.market("FRESH")
+    scene.resolve(MARKETS[0], 2)
+
+    def bundle(epoch_id, markets=MARKETS):
+        probabilities = {m: SPLIT if m != MARKETS[1] else [] for m in markets}
+        world.bundles[epoch_id] = scene.bundle(epoch_id, probabilities)
+        return world.bundles[epoch_id]
+
+    for epoch_id in EPOCHS:
+        scene.whole_epoch(bundle(epoch_id))
+    world.lost = scene.bundle(50, {"BTC_UP": [PPB_HALF, PPB_HALF]}, "crypto")
+    scene.whole_epoch(world.lost)
+    scene.chain.finalize()
+    scene.whole_epoch(bundle(107))
+    revealing = bundle(108)
+    scene.open(108)
+    for signer in (0, 1):
+        scene.commit(revealing, signer)
+    scene.reveal(revealing, 0)
+    bundle(109)
+    scene.open(109)
+    scene.expire(109)
+    bundle(110, [*MARKETS, "FRESH"])
+    async with postgres.opened(dsn, name="fill") as pool:
+        consumer, producer = BundleConsumer(pool, broker, clock, lambda: None), broker.producer()
+        await producer.start()
+        for each in world.bundles.values():
+            await consumer._store(Record(BUNDLES.name, 0, 0, b"", encode(each)), producer)
+        for name, program in ((REGISTRY, scene.programs.registry), (ORACLE, scene.programs.oracle)):
+            await Follower(name, program, scene.programs, scene.chain, pool, clock, lambda: None).once()
+
+
+PPB_HALF = 500_000_000
+assert EPOCH_MS == 20_000
+
+
+@pytest.fixture(scope="session")
+def dsn(tmp_path_factory):
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        migrations.upgrade(server.dsn)
+        yield server.dsn
+
+
+@pytest.fixture(scope="session")
+def world(dsn):
+    made = World()
+    asyncio.run(fill(made, dsn))
+    return made
+
+
+@pytest.fixture(scope="session")
+def settings(dsn, world):
+    programs = world.scene.programs
+    solana = Solana(oracle_program_id=str(programs.oracle), registry_program_id=str(programs.registry))
+    return Settings(postgres=Postgres(dsn=dsn), solana=solana)
+
+
+@pytest.fixture
+def app(settings):
+    return create_app(settings)
+
+
+@pytest.fixture
+async def client(app):
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api") as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def address(settings, tmp_path_factory):
+    """The service as a process of its own; it must stop cleanly."""
+    file = tmp_path_factory.mktemp("config") / "test.toml"
+    file.write_text("")
+    bind = f"127.0.0.1:{free_port()}"
+    environ = os.environ | {
+        "M0_CONFIG_PATH": str(file),
+        "M0_BIND": bind,
+        "M0_PG_DSN": settings.postgres.dsn,
+        "M0_ORACLE_PROGRAM_ID": settings.solana.oracle_program_id,
+        "M0_REGISTRY_PROGRAM_ID": settings.solana.registry_program_id,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "m0_api"], env=environ)
+    for _ in range(300):
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(f"http://{bind}/ready").status_code == 200:
+                break
+        assert process.poll() is None
+        time.sleep(0.1)
+    yield f"http://{bind}"
+    process.terminate()
+    assert process.wait(10) == 0

@@ -1,0 +1,120 @@
+"""Markets and epochs: shapes, paging, filters."""
+
+import pytest
+from m0common.canonical import BundleHeader
+
+pytestmark = pytest.mark.postgres
+
+
+async def walk(client, path, **params):
+    """Every item of a list, page by page."""
+    items, cursor = [], None
+    while True:
+        answer = await client.get(path, params=params | ({"cursor": cursor} if cursor else {}))
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert set(page) == {"items", "next_cursor"}
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return items
+        assert len(page["items"]) == params["limit"]
+
+
+async def test_a_market_is_shown_as_the_registry_has_it(client):
+    item = (await client.get("/v1/markets/EPL_000")).json()
+    assert item == {
+        "market_id": "EPL_000",
+        "catalog": "sports",
+        "group": "EPL",
+        "title": "Title of EPL_000",
+        "outcomes": ["home", "draw", "away"],
+        "state": "DEPRECATED",
+        "schema_version": 1,
+        "opens_ms": 1000,
+        "resolves_after_ms": 2000,
+        "resolution": 2,
+        "resolved_ms": 3000,
+        "commitment": "finalized",
+    }
+
+
+async def test_walking_the_pages_of_markets_gives_each_once_in_order(client):
+    items = await walk(client, "/v1/markets", limit=4)
+    ids = [item["market_id"] for item in items]
+    assert ids == sorted(ids)
+    assert len(ids) == 11
+    assert ids == [i["market_id"] for i in (await client.get("/v1/markets")).json()["items"]]
+
+
+async def test_markets_can_be_filtered_by_catalog_and_state(client):
+    items = await walk(client, "/v1/markets", limit=500, catalog="crypto")
+    assert [i["market_id"] for i in items] == ["BTC_UP"]
+    items = await walk(client, "/v1/markets", limit=500, state="DEPRECATED")
+    assert [i["market_id"] for i in items] == ["EPL_000"]
+
+
+async def test_walking_the_pages_of_epochs_gives_each_once_newest_first(client):
+    items = await walk(client, "/v1/epochs", limit=3)
+    order = [(i["window_end_ms"], i["catalog"]) for i in items]
+    assert order == sorted(order, reverse=True)
+    assert [i["epoch_id"] for i in items] == [109, 108, 107, 106, 105, 104, 103, 102, 101, 100, 50]
+
+
+async def test_only_what_cannot_be_taken_back_is_called_finalized(client):
+    items = await walk(client, "/v1/epochs", limit=50, status="finalized", catalog="sports")
+    assert [i["epoch_id"] for i in items] == [106, 105, 104, 103, 102, 101, 100]
+    unrooted = (await client.get("/v1/epochs/sports/107")).json()
+    assert unrooted["status"] == "revealing"
+    assert unrooted["finalize_signature"] is None
+    assert [i["epoch_id"] for i in await walk(client, "/v1/epochs", limit=50, status="expired")] == [109]
+
+
+async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):
+    item = (await client.get("/v1/epochs/sports/101")).json()
+    header = BundleHeader.decode(world.bundles[101].header)
+    assert item["bundle_hash"] == header.bundle_hash.hex()
+    assert item["prev_bundle_hash"] == header.prev_bundle_hash.hex() != "0" * 64
+    assert item["merkle_root"] == header.merkle_root.hex()
+    assert item["leaf_count"] == 9
+    assert (item["window_start_ms"], item["window_end_ms"]) == (101 * 20_000, 102 * 20_000)
+    assert isinstance(item["finalized_slot"], int)
+    revealed = {s["signer"]: (s["committed"], s["revealed"]) for s in item["signers"]}
+    keys = [str(k.pubkey()) for k in world.scene.signers]
+    assert revealed == {keys[0]: (True, True), keys[1]: (True, True), keys[2]: (False, False)}
+
+
+@pytest.mark.parametrize("path", ["/v1/markets", "/v1/epochs", "/v1/predictions/EPL_000/history"])
+@pytest.mark.parametrize("cursor", ["x", "!!", "gqFh", "kcA", "é", "a" * 511, "k80BAA"])
+async def test_a_cursor_that_this_list_did_not_make_is_a_problem(client, path, cursor):
+    answer = await client.get(path, params={"cursor": cursor})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "x", ""])
+async def test_a_limit_out_of_range_is_a_problem(client, limit):
+    answer = await client.get("/v1/markets", params={"limit": limit})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert "limit" in answer.json()["detail"]
+
+
+async def test_the_named_paths_answer_without_prefix_too(client):
+    paths = ["/markets", "/epochs", "/predictions/EPL_002/latest", "/predictions/EPL_002/proof", "/info", "/health"]
+    for path in paths:
+        plain, prefixed = await client.get(path), await client.get("/v1" + path)
+        assert plain.status_code == prefixed.status_code == 200
+        assert plain.content == prefixed.content
+    assert b"m0_api_requests_total" in (await client.get("/metrics")).content
+
+
+async def test_ready_says_whether_the_database_answers(client):
+    import asyncio
+
+    for _ in range(50):
+        answer = await client.get("/ready")
+        if answer.status_code == 200:
+            break
+        await asyncio.sleep(0.05)
+    assert answer.json() == {"status": "ok", "service": "api", "problems": {}}
