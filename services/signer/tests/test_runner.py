@@ -168,11 +168,11 @@ async def test_a_node_that_is_away_is_waited_for(vm, bundles, tmp_path):
 
 async def test_a_paused_program_is_waited_for(vm, bundles, tmp_path):
     async with members(vm, tmp_path) as group:
-        await vm.run(vm.oracle.set_paused(vm.admin.pubkey(), paused=True))
+        vm.do(vm.oracle.set_paused(vm.admin.pubkey(), paused=True))
         for member in group:
             member.sign(bundles[0])
         await asyncio.sleep(0.1)
         assert vm.epoch("crypto", FIRST_EPOCH) is None
-        await vm.run(vm.oracle.set_paused(vm.admin.pubkey(), paused=False))
+        vm.do(vm.oracle.set_paused(vm.admin.pubkey(), paused=False))
         await asyncio.gather(*(m.runner.idle() for m in group))
         assert vm.epoch("crypto", FIRST_EPOCH).status is EpochStatus.FINALIZED

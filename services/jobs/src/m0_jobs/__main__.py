@@ -1,0 +1,74 @@
+"""`python -m m0_jobs`: wait to lead, run the jobs, stop on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+from m0common import settings
+from m0common.chain import ChainClient, Fees, Sender, idl
+from m0common.chain.keyfile import plain_key
+from m0common.clock import SystemClock
+from m0common.errors import M0Error, SettingsError
+from m0common.http import Status, status_server
+from m0common.store import postgres
+from m0common.stream.kafka import KafkaBroker
+from m0common.stream.kafka_options import KafkaOptions
+from m0common.telemetry.logs import setup_logs
+from m0common.telemetry.traces import setup_traces
+from solders.pubkey import Pubkey
+
+from m0_jobs.app import Jobs
+from m0_jobs.chain import RpcChain
+
+NAME = "jobs"
+
+
+def program(name: str, value: str) -> Pubkey:
+    """A program id of the settings. Raises SettingsError naming the variable."""
+    try:
+        return Pubkey.from_string(value)
+    except ValueError as error:
+        raise SettingsError(f"M0_{name}_PROGRAM_ID={value!r}: {error}; deploy the programs and name them") from error
+
+
+async def serve(config: settings.Settings) -> None:
+    """Run until cancelled."""
+    oracle = program("ORACLE", config.solana.oracle_program_id)
+    registry = program("REGISTRY", config.solana.registry_program_id)
+    key = plain_key(Path(config.keys_dir) / "resolver.json")
+    status = Status(NAME)
+    async with contextlib.AsyncExitStack() as stack:
+        server = status_server(status, config.telemetry.prometheus_bind)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        idls = {oracle: idl.oracle(), registry: idl.registry()}
+        client = await stack.enter_async_context(ChainClient(config.solana.rpc_url, idls=idls))
+        sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
+        broker = KafkaBroker(KafkaOptions.of(config.kafka, NAME))
+        stack.push_async_callback(broker.close)
+        pool = await stack.enter_async_context(
+            postgres.opened(config.postgres.dsn, name=NAME, max_size=config.postgres.pool_max)
+        )
+        chain = RpcChain(client, sender, oracle, registry, key)
+        await Jobs(config, oracle, registry, pool, broker, chain, SystemClock(), status).run()
+
+
+async def _main() -> None:
+    config = settings.load()
+    setup_logs(NAME, config.telemetry.log_level)
+    setup_traces(NAME, config.telemetry.otel_exporter_otlp_endpoint)
+    work = asyncio.create_task(serve(config))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(_main())
+    except M0Error as problem:
+        sys.exit(f"{NAME}: {problem}")

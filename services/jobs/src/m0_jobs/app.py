@@ -1,0 +1,107 @@
+"""The jobs put together: wait to lead, then take outcomes in and run every job on its schedule."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
+from m0common.chain import Oracle, Registry
+from m0common.clock import Clock
+from m0common.errors import M0Error, Unavailable
+from m0common.http import Status
+from m0common.settings import Settings
+from m0common.store.postgres import Pool
+from m0common.stream.broker import Broker
+from m0common.telemetry.logs import logger
+from solders.pubkey import Pubkey
+
+from m0_jobs import metrics
+from m0_jobs.chain import ChainPort
+from m0_jobs.cranks import Cranks
+from m0_jobs.leader import Leadership, leadership
+from m0_jobs.outcomes import OutcomeConsumer
+from m0_jobs.resolve import Resolver
+from m0_jobs.scores import Scorer
+
+STANDBY_S = 2.0
+
+_log = logger(__name__)
+
+
+@dataclass(slots=True)
+class Jobs:
+    """Everything that runs."""
+
+    config: Settings
+    oracle: Pubkey
+    registry: Pubkey
+    pool: Pool
+    broker: Broker
+    chain: ChainPort
+    clock: Clock
+    status: Status
+    problem: str | None = "not started"
+
+    async def run(self) -> None:
+        """Lead, or wait to lead, until cancelled."""
+        self.status.ready["database"] = lambda: self.problem
+        while True:
+            try:
+                async with leadership(self.config.postgres.dsn) as held:
+                    self.problem = None
+                    if held is not None:
+                        await self._lead(held)
+            except Unavailable as error:
+                self.problem = str(error)
+                _log.warning("database_away", error=str(error))
+            await asyncio.sleep(STANDBY_S)
+
+    async def _lead(self, held: Leadership) -> None:
+        _log.info("leading")
+        metrics.LEADER.set(1)
+        scheduler = self._scheduler()
+        scheduler.start()
+        outcomes = asyncio.create_task(OutcomeConsumer(self.pool, self.broker, self.clock).run())
+        lost = asyncio.create_task(held.lost.wait())
+        try:
+            await asyncio.wait({outcomes, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if outcomes.done():
+                outcomes.result()
+            _log.warning("leadership_lost")
+        finally:
+            metrics.LEADER.set(0)
+            scheduler.shutdown(wait=False)
+            for task in (outcomes, lost):
+                task.cancel()
+            await asyncio.gather(outcomes, lost, return_exceptions=True)
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        scheduler = AsyncIOScheduler(timezone="UTC")
+        resolver = Resolver(self.pool, self.chain, Registry(self.registry))
+        cranks = Cranks(self.pool, self.chain, Oracle(self.oracle), self.config.jobs.close_epochs_after_ms)
+        scorer = Scorer(self.pool, self.clock)
+        every_s = self.config.jobs.crank_interval_ms / 1000
+        for name, job in (("resolve", resolver.run), ("crank", cranks.run), ("score", scorer.run)):
+            scheduler.add_job(
+                observed, "interval", (name, job), seconds=every_s, id=name, max_instances=1, coalesce=True,
+                misfire_grace_time=None, jitter=every_s / 5,
+            )  # fmt: skip
+        return scheduler
+
+
+async def observed(name: str, job: Callable[[], Awaitable[int]]) -> None:
+    """Run a job once, timed and counted; what it raises is logged, the next run tries again."""
+    with metrics.SECONDS.labels(name).time():
+        try:
+            count = await job()
+        except M0Error as error:
+            metrics.RUNS.labels(name, type(error).__name__).inc()
+            _log.warning("job_failed", job=name, error=str(error))
+            return
+        except Exception:
+            metrics.RUNS.labels(name, "crashed").inc()
+            _log.exception("job_crashed", job=name)
+            raise
+    metrics.RUNS.labels(name, "done").inc()
+    if count:
+        _log.info("job_done", job=name, count=count)

@@ -1,0 +1,80 @@
+"""Resolves markets on chain once their outcome is known and the chain allows it."""
+
+import asyncio
+from dataclasses import dataclass
+
+from m0common.chain import ChainError, ProgramError, Registry
+from m0common.chain.accounts import VOID, Market, MarketState
+from m0common.store.postgres import Pool, transaction
+from m0common.telemetry.logs import logger
+
+from m0_jobs import metrics, repository
+from m0_jobs.chain import ChainPort
+from m0_jobs.repository import Due
+
+BATCH = 200
+_AT_ONCE = 8
+_RESOLVABLE = frozenset({MarketState.ACTIVE, MarketState.PAUSED, MarketState.DEPRECATED})
+
+_log = logger(__name__)
+
+
+def verdict(market: Market | None, due: Due, now_ms: int) -> str:
+    """What the chain would say: `resolve`, or why not: `absent`, `done`, `contradicts`, `early`, `state`, `invalid`."""
+    if market is None:
+        return "absent"
+    if market.resolved:
+        return "done" if market.resolution == due.outcome else "contradicts"
+    if due.outcome != VOID and due.outcome >= market.outcome_count:
+        return "invalid"
+    if market.state not in _RESOLVABLE:
+        return "state"
+    return "early" if now_ms < market.resolves_after_ms else "resolve"
+
+
+@dataclass(slots=True)
+class Resolver:
+    """The job; idempotent, since the chain resolves a market once and is asked before."""
+
+    pool: Pool
+    chain: ChainPort
+    registry: Registry
+
+    async def run(self) -> int:
+        """Resolve what is due; how many. Raises ChainError or Unavailable when nothing can be done."""
+        now_ms = await self.chain.now_ms()
+        async with transaction(self.pool) as connection:
+            due = await repository.due_for_resolution(connection, now_ms, BATCH)
+        if not due:
+            return 0
+        markets = await self.chain.markets([d.market_id for d in due])
+        limit = asyncio.Semaphore(_AT_ONCE)
+        results = await asyncio.gather(
+            *(self._one(market, each, now_ms, limit) for market, each in zip(markets, due, strict=True))
+        )
+        return sum(results)
+
+    async def _one(self, market: Market | None, due: Due, now_ms: int, limit: asyncio.Semaphore) -> bool:
+        result = verdict(market, due, now_ms)
+        if result == "resolve":
+            async with limit:
+                result = await self._send(due)
+        metrics.RESOLVED.labels(result).inc()
+        if result in {"contradicts", "invalid", "failed"}:
+            _log.error("resolution_failed", market_id=due.market_id, outcome=due.outcome, reason=result)
+        return result == "resolved"
+
+    async def _send(self, due: Due) -> str:
+        instruction = self.registry.resolve_market(self.chain.payer, due.market_id, due.outcome, due.evidence_hash)
+        try:
+            landed = await self.chain.send(instruction)
+        except ProgramError as error:
+            if error.name in {"AlreadyResolved", "TooEarlyToResolve"}:
+                return "race"
+            _log.error("resolution_refused", market_id=due.market_id, error=str(error))
+            return "failed"
+        except ChainError as error:
+            _log.warning("resolution_retried", market_id=due.market_id, error=str(error))
+            return "retried"
+        _log.info("resolved", market_id=due.market_id, outcome=due.outcome, transaction=landed.signature)
+        return "resolved"

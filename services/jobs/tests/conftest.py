@@ -1,0 +1,34 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import psycopg
+import pytest
+from jobs_house import BASE_MS, House
+from m0common.store import migrations, postgres
+from m0local.testing import postgres_server
+
+
+@pytest.fixture(scope="session")
+def dsn(tmp_path_factory):
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        migrations.upgrade(server.dsn)
+        yield server.dsn
+
+
+@pytest.fixture
+async def pool(dsn):
+    with psycopg.connect(dsn) as connection:
+        tables = connection.execute(
+            "SELECT string_agg(tablename, ',') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        ).fetchone()[0]
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    async with postgres.opened(dsn, name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def house(pool):
+    return House(pool, BASE_MS)
