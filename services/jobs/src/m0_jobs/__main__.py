@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
 from m0common import settings
 from m0common.chain import ChainClient, Fees, Sender, idl
 from m0common.chain.keyfile import plain_key
@@ -40,7 +41,7 @@ async def serve(config: settings.Settings) -> None:
     key = plain_key(Path(config.keys_dir) / "resolver.json")
     status = Status(NAME)
     async with contextlib.AsyncExitStack() as stack:
-        server = status_server(status, config.telemetry.prometheus_bind)
+        server = status_server(status, config.bind or config.telemetry.prometheus_bind)
         await server.start()
         stack.push_async_callback(server.stop)
         idls = {oracle: idl.oracle(), registry: idl.registry()}
@@ -67,8 +68,17 @@ async def _main() -> None:
         await work
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Exit code 0 after a signal, 1 with one sentence on an error."""
+    code = 0
     try:
-        asyncio.run(_main())
-    except M0Error as problem:
-        sys.exit(f"{NAME}: {problem}")
+        uvloop.run(_main())
+    except* M0Error as errors:
+        for error in errors.exceptions:
+            print(f"{NAME}: {error}", file=sys.stderr)
+        code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
