@@ -163,9 +163,9 @@ class Chain:
         config = {"commitment": "confirmed", "maxSupportedTransactionVersion": 0, **options}
         return self.result("getTransaction", signature, config)
 
-    async def funded(self, lamports: int = 10 * SOL) -> Keypair:
-        """Return a new key with lamports, confirmed."""
-        key = Keypair()
+    async def funded(self, lamports: int = 10 * SOL, key: Keypair | None = None) -> Keypair:
+        """Return a (new) key with lamports, confirmed."""
+        key = key or Keypair()
         for _ in range(5):
             signature = self.result("requestAirdrop", str(key.pubkey()), lamports)
             end = time.monotonic() + 12
@@ -228,10 +228,12 @@ class Chain:
         assert self.data(key.pubkey())[37:] == code
         return key
 
-    async def deploy(self, payer: Keypair, code: bytes, room: int | None = None) -> tuple[Keypair, Pubkey]:
+    async def deploy(
+        self, payer: Keypair, code: bytes, room: int | None = None, program: Keypair | None = None
+    ) -> tuple[Keypair, Pubkey]:
         """Deploy ``code`` with space for ``room`` bytes; returns the program's key and its data's address."""
         buffer = await self.buffer(payer, code)
-        program = Keypair()
+        program = program or Keypair()
         data = program_data(program.pubkey())
         create = create_account(
             CreateAccountParams(
