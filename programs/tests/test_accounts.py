@@ -8,6 +8,7 @@ from m0svm.cases import World, case
 from m0svm.chain import SYSTEM
 from m0svm.idl import Idl
 from solders.account import Account
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -221,3 +222,13 @@ def test_one_account_in_two_places_is_refused(program, name):
                 continue
             result = call.with_accounts(**{here: address(call, there)}).send()
             assert result.error in call.idl.errors, (here, there, result.error, result.logs)
+
+
+@every_instruction
+def test_accounts_beyond_those_listed_are_ignored(program, name):
+    call = case(program, name)[1]
+    instruction = call.instruction()
+    more = [AccountMeta(Pubkey.new_unique(), is_signer=False, is_writable=False) for _ in range(20)]
+    metas = [*instruction.accounts, *more, *instruction.accounts]
+    longer = Instruction(instruction.program_id, instruction.data, metas)
+    call.chain.send([longer], [call.chain.payer, *call.signers()]).ok()

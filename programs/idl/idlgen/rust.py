@@ -118,8 +118,8 @@ def _args(interface: Interface, ins: Instruction) -> list[str]:
     out: list[str] = []
     if head:
         out += _packed("Args", "Arguments of fixed size.", _lines(head), size, "    ")
-    checks = [f"args.{f.name} <= 1" for f in head if f.type.kind == "bool"]
-    checks += [f"args.{f.name}_len == {f.type.length}" for f in head if f.type.kind == "bytes"]
+    wrong_if = [f"args.{f.name} > 1" for f in head if f.type.kind == "bool"]
+    wrong_if += [f"args.{f.name}_len != {f.type.length}" for f in head if f.type.kind == "bytes"]
     result = ("&Args" if whole else "(&Args, &[u8])") if head else ("()" if whole else "&[u8]")
     out += ["", "    #[inline(always)]", f"    pub fn args(data: &[u8]) -> Result<{result}, ProgramError> {{"]
     wrong = "return Err(CommonError::InvalidInstruction.into());"
@@ -131,8 +131,8 @@ def _args(interface: Interface, ins: Instruction) -> list[str]:
     out.append(
         "        let (args, rest) = Args::split(data);" if not whole else "        let (args, _) = Args::split(data);"
     )
-    if checks:
-        out.append(f"        if !({' && '.join(checks)}) {{ {wrong} }}")
+    if wrong_if:
+        out.append(f"        if {' || '.join(wrong_if)} {{ {wrong} }}")
     return [*out, "        Ok(args)" if whole else "        Ok((args, rest))", "    }"]
 
 

@@ -701,7 +701,7 @@ pub mod set_paused {
     pub fn args(data: &[u8]) -> Result<&Args, ProgramError> {
         if data.len() != 1 { return Err(CommonError::InvalidInstruction.into()); }
         let (args, _) = Args::split(data);
-        if !(args.paused <= 1) { return Err(CommonError::InvalidInstruction.into()); }
+        if args.paused > 1 { return Err(CommonError::InvalidInstruction.into()); }
         Ok(args)
     }
 }
@@ -1003,7 +1003,7 @@ pub mod reveal {
     pub fn args(data: &[u8]) -> Result<&Args, ProgramError> {
         if data.len() != 350 { return Err(CommonError::InvalidInstruction.into()); }
         let (args, _) = Args::split(data);
-        if !(args.header_len == 250) { return Err(CommonError::InvalidInstruction.into()); }
+        if args.header_len != 250 { return Err(CommonError::InvalidInstruction.into()); }
         Ok(args)
     }
 }

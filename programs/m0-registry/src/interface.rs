@@ -443,7 +443,7 @@ pub mod set_paused {
     pub fn args(data: &[u8]) -> Result<&Args, ProgramError> {
         if data.len() != 1 { return Err(CommonError::InvalidInstruction.into()); }
         let (args, _) = Args::split(data);
-        if !(args.paused <= 1) { return Err(CommonError::InvalidInstruction.into()); }
+        if args.paused > 1 { return Err(CommonError::InvalidInstruction.into()); }
         Ok(args)
     }
 }

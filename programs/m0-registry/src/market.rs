@@ -9,7 +9,7 @@ use m0_program_common::plain::Plain;
 use m0_program_common::{require, AccountView, Address, Error as CommonError, ProgramError, ProgramResult};
 
 use crate::interface::{self as ix, event, Error, Market, MARKET_SEED};
-use crate::state::{catalog_mut, market_mut, require_role, require_running, root, root_mut, state};
+use crate::state::{catalog_mut, market_mut, require_role, require_running, root, root_mut, stage};
 
 const MAX_MARKET_ID: usize = 64;
 const MAX_GROUP: usize = 32;
@@ -80,7 +80,7 @@ pub fn create_market(program_id: &Address, accounts: &mut [AccountView], data: &
     let (market, tail) = create::<Market, 2>(a.payer, a.market, program_id, [MARKET_SEED, &market_key], size)?;
     market.market_key = market_key;
     market.catalog = catalog.catalog;
-    market.state = state::DRAFT;
+    market.state = stage::DRAFT;
     market.outcome_count = new.outcome_count;
     market.schema_version = new.numbers.schema_version;
     market.opens_ms = new.numbers.opens_ms;
@@ -96,7 +96,7 @@ pub fn create_market(program_id: &Address, accounts: &mut [AccountView], data: &
 
 /// Whether a market may be moved from one state to another.
 fn is_move(from: u8, to: u8) -> bool {
-    use state::*;
+    use stage::*;
     matches!(
         (from, to),
         (DRAFT, ACTIVE)

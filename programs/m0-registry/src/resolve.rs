@@ -5,7 +5,7 @@ use m0_program_common::event::emit;
 use m0_program_common::{require, AccountView, Address, ProgramResult};
 
 use crate::interface::{self as ix, event, Error};
-use crate::state::{market_mut, require_role, require_running, root, state};
+use crate::state::{market_mut, require_role, require_running, root, stage};
 
 /// The outcome of a market that has none.
 const VOID: u8 = 255;
@@ -19,7 +19,7 @@ pub fn resolve(program_id: &Address, accounts: &mut [AccountView], data: &[u8]) 
     let market = market_mut(a.market, program_id)?;
     require(market.resolved == 0, Error::AlreadyResolved)?;
     let old_state = market.state;
-    let resolvable = matches!(old_state, state::ACTIVE | state::PAUSED | state::DEPRECATED);
+    let resolvable = matches!(old_state, stage::ACTIVE | stage::PAUSED | stage::DEPRECATED);
     require(resolvable, Error::NotResolvable)?;
     require(args.outcome < market.outcome_count || args.outcome == VOID, Error::InvalidOutcome)?;
     let now_ms = now()?.ms;
@@ -28,10 +28,10 @@ pub fn resolve(program_id: &Address, accounts: &mut [AccountView], data: &[u8]) 
     market.resolution = args.outcome;
     market.resolved_ms = now_ms;
     market.evidence_hash = args.evidence_hash;
-    market.state = state::DEPRECATED;
+    market.state = stage::DEPRECATED;
     let market_key = market.market_key;
-    if old_state != state::DEPRECATED {
-        emit(event::MarketStateChanged { market_key, old_state, new_state: state::DEPRECATED });
+    if old_state != stage::DEPRECATED {
+        emit(event::MarketStateChanged { market_key, old_state, new_state: stage::DEPRECATED });
     }
     emit(event::MarketResolved {
         market_key,

@@ -7,7 +7,7 @@ use m0_program_common::{require, AccountView, Address, Error as CommonError, Pro
 use crate::interface::{Catalog, Market, Root, CATALOG_SEED, MARKET_SEED, ROOT_SEED};
 
 /// Values of `Market::state`.
-pub mod state {
+pub mod stage {
     pub const DRAFT: u8 = 0;
     pub const ACTIVE: u8 = 1;
     pub const PAUSED: u8 = 2;
