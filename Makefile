@@ -28,9 +28,8 @@ clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads s
 test: env-dev  ## Install what is needed and run every test: make test ARGS="-k merkle"
 	@.venv/bin/pytest $(ARGS)
 
-lint: env-dev  ## Check style, imports and declared dependencies
-	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
+lint: env-dev  ## Check style, imports, house rules and declared dependencies
+	@.ci/lint
 
 format: env-dev  ## Put the code into shape
 	@.venv/bin/ruff check --fix .
