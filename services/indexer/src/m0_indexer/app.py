@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from m0common.chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
-from m0common.errors import SettingsError, Unavailable
-from m0common.http import Status
+from m0common.errors import SettingsError
+from m0common.http import Check
 from m0common.settings import Settings
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.telemetry.logs import logger
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from solders.pubkey import Pubkey
 
@@ -23,12 +22,9 @@ from m0_indexer.plan import Cursor
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
 from m0_indexer.repository import entities, history, outbox
-from m0_indexer.tasks import together
+from m0_indexer.tasks import happened, together
 
 GENESIS = "genesis"
-RETRY_S = 1.0
-
-_log = logger(__name__)
 
 
 def programs(settings: Settings) -> Programs:
@@ -82,41 +78,26 @@ class Indexer:
     pool: Pool
     broker: Broker
     clock: Clock
-    status: Status
     ws_url: str | None = None
+    checks: dict[str, Check] = field(default_factory=dict)
+    """what is still behind, by part"""
 
-    async def run(self) -> None:
-        """Until cancelled, or until a part fails in a way that a restart should cure."""
-        await self._prepare()
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Until `stopped`, or until a part fails in a way that a restart should cure."""
         publish = asyncio.Event()
         publisher = Publisher(self.pool, self.broker, self.clock, publish)
         consumer = BundleConsumer(self.pool, self.broker, self.clock, publish.set)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
-        self.status.ready["bundles"] = consumer.ready
+        self.checks["bundles"] = consumer.ready
         parts = {"publish": publisher.run(), "bundles": consumer.run(), "reconcile": reconciler.run()}
         for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
             follower = Follower(name, program, self.programs, self.chain, self.pool, self.clock, publish.set)
-            self.status.ready[name] = follower.ready
+            self.checks[name] = follower.ready
             wake = asyncio.Event()
             parts[f"follow {name}"] = follower.run(wake)
             if self.ws_url is not None:
                 parts[f"listen {name}"] = _listen(self.ws_url, program, wake)
-        await together(parts)
-
-    async def _prepare(self) -> None:
-        problem = ""
-        self.status.ready["start"] = lambda: problem or None
-        while True:
-            try:
-                await check_chain(self.pool, self.chain, self.clock.now_ms())
-                await repeat_registry_if_lost(self.pool, self.broker, self.clock.now_ms())
-            except Unavailable as error:
-                problem = f"waiting: {error}"
-                _log.warning("start_waits", error=str(error))
-                await asyncio.sleep(RETRY_S)
-            else:
-                problem = ""
-                return
+        await together(parts | {"stop": happened(stopped)})
 
 
 async def _listen(ws_url: str, program: Pubkey, wake: asyncio.Event) -> None:

@@ -22,8 +22,11 @@ from m0_indexer.tasks import happens
 
 FETCH_AT_ONCE = 8
 POLL_S = 1.0
+"""Between two passes while something may still become final or vanish."""
+IDLE_POLL_S = 5.0
+"""Between two passes when everything is final and the subscription would tell of more."""
 RETRY_S = 1.0
-STALE_AFTER_MS = 15_000
+STALE_AFTER_MS = 20_000
 
 _log = logger(__name__)
 
@@ -39,12 +42,13 @@ class Follower:
     pool: Pool
     clock: Clock
     on_change: Callable[[], None]
-    poll_s: float = POLL_S
+    settled: bool = False
+    """whether everything listed in the newest pass was final"""
     caught_up_ms: int | None = None
     """when the newest complete pass ended"""
 
     async def run(self, wake: asyncio.Event) -> None:
-        """Pass after pass, at once when woken, else every `poll_s` seconds; never ends by itself."""
+        """Pass after pass, at once when woken, else after a while; never ends by itself."""
         while True:
             try:
                 await self.once()
@@ -52,7 +56,7 @@ class Follower:
                 _log.warning("follower_waits", program=self.name, error=str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
-            await happens(wake, self.poll_s)
+            await happens(wake, IDLE_POLL_S if self.settled else POLL_S)
 
     def ready(self) -> str | None:
         """None when the tables are up to date with the chain."""
@@ -75,6 +79,7 @@ class Follower:
             changed = await self._write(chunk) or changed
         gone = await self.chain.vanished(todo.missing) if todo.missing else []
         changed = await self._forget(gone) or changed
+        self.settled = len(listing.finalized) == len(listing.confirmed)
         self.caught_up_ms = self.clock.now_ms()
         metrics.PASSES.labels(self.name).inc()
         if changed:

@@ -37,3 +37,8 @@ async def happens(event: asyncio.Event, within_s: float) -> bool:
         return False
     event.clear()
     return True
+
+
+async def happened(event: asyncio.Event) -> None:
+    """A part that ends when `event` is set."""
+    await event.wait()

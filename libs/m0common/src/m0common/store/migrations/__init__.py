@@ -4,6 +4,7 @@
 each other on an advisory lock and only the first does the work.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ def current(dsn: str) -> str | None:
 
 def upgrade(dsn: str, revision: str = "head") -> str | None:
     """Bring the database at `dsn` to `revision` and return the step it is at. Raises Unavailable without an answer."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _config()
     with _connection(dsn) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})

@@ -1,0 +1,79 @@
+"""The indexer as a process: waits for what it depends on, then indexes until it is stopped."""
+
+import asyncio
+import contextlib
+
+from m0common.clock import Clock
+from m0common.errors import Unavailable
+from m0common.settings import Settings
+from m0common.store import migrations, postgres
+from m0common.store.postgres import Pool
+from m0common.stream.broker import Broker
+from m0common.telemetry.logs import logger
+
+from m0_indexer.app import Indexer, check_chain, programs, repeat_registry_if_lost
+from m0_indexer.chain import NodeChain
+from m0_indexer.tasks import happened, happens, together
+
+RETRY_S = 1.0
+
+_log = logger(__name__)
+
+
+class IndexerService:
+    """What `m0common.stream.service` runs. Raises SettingsError when programs are not named or the chain is another."""
+
+    def __init__(self, settings: Settings, broker: Broker, clock: Clock) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._clock = clock
+        self._stopped = asyncio.Event()
+        self._indexer: Indexer | None = None
+        self._problem: str | None = "starting"
+
+    def ready(self) -> str | None:
+        """None when the tables are up to date with the chain and every bundle that waited is stored."""
+        if self._problem is not None or self._indexer is None:
+            return self._problem or "starting"
+        return next((problem for check in self._indexer.checks.values() if (problem := check()) is not None), None)
+
+    def healthy(self) -> str | None:
+        """Always None: a part that cannot go on ends the process."""
+        return None
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Until stopped."""
+        await together({"work": self._work(), "stop": happened(self._stopped)})
+
+    async def _work(self) -> None:
+        settings = self._settings
+        deployed = programs(settings)
+        async with contextlib.AsyncExitStack() as stack:
+            chain = NodeChain(settings.solana.rpc_url)
+            stack.push_async_callback(chain.close)
+            pool = await stack.enter_async_context(
+                postgres.opened(settings.postgres.dsn, name="indexer", max_size=settings.postgres.pool_max)
+            )
+            await self._prepare(pool, chain)
+            self._indexer = Indexer(deployed, chain, pool, self._broker, self._clock, settings.solana.ws_url)
+            await self._indexer.run(self._stopped)
+
+    async def _prepare(self, pool: Pool, chain: NodeChain) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(migrations.upgrade, self._settings.postgres.dsn)
+                await check_chain(pool, chain, self._clock.now_ms())
+                await repeat_registry_if_lost(pool, self._broker, self._clock.now_ms())
+            except Unavailable as error:
+                self._problem = f"waiting: {error}"
+                _log.warning("start_waits", error=str(error))
+                if await happens(self._stopped, RETRY_S):
+                    self._stopped.set()
+                    return
+            else:
+                self._problem = None
+                return
