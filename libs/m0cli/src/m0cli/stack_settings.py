@@ -8,8 +8,14 @@ from m0local import settings as local
 from m0local.environment import common_environment
 
 
-def stack_settings() -> Settings:
-    """What a service of the local stack would be told; every `M0_*` variable that is set overrides it."""
+def told() -> dict[str, str]:
+    """The environment a service of the local stack would get; every `M0_*` variable that is set overrides it."""
     stack = local.load(os.environ)
-    told = common_environment(stack, os.environ) | deployment.program_environment(stack.deployment_file)
-    return load(told | dict(os.environ))
+    return (
+        common_environment(stack, os.environ) | deployment.program_environment(stack.deployment_file) | dict(os.environ)
+    )
+
+
+def stack_settings() -> Settings:
+    """The settings of that environment."""
+    return load(told())

@@ -1,0 +1,59 @@
+"""`m0 config show`: every setting a service would be told, with where it comes from. Passwords are not shown."""
+
+import json
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from m0common.errors import SettingsError
+from m0common.settings import ENVIRONMENT, load
+
+from m0cli.stack_settings import told
+
+app = typer.Typer(no_args_is_help=True, help="Every setting with its value and where it comes from.")
+_PASSWORD = re.compile(r"(//[^:/@]*:)[^@/]*@")
+
+
+@app.callback()
+def config() -> None:
+    """Settings of this deployment."""
+
+
+@app.command()
+def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Print every setting, its value, and whether a variable, the file or the default decided it."""
+    environment = told()
+    try:
+        settings = load(environment)
+    except SettingsError as error:
+        print(f"m0 config: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    written = flat(tomllib.loads(Path(environment["M0_CONFIG_PATH"]).read_text()))
+    variables = {".".join(place): name for name, place in ENVIRONMENT.items() if environment.get(name)}
+    rows: dict[str, dict[str, Any]] = {}  # values are of every type that TOML has
+    for key, value in flat(settings.model_dump()).items():
+        name = variables.get(key)
+        source = ("environment" if name in os.environ else "stack") if name else "file" if key in written else "default"
+        shown = _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
+        rows[key] = {"value": shown, "source": source, "variable": name}
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for key, row in rows.items():
+        where = f"{row['source']} {row['variable']}" if row["variable"] else row["source"]
+        print(f"{key} = {json.dumps(row['value'])}  # {where}")
+
+
+def flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """A nested table as dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = list(value) if isinstance(value, tuple) else value
+    return found
