@@ -1,5 +1,6 @@
 """Topics of a Kafka cluster: create, look up, adjust settings. Each use opens a short-lived connection."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -15,8 +16,9 @@ from m0common.topics import Topic
 log = logger(__name__)
 
 NO_ERROR = 0
-UNKNOWN_TOPIC = 3
 TOPIC_ALREADY_EXISTS = 36
+VISIBLE_ATTEMPTS = 100
+VISIBLE_DELAY_S = 0.1
 
 
 class Admin:
@@ -81,6 +83,7 @@ async def create_topics(admin: Admin, wanted: Sequence[tuple[Topic, int]], repli
     missing = [(topic, count) for topic, count in wanted if topic.name not in existing]
     if missing:
         await admin.create(missing, replication)
+        await _wait_until_visible(admin, [topic.name for topic, _ in missing])
     for topic, count in wanted:
         if existing.get(topic.name, count) != count:
             log.warning("partitions_differ", topic=topic.name, has=existing[topic.name], wanted=count)
@@ -89,6 +92,15 @@ async def create_topics(admin: Admin, wanted: Sequence[tuple[Topic, int]], repli
         changed = [t for t, _ in wanted if t.name in existing and not t.settings().items() <= settings[t.name].items()]
         if changed:
             await admin.set_settings(changed)
+
+
+async def _wait_until_visible(admin: Admin, topics: Sequence[str]) -> None:
+    """The controller creates topics; the brokers hear of it a moment later."""
+    for _ in range(VISIBLE_ATTEMPTS):
+        if len(await admin.partitions(topics)) == len(topics):
+            return
+        await asyncio.sleep(VISIBLE_DELAY_S)
+    raise Unavailable(f"the brokers do not show the new topics {topics} yet")
 
 
 async def partition_count(admin: Admin, topic: str) -> int:

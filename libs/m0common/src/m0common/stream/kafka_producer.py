@@ -6,7 +6,7 @@ for them first, so that nothing overtakes, and when the caller repeats the same 
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
@@ -27,6 +27,38 @@ BATCH_BYTES = 512 * 1024
 SURELY_SMALL_BYTES = 4096
 """Below this a value needs no exact measuring, on topics with a limit above BATCH_BYTES."""
 NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class Share:
+    """The batches of one partition in one send. The last one is open."""
+
+    def __init__(self, topic: str, partition: int, limit: int, create: Callable[[], Any]) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.exact = limit < BATCH_BYTES
+        """The topic takes less than aiokafka puts into a batch: measure every message."""
+        self.batches: list[Any] = []
+        self.append: Any = None
+        self._limit = limit
+        self._create = create
+        self._used = 0
+        self.next_batch()
+
+    def next_batch(self) -> None:
+        """Go on with an empty batch."""
+        batch = self._create()
+        self.batches.append(batch)
+        self.append = batch.append
+        self._used = BATCH_OVERHEAD_BYTES
+
+    def make_room(self, message: Produce) -> None:
+        """Open a new batch when `message` would not fit. Raises MessageTooLarge when it fits none."""
+        size = wire_bytes(message)
+        if size > self._limit:
+            raise MessageTooLarge(f"message of {size} bytes for {self.topic}: the topic's limit is {self._limit}")
+        if self.exact and self._used + size > self._limit and self.batches[-1].record_count():
+            self.next_batch()
+        self._used += size
 
 
 class KafkaProducer:
@@ -109,58 +141,41 @@ class KafkaProducer:
 
     async def _queue(self, messages: Sequence[Produce]) -> None:
         """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
-        by_partition: dict[tuple[str, int], list[Produce]] = {}
+        for topic in {message.topic for message in messages}:
+            await self._limit(topic)
+        shares: dict[tuple[str, int], Share] = {}
+        share = None
         for message in messages:
-            where = message[:2]
-            share = by_partition.get(where)
-            if share is None:
-                share = by_partition[where] = []
-            share.append(message)
-        batches = []
-        for where, share in by_partition.items():
-            batches += [(where, batch) for batch in self._batches(share, await self._limit(where[0]))]
+            topic, partition, key, value, headers = message
+            if share is None or partition != share.partition or topic != share.topic:
+                share = shares.get((topic, partition))
+                if share is None:
+                    share = Share(topic, partition, self._limits[topic], self._inner.create_batch)
+                    shares[topic, partition] = share
+            if share.exact or headers or len(value) > SURELY_SMALL_BYTES:
+                share.make_room(message)
+            listed = list(headers) if headers else NO_HEADERS
+            if share.append(timestamp=None, key=key, value=value, headers=listed) is None:
+                share.next_batch()
+                share.append(timestamp=None, key=key, value=value, headers=listed)
         self._uncertain, self._in_flight, self._all_queued = list(messages), [], False
         try:
             async with asyncio.timeout(self._options.send_timeout_ms / 1000):
-                for (topic, partition), batch in batches:
-                    self._in_flight.append(await self._inner.send_batch(batch, topic, partition=partition))
+                for (topic, partition), share in shares.items():
+                    for batch in share.batches:
+                        batch.close()
+                        self._in_flight.append(await self._inner.send_batch(batch, topic, partition=partition))
         except TimeoutError as error:
             raise Unavailable(self._overdue()) from error
         except AssertionError as error:
             await self._close()
-            missing = sorted(by_partition)
-            raise Unavailable(f"one of the partitions {missing} does not exist: create the topics first") from error
+            raise Unavailable(
+                f"one of the partitions {sorted(shares)} does not exist: create the topics first"
+            ) from error
         except (KafkaError, OSError) as error:
             await self._close()
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
         self._all_queued = True
-
-    def _batches(self, messages: Sequence[Produce], limit: int) -> list[Any]:
-        """Closed batches within the topic's limit. Raises MessageTooLarge."""
-        measure_all = limit < BATCH_BYTES
-        batches = []
-        batch = self._inner.create_batch()
-        append = batch.append
-        used = BATCH_OVERHEAD_BYTES
-        for message in messages:
-            topic, _, key, value, headers = message
-            if measure_all or headers or len(value) > SURELY_SMALL_BYTES:
-                size = wire_bytes(message)
-                if size > limit:
-                    raise MessageTooLarge(f"message of {size} bytes for {topic}: the topic's limit is {limit}")
-                used += size
-            fits = not (measure_all and used > limit and batch.record_count())
-            listed = list(headers) if headers else NO_HEADERS
-            if not fits or append(timestamp=None, key=key, value=value, headers=listed) is None:
-                batch.close()
-                batches.append(batch)
-                batch = self._inner.create_batch()
-                append = batch.append
-                used = BATCH_OVERHEAD_BYTES + wire_bytes(message)
-                append(timestamp=None, key=key, value=value, headers=listed)
-        batch.close()
-        batches.append(batch)
-        return batches
 
     async def _settle(self) -> None:
         """Wait until everything in flight is acknowledged."""
