@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "idl"), str(HERE / "toolchain")]
+sys.path += [str(HERE / "idl"), str(HERE / "toolchain")]
 
 from crates_lock import LockError, restore  # noqa: E402
 from idlgen.files import outputs as generated  # noqa: E402

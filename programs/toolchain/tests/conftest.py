@@ -1,5 +1,6 @@
 """The probe program, built by the toolchain and run in LiteSVM."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(PROGRAMS)]
+sys.path.append(str(HERE))
 
-import build  # noqa: E402
 from solders.compute_budget import set_compute_unit_limit  # noqa: E402
 from solders.instruction import Instruction  # noqa: E402
 from solders.keypair import Keypair  # noqa: E402
@@ -18,6 +18,17 @@ from solders.litesvm import LiteSVM  # noqa: E402
 from solders.message import Message  # noqa: E402
 from solders.transaction import Transaction  # noqa: E402
 from solders.transaction_metadata import FailedTransactionMetadata  # noqa: E402
+
+
+def _load(path: Path):
+    """A script as a module, under a name that nothing else has."""
+    spec = importlib.util.spec_from_file_location(f"m0_programs_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BUILD = _load(PROGRAMS / "build.py")
 
 
 class Probe:
@@ -46,7 +57,13 @@ class Probe:
 
 
 @pytest.fixture(scope="session")
-def tools():
+def build():
+    """The build script as a module."""
+    return BUILD
+
+
+@pytest.fixture(scope="session")
+def tools(build):
     """The state of the toolchain; skips when the packages it needs are not installed."""
     llc = Path("/usr/lib/llvm-22/bin/llc")
     missing = [str(p) for p in (Path(build.RUSTC), Path(build.CARGO), llc) if not p.exists()]
@@ -61,5 +78,5 @@ def tools():
 
 
 @pytest.fixture(scope="session")
-def probe(tools):
+def probe(build, tools):
     return Probe(build.compile_program(PROGRAMS, "probe", tools).read_bytes())

@@ -3,10 +3,8 @@
 import os
 import subprocess
 
-import build
 import pytest
 
-PROGRAMS = build.HERE
 pytestmark = pytest.mark.timeout(900)
 REFUSED = {
     "float": "__muldf3",
@@ -16,21 +14,21 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("feature", REFUSED)
-def test_a_program_that_the_vm_cannot_run_does_not_link(tools, feature, capfd):
+def test_a_program_that_the_vm_cannot_run_does_not_link(build, tools, feature, capfd):
     with pytest.raises(build.BuildError):
-        build.compile_program(PROGRAMS, "probe", tools, features=feature)
+        build.compile_program(build.HERE, "probe", tools, features=feature)
     assert REFUSED[feature].lower() in capfd.readouterr().err.lower()
 
 
-def test_the_probe_also_links_as_version_three(tools):
-    code = build.compile_program(PROGRAMS, "probe", tools, arch="v3").read_bytes()
+def test_the_probe_also_links_as_version_three(build, tools):
+    code = build.compile_program(build.HERE, "probe", tools, arch="v3").read_bytes()
     assert code[:4] == b"\x7fELF"
     assert code[48:52] == b"\3\0\0\0"
 
 
-def test_the_linker_names_an_architecture_it_does_not_know(tools, tmp_path):
+def test_the_linker_names_an_architecture_it_does_not_know(build, tmp_path):
     done = subprocess.run(
-        [PROGRAMS / "toolchain" / "sbpf-link", tmp_path / "none.o"],
+        [build.HERE / "toolchain" / "sbpf-link", tmp_path / "none.o"],
         env={**os.environ, "SBPF_ARCH": "v9"},
         capture_output=True,
         text=True,
