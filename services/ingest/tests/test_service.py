@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 from m0_ingest.service import Ingest
+from m0_ingest.state import StateError
 from m0common.clock import SystemClock
 from m0common.errors import SettingsError
 from m0common.http import Status
@@ -23,8 +24,9 @@ from m0common.messages import (
     encode,
 )
 from m0common.settings import Catalog, Settings
+from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
-from m0common.topics import OUTCOMES, RAW, REGISTRY
+from m0common.topics import OUTCOMES, RAW, REGISTRY, TOPICS
 from m0lanes.normalize import NormalizeCore
 
 CONFIG = pathlib.Path(__file__).parents[3] / "config"
@@ -130,6 +132,15 @@ async def test_the_warm_up_of_a_group_comes_in_order_before_its_first_market_is_
             assert body.played_day >= days.get(body.group, 0)
             days[body.group] = body.played_day
     assert len(days) == 5
+
+
+async def test_a_state_that_belongs_to_another_log_is_refused_with_the_remedy(broker, tmp_path):
+    await live(broker, Chain(broker), tmp_path, 1.0)
+    other = MemoryBroker()
+    await other.create_topics(TOPICS, 2, 2)
+    ingest = Ingest(settings_in(tmp_path), CONFIG, other, Chain(other), SystemClock(), Status("ingest"))
+    with pytest.raises(StateError, match="delete that folder"):
+        await ingest.run()
 
 
 async def test_ingest_without_a_catalog_does_not_start(broker, tmp_path):

@@ -59,6 +59,11 @@ class Schedule:
         await self.save()
         return moved
 
+    def has_sent(self) -> bool:
+        """Whether an earlier life may have written events."""
+        saved = self._file.load()
+        return saved is not None and saved.intent >= 0
+
     async def save(self) -> None:
         """Make the present state what a restart finds."""
         self.state.seen_ms = self._clock.now_ms()

@@ -21,7 +21,7 @@ from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.registry import RegistryConnector, RegistryState
 from m0_ingest.replay import Replayer
 from m0_ingest.schedule import ReplayState, Schedule
-from m0_ingest.state import StateFile
+from m0_ingest.state import StateError, StateFile
 from m0_ingest.writer import RawWriter
 
 log = logger(__name__)
@@ -82,6 +82,14 @@ class Ingest:
         dataset = self._datasets.get(catalog)
         return {} if dataset is None else dataset.attributes(market_id)
 
+    async def _check_log(self) -> None:
+        """Refuse to go on from a state that belongs to another log: the lanes would miss everything sent before."""
+        if any(schedule.has_sent() for schedule in self._schedules) and await self._writer.nothing_written():
+            raise StateError(
+                f"m0.raw is empty, but {self._state} says that events were written: restore the topic, or delete that "
+                "folder to begin anew"
+            )
+
     async def run(self) -> None:
         """Announce the catalogs, finish what an earlier life left undone, then run every task until cancelled.
 
@@ -89,6 +97,7 @@ class Ingest:
         """
         await self._writer.start()
         try:
+            await self._check_log()
             self._registry.start()
             for name, catalog in self._settings.catalogs.items():
                 dataset = self._datasets.get(name)

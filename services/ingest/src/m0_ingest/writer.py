@@ -7,7 +7,7 @@ from typing import NamedTuple
 from m0common.clock import Clock
 from m0common.errors import MessageTooLarge, Unavailable
 from m0common.messages import DeadLetter, MarketOutcome, RawEvent, encode, encode_raw, raw_event
-from m0common.stream.broker import Broker, Producer
+from m0common.stream.broker import Broker, Producer, TopicPartition
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger
@@ -57,6 +57,21 @@ class RawWriter:
     async def _count(self) -> None:
         self.partitions = await self._broker.partitions(RAW.name)
         self._outcome_partitions = await self._broker.partitions(OUTCOMES.name)
+
+    async def nothing_written(self) -> bool:
+        """Whether `m0.raw` has never held a message."""
+        consumer = self._broker.consumer()
+        await self._persist(consumer.start)
+        try:
+            ends: dict[TopicPartition, int] = {}
+
+            async def look() -> None:
+                ends.update(await consumer.end_offsets([TopicPartition(RAW.name, p) for p in range(self.partitions)]))
+
+            await self._persist(look)
+        finally:
+            await consumer.stop()
+        return not any(ends.values())
 
     async def stop(self) -> None:
         """Let go of the broker."""
