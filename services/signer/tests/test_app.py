@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 
 import msgspec
 import pytest
@@ -7,7 +8,7 @@ from m0_signer.app import Programs, Signer
 from m0_signer.guard import Guard
 from m0_signer.runner import Pace
 from m0common import settings
-from m0common.canonical import BundleHeader
+from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, leaf_hash
 from m0common.clock import ManualClock
 from m0common.http import Status
 from m0common.messages import Submission, encode
@@ -113,15 +114,19 @@ async def test_signers_of_both_depths_finalize_every_epoch(tmp_path, live):
 
 def tampered(bundle):
     """A bundle that is consistent in itself but not what the lanes computed."""
-    import dataclasses
-
-    from m0common.canonical import MerkleTree, PredictionLeaf, leaf_hash
-
     leaf = dataclasses.replace(PredictionLeaf.decode(bundle.leaves[0]), risk_bps=1234).encode()
     leaves = (leaf, *bundle.leaves[1:])
     root = MerkleTree([leaf_hash(each) for each in leaves]).root
     header = dataclasses.replace(BundleHeader.decode(bundle.header), merkle_root=root).encode()
     return msgspec.structs.replace(bundle, header=header, leaves=leaves)
+
+
+def behind(bundle, before):
+    """The bundle as the bundle service would publish it behind another one."""
+    header = dataclasses.replace(
+        BundleHeader.decode(bundle.header), prev_bundle_hash=BundleHeader.decode(before.header).bundle_hash
+    )
+    return msgspec.structs.replace(bundle, header=header.encode())
 
 
 @pytest.mark.parametrize("depth", ["bundle", "raw"])
@@ -132,7 +137,7 @@ async def test_a_consistent_bundle_that_was_not_computed_here_is_never_signed(tm
         await made.publish(live.raw)
         await made.publish(live.predictions)
         lie = tampered(live.bundles[1])
-        bodies = [live.bundles[0], lie, live.bundles[2]]
+        bodies = [live.bundles[0], lie, behind(live.bundles[2], lie)]
         await made.publish([Produce(BUNDLES.name, 0, b"crypto", encode(b)) for b in bodies])
         await made.until(lambda: sum(s.action == "disagree" for s in made.submissions()) == 3)
         await made.until(lambda: made.finalized() == 2)
@@ -140,6 +145,49 @@ async def test_a_consistent_bundle_that_was_not_computed_here_is_never_signed(tm
         assert {s.detail for s in disagreements} == {f"leaf of {lie.market_ids[0]}"}
         assert made.vm.epoch("crypto", FIRST_EPOCH + 1) is None
         assert made.vm.catalog("crypto").finalized(FIRST_EPOCH + 1) is None
+
+
+async def test_a_link_that_is_not_that_of_the_log_is_not_signed(tmp_path, live):
+    async with house(tmp_path, live, depths=("bundle", "raw")) as made:
+        made.start(0)
+        made.start(1)
+        await made.publish(live.raw)
+        await made.publish(live.predictions)
+        forged = behind(live.bundles[1], live.bundles[1])
+        await made.publish([Produce(BUNDLES.name, 0, b"crypto", encode(b)) for b in (live.bundles[0], forged)])
+        await made.until(lambda: sum(s.action == "disagree" for s in made.submissions()) == 2)
+        assert {s.detail for s in made.submissions() if s.action == "disagree"} == {"header field prev_bundle_hash"}
+        await made.until(lambda: made.finalized() == 1)
+
+
+async def test_after_a_restart_the_link_to_a_bundle_it_disagreed_with_is_still_known(tmp_path, live):
+    async with house(tmp_path, live, depths=("bundle", "raw")) as made:
+        made.start(0)
+        made.start(1)
+        await made.publish(live.raw)
+        await made.publish(live.predictions)
+        lie = tampered(live.bundles[1])
+        await made.publish([Produce(BUNDLES.name, 0, b"crypto", encode(b)) for b in (live.bundles[0], lie)])
+        await made.until(lambda: sum(s.action == "disagree" for s in made.submissions()) == 2)
+        for index in range(2):
+            await made.kill(index)
+            made.start(index)
+        await made.publish([Produce(BUNDLES.name, 0, b"crypto", encode(behind(live.bundles[2], lie)))])
+        await made.until(lambda: made.finalized() == 2)
+
+
+async def test_what_is_no_bundle_or_an_inconsistent_one_is_passed_over(tmp_path, live):
+    async with house(tmp_path, live, depths=("bundle", "raw")) as made:
+        made.start(0)
+        made.start(1)
+        await made.publish(live.raw)
+        await made.publish(live.predictions)
+        first = live.bundles[0]
+        cut = msgspec.structs.replace(first, header=first.header[:-1])
+        junk = [b"", b"\xc1", b"[]", encode(cut)[:-5]]
+        await made.publish([Produce(BUNDLES.name, 0, b"crypto", value) for value in junk])
+        await made.publish([Produce(BUNDLES.name, 0, b"crypto", encode(b)) for b in (cut, *live.bundles[1:])])
+        await made.until(lambda: made.finalized() == 2)
 
 
 async def test_a_second_bundle_for_a_decided_epoch_is_not_signed_after_a_restart_either(tmp_path, live):

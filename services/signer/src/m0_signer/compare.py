@@ -9,7 +9,7 @@ STAGES = {1: "normalize", 2: "feature", 3: "model"}
 
 
 def first_difference(claim: BundleMessage, mine: BundleMessage) -> str | None:
-    """One phrase that names the first difference, None when both headers are the same bytes.
+    """One phrase that names the first difference, None when both headers are the same bytes. Both must be headers.
 
     `mine` may come without leaves, as it does from a snapshot; a difference in them then shows as that of the root.
     """

@@ -23,6 +23,7 @@ from m0_signer.chain import ChainPort
 from m0_signer.compare import first_difference
 from m0_signer.guard import Decision, EquivocationRefused, Guard
 from m0_signer.keystore import KeyStore
+from m0_signer.links import Links, linked
 from m0_signer.policy import Refusal, check_bundle, check_chain
 
 KEPT_PER_CATALOG = 64
@@ -65,6 +66,7 @@ class Desk:
         self._claims: dict[str, OrderedDict[int, _Claim]] = {}
         self._mine: dict[str, OrderedDict[int, BundleMessage]] = {}
         self._read: dict[TopicPartition, int] = {}
+        self._links = Links(guard)
         self._lock = asyncio.Lock()
 
     def attach(self, computed_by: Computed) -> None:
@@ -75,12 +77,12 @@ class Desk:
         """A bundle as the bundle service published it."""
         async with self._lock:
             self._read[where] = offset + 1
+            self._links.saw(bundle)
             decided = self._guard.decision(bundle.catalog, bundle.epoch_id)
             if decided is not None:  # a repeat, or a message read again after a restart
                 if decided.header != bundle.header:
-                    metrics.REFUSALS.labels("equivocation").inc()
                     again = f"epoch was decided for bundle {decided.bundle_hash.hex()}"
-                    self._settle(_Claim(bundle, where, offset), "refused", again)
+                    self._refuse(_Claim(bundle, where, offset), Refusal("equivocation", again))
                 return
             waiting = self._claims.setdefault(bundle.catalog, OrderedDict())
             if bundle.epoch_id not in waiting:
@@ -111,27 +113,31 @@ class Desk:
             del claims[epoch_id], mine[epoch_id]
 
     async def _decide(self, claim: _Claim, mine: BundleMessage) -> None:
-        difference = first_difference(claim.bundle, mine)
-        if difference is not None:
-            metrics.DISAGREEMENTS.labels(claim.bundle.catalog).inc()
-            self._settle(claim, "disagreed", difference)
-            self._report(self._disagreement(claim.bundle, difference))
-            return
         header = check_bundle(claim.bundle)
-        refusal = header if isinstance(header, Refusal) else await self._against_chain(header)
-        if isinstance(header, Refusal) or refusal is not None:
-            assert refusal is not None
-            metrics.REFUSALS.labels(refusal.rule).inc()
-            self._settle(claim, "refused", f"{refusal.rule}: {refusal.detail}")
+        if isinstance(header, Refusal):
+            self._refuse(claim, header)
+            return
+        difference = first_difference(claim.bundle, linked(mine, self._links.before(claim.bundle)))
+        if difference is not None:
+            metrics.DISAGREEMENTS.labels(header.catalog).inc()
+            self._settle(claim, "disagreed", difference)
+            self._report(self._disagreement(header, difference))
+            return
+        refusal = await self._against_chain(header)
+        if refusal is not None:
+            self._refuse(claim, refusal)
             return
         try:
             decision = self._settle(claim, "signed", "", header)
         except EquivocationRefused as error:
-            metrics.REFUSALS.labels("equivocation").inc()
-            self._settle(claim, "refused", str(error))
+            self._refuse(claim, Refusal("equivocation", str(error)))
             return
         if decision is not None:
             self._start(decision)
+
+    def _refuse(self, claim: _Claim, refusal: Refusal) -> None:
+        metrics.REFUSALS.labels(refusal.rule).inc()
+        self._settle(claim, "refused", f"{refusal.rule}: {refusal.detail}")
 
     async def _against_chain(self, header: BundleHeader) -> Refusal | None:
         while True:
@@ -161,6 +167,8 @@ class Desk:
             if header is not None:
                 decision = self._guard.decide(bundle.catalog, bundle.epoch_id, header.bundle_hash, bundle.header)
             self._guard.move(*claim.where, self._resume_at(claim))
+            waiting = [c.bundle.seq for c in self._claims.get(bundle.catalog, {}).values() if c is not claim]
+            self._links.keep(bundle.catalog, min(waiting, default=None))
             if self._computed_by is not None:
                 self._computed_by.decided(bundle.catalog, bundle.epoch_id)
         metrics.BUNDLES.labels(outcome).inc()
@@ -178,9 +186,8 @@ class Desk:
         ]
         return min(others, default=self._read.get(settled.where, settled.offset + 1))
 
-    def _disagreement(self, bundle: BundleMessage, difference: str) -> Submission:
-        header = BundleHeader.decode(bundle.header)
+    def _disagreement(self, header: BundleHeader, difference: str) -> Submission:
         return Submission(
-            bundle.catalog, bundle.epoch_id, bytes(self._key.public_key), "disagree", header.bundle_hash,
+            header.catalog, header.epoch_id, bytes(self._key.public_key), "disagree", header.bundle_hash,
             b"", "", 0, self._clock.now_ms(), difference,
         )  # fmt: skip
