@@ -30,6 +30,7 @@ from idlgen.files import outputs as generated  # noqa: E402
 PROGRAMS = ("m0-oracle", "m0-registry")
 RUSTC = os.environ.get("RUSTC", "/usr/bin/rustc")
 CARGO = os.environ.get("CARGO", "/usr/bin/cargo")
+LLVM = Path(os.environ.get("LLVM", "/usr/lib/llvm-22"))
 TARGET = "bpfel-solana"
 SOURCES = ("Cargo.toml", "crates.lock", "common", "m0-oracle", "m0-registry", "toolchain", "idl", "build.py")
 TOOLS = ("bpfel-solana.json", "rt.rs", "lower.cpp", "setup")
@@ -57,7 +58,7 @@ def _files(root: Path, names: tuple[str, ...]) -> list[Path]:
 
 def toolchain(root: Path) -> str:
     """Make the toolchain when its sources or the compiler changed; returns what names its state."""
-    for tool in (RUSTC, CARGO):
+    for tool in (RUSTC, CARGO, str(LLVM / "bin" / "llc")):
         if not Path(tool).exists():
             raise BuildError(f"{tool} is missing: install rustc-web cargo-web rust-web-src llvm-22-dev g++")
     tools = root / "toolchain"
@@ -69,6 +70,14 @@ def toolchain(root: Path) -> str:
         subprocess.run([tools / "setup"], check=True, env={**os.environ, "RUSTC": RUSTC})
         stamp.write_text(state)
     return state + "-" + _digest(_files(tools, LINKER))
+
+
+def built_with() -> str:
+    """The compilers, one a line: the bytes depend on them."""
+    rustc = subprocess.run([RUSTC, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    llc = [LLVM / "bin" / "llc", "--version"]
+    llvm = subprocess.run(llc, check=True, capture_output=True, text=True).stdout
+    return f"{rustc}\n{next(line.strip() for line in llvm.splitlines() if 'LLVM version' in line)}\n"
 
 
 def compile_program(root: Path, name: str, state: str, arch: str = "v0", features: str = "") -> Path:
@@ -110,6 +119,12 @@ def _sums(programs: dict[str, bytes]) -> str:
 
 
 def _differences(programs: dict[str, bytes], deploy: Path) -> Iterator[str]:
+    made = deploy / "BUILT_WITH"
+    if made.read_text() != built_with():
+        print(
+            f"committed files were built with\n{made.read_text()}and here is\n{built_with()}so bytes may differ",
+            flush=True,
+        )
     wanted = {**programs, "SHA256SUMS": _sums(programs).encode()}
     for name, data in wanted.items():
         path = deploy / name
@@ -123,7 +138,8 @@ def _differences(programs: dict[str, bytes], deploy: Path) -> Iterator[str]:
 def write(programs: dict[str, bytes], deploy: Path) -> None:
     """Write what changed, and say what there is."""
     deploy.mkdir(exist_ok=True)
-    for name, data in {**programs, "SHA256SUMS": _sums(programs).encode()}.items():
+    beside = {"SHA256SUMS": _sums(programs).encode(), "BUILT_WITH": built_with().encode()}
+    for name, data in {**programs, **beside}.items():
         path = deploy / name
         if not path.exists() or path.read_bytes() != data:
             path.write_bytes(data)
