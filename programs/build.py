@@ -75,7 +75,7 @@ def toolchain(root: Path) -> str:
 def built_with() -> str:
     """The compilers, one a line: the bytes depend on them."""
     rustc = subprocess.run([RUSTC, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    llc = [LLVM / "bin" / "llc", "--version"]
+    llc = [str(LLVM / "bin" / "llc"), "--version"]
     llvm = subprocess.run(llc, check=True, capture_output=True, text=True).stdout
     return f"{rustc}\n{next(line.strip() for line in llvm.splitlines() if 'LLVM version' in line)}\n"
 
