@@ -228,3 +228,8 @@ def test_watch_says_when_the_server_refuses(deployment):
     frame = {"op": "error", "id": 1, "code": "unknown_channel", "message": "no such channel"}
     lines, _ = watch(deployment, [frame], 1)
     assert (lines.returncode, "unknown_channel" in lines.stderr) == (1, True)
+
+
+def test_watch_says_which_server_is_not_there(deployment):
+    done = m0("watch", "--api", deployment.url, "--rpc", deployment.url, "--stream", "ws://127.0.0.1:1/ws")
+    assert (done.returncode, "ws://127.0.0.1:1/ws" in done.stderr) == (1, True)

@@ -169,6 +169,22 @@ def test_a_lost_connection_resumes_after_the_last_update():
     check([next(stream) for _ in range(6)], script)
 
 
+def test_who_asks_is_told_of_every_loss_and_may_end_the_stream():
+    script, told = Script(*map(list, SCRIPT)), []
+    stream = Client(connect=script.connect).stream([CH], on_retry=lambda error, delay: told.append((error, delay)))
+    check([next(stream) for _ in range(6)], script)
+    assert [type(error) for error, _ in told] == [ConnectionClosedError] * 3
+    assert all(0 < delay <= 10 for _, delay in told)
+
+    def enough(error, delay):
+        raise TransportError("enough") from error
+
+    stream = Client(connect=Script([snapshot(1)]).connect).stream([CH], on_retry=enough)
+    next(stream)
+    with pytest.raises(TransportError, match="enough"):
+        next(stream)
+
+
 async def test_an_asynchronous_stream_resumes_as_well():
     script = Script(*map(list, SCRIPT))
     stream = AsyncClient(connect=script.connect_async).stream([CH])

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from m0client import AsyncClient, Gap, M0ClientError, NotFound, Prediction, Update, VerificationError
+from m0client import AsyncClient, Gap, M0ClientError, NotFound, Prediction, TransportError, Update, VerificationError
 from rich.console import Console
 from rich.text import Text
 
@@ -78,9 +77,18 @@ async def _verified(client: AsyncClient, channel: str, console: Console, as_json
     """Predictions in the order of the stream, their proofs checked a few at a time."""
     ahead: asyncio.Queue[asyncio.Task[Seen]] = asyncio.Queue(IN_FLIGHT)
 
+    connected = False
+
+    def lost(error: Exception, delay_s: float) -> None:
+        if not connected:
+            raise TransportError(f"realtime server {client.stream_url}: {error}") from error
+        print(f"m0 watch: connection lost ({error}), trying again in {delay_s:.1f} s", file=sys.stderr)
+
     async def follow() -> None:
-        newest: OrderedDict[str, int] = OrderedDict()
-        async for event in client.stream([channel]):
+        nonlocal connected
+        newest: dict[str, int] = {}
+        async for event in client.stream([channel], on_retry=lost):
+            connected = True
             if isinstance(event, Gap):
                 if not as_json:
                     console.print(f"[dim]{event.channel}: updates {event.from_seq} to {event.to_seq} were missed[/]")

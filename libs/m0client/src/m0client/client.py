@@ -10,7 +10,7 @@ from m0client.checks import ProofLike, Verified
 from m0client.endpoints import Endpoint
 from m0client.errors import TransportError
 from m0client.models import Epoch, Info, Market, Prediction, Proof
-from m0client.stream import AsyncConnect, Connect, async_websocket, stream, stream_async, websocket
+from m0client.stream import AsyncConnect, Connect, OnRetry, async_websocket, stream, stream_async, websocket
 from m0client.subscription import Event, Subscription
 from m0client.verifier import AsyncVerifier, Verifier
 
@@ -85,14 +85,22 @@ class Client:
         return info
 
     def stream(
-        self, channels: Sequence[str], resume: Mapping[str, int] | None = None, *, reconnect: bool = True
+        self,
+        channels: Sequence[str],
+        resume: Mapping[str, int] | None = None,
+        *,
+        reconnect: bool = True,
+        on_retry: OnRetry | None = None,
     ) -> Iterator[Event]:
         """Snapshot, Update and Gap events of `channels`, for example `["predictions.sports", "epochs.*"]`.
 
-        A lost connection comes back and resumes where it stopped; what cannot be resumed is announced by a Gap. Raises
-        StreamError when the server refuses the channels, TransportError when coming back is off or hopeless.
+        A lost connection comes back and resumes where it stopped; what cannot be resumed is announced by a Gap.
+        `on_retry` is told of each loss, and may raise to end the stream. Raises StreamError when the server refuses the
+        channels, TransportError when coming back is off or hopeless.
         """
-        return stream(self.stream_url, Subscription(channels, resume), self._connect, reconnect=reconnect)
+        return stream(
+            self.stream_url, Subscription(channels, resume), self._connect, reconnect=reconnect, on_retry=on_retry
+        )
 
     def verify(self, proof: ProofLike) -> Verified:
         """Check a proof against the chain; see `m0client.verify`."""
@@ -192,10 +200,17 @@ class AsyncClient:
         return info
 
     def stream(
-        self, channels: Sequence[str], resume: Mapping[str, int] | None = None, *, reconnect: bool = True
+        self,
+        channels: Sequence[str],
+        resume: Mapping[str, int] | None = None,
+        *,
+        reconnect: bool = True,
+        on_retry: OnRetry | None = None,
     ) -> AsyncIterator[Event]:
         """As `Client.stream`."""
-        return stream_async(self.stream_url, Subscription(channels, resume), self._connect, reconnect=reconnect)
+        return stream_async(
+            self.stream_url, Subscription(channels, resume), self._connect, reconnect=reconnect, on_retry=on_retry
+        )
 
     async def verify(self, proof: ProofLike) -> Verified:
         """Check a proof against the chain; see `m0client.verify`."""

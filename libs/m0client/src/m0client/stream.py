@@ -35,6 +35,8 @@ class AsyncSocket(Protocol):
     async def recv(self) -> str | bytes: ...
 
 
+OnRetry = Callable[[Exception, float], None]
+"""Told what broke a connection and how many seconds the stream waits before the next."""
 Connect = Callable[[str], AbstractContextManager[Socket]]
 AsyncConnect = Callable[[str], AbstractAsyncContextManager[AsyncSocket]]
 
@@ -52,8 +54,9 @@ def async_websocket(url: str) -> AbstractAsyncContextManager[AsyncSocket]:
 class _Retry:
     """How long to wait before the next connection: doubling with jitter, from the start again after any frame."""
 
-    def __init__(self, reconnect: bool) -> None:
+    def __init__(self, reconnect: bool, on_retry: OnRetry | None) -> None:
         self._reconnect = reconnect
+        self._on_retry = on_retry
         self._delay = FIRST_DELAY_S
 
     def worked(self) -> None:
@@ -68,15 +71,24 @@ class _Retry:
             raise TransportError(f"realtime server {url}: {error}") from error
         delay = self._delay * random.uniform(0.5, 1.0)
         self._delay = min(LONGEST_DELAY_S, self._delay * 2)
+        if self._on_retry is not None:
+            self._on_retry(error, delay)
         return delay
 
 
 _LOST = (ConnectionClosed, InvalidHandshake, InvalidURI, OSError, TimeoutError, EOFError)
 
 
-def stream(url: str, subscription: Subscription, connect: Connect, *, reconnect: bool = True) -> Iterator[Event]:
+def stream(
+    url: str,
+    subscription: Subscription,
+    connect: Connect,
+    *,
+    reconnect: bool = True,
+    on_retry: OnRetry | None = None,
+) -> Iterator[Event]:
     """Events of `subscription`, for ever or until the connection is lost and `reconnect` is off."""
-    retry = _Retry(reconnect)
+    retry = _Retry(reconnect, on_retry)
     while True:
         try:
             with connect(url) as socket:
@@ -90,10 +102,15 @@ def stream(url: str, subscription: Subscription, connect: Connect, *, reconnect:
 
 
 async def stream_async(
-    url: str, subscription: Subscription, connect: AsyncConnect, *, reconnect: bool = True
+    url: str,
+    subscription: Subscription,
+    connect: AsyncConnect,
+    *,
+    reconnect: bool = True,
+    on_retry: OnRetry | None = None,
 ) -> AsyncIterator[Event]:
     """As `stream`, for asyncio."""
-    retry = _Retry(reconnect)
+    retry = _Retry(reconnect, on_retry)
     while True:
         try:
             async with connect(url) as socket:
