@@ -224,7 +224,7 @@ class KafkaConsumer:
             return []
         return [
             # half the cost of Record(...), and this is done for every message
-            _new(Record, (r.topic, r.partition, r.offset, r.key, r.value or b"", r.headers, r.timestamp))
+            _new(Record, (r.topic, r.partition, r.offset, r.key, r.value or b"", _headers(r.headers), r.timestamp))
             for records in found.values()
             for r in records
         ]
@@ -303,3 +303,8 @@ class KafkaConsumer:
             self._rebalance.revoked.set_result(None)
         with contextlib.suppress(Unavailable):
             await call("stop the consumer", 3000, inner.stop())
+
+
+def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, bytes], ...]:
+    """Headers as the port has them: Kafka also knows one without a value."""
+    return tuple((name, value or b"") for name, value in headers) if headers else ()

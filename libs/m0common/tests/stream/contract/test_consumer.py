@@ -2,6 +2,7 @@
 
 import asyncio
 
+from m0common.errors import Unavailable
 from m0common.stream.broker import TopicPartition
 from m0common.stream.records import Produce
 
@@ -208,6 +209,71 @@ async def test_commits_for_partitions_of_somebody_else_are_dropped(world):
     await until(lambda: len(third.records) == 2, third)
     assert sorted(r.offset for r in third.records) == [0, 0]
     await third.consumer.stop()
+
+
+async def test_a_callback_that_fails_is_called_again_before_anything_is_delivered(world):
+    topic = await world.topic("again", 1)
+    await world.send(*messages(topic, 5, 1))
+    app, failures = App(world, "g"), []
+
+    async def fails_twice(partitions):
+        if len(failures) < 2:
+            failures.append(partitions)
+            raise Unavailable("the checkpoints cannot be read")
+        return await App._assigned(app, partitions)
+
+    app._assigned = fails_twice
+    await app.start(topic)
+    raised = 0
+    while len(app.records) < 5:
+        try:
+            await app.poll(500)
+        except Unavailable:
+            raised += 1
+    assert raised == 2
+    assert failures == [frozenset({TopicPartition(topic, 0)})] * 2
+    assert [r.offset for r in app.records] == list(range(5))
+    await app.consumer.stop()
+
+
+async def test_a_rebalance_that_begins_inside_the_callback_takes_back_what_it_gave(world):
+    topic = await world.topic("inside", 2)
+    first, second = App(world, "g"), App(world, "g")
+    entered = asyncio.Event()
+
+    async def slow(partitions):
+        entered.set()
+        await asyncio.sleep(1.0)
+        return await App._assigned(first, partitions)
+
+    first._assigned = slow
+    await first.start(topic)
+    poll = asyncio.create_task(first.poll(3000))
+    await asyncio.wait_for(entered.wait(), 10)
+    await second.start(topic)
+    await poll
+    await until(lambda: len(first.held) == 1 and len(second.held) == 1, first, second)
+    assert not first.held & second.held
+    assert [kind for kind, _ in first.happened[:3]] == ["assigned", "revoked", "assigned"]
+    await world.send(*messages(topic, 10))
+    await until(lambda: len(first.records) + len(second.records) >= 10, first, second)
+    assert sorted(map(int, first.values + second.values)) == list(range(10))
+    await first.consumer.stop()
+    await second.consumer.stop()
+
+
+async def test_a_message_larger_than_one_fetch_is_read(world):
+    topic = await world.topic("big", 1, max_message_bytes=6_000_000)
+    await world.send(
+        *(Produce(topic, 0, None, bytes([n]) * 3_000_000) for n in range(3)), Produce(topic, 0, None, b"x")
+    )
+    app = await App(world, "g").start(topic)
+    await until(lambda: len(app.records) >= 4, app)
+    assert [(len(r.value), r.value[:1]) for r in app.records] == [
+        *((3_000_000, bytes([n])) for n in range(3)),
+        (1, b"x"),
+    ]
+    await app.consumer.stop()
 
 
 async def test_a_paused_partition_delivers_nothing_until_it_is_resumed(world):
