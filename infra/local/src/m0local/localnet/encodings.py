@@ -134,7 +134,10 @@ def decode_message(text: str) -> Message | MessageV0:
 def decode_memcmp(text: Any, encoding: str) -> bytes:
     """Read the bytes of a memcmp filter (at most 128)."""
     if isinstance(text, list):
-        raw = bytes(text)
+        try:
+            raw = bytes(text)
+        except (TypeError, ValueError):
+            raise invalid_param("memcmp bytes must be numbers from 0 to 255") from None
     elif encoding == "base64":
         try:
             raw = b64decode(text)

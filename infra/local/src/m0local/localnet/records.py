@@ -36,8 +36,8 @@ class TxRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """
     A transaction that landed, with everything ``getTransaction`` tells about it.
 
-    ``wire`` is the signed transaction as received, ``err`` the JSON form of the transaction error (None: success),
     ``wire`` is the signed transaction as received, ``err`` the JSON form of the transaction error (None on success),
+    balances are in lamports in the order of the account keys, ``inner`` holds (instruction index, invoked ones),
     ``logs`` and ``inner`` are None when the transaction only paid its fee, ``price`` is in micro-lamports per unit.
     """
 

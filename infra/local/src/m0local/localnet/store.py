@@ -33,11 +33,13 @@ from m0local.localnet.records import (
 )
 
 VERSION: Final = 1
+EMPTY_BLOCKS_KEPT: Final = 432_000  # two days of 400 ms; blocks with transactions are kept for good
+PRUNE_EVERY_SLOTS: Final = 4_096
 INDEX_BITS: Final = 20  # position of a transaction = slot << INDEX_BITS | index in the slot
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (key BLOB PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS blocks (slot INTEGER PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS blocks (slot INTEGER PRIMARY KEY, transactions INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS transactions
     (position INTEGER PRIMARY KEY, signature BLOB NOT NULL UNIQUE, value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS addresses (address BLOB, position INTEGER, PRIMARY KEY (address, position)) WITHOUT ROWID;
@@ -99,6 +101,7 @@ class Store:
                 f"the ledger {directory} is in use by another localnet; stop it or choose another --ledger"
             ) from error
         self._path = directory / "ledger.sqlite"
+        self._prune_at = 0
         try:
             self._writer = self._connect()
             self._writer.executescript(_SCHEMA)
@@ -192,8 +195,10 @@ class Store:
         db = self._writer
         db.execute("BEGIN IMMEDIATE")
         db.executemany(
-            "INSERT OR REPLACE INTO blocks VALUES (?, ?)", ((b.slot, encode_record(b)) for b in batch.blocks)
+            "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)",
+            ((b.slot, b.transactions, encode_record(b)) for b in batch.blocks),
         )
+        self._prune(batch.state.slot)
         db.executemany(
             "INSERT OR REPLACE INTO transactions VALUES (?, ?, ?)",
             ((position(t.slot, t.index), t.signature, encode_record(t)) for t, _ in batch.transactions),
@@ -209,6 +214,14 @@ class Store:
         rows = [*meta, ("state", msgspec.msgpack.encode(batch.state))]
         db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
         db.execute("COMMIT")
+
+    def _prune(self, newest: int) -> None:
+        if newest < self._prune_at:
+            return
+        oldest_kept = newest - EMPTY_BLOCKS_KEPT
+        query = "DELETE FROM blocks WHERE slot BETWEEN 1 AND ? AND transactions = 0"
+        self._writer.execute(query, (oldest_kept,))
+        self._prune_at = newest + PRUNE_EVERY_SLOTS
 
     # ---- history
 

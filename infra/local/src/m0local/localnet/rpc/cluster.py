@@ -8,11 +8,12 @@ from solders.hash import Hash
 
 from m0local.localnet.errors import NO_SNAPSHOT, RpcError, invalid_params, node_unhealthy
 from m0local.localnet.node import Node
-from m0local.localnet.rpc.registry import API_VERSION, Params, method
+from m0local.localnet.rpc.registry import API_VERSION, Params, method, with_context
 from m0local.localnet.vm import SLOTS_PER_EPOCH
 
 FEATURE_SET: Final = 3_718_597_879  # the one of the Agave release whose rules LiteSVM runs
 MAX_LEADERS: Final = 5000
+MIN_DELEGATION_LAMPORTS: Final = 10**9
 
 
 @method("getHealth", 0, 0)
@@ -131,3 +132,34 @@ def get_vote_accounts(_node: Node, _params: Params) -> Any:
 def get_highest_snapshot_slot(_node: Node, _params: Params) -> Any:
     """Say that there are no snapshots."""
     raise RpcError(NO_SNAPSHOT, "No snapshot")
+
+
+@method("getLeaderSchedule", 0, 2)
+def get_leader_schedule(node: Node, _params: Params) -> Any:
+    """Return the leader of every slot of an epoch: this node."""
+    return {str(node.identity): list(range(SLOTS_PER_EPOCH))}
+
+
+@method("getInflationGovernor", 0, 1)
+def get_inflation_governor(_node: Node, _params: Params) -> Any:
+    """Return the inflation of this chain: none."""
+    return {"foundation": 0.0, "foundationTerm": 0.0, "initial": 0.0, "taper": 0.0, "terminal": 0.0}
+
+
+@method("getInflationRate", 0, 0)
+def get_inflation_rate(node: Node, _params: Params) -> Any:
+    """Return the inflation of this epoch: none."""
+    epoch = node.bank.running.number // SLOTS_PER_EPOCH
+    return {"epoch": epoch, "foundation": 0.0, "total": 0.0, "validator": 0.0}
+
+
+@method("getRecentPerformanceSamples", 0, 1)
+def get_recent_performance_samples(_node: Node, _params: Params) -> Any:
+    """Return no samples: this node takes none."""
+    return []
+
+
+@method("getStakeMinimumDelegation", 0, 1)
+def get_stake_minimum_delegation(node: Node, params: Params) -> Any:
+    """Return the smallest stake delegation in lamports."""
+    return with_context(params.config(0).slot(node), MIN_DELEGATION_LAMPORTS)

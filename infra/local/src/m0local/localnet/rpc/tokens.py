@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from solders.account import Account
@@ -58,7 +59,18 @@ def _token_accounts(node: Node, programs: list[Pubkey], slot: int) -> list[tuple
 @method("getTokenAccountsByOwner", 2, 3)
 def get_token_accounts_by_owner(node: Node, params: Params) -> Any:
     """Return an owner's token accounts of one mint or one token program."""
-    owner = params.pubkey(0)
+    owner = bytes(params.pubkey(0))
+    return _matching(node, params, lambda data: data[32:64] == owner)
+
+
+@method("getTokenAccountsByDelegate", 2, 3)
+def get_token_accounts_by_delegate(node: Node, params: Params) -> Any:
+    """Return the token accounts of one mint or one token program that a delegate may spend from."""
+    delegate = b"\x01\x00\x00\x00" + bytes(params.pubkey(0))
+    return _matching(node, params, lambda data: data[72:108] == delegate)
+
+
+def _matching(node: Node, params: Params, belongs: Callable[[bytes], bool]) -> Any:
     which = params.config(1, "enum RpcTokenAccountsFilter")
     config = params.config(2, "struct RpcAccountInfoConfig")
     slot = config.slot(node)
@@ -79,7 +91,7 @@ def get_token_accounts_by_owner(node: Node, params: Params) -> Any:
     rows = [
         {"account": encode_account(account, encoding, data_slice), "pubkey": str(key)}
         for key, account in _token_accounts(node, programs, slot)
-        if account.data[32:64] == bytes(owner) and (mint is None or account.data[:32] == bytes(mint))
+        if belongs(account.data) and (mint is None or account.data[:32] == bytes(mint))
     ]
     return with_context(slot, rows)
 
