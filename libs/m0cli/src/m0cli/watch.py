@@ -65,7 +65,7 @@ async def _watch(target: targets.Target, catalog: str, count: int, as_json: bool
         target.api, stream_url=target.stream, rpc_url=target.rpc, oracle_program=target.program
     ) as client:
         async for seen in _verified(client, f"predictions.{catalog}", console, as_json):
-            print(json.dumps(_as_json(seen)), flush=True) if as_json else console.print(_as_line(seen))
+            print(json.dumps(_as_json(seen)), flush=True) if as_json else console.print(_as_line(seen), soft_wrap=True)
             shown += 1
             failed += seen.problem is not None
             if shown == count:
