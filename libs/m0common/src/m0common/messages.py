@@ -199,7 +199,8 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, tag="prediction")
 class Marker(msgspec.Struct, frozen=True, array_like=True, tag="marker"):
     """The end of an epoch in one lane, forwarded by every stage after everything that came before it.
 
-    `state_digests` holds `(stage, digest)` of the stages passed so far; `lanes` is how many lanes the catalog has.
+    `state_digests` holds `(stage, digest)` of the stages passed so far; `lanes` is how many lanes the catalog has;
+    `releases` are those of the transitions that worked on the epoch, ascending: more than one make it DEGRADED.
     """
 
     epoch_id: int
@@ -211,6 +212,7 @@ class Marker(msgspec.Struct, frozen=True, array_like=True, tag="marker"):
     input_digest: Digest
     model_manifest_hash: Digest
     state_digests: tuple[tuple[int, Digest], ...]
+    releases: tuple[Digest, ...] = ()
 
 
 NormalizedBody = CatalogSet | MarketOpened | MarketClosed | MatchResult | BookUpdate | Quote | Marker
@@ -236,6 +238,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     """A stage's state of one lane at a marker (`m0.checkpoints.v1`). It resumes at `input_offset + 1`.
 
     For the bundle stage `partition` is that of `m0.predictions` and `input_seqs` has one entry per source lane.
+    `planned` says that the stage stopped here with nothing emitted since, so that another release may go on cleanly.
     """
 
     stage: int
@@ -248,6 +251,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     release: Digest
     digest: Digest
     entities: tuple[tuple[bytes, bytes], ...]
+    planned: bool = False
 
 
 class BundleMessage(msgspec.Struct, frozen=True, array_like=True):

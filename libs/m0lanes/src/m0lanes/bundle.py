@@ -10,10 +10,11 @@ from collections.abc import Iterable
 import msgspec
 from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, input_root, leaf_hash, state_root
 from m0common.ids import Lane, market_key
-from m0common.messages import Body, BundleMessage, Checkpoint, LaneMessage, Marker, Prediction
-from m0common.stream.core import LaneDecoder, LaneSlot, is_repeat, resume_offset
+from m0common.messages import Body, BundleMessage, Checkpoint, Marker, Prediction
+from m0common.stream.core import LaneDecoder
 from m0common.stream.entities import Entities
-from m0common.stream.records import Output, Produce, Record
+from m0common.stream.lanes import Lanes
+from m0common.stream.records import Output, Produce, Record, Save
 from m0common.topics import BUNDLES, PREDICTIONS
 
 from m0lanes.codec import pack, unpack
@@ -28,7 +29,7 @@ class LaneEpoch(msgspec.Struct, array_like=True):
     marker: Marker | None
 
 
-class BundleTransition:
+class BundleState:
     """One catalog: the hash of the bundle before and what lanes have said of epochs not closed yet."""
 
     def __init__(self, catalog: str) -> None:
@@ -103,18 +104,14 @@ class BundleTransition:
         self._open.clear()
         self._passed.clear()
 
-    def step(self, body: Body) -> list[Body]:
-        """Not used: this stage needs to know the lane a message came from."""
-        raise NotImplementedError
-
     def settle(self) -> None:
-        """See Transition."""
+        """See State."""
         self.entities.put("catalog", pack((self.prev_bundle_hash, self.last_epoch, self.bundles)))
         self.entities.put("open", pack(sorted(self._open.items())))
         self.entities.put("passed", pack([(e, sorted(lanes.items())) for e, lanes in sorted(self._passed.items())]))
 
     def resume(self) -> None:
-        """See Transition."""
+        """See State."""
         state = unpack(self.entities.get("catalog"), tuple[bytes, int, int])
         self.prev_bundle_hash, self.last_epoch, self.bundles = state
         self._open = dict(unpack(self.entities.get("open"), list[tuple[int, LaneEpoch]]))
@@ -138,33 +135,25 @@ def leaf_of(prediction: Prediction) -> PredictionLeaf:
 
 
 class BundleCore:
-    """Drives one BundleTransition per catalog; a slot's lane is the catalog in its predictions partition."""
+    """Looks after one BundleState per catalog; a slot's lane is the catalog in its predictions partition."""
 
     name = "bundle"
     stage = STAGE
     input_topic = PREDICTIONS.name
 
     def __init__(self, release: bytes) -> None:
-        self._release = release
         self._decode = LaneDecoder()
         self._encode = msgspec.msgpack.Encoder().encode
-        self.slots: dict[Lane, LaneSlot] = {}
-        self._transitions: dict[Lane, BundleTransition] = {}
+        self._lanes: Lanes[BundleState] = Lanes(STAGE, release, lambda lane: BundleState(lane.catalog))
 
     def feed(self, record: Record) -> list[Output]:
         """See StageCore."""
-        message: LaneMessage = self._decode(record.value)
+        message = self._decode(record.value)
         lane = Lane(message.catalog, record.partition)
-        outputs: list[Output] = []
-        slot = self.slots.get(lane)
-        if slot is None:
-            slot = self._new_slot(lane)
-            outputs.append(slot.begin(self.stage, lane, record.offset, self._release))
-        if record.offset <= slot.input_offset or is_repeat(self.name, slot, message.partition, message, record):
+        slot, outputs = self._lanes.at(lane, record.offset)
+        if not slot.take(self.name, record, message):
             return outputs
-        slot.input_offset = record.offset
-        slot.input_seqs[message.partition] = message.seq
-        closed = self._transitions[lane].take(message.partition, message.body)
+        closed = slot.state.take(message.partition, message.body)
         if closed is None:
             return outputs
         epoch_id, bundle = closed
@@ -172,24 +161,18 @@ class BundleCore:
             value = self._encode(bundle)
             outputs.append(Produce(BUNDLES.name, record.partition, lane.catalog.encode(), value, record.headers))
             slot.out_seq = bundle.seq
-        slot.transition.settle()
-        digest = slot.transition.entities.digest()
-        outputs.append(slot.save(self.stage, lane, epoch_id, digest, self._release))
+        slot.state.settle()
+        outputs.append(self._lanes.save(lane, slot, epoch_id, slot.state.entities.digest()))
         return outputs
 
     def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
         """See StageCore."""
-        for checkpoint in checkpoints:
-            if checkpoint.stage == self.stage and checkpoint.partition == partition:
-                self._new_slot(Lane(checkpoint.catalog, partition)).load(checkpoint)
-        return resume_offset(slot for lane, slot in self.slots.items() if lane.partition == partition)
+        return self._lanes.resume(partition, checkpoints)
 
     def release(self, partition: int) -> None:
         """See StageCore."""
-        self.slots = {lane: slot for lane, slot in self.slots.items() if lane.partition != partition}
-        self._transitions = {lane: self._transitions[lane] for lane in self.slots}
+        self._lanes.release(partition)
 
-    def _new_slot(self, lane: Lane) -> LaneSlot:
-        transition = self._transitions[lane] = BundleTransition(lane.catalog)
-        slot = self.slots[lane] = LaneSlot(transition)
-        return slot
+    def planned_stop(self, partition: int) -> list[Save]:
+        """See StageCore."""
+        return self._lanes.planned_stop(partition)

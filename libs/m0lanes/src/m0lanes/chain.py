@@ -13,7 +13,7 @@ from m0common.stream.records import Output, Produce, Record, Save
 from m0common.topics import BUNDLES, RAW
 
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
-from m0lanes.bundle import BundleTransition
+from m0lanes.bundle import BundleState
 from m0lanes.normalize import STAGE as NORMALIZE_STAGE
 from m0lanes.stages import all_cores
 
@@ -113,12 +113,12 @@ class Chain:
 
 
 def _without_later_epochs(checkpoint: Checkpoint) -> tuple[tuple[bytes, bytes], ...]:
-    transition = BundleTransition(checkpoint.catalog)
-    transition.entities.load(checkpoint.entities)
-    transition.resume()
-    transition.forget_later_epochs()
-    transition.settle()
-    return transition.entities.snapshot()
+    state = BundleState(checkpoint.catalog)
+    state.entities.load(checkpoint.entities)
+    state.resume()
+    state.forget_later_epochs()
+    state.settle()
+    return state.entities.snapshot()
 
 
 def cut_of(catalog: str, epoch_id: int, checkpoints: Iterable[Checkpoint]) -> Cut:

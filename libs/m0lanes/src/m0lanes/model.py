@@ -118,7 +118,7 @@ class ModelTransition:
     def _close(self, marker: Marker) -> list[Body]:
         rows, self._final_rows = self._final_rows, {}
         finals: list[Body] = [self._prediction(self.markets[m], rows[m], marker) for m in sorted(self.markets)]
-        forwarded = msgspec.structs.replace(marker, model_manifest_hash=manifest_hash(self._key))
+        forwarded = msgspec.structs.replace(marker, model_manifest_hash=manifest_hash(self._key, marker.releases))
         return [*finals, forwarded]
 
     def _prediction(self, market: MarketOpened, row: FeatureRow, marker: Marker | None) -> Prediction:
@@ -128,6 +128,7 @@ class ModelTransition:
             epoch_ms = max(1, self.config.epoch_ms)
             epoch_id = row.event_ms // epoch_ms
             window_end_ms = (epoch_id + 1) * epoch_ms
+        mixed = FLAGS.DEGRADED_MODEL if marker is not None and len(marker.releases) > 1 else FLAGS(0)
         if self._model is None:
             said = Distribution.blocked(FLAGS.DEGRADED_MODEL)
         else:
@@ -141,7 +142,7 @@ class ModelTransition:
             market.schema_version,
             tuple(Outcome(*outcome) for outcome in said.outcomes),
             said.risk_bps,
-            int(said.flags),
+            int(said.flags | mixed),
             self._model.name if self._model is not None else "",
             self._key,
             row.features_hash,

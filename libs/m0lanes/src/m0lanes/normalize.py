@@ -4,9 +4,8 @@ The lane of a control event is named in its payload; an observation belongs to t
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
-import msgspec
 from m0common.canonical import LaneDigest
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
@@ -18,7 +17,6 @@ from m0common.messages import (
     CatalogSet,
     Checkpoint,
     EpochEndPayload,
-    LaneMessage,
     Marker,
     MarketClosed,
     MarketClosePayload,
@@ -30,9 +28,9 @@ from m0common.messages import (
     QuotePayload,
     RawEvent,
 )
-from m0common.stream.core import LaneSlot, resume_offset
 from m0common.stream.entities import Entities
-from m0common.stream.records import Output, Produce, Record
+from m0common.stream.lanes import Lanes
+from m0common.stream.records import Output, Record, Save
 from m0common.topics import NORMALIZED, RAW
 
 from m0lanes.codec import pack, unpack
@@ -46,10 +44,10 @@ SEEN_BYTES = 16
 DAY_MS = 86_400_000
 
 
-class NormalizeTransition:
+class NormalizeState:
     """One lane's canonical state: settings, open markets, events seen, last epoch closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, _lane: Lane) -> None:
         self.entities = Entities()
         self.config = NO_CONFIG
         self.markets: dict[str, MarketOpened] = {}
@@ -179,18 +177,14 @@ class NormalizeTransition:
         if len(self._order) > SEEN_EVENTS:
             del self._seen[self._order.popleft()]
 
-    def step(self, body: Body) -> Sequence[Body]:
-        """Not used: this stage reads raw events."""
-        raise NotImplementedError
-
     def settle(self) -> None:
-        """See Transition."""
+        """See State."""
         self.entities.put("config", pack(self.config))
         self.entities.put("epoch", pack((self.last_epoch, self.last_end_ms, self._digest.value)))
         self.entities.put("seen", b"".join(self._order))
 
     def resume(self) -> None:
-        """See Transition."""
+        """See State."""
         self.config = unpack(self.entities.get("config"), CatalogSet)
         self.last_epoch, self.last_end_ms, digest = unpack(self.entities.get("epoch"), tuple[int, int, bytes])
         self._digest = LaneDigest(digest)
@@ -209,16 +203,13 @@ class NormalizeCore:
     input_topic = RAW.name
 
     def __init__(self, release: bytes, only: frozenset[str] | None = None) -> None:
-        self._release = release
         self._only = only
-        self._encode: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
-        self.slots: dict[Lane, LaneSlot] = {}
-        self._transitions: dict[Lane, NormalizeTransition] = {}
+        self._lanes: Lanes[NormalizeState] = Lanes(STAGE, release, NormalizeState)
 
     @property
     def late_events(self) -> int:
         """Events that came after the marker of the window they belong to, since this core was made."""
-        return sum(transition.late for transition in self._transitions.values())
+        return sum(slot.state.late for slot in self._lanes.slots.values())
 
     def feed(self, record: Record) -> list[Output]:
         """See StageCore."""
@@ -227,55 +218,34 @@ class NormalizeCore:
         lane = self._lane(event, payload, record.partition)
         if lane is None:
             return []
-        outputs: list[Output] = []
-        slot = self.slots.get(lane)
-        if slot is None:
-            slot = self._new_slot(lane)
-            outputs.append(slot.begin(self.stage, lane, record.offset, self._release))
+        slot, outputs = self._lanes.at(lane, record.offset)
         if record.offset <= slot.input_offset:
             return outputs
         slot.input_offset = record.offset
-        for body in self._transitions[lane].accept(event, payload):
-            sent = body
-            if isinstance(body, Marker):
-                slot.transition.settle()
-                digest = slot.transition.entities.digest()
-                sent = msgspec.structs.replace(body, state_digests=((self.stage, digest),))
-            slot.out_seq += 1
-            value = self._encode(LaneMessage(lane.catalog, lane.partition, slot.out_seq, record.offset, sent))
-            key = event.group.encode() or lane.catalog.encode()
-            outputs.append(Produce(NORMALIZED.name, lane.partition, key, value, record.headers))
-            if isinstance(sent, Marker):
-                outputs.append(slot.save(self.stage, lane, sent.epoch_id, sent.state_digests[-1][1], self._release))
-        return outputs
+        bodies = [self._lanes.with_releases(slot, body) for body in slot.state.accept(event, payload)]
+        place = (NORMALIZED.name, lane.partition, event.group.encode() or lane.catalog.encode())
+        return outputs + self._lanes.emit(lane, slot, bodies, record.offset, place, record.headers)
 
     def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
         """See StageCore."""
-        for checkpoint in checkpoints:
-            if checkpoint.stage == self.stage and checkpoint.partition == partition:
-                self._new_slot(Lane(checkpoint.catalog, partition)).load(checkpoint)
-        return resume_offset(slot for lane, slot in self.slots.items() if lane.partition == partition)
+        return self._lanes.resume(partition, checkpoints)
 
     def release(self, partition: int) -> None:
         """See StageCore."""
-        self.slots = {lane: slot for lane, slot in self.slots.items() if lane.partition != partition}
-        self._transitions = {lane: self._transitions[lane] for lane in self.slots}
+        self._lanes.release(partition)
 
-    def _new_slot(self, lane: Lane) -> LaneSlot:
-        transition = NormalizeTransition()
-        # kept in order, so that a group named by two catalogs goes to the same lane however the lanes came to be
-        self._transitions = dict(sorted({**self._transitions, lane: transition}.items()))
-        slot = self.slots[lane] = LaneSlot(transition)
-        return slot
+    def planned_stop(self, partition: int) -> list[Save]:
+        """See StageCore."""
+        return self._lanes.planned_stop(partition)
 
     def _lane(self, event: RawEvent, payload: Payload, partition: int) -> Lane | None:
-        """The lane of an event; None when it is passed over."""
+        """The lane of an event; None when it is passed over. A group named by two catalogs goes to the first."""
         if isinstance(payload, CatalogPayload | MarketOpenPayload | MarketClosePayload | EpochEndPayload):
             if self._only is not None and payload.catalog not in self._only:
                 return None
             return Lane(payload.catalog, partition)
-        for lane, transition in self._transitions.items():
-            if lane.partition == partition and event.group in transition.config.groups:
+        for lane, slot in self._lanes.slots.items():
+            if lane.partition == partition and event.group in slot.state.config.groups:
                 return lane
         if self._only is not None:
             return None

@@ -1,6 +1,7 @@
 """The release of the transitions: a content hash of the code that decides a leaf."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import m0common.ids
 import m0common.messages
 import m0common.stream.core
 import m0common.stream.entities
+import m0common.stream.lanes
 import m0quant
 
 _TAG = b"M0RELEASE1"
@@ -31,6 +33,7 @@ def _sources() -> list[tuple[str, Path]]:
         m0common.messages,
         m0common.stream.core,
         m0common.stream.entities,
+        m0common.stream.lanes,
     ):
         found.append((module.__name__, Path(str(module.__file__))))
     return sorted(found)
@@ -45,6 +48,7 @@ def release() -> bytes:
     return hasher.digest()
 
 
-def manifest_hash(model_key: bytes) -> bytes:
-    """The model manifest hash of a header: the release and the artifacts in use."""
-    return hashlib.sha256(_MANIFEST_TAG + release() + model_key).digest()
+def manifest_hash(model_key: bytes, releases: Sequence[bytes]) -> bytes:
+    """The model manifest hash of a header: sha256("M0MANIFEST1" | n u32 | releases ascending | model_key)."""
+    body = len(releases).to_bytes(4, "little") + b"".join(sorted(releases)) + model_key
+    return hashlib.sha256(_MANIFEST_TAG + body).digest()

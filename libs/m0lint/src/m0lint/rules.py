@@ -13,6 +13,7 @@ PURE = (
     "libs/m0quant/src",
     "m0common/canonical/",
     "m0common/stream/core.py",
+    "m0common/stream/lanes.py",
     "m0common/stream/entities.py",
 )
 HASHED = ("m0common/canonical/", "m0common/fixedpoint.py", "m0common/messages.py", "libs/m0lanes/src/m0lanes/codec.py")

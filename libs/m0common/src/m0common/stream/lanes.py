@@ -44,7 +44,7 @@ class LaneSlot(Generic[S]):
         """Another release that has emitted messages of the epoch under way."""
 
     def take(self, stage: str, record: Record, message: LaneMessage) -> bool:
-        """Whether the lane has not had this message yet; it counts as read from here on, even if it cannot be processed.
+        """Whether the lane has not had this message yet; it counts as read from here on in any case.
 
         Raises LaneHole when a message before it is missing.
         """

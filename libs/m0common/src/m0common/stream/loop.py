@@ -21,8 +21,9 @@ from m0common.messages import Checkpoint
 from m0common.settings import Stage
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.checkpoints import checkpoint_message, load_latest
-from m0common.stream.core import BEFORE_FIRST_EPOCH, CHECKPOINT_TOPIC, StageCore
+from m0common.stream.core import CHECKPOINT_TOPIC, StageCore
 from m0common.stream.deadletters import DeadLetterLimit, TooManyDeadLetters, dead_letter
+from m0common.stream.lanes import BEFORE_FIRST_EPOCH
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Output, Produce, Record, Save
 from m0common.stream.retry import Retry, Stopped
@@ -170,15 +171,18 @@ class StageLoop:
         if batch.outputs:
             await self._retry.run(lambda: self._producer.send(batch.outputs))
             self._metrics.messages_out.inc(len(batch.outputs) - batch.letters)
-        if batch.checkpoints:
-            saves = [checkpoint_message(checkpoint, self._checkpoint_partitions) for checkpoint in batch.checkpoints]
-            await self._retry.run(lambda: self._producer.send(saves))
-            self._metrics.checkpoints.inc(len(saves))
+        await self._save(batch.checkpoints)
         self._positions |= batch.positions
         self._dirty = True
         if batch.stop is not None:
             await self._commit()
             raise batch.stop
+
+    async def _save(self, checkpoints: Sequence[Checkpoint]) -> None:
+        if checkpoints:
+            saves = [checkpoint_message(checkpoint, self._checkpoint_partitions) for checkpoint in checkpoints]
+            await self._retry.run(lambda: self._producer.send(saves))
+            self._metrics.checkpoints.inc(len(saves))
 
     async def _step(self, records: Sequence[Record], batch: _Batch) -> None:
         """Feed records to the core until one of them stops the stage."""
@@ -314,7 +318,7 @@ class StageLoop:
                 self._metrics.forget_lag(where.topic, where.partition)
 
     async def _drain(self) -> None:
-        """Go on to the next marker of every lane that has one due soon, then commit: nothing is repeated after it."""
+        """Go on to the next marker of every lane that has one due soon, say that the stop was planned, and commit."""
         loop = asyncio.get_running_loop()
         self._drain_until_s = until_s = loop.time() + self._grace_s
         self._rhythm.start_drain()
@@ -323,6 +327,7 @@ class StageLoop:
         while loop.time() < until_s and not self._positions.keys() <= self._drained:
             left_ms = max(1, round((until_s - loop.time()) * 1000))
             await self._turn(min(DRAIN_POLL_MS, left_ms))
+        await self._save([save.checkpoint for p in sorted(self._positions) for save in self._core.planned_stop(p)])
         await self._commit()
         log.info("drained", stage=self._core.name, positions={str(p): o for p, o in self._positions.items()})
 

@@ -7,7 +7,7 @@ import pytest
 from m0common.errors import LaneHole
 from m0common.messages import Checkpoint, LaneMessage
 from m0common.stream.checkpoints import history, load_latest
-from m0common.stream.core import BEFORE_FIRST_EPOCH
+from m0common.stream.lanes import BEFORE_FIRST_EPOCH
 from m0common.stream.records import Produce
 from stream_toy import Adder, Interceptor, Killed, Toy, eventually, marker, number, running
 
