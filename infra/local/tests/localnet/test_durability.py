@@ -44,6 +44,9 @@ def test_a_restart_keeps_everything(hands, tools, tmp_path):
     first.close()
 
     second = hands()
+    hashes = {number: bytes(value) for number, value in second.bank.vm._slot_hashes}
+    assert hashes[told["slot"]] == second.node.store.block(told["slot"]).blockhash
+    assert second.bank.vm._epoch_start == tools.START
     assert second.bank.running.number > slot
     assert second.balance(to, Commitment.FINALIZED) == tools.SOL
     assert second.result("getTransaction", text, config) == told

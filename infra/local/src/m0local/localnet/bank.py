@@ -25,7 +25,7 @@ from m0local.localnet.errors import node_unhealthy
 from m0local.localnet.records import BlockRecord, TxRecord
 from m0local.localnet.slot import Landed, Slot
 from m0local.localnet.store import Batch, State, Store
-from m0local.localnet.vm import CLOCK, UPGRADEABLE_LOADER, Outcome, Vm
+from m0local.localnet.vm import CLOCK, SLOT_HASHES_KEPT, SLOTS_PER_EPOCH, UPGRADEABLE_LOADER, Outcome, Vm
 
 CONFIRMATION_SLOTS: Final = 1
 STATUS_SLOTS: Final = 300
@@ -83,11 +83,21 @@ class Bank:
         self._unwritten: list[Slot] = []
         self._deferred: list[VersionedTransaction] = []
         self.fees: deque[tuple[int, int, dict[Pubkey, int]]] = deque(maxlen=150)
-        for block in store.last_blocks(2 * STATUS_SLOTS):
-            self.blockhashes.add(block.blockhash, block.slot)
+        self._time_floor = 0
+        self._resume(state.slot)
         for record in store.transactions(max(state.slot - STATUS_SLOTS, 0), state.slot):
             self._statuses[record.signature] = Status(record.slot, record.err)
         self.running = self._begin(state.slot + 1, state.slot, state.blockhash)
+
+    def _resume(self, slot: int) -> None:
+        blocks = self.store.last_blocks(max(2 * STATUS_SLOTS, SLOT_HASHES_KEPT + 1))
+        for block in blocks:
+            self.blockhashes.add(block.blockhash, block.slot)
+            self._time_floor = block.time
+        epoch = slot // SLOTS_PER_EPOCH
+        first = self.store.block_from(epoch * SLOTS_PER_EPOCH)
+        hashes = [(block.slot, Hash(block.blockhash)) for block in reversed(blocks[:-1])]
+        self.vm.resume(epoch, first.time if first else self.unix_time(), hashes)
 
     # ---- time and slots
 
@@ -98,10 +108,13 @@ class Bank:
     def move_clock(self, seconds: int) -> None:
         """Shift the chain's time from now on; the running slot's clock follows at once."""
         self.clock_offset += seconds
-        self.vm.set_unix_time(self.unix_time())
+        self._time_floor = self.unix_time()
+        self.vm.set_unix_time(self._time_floor)
 
     def _begin(self, number: int, parent: int, parent_hash: bytes) -> Slot:
-        slot = Slot(number, self.unix_time(), parent, parent_hash)
+        # The machine's clock may be set back; the chain's never goes back by itself.
+        self._time_floor = max(self._time_floor, self.unix_time())
+        slot = Slot(number, self._time_floor, parent, parent_hash)
         slot.before[CLOCK] = self.vm.get(CLOCK)
         self.vm.begin_slot(number, slot.time, (parent, Hash(parent_hash)))
         return slot

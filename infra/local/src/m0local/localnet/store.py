@@ -230,6 +230,12 @@ class Store:
         row = self._reader.execute("SELECT value FROM blocks WHERE slot = ?", (slot,)).fetchone()
         return decode_block(row[0]) if row else None
 
+    def block_from(self, slot: int) -> BlockRecord | None:
+        """Return the first block at ``slot`` or after it."""
+        query = "SELECT value FROM blocks WHERE slot >= ? ORDER BY slot LIMIT 1"
+        row = self._reader.execute(query, (slot,)).fetchone()
+        return decode_block(row[0]) if row else None
+
     def slots(self, start: int, end: int, limit: int) -> list[int]:
         """Return the slots with a block in [start, end], ascending, at most ``limit``."""
         query = "SELECT slot FROM blocks WHERE slot BETWEEN ? AND ? ORDER BY slot LIMIT ?"

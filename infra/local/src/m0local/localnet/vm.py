@@ -105,6 +105,12 @@ class Vm:
 
     # ---- time
 
+    def resume(self, epoch: int, epoch_start: int, slot_hashes: list[tuple[int, Hash]]) -> None:
+        """Tell a new VM when its epoch began (unix time in seconds) and the recent slot hashes, newest first."""
+        self._epoch, self._epoch_start = epoch, epoch_start
+        self._slot_hashes = slot_hashes[:SLOT_HASHES_KEPT]
+        self._hashes_stale = True
+
     def begin_slot(self, slot: int, unix_time: int, parent: tuple[int, Hash] | None) -> None:
         """Set the clock for ``slot`` (unix time in seconds) and remember the parent's hash."""
         epoch = slot // SLOTS_PER_EPOCH
