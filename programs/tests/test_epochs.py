@@ -290,18 +290,22 @@ def test_the_bundle_of_the_majority_is_finalized(oracle):
     assert oracle.epoch(E)["finalized_tally"] == 1
 
 
-def test_when_two_bundles_reach_the_threshold_the_one_with_more_signers_is_finalized():
+@pytest.mark.parametrize(("reveals", "mask"), [("abb", 0b110), ("aba", 0b101), ("ab", 0b001), ("ba", 0b001)])
+def test_of_two_bundles_with_a_threshold_the_one_with_more_signers_or_else_the_first_is_finalized(reveals, mask):
     oracle = Oracle()
     oracle.initialize().ok()
     oracle.create_signer_set(threshold=1).ok()
     oracle.create_catalog().ok()
-    few, many = bundle(E, 4), bundle(E, 5)
+    bundles = {"a": bundle(E, 4), "b": bundle(E, 5)}
     oracle.opened(E)
-    for who, what in ((0, few), (1, many), (2, many)):
-        oracle.commit(E, who, what).ok()
-    for who, what in ((0, few), (1, many), (2, many)):
-        oracle.reveal(E, who, what).ok()
-    assert oracle.finalize(E).ok().event("EpochFinalized")["signers_mask"] == 0b110
+    for who, name in enumerate(reveals):
+        oracle.commit(E, who, bundles[name]).ok()
+    oracle.at_end_of(E, COMMIT_MS + 1000)
+    for who, name in enumerate(reveals):
+        oracle.reveal(E, who, bundles[name]).ok()
+    event = oracle.finalize(E).ok().event("EpochFinalized")
+    assert event["signers_mask"] == mask
+    assert event["bundle_hash"] == bundles["b" if reveals == "abb" else reveals[0]].hash
 
 
 def test_an_epoch_is_finalized_once_and_takes_nothing_afterwards(oracle):

@@ -5,7 +5,7 @@ import struct
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from m0common.canonical import MerkleTree, leaf_hash, root_from_path
+from m0common.canonical import MerkleTree, leaf_hash, node_hash, root_from_path
 from m0common.errors import InvalidValue
 from m0svm.oracle import EPOCH_MS, Bundle, bundle, leaf
 from m0svm.oracle import FIRST_EPOCH as E
@@ -245,6 +245,16 @@ def test_the_last_leaf_of_a_tree_just_above_a_power_of_two_verifies_with_one_sib
     b = Bundle(_LEAVES, _tree(1), bundle(E).header)
     settable.oracle.verify(b, 0, leaf_index=count - 1, siblings=[left]).ok()
     settable.oracle.verify(b, 0, leaf_index=count - 2, siblings=[left]).fails("InvalidProof")
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 1), (0, 2), (1, 2), (2, 3), (4, 5)])
+def test_a_path_longer_than_the_tree_is_refused_even_for_the_root_it_leads_to(settable, index, count):
+    hashed, extra = leaf_hash(_LEAVES[0]), bytes([3]) * 32
+    path = [bytes([n]) * 32 for n in range(len(_tree(count).path(index)))]
+    longer = node_hash(extra, root_from_path(hashed, index, count, path))
+    settable.finalize(longer, count)
+    b = Bundle(_LEAVES, _tree(1), bundle(E).header)
+    settable.oracle.verify(b, 0, leaf_index=index, siblings=[*path, extra]).fails("InvalidProof")
 
 
 _LEAVES = [leaf(E, n, outcomes=n % 4).encode() for n in range(300)]
