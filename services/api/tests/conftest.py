@@ -10,7 +10,7 @@ import time
 import httpx2
 import pytest
 from m0_api.app import create_app
-from m0_indexer.consume import BundleConsumer
+from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.testing import EPOCH_MS, Scene
 from m0common.chain.idl import ORACLE, REGISTRY
@@ -18,9 +18,6 @@ from m0common.clock import ManualClock
 from m0common.messages import encode
 from m0common.settings import Postgres, Settings, Solana
 from m0common.store import migrations, postgres
-from m0common.stream.memory import MemoryBroker
-from m0common.stream.records import Record
-from m0common.topics import BUNDLES, TOPICS
 from m0local.ports import free_port
 from m0local.testing import postgres_server
 
@@ -42,8 +39,6 @@ async def fill(world: World, dsn: str) -> None:
     bundled; epoch 50 of crypto is final and its bundle did not arrive.
     """
     scene, clock = world.scene, ManualClock()
-    broker = MemoryBroker()
-    await broker.create_topics(TOPICS, 2, 2)
     scene.set_up(["sports", "crypto"])
     for market_id in MARKETS:
         scene.market(market_id)
@@ -72,10 +67,9 @@ async def fill(world: World, dsn: str) -> None:
     scene.expire(109)
     bundle(110, [*MARKETS, "FRESH"])
     async with postgres.opened(dsn, name="fill") as pool:
-        consumer, producer = BundleConsumer(pool, broker, clock, lambda: None), broker.producer()
-        await producer.start()
+        store = BundleStore(pool, clock, lambda: None)
         for each in world.bundles.values():
-            await consumer._store(Record(BUNDLES.name, 0, 0, b"", encode(each)), producer)
+            assert await store.add(encode(each))
         for name, program in ((REGISTRY, scene.programs.registry), (ORACLE, scene.programs.oracle)):
             await Follower(name, program, scene.programs, scene.chain, pool, clock, lambda: None).once()
 

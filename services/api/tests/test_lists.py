@@ -1,7 +1,13 @@
 """Markets and epochs: shapes, paging, filters."""
 
+import asyncio
+
+import psycopg
 import pytest
+from httpx2 import ASGITransport, AsyncClient
+from m0_api.app import create_app
 from m0common.canonical import BundleHeader
+from m0common.settings import Postgres
 
 pytestmark = pytest.mark.postgres
 
@@ -109,12 +115,32 @@ async def test_the_named_paths_answer_without_prefix_too(client):
     assert b"m0_api_requests_total" in (await client.get("/metrics")).content
 
 
-async def test_ready_says_whether_the_database_answers(client):
-    import asyncio
-
-    for _ in range(50):
+async def ready(client, wanted):
+    for _ in range(100):
         answer = await client.get("/ready")
-        if answer.status_code == 200:
+        if answer.status_code == wanted and "not asked" not in answer.text:
             break
         await asyncio.sleep(0.05)
-    assert answer.json() == {"status": "ok", "service": "api", "problems": {}}
+    return answer
+
+
+async def test_ready_says_whether_the_database_answers(client):
+    assert (await ready(client, 200)).json() == {"status": "ok", "service": "api", "problems": {}}
+
+
+async def test_a_database_that_is_not_migrated_or_not_there_makes_it_unready_and_answers_are_problems(settings, dsn):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE bare")
+    bare = dsn.rpartition("/")[0] + "/bare"
+    for address, why in ((bare, "schema is at None"), ("postgresql://m0@127.0.0.1:1/m0", "no connection")):
+        app = create_app(settings.model_copy(update={"postgres": Postgres(dsn=address)}))
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=ASGITransport(app), base_url="http://api") as c,
+        ):
+            app.state.pool.timeout = 0.5
+            assert why in (await ready(c, 503)).json()["problems"]["postgres"]
+            assert (await c.get("/health")).status_code == 200
+            if address != bare:
+                answer = await c.get("/v1/markets")
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

@@ -4,7 +4,7 @@ import asyncio
 
 import psycopg
 import pytest
-from m0_indexer.consume import BundleConsumer
+from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.publish import Publisher
 from m0_indexer.testing import Scene
@@ -14,8 +14,8 @@ from m0common.messages import BundleMessage, encode
 from m0common.store import migrations, postgres
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.partition import partition_for
-from m0common.stream.records import Produce, Record
-from m0common.topics import BUNDLES, TOPICS
+from m0common.stream.records import Produce
+from m0common.topics import TOPICS
 from m0local.testing import postgres_server
 
 
@@ -57,7 +57,7 @@ class Bench:
         self.woken = 0
         self.followers = [self._follower(REGISTRY), self._follower(ORACLE)]
         self.publisher = Publisher(pool, broker, self.clock, asyncio.Event())
-        self.consumer = BundleConsumer(pool, broker, self.clock, self._wake)
+        self.bundles = BundleStore(pool, self.clock, self._wake)
 
     def _wake(self):
         self.woken += 1
@@ -75,9 +75,7 @@ class Bench:
         return await self.publisher.once(producer)
 
     async def store(self, bundle: BundleMessage):
-        producer = self.broker.producer()
-        await producer.start()
-        await self.consumer._store(Record(BUNDLES.name, 0, 0, b"", encode(bundle)), producer)
+        return await self.bundles.add(encode(bundle))
 
     async def produce(self, topic, key: bytes, value: bytes):
         producer = self.broker.producer()

@@ -1,9 +1,13 @@
 """Bundles in, final epochs and markets out."""
 
+import asyncio
+
 import pytest
-from m0_indexer.app import check_chain, repeat_registry_if_lost
+from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
+from m0_indexer.consume import DEAD_VALUE_MAX_BYTES, bundle_loop
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import DeadLetter, FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
+from m0common.settings import Stage
 from m0common.topics import BUNDLES, DLQ, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, REGISTRY
 
 pytestmark = pytest.mark.postgres
@@ -112,15 +116,16 @@ async def test_a_bundle_that_does_not_fit_its_header_becomes_one_dead_letter(ben
         encode(msgspec.structs.replace(good, epoch_id=8)),
         encode(msgspec.structs.replace(good, header=good.header[:-1])),
         encode(msgspec.structs.replace(good, models=())),
+        b"\xc1" * (DEAD_VALUE_MAX_BYTES * 3),
     ]
     for value in [*bad, encode(good), encode(good)]:
         await bench.produce(BUNDLES.name, b"sports", value)
-    consumer, producer = bench.broker.consumer(group="m0-indexer"), bench.broker.producer()
-    await consumer.start()
-    await producer.start()
-    await consumer.subscribe([BUNDLES.name], bench.consumer._where_committed, lambda _: _done())
-    while not bench.consumer.caught_up:
-        await bench.consumer.once(consumer, producer)
+    loop = bundle_loop(bench.bundles, bench.broker, Stage(poll_timeout_ms=10, commit_interval_ms=0))
+    work = asyncio.create_task(loop.run())
+    while sum(bench.broker.committed("m0-indexer").values()) < len(bad) + 2:  # noqa: ASYNC110 - a log, not an event
+        await asyncio.sleep(0.01)
+    loop.stop()
+    await work
     letters = bench.sent(DLQ.name, DeadLetter, 1)
     assert [letter.offset for letter in letters] == list(range(len(bad)))
     assert {letter.topic for letter in letters} == {BUNDLES.name}
@@ -130,13 +135,32 @@ async def test_a_bundle_that_does_not_fit_its_header_becomes_one_dead_letter(ben
     assert max(bench.broker.committed("m0-indexer").values()) == len(bad) + 2
 
 
-async def _done():
-    return None
-
-
 async def test_a_database_of_another_chain_is_refused(bench):
     await check_chain(bench.pool, bench.chain, 0)
     await check_chain(bench.pool, bench.chain, 0)
     bench.chain.hash = "another"
     with pytest.raises(SettingsError, match="empty database"):
         await check_chain(bench.pool, bench.chain, 0)
+
+
+async def test_the_whole_indexer_takes_an_epoch_from_the_chain_to_the_broker_and_stops_when_told(bench):
+    bench.scene.set_up()
+    bench.scene.market("A")
+    bundle = bench.scene.bundle(7, {"A": SPLIT})
+    bench.scene.whole_epoch(bundle)
+    bench.chain.finalize()
+    await bench.produce(BUNDLES.name, b"sports", encode(bundle))
+    indexer = Indexer(bench.scene.programs, bench.chain, bench.pool, bench.broker, bench.clock)
+    stopped = asyncio.Event()
+    work = asyncio.create_task(indexer.run(stopped))
+    async with asyncio.timeout(20):
+        while not epochs_sent(bench):  # noqa: ASYNC110 - a log, not an event
+            await asyncio.sleep(0.05)
+    assert {name: check() for name, check in indexer.checks.items()} == {
+        "bundles": None,
+        "m0_registry": None,
+        "m0_oracle": None,
+    }
+    stopped.set()
+    await asyncio.wait_for(work, 10)
+    assert sum(bench.broker.committed("m0-indexer").values()) == 1

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 
+import uvloop
 from m0common import settings
 from m0common.errors import M0Error
 from m0common.http import HttpServer
@@ -32,6 +33,6 @@ async def _main() -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(_main())
+        uvloop.run(_main())
     except M0Error as problem:
         sys.exit(f"{NAME}: {problem}")

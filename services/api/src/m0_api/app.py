@@ -10,12 +10,13 @@ from fastapi.middleware.cors import CORSMiddleware
 from m0common.errors import Unavailable
 from m0common.http import Status, routes
 from m0common.settings import Settings
-from m0common.store import postgres
+from m0common.store import migrations, postgres
 
 from m0_api import problems
 from m0_api.bundles.endpoints import router as bundles
 from m0_api.epochs.endpoints import router as epochs
 from m0_api.info.endpoints import router as info
+from m0_api.info.repository import schema_revision
 from m0_api.markets.endpoints import router as markets
 from m0_api.observe import Observe
 from m0_api.predictions.endpoints import router as predictions
@@ -82,12 +83,13 @@ def _document(app: FastAPI) -> None:
 
 
 async def _watch(pool: postgres.Pool, status: Status, stop: asyncio.Event) -> None:
+    wanted = migrations.head()
     problem: str | None = "the database was not asked yet"
     status.ready["postgres"] = lambda: problem
     while not stop.is_set():
         try:
-            await postgres.ping(pool)
-            problem = None
+            revision = await schema_revision(pool)
+            problem = None if revision == wanted else f"the schema is at {revision}, this release needs {wanted}"
         except Unavailable as error:
             problem = str(error)
         with contextlib.suppress(TimeoutError):

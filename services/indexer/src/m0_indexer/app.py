@@ -8,21 +8,22 @@ from m0common.chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
 from m0common.errors import SettingsError
 from m0common.http import Check
-from m0common.settings import Settings
+from m0common.settings import Settings, Stage
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from solders.pubkey import Pubkey
 
 from m0_indexer.apply import Programs, registry_envelope
 from m0_indexer.chain import Chain, wakes
-from m0_indexer.consume import BundleConsumer
+from m0_indexer.consume import BundleStore, bundle_loop
 from m0_indexer.follow import Follower
 from m0_indexer.plan import Cursor
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
 from m0_indexer.repository import entities, history, outbox
-from m0_indexer.tasks import happened, together
+from m0_indexer.tasks import together
 
 GENESIS = "genesis"
 
@@ -78,7 +79,9 @@ class Indexer:
     pool: Pool
     broker: Broker
     clock: Clock
+    stage: Stage = field(default_factory=Stage)
     ws_url: str | None = None
+    member: str | None = None
     checks: dict[str, Check] = field(default_factory=dict)
     """what is still behind, by part"""
 
@@ -86,10 +89,11 @@ class Indexer:
         """Until `stopped`, or until a part fails in a way that a restart should cure."""
         publish = asyncio.Event()
         publisher = Publisher(self.pool, self.broker, self.clock, publish)
-        consumer = BundleConsumer(self.pool, self.broker, self.clock, publish.set)
+        store = BundleStore(self.pool, self.clock, publish.set)
+        loop = bundle_loop(store, self.broker, self.stage, self.member)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
-        self.checks["bundles"] = consumer.ready
-        parts = {"publish": publisher.run(), "bundles": consumer.run(), "reconcile": reconciler.run()}
+        self.checks["bundles"] = loop.ready
+        parts = {"publish": publisher.run(), "bundles": _until(stopped, loop), "reconcile": reconciler.run()}
         for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
             follower = Follower(name, program, self.programs, self.chain, self.pool, self.clock, publish.set)
             self.checks[name] = follower.ready
@@ -97,7 +101,16 @@ class Indexer:
             parts[f"follow {name}"] = follower.run(wake)
             if self.ws_url is not None:
                 parts[f"listen {name}"] = _listen(self.ws_url, program, wake)
-        await together(parts | {"stop": happened(stopped)})
+        await together(parts)
+
+
+async def _until(stopped: asyncio.Event, loop: ConsumerLoop) -> None:
+    async def stop() -> None:
+        await stopped.wait()
+        loop.stop()
+        await asyncio.Event().wait()
+
+    await together({"bundles": loop.run(), "stop": stop()})
 
 
 async def _listen(ws_url: str, program: Pubkey, wake: asyncio.Event) -> None:

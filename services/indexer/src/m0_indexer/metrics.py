@@ -8,7 +8,6 @@ ROLLED_BACK = Counter("m0_indexer_rolled_back_transactions_total", "Transactions
 PASSES = Counter("m0_indexer_passes_total", "Completed passes over a program's history", ["program"])
 CURSOR_SLOT = Gauge("m0_indexer_cursor_slot", "Slot of the newest final transaction that is stored", ["program"])
 BUNDLES = Counter("m0_indexer_bundles_total", "Bundles stored", ["catalog"])
-DEAD_LETTERS = Counter("m0_indexer_dead_letters_total", "Messages that could not be processed", ["error"])
 PUBLISHED = Counter("m0_indexer_published_total", "Messages the broker acknowledged", ["topic"])
 OUTBOX = Gauge("m0_indexer_outbox_messages", "Messages waiting for the broker")
 WAITING = Gauge("m0_indexer_epochs_waiting_for_bundle", "Final epochs not announced because a bundle is missing")

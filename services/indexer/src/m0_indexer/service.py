@@ -9,11 +9,12 @@ from m0common.settings import Settings
 from m0common.store import migrations, postgres
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
+from m0common.stream.service import member_name
 from m0common.telemetry.logs import logger
 
 from m0_indexer.app import Indexer, check_chain, programs, repeat_registry_if_lost
 from m0_indexer.chain import NodeChain
-from m0_indexer.tasks import happened, happens, together
+from m0_indexer.tasks import after, happens, together
 
 RETRY_S = 1.0
 
@@ -47,7 +48,8 @@ class IndexerService:
 
     async def run(self) -> None:
         """Until stopped."""
-        await together({"work": self._work(), "stop": happened(self._stopped)})
+        grace_s = self._settings.stage.drain_grace_ms / 1000
+        await together({"work": self._work(), "stop": after(self._stopped, grace_s)})
 
     async def _work(self) -> None:
         settings = self._settings
@@ -59,7 +61,16 @@ class IndexerService:
                 postgres.opened(settings.postgres.dsn, name="indexer", max_size=settings.postgres.pool_max)
             )
             await self._prepare(pool, chain)
-            self._indexer = Indexer(deployed, chain, pool, self._broker, self._clock, settings.solana.ws_url)
+            self._indexer = Indexer(
+                deployed,
+                chain,
+                pool,
+                self._broker,
+                self._clock,
+                settings.stage,
+                settings.solana.ws_url,
+                member_name("indexer"),
+            )
             await self._indexer.run(self._stopped)
 
     async def _prepare(self, pool: Pool, chain: NodeChain) -> None:

@@ -39,6 +39,7 @@ async def happens(event: asyncio.Event, within_s: float) -> bool:
     return True
 
 
-async def happened(event: asyncio.Event) -> None:
-    """A part that ends when `event` is set."""
+async def after(event: asyncio.Event, grace_s: float) -> None:
+    """A part that ends `grace_s` after `event` is set."""
     await event.wait()
+    await asyncio.sleep(grace_s)
