@@ -42,7 +42,7 @@ class Hand:
                 except LedgerError as error:
                     self.bank.halted = str(error)
                 else:
-                    self.bank.written(batch.state.slot)
+                    self.bank.written(batch.state)
                     self.bank.halted = None
             self.bank.settle()
 

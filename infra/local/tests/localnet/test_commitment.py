@@ -21,7 +21,7 @@ def test_a_transaction_is_processed_at_once_confirmed_after_the_next_slot_and_fi
         hand.slots()
     # processed in its own slot and until the next one has ended; finality is 4 ended slots after its own.
     assert seen == [1, 1, 2, 2, 2, 3, 3]
-    assert hand.bank.status(signature).slot == 7
+    assert hand.bank.statuses.get(signature).slot == 7
 
 
 @settings(max_examples=25, deadline=None)

@@ -62,7 +62,7 @@ def test_a_restart_keeps_everything(hands, tools, tmp_path):
     assert statuses[1]["err"] == {"InstructionError": [0, {"Custom": 1}]}
     rows = second.result("getSignaturesForAddress", str(to), {"commitment": "confirmed"})
     assert [row["err"] is None for row in rows] == [False, True]
-    assert second.bank.clock_offset == 1000
+    assert second.bank.clock.offset == 1000
     # A blockhash handed out before is still good, a transaction executed before still known.
     assert second.bank.process(second.sign([tools.pay(payer, to, tools.SOL)], payer, blockhash=blockhash)) is None
 
@@ -269,9 +269,9 @@ def test_new_code_runs_from_the_next_slot_on(hand, tools):
     slot = hand.bank.running.number
     tx = hand.sign([Instruction(program, b"hello", [])], payer)
     assert hand.bank.process(tx) is None
-    assert hand.bank.status(bytes(tx.signatures[0])) is None
+    assert hand.bank.statuses.get(bytes(tx.signatures[0])) is None
     hand.slots()
-    status = hand.bank.status(bytes(tx.signatures[0]))
+    status = hand.bank.statuses.get(bytes(tx.signatures[0]))
     assert (status.slot, status.err) == (slot + 1, None)
 
 
@@ -295,3 +295,12 @@ def test_old_empty_blocks_are_dropped_and_others_kept(hand, tools, monkeypatch):
 
 def test_the_ledger_directory_holds_nothing_but_the_database(hand):
     assert {file.name.split("-")[0] for file in Path(hand.ledger).iterdir()} == {"lock", "ledger.sqlite"}
+
+
+def test_a_moved_clock_is_written_at_the_end_of_its_slot(hands, tools, tmp_path):
+    first = hands(allow_admin=True)
+    first.slots(3)
+    first.result("m0_advanceClock", {"seconds": 86_400})
+    first.slots()
+    second = hands(first.crash(tmp_path / "crash"))
+    assert second.bank.clock.unix_time() == tools.START + 86_400

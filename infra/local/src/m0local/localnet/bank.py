@@ -8,9 +8,9 @@ once ``finality_slots`` have ended after it. Looking at an older state undoes th
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 from solders.account import Account
@@ -20,15 +20,17 @@ from solders.transaction import VersionedTransaction
 
 from m0local.localnet import message, tokens
 from m0local.localnet.blockhashes import BlockhashQueue
+from m0local.localnet.clock import ChainClock
 from m0local.localnet.commitment import Commitment
 from m0local.localnet.errors import node_unhealthy
+from m0local.localnet.overlay import Overlay
+from m0local.localnet.recent import STATUS_SLOTS, RecentFees, RecentStatuses, Status
 from m0local.localnet.records import BlockRecord, TxRecord
 from m0local.localnet.slot import Landed, Slot
 from m0local.localnet.store import Batch, State, Store
 from m0local.localnet.vm import CLOCK, SLOT_HASHES_KEPT, SLOTS_PER_EPOCH, UPGRADEABLE_LOADER, Outcome, Vm
 
 CONFIRMATION_SLOTS: Final = 1
-STATUS_SLOTS: Final = 300
 _PROGRAM_DATA: Final = b"\x03\x00\x00\x00"
 
 _log: Final = structlog.get_logger(__name__)
@@ -50,16 +52,6 @@ class Watcher(Protocol):
         """A new slot is being worked on."""
 
 
-class Status:
-    """What is remembered of a recent signature: its slot and the JSON form of its error."""
-
-    __slots__ = ("err", "slot")
-
-    def __init__(self, slot: int, err: Any) -> None:
-        self.slot = slot
-        self.err = err
-
-
 class Bank:
     """
     The chain's present and recent past. ``now`` gives the unix time in seconds.
@@ -70,51 +62,44 @@ class Bank:
     def __init__(self, vm: Vm, store: Store, state: State, now: Callable[[], float], finality_slots: int) -> None:
         self.vm = vm
         self.store = store
-        self.clock_offset = state.clock_offset
+        self.clock = ChainClock(now, state.clock_offset)
+        self._written_offset = state.clock_offset
         self.transaction_count = state.transactions
         self.blockhashes = BlockhashQueue()
         self.confirmed = self.finalized = state.slot
         self.halted: str | None = None
         self.watcher: Watcher | None = None
-        self._now = now
         self._finality_slots = finality_slots
-        self._statuses: OrderedDict[bytes, Status] = OrderedDict()
+        self.statuses = RecentStatuses()
         self._settling: deque[Slot] = deque()  # frozen, not finalized, oldest first
         self._unwritten: list[Slot] = []
         self._deferred: list[VersionedTransaction] = []
-        self.fees: deque[tuple[int, int, dict[Pubkey, int]]] = deque(maxlen=150)
-        self._time_floor = 0
+        self.fees = RecentFees()
         self._resume(state.slot)
         for record in store.transactions(max(state.slot - STATUS_SLOTS, 0), state.slot):
-            self._statuses[record.signature] = Status(record.slot, record.err)
-        self.running = self._begin(state.slot + 1, state.slot, state.blockhash)
+            self.statuses.add(record.signature, Status(record.slot, record.err))
+        self.overlay = Overlay(vm, self._settling, self._begin(state.slot + 1, state.slot, state.blockhash))
 
     def _resume(self, slot: int) -> None:
         blocks = self.store.last_blocks(max(2 * STATUS_SLOTS, SLOT_HASHES_KEPT + 1))
         for block in blocks:
             self.blockhashes.add(block.blockhash, block.slot)
-            self._time_floor = block.time
+            self.clock.advance_to(block.time)
         epoch = slot // SLOTS_PER_EPOCH
         first = self.store.block_from(epoch * SLOTS_PER_EPOCH)
         hashes = [(block.slot, Hash(block.blockhash)) for block in reversed(blocks[:-1])]
-        self.vm.resume(epoch, first.time if first else self.unix_time(), hashes)
+        self.vm.resume(epoch, first.time if first else self.clock.unix_time(), hashes)
 
     # ---- time and slots
 
-    def unix_time(self) -> int:
-        """Return the chain's time in seconds: the real one plus the offset set by the admin methods."""
-        return int(self._now()) + self.clock_offset
-
     def move_clock(self, seconds: int) -> None:
         """Shift the chain's time from now on; the running slot's clock follows at once."""
-        self.clock_offset += seconds
-        self._time_floor = self.unix_time()
-        self.vm.set_unix_time(self._time_floor)
+        self.clock.move(seconds)
+        self.vm.set_unix_time(self.clock.unix_time())
 
     def _begin(self, number: int, parent: int, parent_hash: bytes) -> Slot:
-        # The machine's clock may be set back; the chain's never goes back by itself.
-        self._time_floor = max(self._time_floor, self.unix_time())
-        slot = Slot(number, self._time_floor, parent, parent_hash)
+        slot = Slot(number, self.clock.unix_time(), parent, parent_hash)
+        self.clock.advance_to(slot.time)
         slot.before[CLOCK] = self.vm.get(CLOCK)
         self.vm.begin_slot(number, slot.time, (parent, Hash(parent_hash)))
         return slot
@@ -131,9 +116,9 @@ class Bank:
         self.blockhashes.add(blockhash, slot.number)
         self._settling.append(slot)
         self._unwritten.append(slot)
-        self._remember_fees(slot)
-        self._forget_statuses(slot.number - STATUS_SLOTS)
-        self.running = self._begin(slot.number + 1, slot.number, blockhash)
+        self.fees.add(slot.number, slot.landed)
+        self.statuses.forget(slot.number)
+        self.overlay.running = self._begin(slot.number + 1, slot.number, blockhash)
         if self.watcher:
             self.watcher.slot_started(self.running.number, slot.number, self.finalized)
             self.watcher.reached(Commitment.PROCESSED, slot)
@@ -141,29 +126,13 @@ class Bank:
         for tx in deferred:
             self.process(tx)
 
-    def _remember_fees(self, slot: Slot) -> None:
-        if not slot.landed:
-            return
-        per_key: dict[Pubkey, int] = {}
-        for landed in slot.landed:
-            for key in landed.writable:
-                per_key[key] = min(per_key.get(key, landed.record.price), landed.record.price)
-        self.fees.append((slot.number, min(landed.record.price for landed in slot.landed), per_key))
-
-    def _forget_statuses(self, before: int) -> None:
-        while self._statuses:
-            signature, status = next(iter(self._statuses.items()))
-            if status.slot >= before:
-                return
-            del self._statuses[signature]
-
     # ---- durability and commitment
 
     def unwritten(self, idle_slots: int) -> Batch | None:
         """Return what to write now: everything once a transaction waits or ``idle_slots`` empty slots piled up."""
-        if not self._unwritten or (
-            len(self._unwritten) < idle_slots and not any(slot.landed for slot in self._unwritten)
-        ):
+        moved = self.clock.offset != self._written_offset
+        urgent = moved or any(slot.landed for slot in self._unwritten)
+        if not self._unwritten or (len(self._unwritten) < idle_slots and not urgent):
             return None
         last = self._unwritten[-1]
         assert last.block is not None
@@ -173,7 +142,7 @@ class Bank:
             last.number,
             last.block.blockhash,
             self.transaction_count - running,
-            self.clock_offset,
+            self.clock.offset,
             self.vm.nonce_generation,
         )
         batch = Batch(state)
@@ -186,9 +155,10 @@ class Bank:
         _log.debug("ledger write", slot=last.number, slots=len(batch.blocks), transactions=pending)
         return batch
 
-    def written(self, slot: int) -> None:
-        """Note that every slot up to ``slot`` is on disk."""
-        self._unwritten = [waiting for waiting in self._unwritten if waiting.number > slot]
+    def written(self, state: State) -> None:
+        """Note that ``state`` and every slot up to its own are on disk."""
+        self._written_offset = state.clock_offset
+        self._unwritten = [waiting for waiting in self._unwritten if waiting.number > state.slot]
 
     def settle(self) -> None:
         """Advance confirmed and finalized as far as ended slots and the disk allow, telling the watcher."""
@@ -221,37 +191,22 @@ class Bank:
 
     def account(self, key: Pubkey, slot: int) -> Account | None:
         """Return an account as it was at the end of ``slot`` (the running slot: as it is now)."""
-        for later in self._settling:
-            if later.number > slot and key in later.before:
-                return later.before[key]
-        if self.running.number > slot and key in self.running.before:
-            return self.running.before[key]
-        return self.vm.get(key)
-
-    def _changed_since(self, slot: int) -> dict[Pubkey, Account | None]:
-        changed: dict[Pubkey, Account | None] = {}
-        for later in (*self._settling, self.running):
-            if later.number > slot:
-                for key, account in later.before.items():
-                    changed.setdefault(key, account)
-        return changed
+        return self.overlay.account(key, slot)
 
     def owned_by(self, owner: Pubkey, slot: int) -> list[tuple[Pubkey, Account]]:
         """Return the accounts owned by a program at the end of ``slot``, in key order."""
-        changed = self._changed_since(slot)
-        rows = [(key, account) for key, account in self.vm.owned_by(owner) if key not in changed]
-        rows += [(key, old) for key, old in changed.items() if old is not None and old.owner == owner]
-        return sorted(rows, key=lambda row: bytes(row[0]))
+        return self.overlay.owned_by(owner, slot)
 
-    def status(self, signature: bytes) -> Status | None:
-        """Return the status of a signature seen in the last :data:`STATUS_SLOTS` slots."""
-        return self._statuses.get(signature)
+    @property
+    def running(self) -> Slot:
+        """The slot being worked on."""
+        return self.overlay.running
 
     # ---- transactions
 
     def check(self, tx: VersionedTransaction, slot: int) -> str | None:
         """Return the error of a transaction whose blockhash or signature is unusable seen from ``slot``, else None."""
-        if bytes(tx.signatures[0]) in self._statuses:
+        if bytes(tx.signatures[0]) in self.statuses:
             return "AlreadyProcessed"
         frozen = min(slot, self.running.number - 1)
         blockhash = bytes(tx.message.recent_blockhash)
@@ -270,7 +225,7 @@ class Bank:
             return Outcome(error.name, landed=False, fee=0)
         undone: list[tuple[Pubkey, Account | None]] = []
         if slot < self.running.number:
-            changed = self._changed_since(slot)
+            changed = self.overlay.changed_since(slot)
             for key in keys:
                 if key in changed and key != CLOCK:
                     present, past = self.vm.get(key), changed[key]
@@ -348,7 +303,7 @@ class Bank:
         )
         landed = Landed(record, frozenset(every), frozenset(writable))
         self.running.landed.append(landed)
-        self._statuses[record.signature] = Status(record.slot, record.err)
+        self.statuses.add(record.signature, Status(record.slot, record.err))
         self.transaction_count += 1
         if self.watcher:
             self.watcher.landed(landed)

@@ -95,7 +95,7 @@ class Node:
         batch = self.bank.unwritten(1)
         if batch is not None:
             self.store.commit(batch)
-            self.bank.written(batch.state.slot)
+            self.bank.written(batch.state)
         self.bank.settle()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -125,7 +125,7 @@ class Node:
                     _log.error("ledger not writable, transactions are refused", reason=str(error))
                 bank.halted = str(error)
             else:
-                bank.written(batch.state.slot)
+                bank.written(batch.state)
                 if bank.halted is not None:
                     _log.warning("ledger writable again", slot=batch.state.slot)
                 bank.halted = None
@@ -148,7 +148,7 @@ class Node:
         pay = transfer(TransferParams(from_pubkey=faucet, to_pubkey=to, lamports=lamports))
         tx = VersionedTransaction(Message.new_with_blockhash([pay], faucet, blockhash), [self.faucet])
         units = 1000
-        while self.bank.status(bytes(tx.signatures[0])) is not None:
+        while self.bank.statuses.get(bytes(tx.signatures[0])) is not None:
             units += 1
             limited = [set_compute_unit_limit(units), pay]
             tx = VersionedTransaction(Message.new_with_blockhash(limited, faucet, blockhash), [self.faucet])

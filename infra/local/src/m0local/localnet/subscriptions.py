@@ -109,7 +109,7 @@ class Subscriptions:
             return
         signature = sub.topic[1]
         assert isinstance(signature, bytes)
-        status = self._bank.status(signature)
+        status = self._bank.statuses.get(signature)
         if status is not None and status.slot <= self._bank.slot_at(sub.level):
             self._finish(sub, status.slot, status.err)
 

@@ -11,7 +11,7 @@ from m0local.localnet.rpc.registry import Params, method, wrong_type
 
 def _state(node: Node) -> dict[str, int]:
     bank = node.bank
-    return {"offset_seconds": bank.clock_offset, "slot": bank.running.number, "unix_timestamp": bank.unix_time()}
+    return {"offset_seconds": bank.clock.offset, "slot": bank.running.number, "unix_timestamp": bank.clock.unix_time()}
 
 
 def _integer(params: Params, name: str) -> int:
@@ -39,7 +39,7 @@ def set_clock(node: Node, params: Params) -> Any:
     wanted = _integer(params, "unix_timestamp")
     if not 0 <= wanted < 2**62:
         raise invalid_params(f"unix_timestamp must lie in 0 .. 2^62, got {wanted}")
-    node.bank.move_clock(wanted - node.bank.unix_time())
+    node.bank.move_clock(wanted - node.bank.clock.unix_time())
     return _state(node)
 
 

@@ -45,7 +45,7 @@ def get_signature_statuses(node: Node, params: Params) -> Any:
     search = params.config(1, "struct RpcSignatureStatusConfig").flag("searchTransactionHistory")
     out: list[Any] = []
     for raw in wanted:
-        recent = node.bank.status(raw)
+        recent = node.bank.statuses.get(raw)
         if recent is not None:
             out.append(_status(node, recent.slot, recent.err))
             continue

@@ -213,7 +213,4 @@ def request_airdrop(node: Node, params: Params) -> Any:
 def get_recent_prioritization_fees(node: Node, params: Params) -> Any:
     """Return the lowest priority price of recent blocks, for transactions that write the given accounts."""
     keys = [pubkey(key) for key in params.items(0, 128)] if params.get(0) is not None else []
-    return [
-        {"prioritizationFee": max([lowest, *(prices.get(key, 0) for key in keys)]), "slot": slot}
-        for slot, lowest, prices in node.bank.fees
-    ]
+    return [{"prioritizationFee": fees.price(keys), "slot": fees.slot} for fees in node.bank.fees.slots]
