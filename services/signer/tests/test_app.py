@@ -19,7 +19,7 @@ from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, PARTITIONS, Live
 from signer_vm import COMMIT_MS, Vm
 from solders.pubkey import Pubkey
 
-FAST = Pace(poll_s=0.01, stagger_s=0.02, first_pause_s=0.01, longest_pause_s=0.05)
+FAST = Pace(poll_s=0.01, stagger_s=0.02, linger_s=0.2, first_pause_s=0.01, longest_pause_s=0.05)
 
 
 @pytest.fixture(scope="module")

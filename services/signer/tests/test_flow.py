@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from m0_signer.flow import Do, View, next_step
+from m0_signer.flow import EVERYBODY, Do, View, next_step
 from m0common.chain.accounts import Catalog, Epoch, EpochStatus, Tally
 from solders.pubkey import Pubkey
 
@@ -67,8 +67,13 @@ def test_a_commitment_that_is_not_ours_under_our_key_ends_the_epoch():
 
 def test_a_quorum_is_finalized_even_by_a_signer_that_missed_its_own_part():
     assert step(90, committed=0b111, revealed=0b011, tallies=QUORUM) == (Do.FINALIZE, "quorum")
-    assert step(110, committed=0b110, revealed=0b110, tallies=QUORUM) == (Do.FINALIZE, "quorum")
+    assert step(110, committed=0b110, revealed=0b110, tallies=QUORUM) == (Do.FINALIZE, EVERYBODY)
     assert step(500, committed=0b111, revealed=0b011, tallies=QUORUM) == (Do.FINALIZE, "quorum")
+
+
+def test_a_quorum_says_whether_reveals_are_still_missing():
+    everybody = step(90, committed=0b011, revealed=0b011, tallies=QUORUM)
+    assert everybody == (Do.FINALIZE, EVERYBODY)
 
 
 def test_without_a_quorum_the_epoch_is_over_after_the_reveal_deadline():
@@ -80,7 +85,7 @@ def test_an_older_epoch_that_can_still_become_final_goes_first():
     done = {"committed": 0b111, "revealed": 0b111, "tallies": QUORUM}
     older = replace(EPOCH, epoch_id=6, reveal_deadline_ms=120)
     assert step(110, earlier=(older,), **done) == (Do.WAIT, 121)
-    assert step(121, earlier=(older,), **done) == (Do.FINALIZE, "quorum")
+    assert step(121, earlier=(older,), **done) == (Do.FINALIZE, EVERYBODY)
     assert step(121, earlier=(replace(older, tallies=QUORUM),), **done)[0] is Do.WAIT
 
 

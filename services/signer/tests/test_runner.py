@@ -11,7 +11,7 @@ from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, Live
 from signer_vm import COMMIT_MS, REVEAL_MS, Vm
 from solders.signature import Signature
 
-FAST = Pace(poll_s=0.01, stagger_s=0.02, first_pause_s=0.01, longest_pause_s=0.05)
+FAST = Pace(poll_s=0.01, stagger_s=0.02, linger_s=0.2, first_pause_s=0.01, longest_pause_s=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ async def test_three_signers_open_commit_reveal_and_finalize_one_root(vm, bundle
         everything = sorted(action for m in group for action, _ in m.actions())
         assert everything.count("open") == everything.count("finalize") == 1
         assert everything.count("commit") == 3
-        assert everything.count("reveal") >= 2
+        assert everything.count("reveal") == 3  # a quorum of two waits a little for the third
 
 
 async def test_the_attestation_reported_is_a_valid_signature_over_the_bundle(vm, bundles, tmp_path):

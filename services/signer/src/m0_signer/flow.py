@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from m0common.chain.accounts import Catalog, Epoch, EpochStatus
 
+EVERYBODY = "everybody who committed has revealed"
+
 
 class Do(StrEnum):
     """What to do next for an epoch."""
@@ -89,4 +91,4 @@ def _watch(view: View, epoch: Epoch, otherwise: str) -> Step:
         # Finalizing this one first would shut the older one out for ever.
         if older.quorum() is not None or view.now_ms <= older.reveal_deadline_ms:
             return Step(Do.WAIT, f"epoch {older.epoch_id} comes first", older.reveal_deadline_ms + 1)
-    return Step(Do.FINALIZE, "quorum")
+    return Step(Do.FINALIZE, EVERYBODY if epoch.revealed == epoch.committed else "quorum")

@@ -14,7 +14,7 @@ from solders.instruction import Instruction
 
 from m0_signer import metrics
 from m0_signer.chain import ChainPort
-from m0_signer.flow import Do, Step, next_step
+from m0_signer.flow import EVERYBODY, Do, Step, next_step
 from m0_signer.guard import Decision, Guard
 from m0_signer.keystore import KeyStore
 from m0_signer.sign import attest, commitment_of
@@ -38,6 +38,8 @@ class Pace:
     """at most this long between two looks at an epoch in flight; notifications come sooner"""
     stagger_s: float = 0.6
     """signer number i waits i times this before it opens or finalizes what any of them could"""
+    linger_s: float = 3.0
+    """a quorum waits this long for the reveals still missing, so that more signers stand behind the root"""
     first_pause_s: float = 0.5
     longest_pause_s: float = 5.0
 
@@ -127,9 +129,9 @@ class Runner:
                 if doing is Do.WAIT:
                     await self._wait(wake, step, now_ms)
                     continue
-                if doing in {Do.OPEN, Do.FINALIZE} and member and doing not in held_back:
+                if doing in {Do.OPEN, Do.FINALIZE} and doing not in held_back:
                     held_back.add(doing)
-                    await asyncio.sleep(member * self._pace.stagger_s)
+                    await self._hold_back(step, member)
                     continue
                 await self._act(decision, step, members)
                 pause = self._pace.first_pause_s
@@ -156,6 +158,11 @@ class Runner:
             raise ChainError(f"catalog {decision.catalog} does not exist on chain: create it")
         hidden = commitment_of(decision, self._chain.program, self._key.public_key)
         return next_step(view, decision.epoch_id, members.id, member, hidden), view.now_ms
+
+    async def _hold_back(self, step: Step, member: int) -> None:
+        """Let others go first, once: what any signer may do costs only the one who does it."""
+        missing = step.do is Do.FINALIZE and step.why != EVERYBODY
+        await asyncio.sleep(member * self._pace.stagger_s + (self._pace.linger_s if missing else 0))
 
     async def _wait(self, wake: asyncio.Event, step: Step, now_ms: int) -> None:
         left_s = self._pace.poll_s
