@@ -10,10 +10,11 @@ from fastapi.middleware.cors import CORSMiddleware
 from m0common.errors import Unavailable
 from m0common.http import Status, routes
 from m0common.settings import Settings
-from m0common.store import migrations, postgres
+from m0common.store import changes, migrations, postgres
 
 from m0_api import problems
 from m0_api.bundles.endpoints import router as bundles
+from m0_api.cache import AnswerCache, Answers
 from m0_api.epochs.endpoints import router as epochs
 from m0_api.info.endpoints import router as info
 from m0_api.info.repository import schema_revision
@@ -36,13 +37,15 @@ Every answer has an `ETag`; send it back as `If-None-Match`.
 def create_app(settings: Settings) -> FastAPI:
     """The ASGI application; its lifespan opens the pool."""
     status = Status("api")
+    answers = Answers()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with postgres.opened(settings.postgres.dsn, name="api", max_size=settings.postgres.pool_max) as pool:
+        dsn = settings.postgres.dsn
+        async with postgres.opened(dsn, name="api", max_size=settings.postgres.pool_max, reading=True) as pool:
             app.state.pool = pool
             stop = asyncio.Event()
-            watch = asyncio.create_task(_watch(pool, status, stop))
+            watch = asyncio.gather(_watch(pool, status, stop), changes.listen(dsn, answers.changed, answers.deaf, stop))
             try:
                 yield
             finally:
@@ -67,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.router.routes.append(route)
         app.router.add_route(PREFIX + route.path, route.endpoint, include_in_schema=False)
     problems.install(app)
+    app.add_middleware(AnswerCache, answers=answers)
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET"], expose_headers=["ETag", "X-Request-Id"]
     )  # fmt: skip

@@ -7,6 +7,8 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from m0_api.cache import LABEL
+
 REQUESTS = Counter("m0_api_requests_total", "Requests answered", ["route", "status"])
 SECONDS = Histogram("m0_api_request_seconds", "Time to answer", ["route"])
 
@@ -40,7 +42,7 @@ class Observe:
             try:
                 await self._app(scope, receive, observed)
             finally:
-                route = getattr(scope.get("route"), "path", "none")
+                route = scope.get(LABEL) or getattr(scope.get("route"), "path", "none")
                 REQUESTS.labels(route, str(status)).inc()
                 SECONDS.labels(route).observe(time.perf_counter() - began)
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from m0common.messages import RegistryMarket, encode
+from m0common.store import changes
 from m0common.store.postgres import Connection
 from m0common.topics import REGISTRY
 from solders.pubkey import Pubkey
@@ -53,6 +54,8 @@ async def refold(connection: Connection, touched: Collection[str], programs: Pro
     await _catalogs(connection, by_kind.get("catalog", []))
     await _markets(connection, by_kind.get("market", []), now_ms)
     await _epochs(connection, by_kind.get("epoch", []), programs.oracle)
+    if touched:
+        await changes.announce(connection)
 
 
 async def _signer_sets(connection: Connection, names: list[str]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from m0common.clock import Clock
 from m0common.errors import DeadLetterError
 from m0common.settings import Stage
+from m0common.store import changes
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker
 from m0common.stream.consumer_loop import ConsumerLoop
@@ -36,6 +37,8 @@ class BundleStore:
         bundle = bundles.read(value)
         async with transaction(self.pool) as connection:
             added = await repository.store(connection, bundle, self.clock.now_ms())
+            if added:
+                await changes.announce(connection)
         if added:
             metrics.BUNDLES.labels(bundle.header.catalog).inc()
             self.on_change()

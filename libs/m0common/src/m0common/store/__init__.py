@@ -1,1 +1,4 @@
-"""Postgres: the pool (`postgres`) and the schema (`migrations`). SQL lives in the repositories of the services."""
+"""Postgres: the pool (`postgres`), the schema (`migrations`) and news of changes (`changes`).
+
+SQL lives in the repositories of the services.
+"""

@@ -1,7 +1,8 @@
 """The Postgres pool: one per process, opened when the process starts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import LiteralString
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -11,14 +12,26 @@ from m0common.errors import Unavailable
 
 Connection = psycopg.AsyncConnection[DictRow]
 """A connection whose rows are dicts by column name."""
+Row = DictRow
 Pool = AsyncConnectionPool[Connection]
 
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_MS = 30_000
 
 
-def pool(dsn: str, *, name: str, min_size: int = 1, max_size: int = 8, timeout_s: float = CONNECT_TIMEOUT_S) -> Pool:
-    """A pool that is not yet open; `name` shows in pg_stat_activity. Connections are checked before they are lent."""
+def pool(
+    dsn: str,
+    *,
+    name: str,
+    min_size: int = 1,
+    max_size: int = 8,
+    timeout_s: float = CONNECT_TIMEOUT_S,
+    reading: bool = False,
+) -> Pool:
+    """A pool that is not yet open; `name` shows in pg_stat_activity.
+
+    Connections are checked before they are lent; a `reading` pool, for `fetch` alone, saves that and transactions.
+    """
     return AsyncConnectionPool(
         dsn,
         connection_class=Connection,
@@ -26,21 +39,24 @@ def pool(dsn: str, *, name: str, min_size: int = 1, max_size: int = 8, timeout_s
             "row_factory": dict_row,
             "application_name": name,
             "connect_timeout": int(timeout_s),
+            "autocommit": reading,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
         },
         min_size=min_size,
         max_size=max_size,
         timeout=timeout_s,
-        check=AsyncConnectionPool.check_connection,
+        check=None if reading else AsyncConnectionPool.check_connection,
         name=name,
         open=False,
     )
 
 
 @asynccontextmanager
-async def opened(dsn: str, *, name: str, min_size: int = 1, max_size: int = 8) -> AsyncIterator[Pool]:
+async def opened(
+    dsn: str, *, name: str, min_size: int = 1, max_size: int = 8, reading: bool = False
+) -> AsyncIterator[Pool]:
     """A pool for the length of the block."""
-    made = pool(dsn, name=name, min_size=min_size, max_size=max_size)
+    made = pool(dsn, name=name, min_size=min_size, max_size=max_size, reading=reading)
     await made.open(wait=False)
     try:
         yield made
@@ -61,6 +77,32 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
         raise Unavailable(f"no connection to Postgres within {pool.timeout:.0f} s: {error}; check M0_PG_DSN") from error
     except psycopg.OperationalError as error:
         raise Unavailable(f"Postgres went away: {error}") from error
+
+
+async def fetch(
+    pool: Pool, statement: LiteralString, params: Mapping[str, object] | Sequence[object] = ()
+) -> list[Row]:
+    """All rows of one reading statement, in one round trip; tried again on connections that turn out to be dead.
+
+    Raises Unavailable when the database does not answer.
+    """
+    for attempt in range(pool.max_size + 1):
+        try:
+            async with pool.connection() as connection:
+                return await (await connection.execute(statement, params)).fetchall()
+        except PoolTimeout as error:
+            raise Unavailable(f"no connection to Postgres within {pool.timeout} s: check M0_PG_DSN") from error
+        except psycopg.OperationalError as error:
+            if attempt == pool.max_size or isinstance(error, psycopg.errors.QueryCanceled):
+                raise Unavailable(f"Postgres went away: {error}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def fetch_one(
+    pool: Pool, statement: LiteralString, params: Mapping[str, object] | Sequence[object] = ()
+) -> Row | None:
+    """The first row, None when there is none; see `fetch`."""
+    return next(iter(await fetch(pool, statement, params)), None)
 
 
 async def ping(pool: Pool) -> None:

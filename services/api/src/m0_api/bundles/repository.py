@@ -2,36 +2,30 @@
 
 from typing import Any
 
-from m0common.store.postgres import Pool, transaction
+from m0common.store.postgres import Pool, fetch, fetch_one
 
 
 async def one(pool: Pool, bundle_hash: bytes) -> dict[str, Any] | None:
     """A bundle, None when it is not stored."""
-    async with transaction(pool) as connection:
-        found = await connection.execute(
-            """
+    return await fetch_one(
+        pool,
+        """
             SELECT header, input_digests, state_digests,
                    array(SELECT market_id FROM leaves l WHERE l.bundle_hash = b.bundle_hash ORDER BY leaf_index)
                    AS market_ids
             FROM bundles b WHERE bundle_hash = %s
             """,
-            (bundle_hash,),
-        )
-        return await found.fetchone()
+        (bundle_hash,),
+    )
 
 
 async def header(pool: Pool, bundle_hash: bytes) -> bytes | None:
     """The header's bytes, None when the bundle is not stored."""
-    async with transaction(pool) as connection:
-        found = await connection.execute("SELECT header FROM bundles WHERE bundle_hash = %s", (bundle_hash,))
-        row = await found.fetchone()
-        return None if row is None else bytes(row["header"])
+    row = await fetch_one(pool, "SELECT header FROM bundles WHERE bundle_hash = %s", (bundle_hash,))
+    return None if row is None else bytes(row["header"])
 
 
 async def leaves(pool: Pool, bundle_hash: bytes) -> list[bytes]:
     """The leaves in tree order; none when the bundle is not stored."""
-    async with transaction(pool) as connection:
-        found = await connection.execute(
-            "SELECT leaf FROM leaves WHERE bundle_hash = %s ORDER BY leaf_index", (bundle_hash,)
-        )
-        return [bytes(row["leaf"]) for row in await found.fetchall()]
+    rows = await fetch(pool, "SELECT leaf FROM leaves WHERE bundle_hash = %s ORDER BY leaf_index", (bundle_hash,))
+    return [bytes(row["leaf"]) for row in rows]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from m0common.store.postgres import Pool, transaction
+from m0common.store.postgres import Pool, fetch, fetch_one
 
 _SELECT = """
     SELECT e.catalog, e.epoch_id, e.public_status AS status, e.signer_set_id, e.window_start_ms, e.window_end_ms,
@@ -27,9 +27,9 @@ async def listed(
 ) -> list[dict[str, Any]]:
     """Epochs newest first, after `(window_end_ms, catalog, epoch_id)`."""
     end_ms, name, epoch_id = after or (None, None, None)
-    async with transaction(pool) as connection:
-        found = await connection.execute(
-            f"""
+    return await fetch(
+        pool,
+        f"""
             {_SELECT}
             WHERE (%(catalog)s::text IS NULL OR e.catalog = %(catalog)s)
               AND (%(status)s::text IS NULL OR e.public_status = %(status)s)
@@ -37,23 +37,21 @@ async def listed(
                    OR (e.window_end_ms, e.catalog, e.epoch_id) < (%(end_ms)s, %(name)s, %(epoch_id)s))
             ORDER BY e.window_end_ms DESC, e.catalog DESC, e.epoch_id DESC LIMIT %(limit)s
             """,
-            {
-                "catalog": catalog,
-                "status": status,
-                "end_ms": end_ms,
-                "name": name,
-                "epoch_id": epoch_id,
-                "limit": limit,
-            },
-        )
-        return await found.fetchall()
+        {
+            "catalog": catalog,
+            "status": status,
+            "end_ms": end_ms,
+            "name": name,
+            "epoch_id": epoch_id,
+            "limit": limit,
+        },
+    )
 
 
 async def one(pool: Pool, catalog: str, epoch_id: int) -> dict[str, Any] | None:
     """An epoch, None when there is none."""
-    async with transaction(pool) as connection:
-        found = await connection.execute(
-            f"{_SELECT} WHERE e.catalog = %s AND e.epoch_id = %s",
-            (catalog, epoch_id),
-        )
-        return await found.fetchone()
+    return await fetch_one(
+        pool,
+        f"{_SELECT} WHERE e.catalog = %s AND e.epoch_id = %s",
+        (catalog, epoch_id),
+    )

@@ -1,4 +1,4 @@
-"""Migrations against a real Postgres."""
+"""The pool and the migrations against a real Postgres."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,3 +93,24 @@ async def test_a_database_killed_under_the_pool_is_unavailable_and_then_usable_a
         server.start()
         pool.timeout = 20.0
         await postgres.ping(pool)
+
+
+async def test_a_read_survives_a_restart_of_the_database_on_a_pool_that_was_full(server, dsn):
+    async with postgres.opened(dsn, name="test", min_size=3, max_size=3, reading=True) as pool:
+        await pool.wait()
+        server.kill()
+        server.start()
+        assert await postgres.fetch_one(pool, "SELECT %s::int AS n", (7,)) == {"n": 7}
+        assert await postgres.fetch(pool, "SELECT 1 WHERE false") == []
+
+
+async def test_a_read_of_a_database_that_stays_away_is_unavailable(server, dsn):
+    async with postgres.opened(dsn, name="test", reading=True) as pool:
+        await postgres.fetch(pool, "SELECT 1")
+        pool.timeout = 0.5
+        server.kill()
+        try:
+            with pytest.raises(Unavailable):
+                await postgres.fetch(pool, "SELECT 1")
+        finally:
+            server.start()

@@ -1,0 +1,152 @@
+"""Answers kept ready while the index does not change: an ASGI middleware in front of the routes.
+
+The index tells of every change (`m0common.store.changes`), which empties the cache. An answer is kept only when no
+change arrived while it was made, so what is served is never older than the newest change this process has heard of;
+without a connection to hear by, nothing is kept.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from prometheus_client import Counter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from m0_api.caching import matches
+
+MAX_BYTES = 32 << 20
+MAX_BODY_BYTES = 256 << 10
+MAX_KEY_BYTES = 512
+LABEL = "m0_route"
+"""Key of the scope under which metrics find the route of an answer that no route gave."""
+NOT_MODIFIED = (b"etag", b"cache-control")
+
+HITS = Counter("m0_api_cache_hits_total", "Answers given from memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer with its ETag."""
+
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    tag: str
+
+
+class Answers:
+    """Least recently used answers within a limit of bytes."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
+        self._bytes = 0
+        self._hearing = False
+        self.generation = 0
+
+    def changed(self) -> None:
+        """Forget everything: the index changed, or changes are heard of again."""
+        self._hearing = True
+        self._forget()
+
+    def deaf(self) -> None:
+        """Keep nothing until changes are heard of again."""
+        self._hearing = False
+        self._forget()
+
+    def get(self, key: bytes) -> Kept | None:
+        """The answer for `key`, None when it has to be made."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def put(self, key: bytes, kept: Kept, generation: int) -> None:
+        """Keep an answer that was begun in `generation`, unless something changed since."""
+        if not self._hearing or generation != self.generation or key in self._kept:
+            return
+        self._kept[key] = kept
+        self._bytes += len(kept.body) + len(key)
+        while self._bytes > self._max_bytes:
+            old_key, old = self._kept.popitem(last=False)
+            self._bytes -= len(old.body) + len(old_key)
+
+    def _forget(self) -> None:
+        self.generation += 1
+        self._kept.clear()
+        self._bytes = 0
+
+
+class AnswerCache:
+    """The middleware. Only GET answers with status 200 and an ETag are kept."""
+
+    def __init__(self, app: ASGIApp, answers: Answers) -> None:
+        self._app = app
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        key = _key(scope)
+        if key is None:
+            await self._app(scope, receive, send)
+            return
+        wanted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), "")
+        kept = self._answers.get(key)
+        if kept is not None:
+            HITS.inc()
+            scope[LABEL] = "cached"
+            await _answer(kept, wanted, send)
+            return
+        # without the condition, so that the routes give a body to keep
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"if-none-match"]
+        await self._app(scope, receive, _Keeper(self._answers, key, wanted, send))
+
+
+class _Keeper:
+    """Takes an answer from the routes, keeps it if it may be kept, and sends what the client asked for."""
+
+    def __init__(self, answers: Answers, key: bytes, wanted: str, send: Send) -> None:
+        self._answers = answers
+        self._key = key
+        self._wanted = wanted
+        self._send = send
+        self._generation = answers.generation
+        self._start: Message | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 200 and _tag(message) is not None:
+            self._start = message  # our answers come in one piece: wait for it
+            return
+        if self._start is None or message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        start, self._start = self._start, None
+        tag = _tag(start)
+        if message.get("more_body") or tag is None:
+            await self._send(start)
+            await self._send(message)
+            return
+        kept = Kept(list(start["headers"]), message.get("body", b""), tag)
+        if len(kept.body) <= MAX_BODY_BYTES:
+            self._answers.put(self._key, kept, self._generation)
+        await _answer(kept, self._wanted, self._send)
+
+
+def _tag(start: Message) -> str | None:
+    return next((value.decode() for name, value in start["headers"] if name == b"etag"), None)
+
+
+async def _answer(kept: Kept, wanted: str, send: Send) -> None:
+    if matches(wanted, kept.tag):
+        headers = [(name, value) for name, value in kept.headers if name in NOT_MODIFIED]
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": list(kept.headers)})
+    await send({"type": "http.response.body", "body": kept.body})
+
+
+def _key(scope: Scope) -> bytes | None:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return None
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    key: bytes = raw_path.partition(b"?")[0] + b"?" + scope["query_string"]
+    return key if len(key) <= MAX_KEY_BYTES else None

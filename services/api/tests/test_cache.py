@@ -1,0 +1,151 @@
+"""Answers kept in memory are never older than the newest change."""
+
+import asyncio
+
+import psycopg
+import pytest
+from m0_api.cache import HITS, AnswerCache, Answers, Kept
+from m0common.store import changes, postgres
+
+KEPT = Kept([(b"etag", b'"1"'), (b"cache-control", b"no-cache"), (b"content-type", b"text/plain")], b"body", '"1"')
+
+
+def test_nothing_is_kept_before_changes_are_heard_of_or_after_they_are_not():
+    answers = Answers()
+    answers.put(b"a", KEPT, answers.generation)
+    assert answers.get(b"a") is None
+    answers.changed()
+    answers.put(b"a", KEPT, answers.generation)
+    assert answers.get(b"a") is KEPT
+    answers.deaf()
+    assert answers.get(b"a") is None
+    answers.put(b"a", KEPT, answers.generation)
+    assert answers.get(b"a") is None
+
+
+def test_an_answer_that_was_begun_before_a_change_is_not_kept():
+    answers = Answers()
+    answers.changed()
+    begun = answers.generation
+    answers.changed()
+    answers.put(b"a", KEPT, begun)
+    assert answers.get(b"a") is None
+
+
+def test_the_least_recently_used_goes_first():
+    answers = Answers(max_bytes=12)
+    answers.changed()
+    for key in (b"a", b"b"):
+        answers.put(key, KEPT, answers.generation)
+    answers.get(b"a")
+    answers.put(b"c", KEPT, answers.generation)
+    assert [answers.get(key) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
+
+
+async def ask(app, path="/x", headers=()):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": list(headers)}  # fmt: skip
+    await app(scope, None, send)
+    return sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:]), dict(sent[0]["headers"])
+
+
+class Routes:
+    """An application that counts what it is asked."""
+
+    def __init__(self, status=200, tagged=True, pieces=(b"body",)):
+        self.asked = 0
+        self.status = status
+        self.headers = KEPT.headers if tagged else KEPT.headers[1:]
+        self.pieces = pieces
+
+    async def __call__(self, scope, receive, send):
+        self.asked += 1
+        assert b"if-none-match" not in dict(scope["headers"])
+        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
+        for i, piece in enumerate(self.pieces):
+            await send({"type": "http.response.body", "body": piece, "more_body": i < len(self.pieces) - 1})
+
+
+async def test_the_second_answer_comes_from_memory_and_conditions_hold_for_both():
+    answers = Answers()
+    answers.changed()
+    routes = Routes()
+    app = AnswerCache(routes, answers)
+    condition = [(b"if-none-match", b'"1"')]
+    assert (await ask(app, headers=condition))[:2] == (304, b"")
+    assert (await ask(app))[:2] == (200, b"body")
+    status, body, headers = await ask(app, headers=condition)
+    assert (status, body, headers) == (304, b"", {b"etag": b'"1"', b"cache-control": b"no-cache"})
+    assert routes.asked == 1
+    answers.changed()
+    await ask(app)
+    assert routes.asked == 2
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [Routes(status=404), Routes(tagged=False), Routes(pieces=(b"bo", b"dy"))],
+    ids=["error", "untagged", "parts"],
+)
+async def test_what_may_not_be_kept_passes_through_unchanged(routes):
+    answers = Answers()
+    answers.changed()
+    app = AnswerCache(routes, answers)
+    for _ in range(2):
+        status, body, _ = await ask(app)
+        assert (status, body) == (routes.status, b"body")
+    assert routes.asked == 2
+
+
+@pytest.mark.postgres
+async def test_a_change_of_the_index_is_seen_in_the_next_answer(client, dsn, world):
+    async def title():
+        return (await client.get("/v1/markets/EPL_005")).json()["title"]
+
+    async def becomes(wanted):
+        async with asyncio.timeout(5):
+            while await title() != wanted:  # noqa: ASYNC110 - what a client would do
+                await asyncio.sleep(0.02)
+
+    hits = HITS._value.get()
+    async with asyncio.timeout(5):
+        while HITS._value.get() == hits:
+            await becomes("Title of EPL_005")
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        update = "UPDATE markets SET title = %s WHERE market_id = 'EPL_005'"
+        await connection.execute(update, ("unannounced",))
+        assert await title() == "Title of EPL_005"
+        async with connection.transaction():
+            await connection.execute(update, ("New",))
+            await changes.announce(connection)
+        await becomes("New")
+        async with connection.transaction():
+            await connection.execute(update, ("Title of EPL_005",))
+            await changes.announce(connection)
+        await becomes("Title of EPL_005")
+
+
+@pytest.mark.postgres
+async def test_a_listener_that_loses_its_connection_says_so_and_hears_again(dsn):
+    heard, stop = [], asyncio.Event()
+    work = asyncio.create_task(changes.listen(dsn, lambda: heard.append("change"), lambda: heard.append("deaf"), stop))
+
+    async def until(wanted):
+        async with asyncio.timeout(10):
+            while heard != wanted:  # noqa: ASYNC110 - a list, not an event
+                await asyncio.sleep(0.02)
+
+    await until(["change"])
+    async with postgres.opened(dsn, name="killer") as pool, postgres.transaction(pool) as connection:
+        await connection.execute("""
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' OR query = 'SELECT 1'
+        """)
+    await until(["change", "deaf", "change"])
+    stop.set()
+    await work
+    assert heard[-1] == "deaf"
