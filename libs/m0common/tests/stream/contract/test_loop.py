@@ -276,7 +276,8 @@ async def test_a_stop_with_no_marker_due_does_not_wait(world):
 async def test_a_lane_moves_to_another_process_with_its_state(world):
     toy = await Toy(world).create(4)
     await toy.feed_epochs(range(2), partitions=range(4))
-    one, two = toy.loop(member="one"), toy.loop(member="two")
+    core = toy.core()
+    one, two = toy.loop(member="one", core=core), toy.loop(member="two")
     async with running(one):
         ends = await toy.ends()
         await eventually(lambda: toy.seen_all(one, ends))
@@ -286,6 +287,7 @@ async def test_a_lane_moves_to_another_process_with_its_state(world):
             ends = await toy.ends()
             await eventually(lambda: all((one._positions | two._positions).get(p, 0) >= end for p, end in ends.items()))
             assert not one._positions.keys() & two._positions.keys()
+            assert {lane.partition for lane in core._lanes.slots} == one._positions.keys(), "lanes of others are kept"
         await toy.feed_epochs(range(4, 5), partitions=range(4))
         ends = await toy.ends()
         await eventually(lambda: toy.seen_all(one, ends))
