@@ -1,6 +1,7 @@
 """What the stage loop promises, on every broker."""
 
 import asyncio
+import random
 
 import msgspec
 import pytest
@@ -324,3 +325,28 @@ async def test_a_stage_that_starts_during_an_outage_waits_for_the_broker(world):
         await asyncio.to_thread(world.repair)
         await eventually(lambda: toy.seen_all(loop, ends), 40)
     await toy.check(repeats=False)
+
+
+async def test_members_that_come_go_and_die_at_random_lose_nothing(world):
+    rng = random.Random(11)
+    toy = await Toy(world, batch_records=20, drain_grace_ms=50).create(4)
+    members = {}
+    for epoch in range(25 if world.kind == "memory" else 9):
+        name = rng.choice(["one", "two", "three"])
+        if name not in members:
+            loop = toy.loop(member=name)
+            members[name] = (loop, asyncio.create_task(loop.run()))
+        elif rng.random() < 0.5:
+            members.pop(name)[0].stop()
+        else:
+            members.pop(name)[1].cancel()
+        await toy.feed_epochs([epoch], per_epoch=rng.randint(0, 30), partitions=range(4))
+        await asyncio.sleep(rng.uniform(0, 0.3 if world.kind == "memory" else 1.0))
+    if not members:
+        loop = toy.loop(member="last")
+        members["last"] = (loop, asyncio.create_task(loop.run()))
+    await eventually(toy.complete, 60)
+    for loop, task in members.values():
+        loop.stop()
+        await asyncio.wait_for(task, 20)
+    await toy.check()
