@@ -71,6 +71,15 @@ REGISTRY = Topic(
     "m0.registry.v1", "market or catalog", "one", ("indexer",), ("ingest", "api", "realtime"), compacted=True
 )
 ALERTS = Topic("m0.alerts.v1", "rule:market", "one", ("monitor",), ("api", "realtime"))
+REALTIME_ANCHORS = Topic(
+    "m0.realtime.anchors.v1",
+    "topic:partition",
+    "one",
+    ("realtime",),
+    ("realtime",),
+    compacted=True,
+    max_message_bytes=LARGE_MAX_BYTES,
+)
 DLQ = Topic("m0.dlq.v1", "origin topic", "one", ("any",), ("jobs", "operator"), max_message_bytes=2 * MIB)
 
 TOPICS: tuple[Topic, ...] = (
@@ -86,6 +95,7 @@ TOPICS: tuple[Topic, ...] = (
     OUTCOMES,
     REGISTRY,
     ALERTS,
+    REALTIME_ANCHORS,
     DLQ,
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

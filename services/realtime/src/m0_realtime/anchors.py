@@ -7,20 +7,10 @@ from m0common.errors import Unavailable
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger
-from m0common.topics import LARGE_MAX_BYTES, Topic
+from m0common.topics import REALTIME_ANCHORS as ANCHORS
 
 from m0_realtime import limits
 from m0_realtime.numbering import Anchor
-
-ANCHORS = Topic(
-    "m0.realtime.anchors.v1",
-    "topic:partition",
-    "one",
-    ("realtime",),
-    ("realtime",),
-    compacted=True,
-    max_message_bytes=LARGE_MAX_BYTES,
-)
 
 _log = logger(__name__)
 _WHERE = TopicPartition(ANCHORS.name, 0)
