@@ -1,3 +1,4 @@
+import os
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ class Localnet:
     rpc_port: int
     ws_port: int
     process: subprocess.Popen | None = None
+    durable = True
 
     @property
     def rpc_url(self):
@@ -28,14 +30,17 @@ class Localnet:
     def ws_url(self):
         return f"ws://127.0.0.1:{self.ws_port}"
 
-    def start(self):
-        command = [
+    def command(self):
+        return [
             sys.executable, "-m", "m0local.localnet", "--rpc-port", str(self.rpc_port), "--ws-port", str(self.ws_port),
             "--ledger", str(self.folder / "ledger"), "--allow-admin", "--slot-ms", "100",
         ]  # fmt: skip
+
+    def start(self):
+        command = self.command()
         with (self.folder / "localnet.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
             try:
                 if self.call("getHealth")["result"] == "ok":
@@ -53,6 +58,20 @@ class Localnet:
         return httpx2.post(self.rpc_url, json=body, timeout=5).json()
 
 
+class Validator(Localnet):
+    """The real thing, from M0_TEST_VALIDATOR."""
+
+    durable = False
+
+    def command(self):
+        free = [free_port() for _ in range(3)]
+        return [
+            os.environ["M0_TEST_VALIDATOR"], "--ledger", str(self.folder / "ledger"), "--quiet",
+            "--bind-address", "127.0.0.1", "--rpc-port", str(self.rpc_port), "--faucet-port", str(free[0]),
+            "--gossip-port", str(free[1]), "--dynamic-port-range", f"{free[2]}-{free[2] + 100}",
+        ]  # fmt: skip
+
+
 def free_port():
     while True:
         with socket.socket() as probe:
@@ -63,9 +82,21 @@ def free_port():
                 return port
 
 
-@pytest.fixture(scope="session")
-def localnet(tmp_path_factory):
-    chain = Localnet(tmp_path_factory.mktemp("localnet"), free_port(), free_port())
+REAL = pytest.param(
+    Validator,
+    id="validator",
+    marks=[
+        pytest.mark.validator,
+        pytest.mark.skipif("M0_TEST_VALIDATOR" not in os.environ, reason="M0_TEST_VALIDATOR is not set"),
+    ],
+)
+
+
+@pytest.fixture(scope="session", params=[pytest.param(Localnet, id="localnet"), REAL])
+def localnet(request, tmp_path_factory):
+    """A chain for the session: ours, and the real validator where it is to be had. Its PubSub port is RPC + 1."""
+    port = free_port()
+    chain = request.param(tmp_path_factory.mktemp("chain"), port, port + 1)
     chain.start()
     yield chain
     chain.kill()

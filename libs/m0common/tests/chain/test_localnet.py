@@ -194,6 +194,8 @@ async def test_program_accounts_are_found_by_type_and_content(world):
 
 async def test_a_subscription_survives_the_node_and_says_when_to_backfill(world):
     localnet, seen = world.localnet, []
+    if not localnet.durable:
+        pytest.skip("the real test validator forgets its latest slots when it stops")
 
     async def listen():
         notices = Subscriptions(localnet.ws_url, pause_s=0.05).logs(world.oracle.program)

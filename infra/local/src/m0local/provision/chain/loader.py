@@ -7,7 +7,7 @@ import asyncio
 import struct
 from dataclasses import dataclass
 
-from m0common.chain import ChainClient, ChainError, Sender, pda
+from m0common.chain import ChainClient, ChainError, Sender, TransactionFailed, pda
 from m0common.chain.send import sign
 from solana.rpc.models import TxOpts
 from solders.hash import Hash
@@ -27,6 +27,8 @@ CHUNK_BYTES = 1000
 """Program bytes in one transaction: 1,232 bytes less signature, keys, blockhash and lengths."""
 HEADROOM = 2
 """A fresh program may grow to this multiple of its size before its account must be extended."""
+MIN_GROWTH_BYTES = 10_240
+"""What the loader extends a program by at least."""
 _IN_FLIGHT = 16
 _ROUNDS = 20
 
@@ -156,19 +158,23 @@ class Loader:
     async def _upgrade(self, program: Pubkey, buffer: Keypair, growth: int) -> None:
         payer, data = self._authority.pubkey(), pda.program_data(program)
         if growth > 0:
-            extend = _loader(
-                struct.pack("<II", 6, max(growth, 10_240)),
-                _w(data),
-                _w(program),
-                _r(SYSTEM_PROGRAM),
-                AccountMeta(payer, is_signer=True, is_writable=True),
-            )
-            await self._sender.send([extend], [self._authority])
-            await self._next_slot()
+            await self._extend(program, max(growth, MIN_GROWTH_BYTES))
         upgrade = _loader(
             struct.pack("<I", 3), _w(data), _w(program), _w(buffer.pubkey()), _w(payer), _r(RENT), _r(CLOCK), _s(payer)
         )
         await self._sender.send([upgrade], [self._authority])
+
+    async def _extend(self, program: Pubkey, growth: int) -> None:
+        """Make room: `ExtendProgramChecked`, or the `ExtendProgram` before it where a cluster has only that."""
+        payer, data = self._authority.pubkey(), pda.program_data(program)
+        pays, room = AccountMeta(payer, is_signer=True, is_writable=True), (_w(data), _w(program))
+        checked = _loader(struct.pack("<II", 9, growth), *room, _s(payer), _r(SYSTEM_PROGRAM), pays)
+        unchecked = _loader(struct.pack("<II", 6, growth), *room, _r(SYSTEM_PROGRAM), pays)
+        try:
+            await self._sender.send([checked], [self._authority])
+        except TransactionFailed:
+            await self._sender.send([unchecked], [self._authority])
+        await self._next_slot()
 
     async def _next_slot(self) -> None:
         """A program is callable from the slot after its deployment, and can be deployed once a slot."""
