@@ -74,13 +74,16 @@ def compared(a: bytes, b: bytes) -> bytes:
 
 @st.composite
 def slices(draw):
-    a = draw(st.binary(max_size=120))
+    """Two slices that are mostly alike, of every length and around those where loops give way to syscalls."""
+    size = draw(st.integers(0, 40) | st.integers(0, 120) | st.sampled_from([8, 20, 32, 33, 96, 97]))
+    a = draw(st.binary(min_size=size, max_size=size))
     changed = bytearray(a)
     if a:
-        changed[draw(st.integers(0, len(a) - 1))] = draw(st.integers(0, 255))
-    kinds = st.just(a) | st.just(bytes(changed)) | st.binary(max_size=120)
-    cuts = st.integers(0, len(a)).map(lambda n: a[:n]) | st.integers(0, len(a)).map(lambda n: a[n:])
-    return a, draw(kinds | cuts | st.binary(max_size=20).map(lambda more: a + more))
+        changed[draw(st.integers(0, size - 1))] = draw(st.integers(0, 255))
+    kinds = st.just(bytes(changed)) | st.just(bytes(changed)) | st.just(a) | st.binary(max_size=120)
+    cuts = st.integers(0, size).map(lambda n: a[:n]) | st.integers(0, size).map(lambda n: a[n:])
+    b = draw(kinds | cuts | st.binary(max_size=20).map(lambda more: a + more))
+    return (a, b) if draw(st.booleans()) else (b, a)
 
 
 @MODEST
