@@ -38,8 +38,8 @@ format: env-dev  ## Put the code into shape
 typecheck: env-dev  ## Check types, strictly
 	@.venv/bin/mypy --strict $(addprefix -p ,$(PACKAGES))
 
-programs: env-dev  ## Build the Solana programs from their sources; FORCE=1 starts from nothing
-	@$(MAKE) --no-print-directory -C programs FORCE=$(FORCE)
+programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
+	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)
 
 replay: env  ## Rebuild an epoch's root from the log: make replay CATALOG=sports EPOCH=123 [FULL=1]
 	@test -n "$(CATALOG)" -a -n "$(EPOCH)" || { echo "Name both: make replay CATALOG=sports EPOCH=123" >&2; exit 2; }
