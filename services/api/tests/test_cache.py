@@ -87,6 +87,39 @@ async def test_the_second_answer_comes_from_memory_and_conditions_hold_for_both(
     assert routes.asked == 2
 
 
+async def test_the_same_answer_is_made_once_for_all_who_ask_meanwhile():
+    answers, routes, gate = Answers(), Routes(), asyncio.Event()
+    answers.changed()
+
+    async def slow(scope, receive, send):
+        await gate.wait()
+        await routes(scope, receive, send)
+
+    app = AnswerCache(slow, answers)
+    asking = [asyncio.create_task(ask(app)) for _ in range(10)]
+    await asyncio.sleep(0.01)
+    gate.set()
+    assert {(status, body) for status, body, _ in await asyncio.gather(*asking)} == {(200, b"body")}
+    assert routes.asked == 1
+
+
+async def test_who_waited_for_an_answer_that_failed_asks_again():
+    answers, gate, asked = Answers(), asyncio.Event(), []
+    answers.changed()
+
+    async def fails(scope, receive, send):
+        asked.append(1)
+        await gate.wait()
+        raise KeyError
+
+    app = AnswerCache(fails, answers)
+    asking = [asyncio.create_task(ask(app)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    gate.set()
+    assert [type(e) for e in await asyncio.gather(*asking, return_exceptions=True)] == [KeyError] * 3
+    assert len(asked) == 3
+
+
 @pytest.mark.parametrize(
     "routes",
     [Routes(status=404), Routes(tagged=False), Routes(pieces=(b"bo", b"dy"))],

@@ -5,6 +5,7 @@ change arrived while it was made, so what is served is never older than the newe
 without a connection to hear by, nothing is kept.
 """
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -81,13 +82,16 @@ class AnswerCache:
     def __init__(self, app: ASGIApp, answers: Answers) -> None:
         self._app = app
         self._answers = answers
+        self._making: dict[bytes, asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """One request. Those that arrive while the same answer is being made wait for it, once."""
         key = _key(scope)
         if key is None:
             await self._app(scope, receive, send)
             return
+        if self._answers.get(key) is None and (making := self._making.get(key)) is not None:
+            await making.wait()
         wanted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), "")
         kept = self._answers.get(key)
         if kept is not None:
@@ -97,7 +101,13 @@ class AnswerCache:
             return
         # without the condition, so that the routes give a body to keep
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"if-none-match"]
-        await self._app(scope, receive, _Keeper(self._answers, key, wanted, send))
+        made = self._making[key] = asyncio.Event()
+        try:
+            await self._app(scope, receive, _Keeper(self._answers, key, wanted, send))
+        finally:
+            made.set()
+            if self._making.get(key) is made:
+                del self._making[key]
 
 
 class _Keeper:
