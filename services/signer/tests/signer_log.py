@@ -1,7 +1,7 @@
 """A small raw log of order books, the way ingest writes it, and what a live pipeline makes of it."""
 
 from m0common.messages import BookPayload, CatalogPayload, EpochEndPayload, MarketOpenPayload, encode_raw, raw_event
-from m0common.stream.records import Produce, Record
+from m0common.stream.records import Produce, Record, Save
 from m0common.topics import BUNDLES, PREDICTIONS, RAW
 from m0lanes.chain import Chain
 
@@ -18,6 +18,7 @@ class Live:
     def __init__(self, epochs: int) -> None:
         self.raw: list[Produce] = []
         self.predictions: list[Produce] = []
+        self.checkpoints = []
         self.bundles = []
         self._offsets = [0] * PARTITIONS
         self._count = 0
@@ -28,7 +29,9 @@ class Live:
             self._epoch(index)
 
     def _observe(self, stage, output) -> None:
-        if isinstance(output, Produce) and output.topic == PREDICTIONS.name:
+        if isinstance(output, Save):
+            self.checkpoints.append(output.checkpoint)
+        elif output.topic == PREDICTIONS.name:
             self.predictions.append(output._replace(partition=0))
 
     def _event(self, partition, group, market_id, kind, at_ms, payload) -> None:

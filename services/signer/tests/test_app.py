@@ -6,15 +6,17 @@ import msgspec
 import pytest
 from m0_signer.app import Programs, Signer
 from m0_signer.guard import Guard
+from m0_signer.published import is_committed, published_cut
 from m0_signer.runner import Pace
 from m0common import settings
-from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, leaf_hash
+from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, leaf_hash, state_digest
 from m0common.clock import ManualClock
 from m0common.http import Status
 from m0common.messages import Submission, encode
+from m0common.stream.checkpoints import checkpoint_message
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
-from m0common.topics import BUNDLES, SUBMISSIONS, TOPICS
+from m0common.topics import BUNDLES, CHECKPOINTS, PREDICTIONS, RAW, SUBMISSIONS, TOPICS
 from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, PARTITIONS, Live
 from signer_vm import COMMIT_MS, Vm
 from solders.pubkey import Pubkey
@@ -69,6 +71,9 @@ class House:
 
     def finalized(self):
         return self.vm.catalog("crypto").finalized_count
+
+    def member(self, key):
+        return [bytes(k.pubkey()) for k in self.vm.keys].index(key)
 
     def submissions(self):
         records = self.broker.log(SUBMISSIONS.name, 0)
@@ -229,6 +234,87 @@ async def test_a_signer_killed_at_any_moment_goes_on_without_reading_from_the_be
                 made.broker.truncate(topic, partition, len(made.broker.log(topic, partition)))
         made.start(0)
         await made.until(lambda: not any(check() for check in made.status[0].ready.values()))
+
+
+async def checkpoints_of(made, live):
+    messages = [checkpoint_message(c, PARTITIONS) for c in live.checkpoints]
+    assert {m.topic for m in messages} == {CHECKPOINTS.name}
+    await made.publish(messages)
+
+
+def forget(made, live, kept_epochs):
+    """Retention: raw events and predictions up to the markers of all but the last `kept_epochs` epochs are gone."""
+    cut = [c for c in live.checkpoints if c.epoch_id == FIRST_EPOCH + len(live.bundles) - kept_epochs - 1]
+    for c in cut:
+        if c.stage == 1:
+            made.broker.truncate(RAW.name, c.partition, c.input_offset + 1)
+        if c.stage == 4:
+            made.broker.truncate(PREDICTIONS.name, 0, c.input_offset + 1)
+
+
+@pytest.mark.parametrize("depth", ["bundle", "raw"])
+async def test_a_newcomer_starts_from_a_published_state_that_a_finalized_header_commits_to(tmp_path, live, depth):
+    async with house(tmp_path, live, depths=("bundle", "bundle", depth)) as made:
+        await checkpoints_of(made, live)
+        made.start(0)
+        made.start(1)
+        await made.publish(live.raw)
+        await made.publish(live.predictions)
+        messages = live.bundle_messages()
+        await made.publish(messages[:2])
+        await made.until(lambda: sum(s.action == "commit" for s in made.submissions()) == 4)
+        made.vm.set_time(BASE_MS + 2 * EPOCH_MS + COMMIT_MS + 1000)
+        await made.until(lambda: made.finalized() == 2)
+        forget(made, live, 1)
+        made.start(2)
+        await made.publish(messages[2:])
+        await made.until(lambda: ("commit", 2) in {(s.action, made.member(s.signer)) for s in made.submissions()})
+        await made.until(lambda: made.finalized() == 3)
+
+
+async def test_a_published_state_that_no_finalized_header_commits_to_is_not_taken(tmp_path, live):
+    async with house(tmp_path, live, depths=("bundle", "bundle")) as made:
+        forged = [msgspec.structs.replace(c, entities=(), digest=state_digest(())) for c in live.checkpoints]
+        await made.publish([checkpoint_message(c, PARTITIONS) for c in forged])
+        await made.publish(live.predictions)
+        await made.publish(live.bundle_messages())
+        port = made.vm.port(0)
+        assert await published_cut(made.broker, port, "crypto") is None  # nothing is final
+        made.start(0)
+        made.start(1)
+        await made.until(lambda: made.finalized() == 3)
+        assert await published_cut(made.broker, port, "crypto") is None  # what is published is something else
+        await checkpoints_of(made, live)
+        assert (await published_cut(made.broker, port, "crypto")).epoch_id == live.bundles[-1].epoch_id
+        assert await published_cut(made.broker, port, "sports") is None
+
+
+def test_only_the_whole_state_behind_a_header_is_accepted(live):
+    header = BundleHeader.decode(live.bundles[1].header)
+    cut = [c for c in live.checkpoints if c.epoch_id == header.epoch_id]
+    assert is_committed(cut, header)
+    assert not is_committed([], header)
+    for i, one in enumerate(cut):
+        assert not is_committed(cut[:i] + cut[i + 1 :], header)
+        changed = msgspec.structs.replace(one, entities=((b"x", b"y"), *one.entities))
+        assert not is_committed([*cut[:i], changed, *cut[i + 1 :]], header)
+        if one.stage < 4:  # with a digest of its own it is consistent, but not what the header says
+            again = msgspec.structs.replace(changed, digest=state_digest(changed.entities))
+            assert not is_committed([*cut[:i], again, *cut[i + 1 :]], header)
+
+
+async def test_a_topic_that_was_replaced_stops_the_reader_and_says_so(tmp_path, live):
+    async with house(tmp_path, live, depths=("bundle", "bundle")) as made:
+        made.start(0)
+        made.start(1)
+        await publish_all(made, live)
+        await made.until(lambda: made.finalized() == 3)
+        await made.kill(0)
+        made.broker = MemoryBroker()
+        await made.prepare()
+        made.start(0)
+        await made.until(lambda: "not the same topic" in (made.status[0].ready[PREDICTIONS.name]() or ""))
+        assert "not the same topic" in made.status[0].ready[BUNDLES.name]()
 
 
 async def test_a_broker_that_goes_away_is_waited_for(tmp_path, live):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from m0common.chain import ChainClient, ChainError, Connection, DecodeError, EventParser, Sender, Subscriptions, idl
@@ -19,6 +20,7 @@ from m0_signer.compute import BundleDepth, Depth, RawDepth
 from m0_signer.desk import Desk
 from m0_signer.guard import Guard
 from m0_signer.keystore import KeyStore
+from m0_signer.published import published_cut
 from m0_signer.read import claims, computed
 from m0_signer.report import Reporter
 from m0_signer.runner import Pace, Runner
@@ -82,7 +84,8 @@ class Signer:
         desk = Desk(self.guard, self.chain, self.key, self.clock, runner.start, reporter.put)
         depth = self._depth()
         desk.attach(depth)
-        readers = [claims(self.broker, self.guard, desk), computed(self.broker, depth, desk)]
+        published = partial(published_cut, self.broker, self.chain)
+        readers = [claims(self.broker, self.guard, desk), computed(self.broker, depth, desk, published)]
         for reader in readers:
             self.status.ready[reader.topic] = lambda reader=reader: reader.problem  # type: ignore[misc]
         for decision in self.guard.unfinished():

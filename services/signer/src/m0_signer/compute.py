@@ -5,20 +5,27 @@ decided, in the same transaction, so a restart goes on behind the last decision 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
 from m0common.errors import DeadLetterError
 from m0common.messages import BundleMessage, Checkpoint
 from m0common.stream.broker import TopicPartition
+from m0common.stream.lanes import BEFORE_FIRST_EPOCH
 from m0common.stream.records import Record, Save
 from m0common.topics import BUNDLES, PREDICTIONS, RAW
+from m0lanes.bundle import STAGE as BUNDLE_STAGE
+from m0lanes.bundle import BundleState
 from m0lanes.chain import Chain, Cut
+from m0lanes.model import STAGE as MODEL_STAGE
 from m0lanes.stages import bundle_core
 
 from m0_signer import metrics
 from m0_signer.guard import Guard
+
+Published = Callable[[str], Awaitable[Cut | None]]
+"""Finds a state that a finalized header commits to, by catalog."""
 
 FROM_BEGINNING = -2
 _KEPT = 64
@@ -36,8 +43,11 @@ class Depth(Protocol):
         """What it reads."""
         ...
 
-    def positions(self, partitions: int) -> Mapping[TopicPartition, int]:
-        """Where to start reading."""
+    async def start(self, begins: Mapping[TopicPartition, int], published: Published) -> dict[TopicPartition, int]:
+        """Take up the state kept, or a published one where the log no longer reaches back to it.
+
+        `begins` are the offsets the topic begins at; returns where to start reading.
+        """
         ...
 
     def feed(self, record: Record) -> list[BundleMessage]:
@@ -60,12 +70,20 @@ class BundleDepth:
         self._core = bundle_core()
         self._saves: OrderedDict[tuple[str, int], Checkpoint] = OrderedDict()
 
-    def positions(self, partitions: int) -> dict[TopicPartition, int]:
-        kept = [c for name in self._catalogs for c in _kept(self._guard, name)]
+    async def start(self, begins: Mapping[TopicPartition, int], published: Published) -> dict[TopicPartition, int]:
+        ready: list[Checkpoint] = []
+        for name in self._catalogs:
+            kept = _kept(self._guard, name)
+            first = [begins.get(TopicPartition(self.topic, c.partition), 0) for c in kept] or list(begins.values())
+            reached = [c.input_offset + 1 for c in kept] or [0] * len(first)
+            if any(at < begin for at, begin in zip(reached, first, strict=True)):
+                cut = await published(name)
+                kept = [] if cut is None else [_at_markers(cut)]
+            ready += kept
         starts = {}
-        for partition in range(partitions):
-            at = self._core.resume(partition, kept)
-            starts[TopicPartition(self.topic, partition)] = FROM_BEGINNING if at is None else at
+        for where in begins:
+            at = self._core.resume(where.partition, ready)
+            starts[where] = FROM_BEGINNING if at is None else at
         return starts
 
     def feed(self, record: Record) -> list[BundleMessage]:
@@ -78,6 +96,8 @@ class BundleDepth:
         for output in outputs:
             if isinstance(output, Save):
                 self._saves[output.checkpoint.catalog, output.checkpoint.epoch_id] = output.checkpoint
+                if output.checkpoint.epoch_id == BEFORE_FIRST_EPOCH:
+                    self.decided(output.checkpoint.catalog, BEFORE_FIRST_EPOCH)
                 if len(self._saves) > _KEPT:
                     self._saves.popitem(last=False)
             elif output.topic == BUNDLES.name:
@@ -87,7 +107,7 @@ class BundleDepth:
     def decided(self, catalog: str, epoch_id: int) -> None:
         checkpoint = self._saves.pop((catalog, epoch_id), None)
         if checkpoint is not None:
-            self._guard.keep(catalog, _CUT, _encode([checkpoint]))
+            self._guard.keep(catalog, _CUT, _encode([_planned(checkpoint)]))
 
 
 class RawDepth:
@@ -99,18 +119,21 @@ class RawDepth:
         self._guard = guard
         self._chains = {name: Chain(only=frozenset([name])) for name in sorted(catalogs)}
 
-    def positions(self, partitions: int) -> dict[TopicPartition, int]:
-        starts: dict[int, list[int]] = {p: [] for p in range(partitions)}
+    async def start(self, begins: Mapping[TopicPartition, int], published: Published) -> dict[TopicPartition, int]:
+        starts: dict[TopicPartition, list[int]] = {where: [] for where in begins}
         for name, chain in self._chains.items():
             kept = _kept(self._guard, name)
             cut = Cut(name, kept[0].epoch_id, kept) if kept else None
+            reached = {} if cut is None else cut.start()
+            if any(reached.get(where.partition, 0) < begin for where, begin in begins.items()):
+                cut = await published(name)
+                reached = {} if cut is None else cut.start()
             if cut is not None:
                 chain.restore(cut)
-            begins = {} if cut is None else cut.start()
-            for partition, at in starts.items():
-                at.append(begins.get(partition, FROM_BEGINNING))
+            for where, at in starts.items():
+                at.append(reached.get(where.partition, FROM_BEGINNING))
         # A chain passes over what it has read; whoever needs the beginning decides.
-        return {TopicPartition(self.topic, p): min(at, default=FROM_BEGINNING) for p, at in starts.items()}
+        return {where: min(at, default=FROM_BEGINNING) for where, at in starts.items()}
 
     def feed(self, record: Record) -> list[BundleMessage]:
         bundles = []
@@ -125,7 +148,27 @@ class RawDepth:
         chain = self._chains.get(catalog)
         cut = None if chain is None else chain.cut(catalog, epoch_id)
         if cut is not None:
-            self._guard.keep(catalog, _CUT, _encode(cut.checkpoints))
+            self._guard.keep(catalog, _CUT, _encode([_planned(c) for c in cut.checkpoints]))
+
+
+def _planned(checkpoint: Checkpoint) -> Checkpoint:
+    """Whoever goes on from here says everything after it again, so another release starts the next epoch cleanly."""
+    return msgspec.structs.replace(checkpoint, planned=True)
+
+
+def _at_markers(cut: Cut) -> Checkpoint:
+    """The bundle stage's state where the lanes' markers of the epoch stand, whatever lanes had said since.
+
+    What they said is read again: their messages bear the numbers that follow those of the model stage.
+    """
+    (found,) = [c for c in cut.checkpoints if c.stage == BUNDLE_STAGE]
+    said = {c.partition: c.out_seq for c in cut.checkpoints if c.stage == MODEL_STAGE}
+    state = BundleState(cut.catalog)
+    state.entities.load(found.entities)
+    state.resume()
+    state.forget_later_epochs()
+    state.settle()
+    return msgspec.structs.replace(found, input_offset=-1, input_seqs=said, entities=state.entities.snapshot())
 
 
 def _kept(guard: Guard, catalog: str) -> list[Checkpoint]:

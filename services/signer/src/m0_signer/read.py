@@ -5,15 +5,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+from m0common.chain import ChainError
 from m0common.errors import LaneHole, Unavailable
 from m0common.messages import BundleMessage
-from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.broker import Broker, Consumer, TopicPartition
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import BUNDLES
 
 from m0_signer import metrics
-from m0_signer.compute import FROM_BEGINNING, Depth
+from m0_signer.compute import FROM_BEGINNING, Depth, Published
 from m0_signer.desk import Desk
 from m0_signer.guard import Guard
 
@@ -27,11 +28,11 @@ _decode = msgspec.msgpack.Decoder(BundleMessage).decode
 
 @dataclass(slots=True)
 class Reader:
-    """Reads all partitions of a topic, without a group, from where `positions` says, for ever."""
+    """Reads all partitions of a topic, without a group; `start` is told where they begin and says where to."""
 
     broker: Broker
     topic: str
-    positions: Callable[[int], Mapping[TopicPartition, int]]
+    start: Callable[[Mapping[TopicPartition, int]], Awaitable[dict[TopicPartition, int]]]
     take: Callable[[Record], Awaitable[None]]
     next: dict[TopicPartition, int] = field(default_factory=dict)
     problem: str | None = "has not read anything yet"
@@ -43,7 +44,7 @@ class Reader:
             try:
                 await consumer.start()
                 if not self.next:
-                    self.next = dict(self.positions(await self.broker.partitions(self.topic)))
+                    self.next = await self._where_to_start(consumer)
                 await consumer.assign(self.next)
                 while True:
                     records = await consumer.getmany(_BATCH, _POLL_MS)
@@ -51,9 +52,9 @@ class Reader:
                     for record in records:
                         await self.take(record)
                         self.next[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            except Unavailable as error:
+            except (Unavailable, ChainError) as error:
                 self.problem = f"{self.topic}: {error}"
-                _log.warning("broker_away", topic=self.topic, error=str(error))
+                _log.warning("reader_waits", topic=self.topic, error=str(error))
                 await asyncio.sleep(_RETRY_S)
             except LaneHole as error:
                 self.problem = f"{self.topic}: {error}"
@@ -62,13 +63,26 @@ class Reader:
             finally:
                 await consumer.stop()
 
+    async def _where_to_start(self, consumer: Consumer) -> dict[TopicPartition, int]:
+        """Raises LaneHole when more was read before than there is: the topic was replaced by another."""
+        where = [TopicPartition(self.topic, p) for p in range(await self.broker.partitions(self.topic))]
+        begins, ends = await consumer.begin_offsets(where), await consumer.end_offsets(where)
+        starts = await self.start(begins)
+        for place, at in starts.items():
+            if at > ends[place]:
+                raise LaneHole(
+                    f"{self.topic}/{place.partition} ends at {ends[place]} and was read up to {at} before: it is not "
+                    "the same topic any more; restore it, or remove this signer's guard if its chain is gone too"
+                )
+        return starts
+
 
 def claims(broker: Broker, guard: Guard, desk: Desk) -> Reader:
     """The reader of `m0.bundles`."""
 
-    def positions(partitions: int) -> dict[TopicPartition, int]:
-        kept = {p: guard.place(BUNDLES.name, p) for p in range(partitions)}
-        return {TopicPartition(BUNDLES.name, p): FROM_BEGINNING if at is None else at for p, at in kept.items()}
+    async def start(begins: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        kept = {where: guard.place(*where) for where in begins}
+        return {where: FROM_BEGINNING if at is None else at for where, at in kept.items()}
 
     async def take(record: Record) -> None:
         try:
@@ -79,14 +93,17 @@ def claims(broker: Broker, guard: Guard, desk: Desk) -> Reader:
             return
         await desk.claim(bundle, TopicPartition(record.topic, record.partition), record.offset)
 
-    return Reader(broker, BUNDLES.name, positions, take)
+    return Reader(broker, BUNDLES.name, start, take)
 
 
-def computed(broker: Broker, depth: Depth, desk: Desk) -> Reader:
+def computed(broker: Broker, depth: Depth, desk: Desk, published: Published) -> Reader:
     """The reader that feeds a depth."""
+
+    async def start(begins: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        return await depth.start(begins, published)
 
     async def take(record: Record) -> None:
         for bundle in depth.feed(record):
             await desk.mine(bundle)
 
-    return Reader(broker, depth.topic, depth.positions, take)
+    return Reader(broker, depth.topic, start, take)
