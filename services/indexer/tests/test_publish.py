@@ -30,7 +30,10 @@ async def test_a_final_epoch_is_announced_with_its_leaves_once(bench):
     (epoch,) = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
     assert (epoch.catalog, epoch.epoch_id, epoch.leaf_count) == ("sports", 7, 3)
     assert (epoch.bundle_hash, epoch.finalize_signature) == (bench.scene.hash_of(bundle), signature)
-    assert set(epoch.signers) == {str(s.pubkey()) for s in bench.scene.signers[:2]}
+    revealed = {member.signer for member in epoch.signers if member.revealed}
+    assert revealed == {str(s.pubkey()) for s in bench.scene.signers[:2]}
+    assert len(epoch.signers) == len(bench.scene.signers)
+    assert len(epoch.prev_bundle_hash) == 32
     leaves = bench.sent(FINALIZED_PREDICTIONS.name, FinalizedPrediction)
     assert [(p.market_id, p.leaf) for p in leaves] == list(zip(bundle.market_ids, bundle.leaves, strict=True))
 

@@ -12,6 +12,7 @@ from m0common.canonical import Outcome, PredictionLeaf
 from m0common.clock import ManualClock
 from m0common.ids import market_key
 from m0common.messages import (
+    EpochMember,
     FinalizedEpoch,
     FinalizedPrediction,
     LaneMessage,
@@ -65,7 +66,23 @@ class World:
         partition = 0 if catalog == "sports" else 1
         window = (epoch_id * EPOCH_MS, (epoch_id + 1) * EPOCH_MS)
         message = FinalizedEpoch(
-            catalog, epoch_id, *window, len(markets), h("root"), h(f"bundle {epoch_id}"), ("A", "B"), "sig", 77, 1
+            catalog,
+            epoch_id,
+            *window,
+            len(markets),
+            h("root"),
+            h(f"bundle {epoch_id}"),
+            h(f"bundle {epoch_id - 1}"),
+            1,
+            (
+                EpochMember("A", True, True, h(f"bundle {epoch_id}")),
+                EpochMember("B", True, False, None),
+            ),
+            window[1] + 40_000,
+            window[1] + 80_000,
+            "sig",
+            77,
+            1,
         )
         await self.put(FINALIZED_EPOCHS, message, partition)
         for i, market_id in enumerate(markets):

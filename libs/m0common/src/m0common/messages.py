@@ -286,6 +286,15 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
     detail: str = ""
 
 
+class EpochMember(msgspec.Struct, frozen=True, array_like=True):
+    """A member of an epoch's signer set and what it did; `bundle_hash` is the bundle it revealed."""
+
+    signer: str
+    committed: bool
+    revealed: bool
+    bundle_hash: Digest | None
+
+
 class FinalizedEpoch(msgspec.Struct, frozen=True, array_like=True):
     """An epoch became final on chain (`m0.finalized.epochs.v1`)."""
 
@@ -296,7 +305,11 @@ class FinalizedEpoch(msgspec.Struct, frozen=True, array_like=True):
     leaf_count: int
     merkle_root: Digest
     bundle_hash: Digest
-    signers: tuple[str, ...]
+    prev_bundle_hash: Digest
+    signer_set_id: int
+    signers: tuple[EpochMember, ...]
+    commit_deadline_ms: int
+    reveal_deadline_ms: int
     finalize_signature: str
     slot: int
     at_ms: int

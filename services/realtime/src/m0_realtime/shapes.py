@@ -53,7 +53,7 @@ def provisional(catalog: str, message: Prediction, names: Sequence[str]) -> byte
 
 
 def epoch(message: FinalizedEpoch) -> bytes:
-    """As the items of `/v1/epochs`; `signers` are those that revealed the finalized bundle."""
+    """As the items of `/v1/epochs`."""
     return _encode(
         {
             "catalog": message.catalog,
@@ -64,8 +64,19 @@ def epoch(message: FinalizedEpoch) -> bytes:
             "leaf_count": message.leaf_count,
             "merkle_root": message.merkle_root.hex(),
             "bundle_hash": message.bundle_hash.hex(),
-            "prev_bundle_hash": None,  # not in the log: REST has it
-            "signers": [{"signer": signer, "committed": True, "revealed": True} for signer in message.signers],
+            "prev_bundle_hash": message.prev_bundle_hash.hex(),
+            "signer_set_id": message.signer_set_id,
+            "commit_deadline_ms": message.commit_deadline_ms,
+            "reveal_deadline_ms": message.reveal_deadline_ms,
+            "signers": [
+                {
+                    "signer": member.signer,
+                    "committed": member.committed,
+                    "revealed": member.revealed,
+                    "bundle_hash": None if member.bundle_hash is None else member.bundle_hash.hex(),
+                }
+                for member in message.signers
+            ],
             "finalized_slot": message.slot,
             "finalize_signature": message.finalize_signature,
         }

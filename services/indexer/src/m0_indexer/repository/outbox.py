@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from m0common.messages import FinalizedEpoch, FinalizedPrediction
+from m0common.messages import EpochMember, FinalizedEpoch, FinalizedPrediction
 from m0common.store.postgres import Connection
 
 
@@ -56,8 +56,7 @@ async def unannounced(connection: Connection) -> list[FinalEpoch]:
     found = await connection.execute(
         """
         SELECT e.catalog, e.epoch_id, e.window_start_ms, e.window_end_ms, e.leaf_count, e.merkle_root, e.bundle_hash,
-               array(SELECT s.signer FROM epoch_signers s WHERE s.catalog = e.catalog AND s.epoch_id = e.epoch_id
-                     AND s.bundle_hash = e.bundle_hash ORDER BY s.signer) AS signers,
+               e.prev_bundle_hash, e.signer_set_id, e.commit_deadline_ms, e.reveal_deadline_ms,
                coalesce(e.finalize_signature, '') AS finalize_signature, e.finalized_slot AS slot,
                coalesce(e.finalized_ms, e.window_end_ms) AS at_ms,
                EXISTS (SELECT FROM bundles b WHERE b.bundle_hash = e.bundle_hash) AS bundled
@@ -65,7 +64,23 @@ async def unannounced(connection: Connection) -> list[FinalEpoch]:
         """
     )
     rows = await found.fetchall()
-    return [FinalEpoch(FinalizedEpoch(**{k: v for k, v in r.items() if k != "bundled"}), r["bundled"]) for r in rows]
+    announced = []
+    for row in rows:
+        bundled = row.pop("bundled")
+        signers = await _members(connection, row["catalog"], row["epoch_id"])
+        announced.append(FinalEpoch(FinalizedEpoch(signers=signers, **row), bundled))
+    return announced
+
+
+async def _members(connection: Connection, catalog: str, epoch_id: int) -> tuple[EpochMember, ...]:
+    found = await connection.execute(
+        """
+        SELECT signer, committed, revealed, bundle_hash FROM epoch_signers
+        WHERE catalog = %s AND epoch_id = %s ORDER BY signer
+        """,
+        (catalog, epoch_id),
+    )
+    return tuple(EpochMember(**row) for row in await found.fetchall())
 
 
 async def predictions(connection: Connection, bundle_hash: bytes) -> list[FinalizedPrediction]:
