@@ -29,7 +29,7 @@ class Stack:
         self.env = kept | own | {"M0_JARS_DIR": os.environ.get("M0_JARS_DIR", str(ROOT / ".m0/cache/jars"))}
         self.api = f"http://127.0.0.1:{8080 + offset}"
         self.kafka = f"127.0.0.1:{9092 + offset}"
-        self.rpc = f"http://127.0.0.1:{8899 + offset}"
+        self.rpc = self.env.get("M0_RPC_URL", f"http://127.0.0.1:{8899 + offset}")
 
     def m0(self, *args: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
