@@ -45,6 +45,8 @@ async def test_a_stage_process_killed_at_random_moments_loses_nothing(kafka_worl
         await asyncio.sleep(rng.uniform(0.0, 0.3))
         process.kill()
         process.wait()
+    # something that only the last process can have done: it is at work, and heeds signals
+    await toy.feed_epochs(range(24, 25))
     process = start(toy, kafka)
     try:
         await eventually(toy.complete, 60)
