@@ -129,3 +129,11 @@ async def world(request):
 def memory():
     """The memory broker alone, for what only it can do on purpose."""
     return World(MemoryBroker(session_timeout_s=0.3))
+
+
+@pytest.fixture
+def kafka_world(kafka):
+    """Apache Kafka alone, with the time-outs of a service."""
+    from m0common.stream.kafka import KafkaBroker, KafkaOptions
+
+    return KafkaWorld(KafkaBroker(KafkaOptions(kafka.bootstrap, "test")), kafka)

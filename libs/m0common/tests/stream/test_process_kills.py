@@ -16,14 +16,6 @@ from stream_toy import Toy, eventually
 pytestmark = pytest.mark.kafka
 
 
-@pytest.fixture
-async def kafka_world(kafka):
-    from conftest import KafkaWorld
-    from m0common.stream.kafka import KafkaBroker, KafkaOptions
-
-    return KafkaWorld(KafkaBroker(KafkaOptions(kafka.bootstrap, "test")), kafka)
-
-
 def start(toy, kafka, member="one"):
     script = Path(__file__).with_name("stream_toy_main.py")
     group = toy.world.name("group")

@@ -7,8 +7,9 @@ import socket
 
 import httpx2
 import pytest
+from m0common.process import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from m0common.settings import Settings, Telemetry
-from m0common.stream.service import EXIT_FAILED, EXIT_OK, EXIT_USAGE, member_name, run_loop, serve
+from m0common.stream.service import member_name, run_loop, serve
 from stream_toy import Toy, eventually, number
 
 
