@@ -10,6 +10,7 @@ import pytest
 E2E = Path(__file__).parent / "tests" / "e2e"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "e2e" if item.path.is_relative_to(E2E) else str(item.path)

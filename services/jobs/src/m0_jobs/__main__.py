@@ -1,23 +1,18 @@
 """`python -m m0_jobs`: wait to lead, run the jobs, stop on SIGTERM."""
 
-import asyncio
 import contextlib
-import signal
-import sys
 from pathlib import Path
 
-import uvloop
 from m0common import settings
 from m0common.chain import ChainClient, Fees, Sender, idl
 from m0common.chain.keyfile import plain_key
 from m0common.clock import SystemClock
-from m0common.errors import M0Error, SettingsError
+from m0common.errors import SettingsError
 from m0common.http import Status, status_server
+from m0common.process import run_service
 from m0common.store import postgres
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
-from m0common.telemetry.logs import setup_logs
-from m0common.telemetry.traces import setup_traces
 from solders.pubkey import Pubkey
 
 from m0_jobs.app import Jobs
@@ -56,29 +51,5 @@ async def serve(config: settings.Settings) -> None:
         await Jobs(config, oracle, registry, pool, broker, chain, SystemClock(), status).run()
 
 
-async def _main() -> None:
-    config = settings.load()
-    setup_logs(NAME, config.telemetry.log_level)
-    setup_traces(NAME, config.telemetry.otel_exporter_otlp_endpoint)
-    work = asyncio.create_task(serve(config))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
-
-
-def main() -> int:
-    """Exit code 0 after a signal, 1 with one sentence on an error."""
-    code = 0
-    try:
-        uvloop.run(_main())
-    except* M0Error as errors:
-        for error in errors.exceptions:
-            print(f"{NAME}: {error}", file=sys.stderr)
-        code = 1
-    return code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_service(NAME, serve)

@@ -6,7 +6,6 @@ if __name__ == "__main__":
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,19 +15,15 @@ import uvloop
 
 from m0common.errors import LaneHole, M0Error, SettingsError
 from m0common.http import Status, status_server
-from m0common.settings import Settings, load
+from m0common.process import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SIGNALS, prepared
+from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0common.stream.core import StageCore
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
-from m0common.telemetry.logs import logger, setup_logs
-from m0common.telemetry.traces import setup_traces
+from m0common.telemetry.logs import logger
 
 log = logger(__name__)
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 
 class Loop(Protocol):
@@ -62,13 +57,7 @@ def run_stage(name: str, core: Callable[[Settings], StageCore]) -> None:
 
 def run_loop(name: str, make: Callable[[Settings, Broker], Loop]) -> None:
     """Run any loop until SIGTERM or SIGINT, then exit the process with its code."""
-    try:
-        settings = load()
-    except SettingsError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
-    setup_logs(name, settings.telemetry.log_level)
-    setup_traces(name, settings.telemetry.otel_exporter_otlp_endpoint)
+    settings = prepared(name)
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, name))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(serve(name, settings, broker, lambda: make(settings, broker))))
@@ -81,7 +70,7 @@ async def serve(name: str, settings: Settings, broker: Broker, make: Callable[[]
     status.health[name] = loop.healthy
     status.ready[name] = loop.ready
     http = status_server(status, settings.bind or settings.telemetry.prometheus_bind)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, loop.stop)
     try:
         await http.start()

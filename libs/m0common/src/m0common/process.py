@@ -1,0 +1,70 @@
+"""What every service's process does first and last: settings, logs, traces, signals, exit code."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from m0common.errors import M0Error, SettingsError
+from m0common.settings import Settings, load
+from m0common.telemetry.logs import logger, setup_logs
+from m0common.telemetry.traces import setup_traces
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+Name = str | Callable[[Settings], str]
+"""A service's name, or how to find it in the settings."""
+
+
+def prepared(name: Name) -> Settings:
+    """The settings, with logs and traces set up. Settings that cannot be used end the process with one sentence."""
+    try:
+        settings = load()
+    except SettingsError as error:
+        print(f"{name if isinstance(name, str) else 'service'}: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    service = name if isinstance(name, str) else name(settings)
+    setup_logs(service, settings.telemetry.log_level)
+    setup_traces(service, settings.telemetry.otel_exporter_otlp_endpoint)
+    return settings
+
+
+def run_service(name: Name, serve: Callable[[Settings], Awaitable[None]]) -> None:
+    """Run `serve` until it ends or SIGTERM or SIGINT cancels it, then exit the process.
+
+    Exit code 0 after a signal, 1 with one sentence on an M0Error, 2 on settings that cannot be used.
+    """
+    settings = prepared(name)
+    code = EXIT_OK
+    try:
+        uvloop.run(_until_signal(serve, settings))
+    except* SettingsError as errors:
+        code = EXIT_USAGE
+        _say(errors)
+    except* M0Error as errors:
+        code = EXIT_FAILED
+        _say(errors)
+    sys.exit(code)
+
+
+async def _until_signal(serve: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:
+    work = asyncio.ensure_future(serve(settings))
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    logger(__name__).info("stopped")
+
+
+def _say(errors: BaseExceptionGroup[M0Error]) -> None:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            _say(error)
+        else:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
