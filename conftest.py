@@ -10,9 +10,9 @@ import pytest
 E2E = Path(__file__).parent / "tests" / "e2e"
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.xdist_group("e2e" if item.path.is_relative_to(E2E) else str(item.path)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        group = "e2e" if item.path.is_relative_to(E2E) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: not item.path.is_relative_to(E2E))

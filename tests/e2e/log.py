@@ -7,9 +7,9 @@ import msgspec
 from m0common.errors import DeadLetterError
 from m0common.messages import BundleMessage, DeadLetter, LaneMessage, MarketOutcome  # noqa: F401
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce, Record, Save
 from m0common.topics import BUNDLES, DLQ, NORMALIZED, RAW
-from m0lanes.replay.topics import read
 from m0lanes.stages import normalize_core
 
 
@@ -20,7 +20,7 @@ def broker(bootstrap: str) -> KafkaBroker:
 async def _topic(bootstrap: str, topic: str) -> list[Record]:
     made = broker(bootstrap)
     try:
-        return [record async for record in read(made, topic)]
+        return [record async for batch in read_to_end(made, topic) for record in batch]
     finally:
         await made.close()
 

@@ -3,7 +3,7 @@
 Replay, the raw-depth signer and the backtest run this; the live services run the very same cores, one each.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +14,7 @@ from m0common.topics import BUNDLES, RAW
 
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.bundle import BundleState
+from m0lanes.model import STAGE as MODEL_STAGE
 from m0lanes.normalize import STAGE as NORMALIZE_STAGE
 from m0lanes.stages import all_cores
 
@@ -33,6 +34,33 @@ class Cut:
     def start(self) -> dict[int, int]:
         """The raw offset to read each partition from."""
         return {c.partition: c.input_offset + 1 for c in self.checkpoints if c.stage == NORMALIZE_STAGE}
+
+    def put(self, checkpoint: Checkpoint) -> None:
+        """Add a checkpoint; a newer one of the same stage and partition takes the place of the older."""
+        place = (checkpoint.stage, checkpoint.partition)
+        self.checkpoints = [c for c in self.checkpoints if (c.stage, c.partition) != place] + [checkpoint]
+
+    def resumable(self) -> "Cut":
+        """The cut as a process of its own goes on from it, numbering what it reads itself.
+
+        Everything after the cut is said again, so that whoever goes on does so cleanly, whatever release it is. The
+        live bundle stage may have read ahead in some lanes: it starts where the model stage stands.
+        """
+        said = {c.partition: c.out_seq for c in self.checkpoints if c.stage == MODEL_STAGE}
+        moved = []
+        for checkpoint in self.checkpoints:
+            if checkpoint.stage == NORMALIZE_STAGE:
+                moved.append(msgspec.structs.replace(checkpoint, planned=True))
+            elif checkpoint.stage == BUNDLE_STAGE:
+                entities = without_later_epochs(checkpoint)
+                moved.append(
+                    msgspec.structs.replace(
+                        checkpoint, input_offset=-1, input_seqs=said, entities=entities, planned=True
+                    )
+                )
+            else:
+                moved.append(msgspec.structs.replace(checkpoint, input_offset=-1, planned=True))
+        return Cut(self.catalog, self.epoch_id, moved)
 
 
 class Chain:
@@ -83,20 +111,12 @@ class Chain:
 
     def restore(self, cut: Cut) -> None:
         """Go on from a cut: feed raw records from `cut.start()` on, and what lanes had said since is said again."""
-        out_seqs = {c.partition: c.out_seq for c in cut.checkpoints if c.stage == BUNDLE_STAGE - 1}
-        for core in self._cores:
-            for checkpoint in cut.checkpoints:
-                if checkpoint.stage != core.stage:
-                    continue
-                moved = checkpoint
-                if core.stage == BUNDLE_STAGE:
-                    # the live stage may have read ahead in some lanes: start it where the model stage stands
-                    moved = msgspec.structs.replace(
-                        checkpoint, partition=0, input_seqs=out_seqs, entities=_without_later_epochs(checkpoint)
-                    )
-                if core.stage != NORMALIZE_STAGE:
-                    moved = msgspec.structs.replace(moved, input_offset=-1)
-                core.resume(moved.partition, [moved])
+        for checkpoint in cut.resumable().checkpoints:
+            core = self._cores[checkpoint.stage - 1]
+            if core.stage == BUNDLE_STAGE:
+                core.resume(0, [msgspec.structs.replace(checkpoint, partition=0)])
+            else:
+                core.resume(checkpoint.partition, [checkpoint])
 
     def _record(self, output: Produce) -> Record:
         place = (output.topic, output.partition)
@@ -106,22 +126,17 @@ class Chain:
     def _keep(self, checkpoint: Checkpoint) -> None:
         place = (checkpoint.catalog, checkpoint.epoch_id)
         cut = self._cuts.setdefault(place, Cut(*place))
-        cut.checkpoints.append(checkpoint)
+        cut.put(checkpoint)
         mine = sorted(epoch for catalog, epoch in self._cuts if catalog == checkpoint.catalog)
         for epoch in mine[:-KEPT_CUTS]:
             del self._cuts[checkpoint.catalog, epoch]
 
 
-def _without_later_epochs(checkpoint: Checkpoint) -> tuple[tuple[bytes, bytes], ...]:
+def without_later_epochs(checkpoint: Checkpoint) -> tuple[tuple[bytes, bytes], ...]:
+    """The bundle stage's entities without what lanes had said since the last epoch that closed."""
     state = BundleState(checkpoint.catalog)
     state.entities.load(checkpoint.entities)
     state.resume()
     state.forget_later_epochs()
     state.settle()
     return state.entities.snapshot()
-
-
-def cut_of(catalog: str, epoch_id: int, checkpoints: Iterable[Checkpoint]) -> Cut:
-    """The cut made of those checkpoints that belong to this epoch of this catalog."""
-    kept = [c for c in checkpoints if c.catalog == catalog and c.epoch_id == epoch_id]
-    return Cut(catalog, epoch_id, kept)

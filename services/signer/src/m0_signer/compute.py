@@ -16,9 +16,7 @@ from m0common.stream.lanes import BEFORE_FIRST_EPOCH
 from m0common.stream.records import Record, Save
 from m0common.topics import BUNDLES, PREDICTIONS, RAW
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
-from m0lanes.bundle import BundleState
 from m0lanes.chain import Chain, Cut
-from m0lanes.model import STAGE as MODEL_STAGE
 from m0lanes.stages import bundle_core
 
 from m0_signer import metrics
@@ -78,7 +76,7 @@ class BundleDepth:
             reached = [c.input_offset + 1 for c in kept] or [0] * len(first)
             if any(at < begin for at, begin in zip(reached, first, strict=True)):
                 cut = await published(name)
-                kept = [] if cut is None else [_at_markers(cut)]
+                kept = [] if cut is None else [c for c in cut.resumable().checkpoints if c.stage == BUNDLE_STAGE]
             ready += kept
         starts = {}
         for where in begins:
@@ -148,27 +146,12 @@ class RawDepth:
         chain = self._chains.get(catalog)
         cut = None if chain is None else chain.cut(catalog, epoch_id)
         if cut is not None:
-            self._guard.keep(catalog, _CUT, _encode([_planned(c) for c in cut.checkpoints]))
+            self._guard.keep(catalog, _CUT, _encode(cut.checkpoints))
 
 
 def _planned(checkpoint: Checkpoint) -> Checkpoint:
     """Whoever goes on from here says everything after it again, so another release starts the next epoch cleanly."""
     return msgspec.structs.replace(checkpoint, planned=True)
-
-
-def _at_markers(cut: Cut) -> Checkpoint:
-    """The bundle stage's state where the lanes' markers of the epoch stand, whatever lanes had said since.
-
-    What they said is read again: their messages bear the numbers that follow those of the model stage.
-    """
-    (found,) = [c for c in cut.checkpoints if c.stage == BUNDLE_STAGE]
-    said = {c.partition: c.out_seq for c in cut.checkpoints if c.stage == MODEL_STAGE}
-    state = BundleState(cut.catalog)
-    state.entities.load(found.entities)
-    state.resume()
-    state.forget_later_epochs()
-    state.settle()
-    return msgspec.structs.replace(found, input_offset=-1, input_seqs=said, entities=state.entities.snapshot())
 
 
 def _kept(guard: Guard, catalog: str) -> list[Checkpoint]:

@@ -3,20 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-import msgspec
-from m0common.canonical import BundleHeader, state_digest, state_root
+from m0common.canonical import BundleHeader
 from m0common.errors import M0Error
-from m0common.messages import BundleMessage, Checkpoint
+from m0common.messages import BundleMessage
 from m0common.stream.broker import Broker
+from m0common.stream.reader import read_to_end
 from m0common.stream.records import Record
-from m0common.topics import BUNDLES, CHECKPOINTS, RAW
+from m0common.topics import RAW
 
-from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.chain import Chain, Cut
 from m0lanes.release import release
 from m0lanes.replay.mutate import mutate
-from m0lanes.replay.topics import read
 from m0lanes.replay.trail import Trail, first_difference, recorded
+from m0lanes.states import is_complete, published_bundles, published_cuts, why_untrusted
 
 FinalizedRoot = Callable[[str, int], Awaitable[tuple[bytes, bytes] | None]]
 """`(catalog, epoch_id)` to `(merkle_root, bundle_hash)` finalized on chain; None when that epoch is not final."""
@@ -54,7 +53,7 @@ class Replay:
                 f"epoch {self._epoch_id} of {self._catalog} is not finalized on chain: "
                 f"see /v1/epochs?catalog={self._catalog}&status=finalized for those that are",
             )
-        live = await self._bundles()
+        live = await published_bundles(self._broker, self._catalog)
         bundle = live.get(self._epoch_id)
         cut = None if full else await self._cut(live)
         records = await self._raw(cut)
@@ -81,38 +80,21 @@ class Replay:
             why,
         )
 
-    async def _bundles(self) -> dict[int, BundleMessage]:
-        decode = msgspec.msgpack.Decoder(BundleMessage).decode
-        found: dict[int, BundleMessage] = {}
-        async for record in read(self._broker, BUNDLES.name):
-            if record.key == self._catalog.encode():
-                bundle = decode(record.value)
-                found[bundle.epoch_id] = bundle
-        return found
-
     async def _cut(self, live: dict[int, BundleMessage]) -> Cut | None:
-        """The newest complete and verified checkpoints before the epoch."""
-        decode = msgspec.msgpack.Decoder(Checkpoint).decode
-        cuts: dict[int, dict[tuple[int, int], Checkpoint]] = {}
-        suffix = f":{self._catalog}".encode()
-        async for record in read(self._broker, CHECKPOINTS.name):
-            if record.key is None or not record.key.endswith(suffix):
-                continue
-            checkpoint = decode(record.value)
-            if 0 <= checkpoint.epoch_id < self._epoch_id:
-                place = (checkpoint.stage, checkpoint.partition)
-                cuts.setdefault(checkpoint.epoch_id, {})[place] = checkpoint
+        """The newest complete checkpoints before the epoch, once they are what their header commits to."""
+        cuts = await published_cuts(self._broker, self._catalog, lambda epoch: 0 <= epoch < self._epoch_id)
         lanes = await self._broker.partitions(RAW.name)
         for epoch_id in sorted(cuts, reverse=True):
-            found = cuts[epoch_id]
-            wanted = {(stage, lane) for stage in range(1, BUNDLE_STAGE) for lane in range(lanes)}
-            if wanted <= found.keys() and any(stage == BUNDLE_STAGE for stage, _ in found):
-                _verify(found.values(), live.get(epoch_id))
-                return Cut(self._catalog, epoch_id, [found[place] for place in sorted(found)])
+            bundle = live.get(epoch_id)
+            if bundle is not None and is_complete(cuts[epoch_id], lanes):
+                if (why := why_untrusted(cuts[epoch_id], BundleHeader.decode(bundle.header))) is not None:
+                    raise M0Error(f"{why}: replay with FULL=1")
+                return cuts[epoch_id]
         return None
 
     async def _raw(self, cut: Cut | None) -> list[Record]:
-        return [record async for record in read(self._broker, RAW.name, cut.start() if cut is not None else None)]
+        starts = cut.start() if cut is not None else None
+        return [r async for batch in read_to_end(self._broker, RAW.name, starts=starts) for r in batch]
 
     def _rerun(self, records: Iterable[Record], cut: Cut | None) -> tuple[Trail, BundleMessage | None]:
         trail = Trail(self._catalog, self._epoch_id)
@@ -153,24 +135,6 @@ class Replay:
                     f"header field {name}: recorded {getattr(was, name)!r}, replay says {getattr(again, name)!r}{hint}"
                 )
         return "the bundle recorded in m0.bundles is not the one finalized on chain"
-
-
-def _verify(checkpoints: Iterable[Checkpoint], live: BundleMessage | None) -> None:
-    """The checkpoints are what their digests say, and the digests what the finalized chain of headers says."""
-    digests = {}
-    for checkpoint in checkpoints:
-        if state_digest(checkpoint.entities) != checkpoint.digest:
-            raise M0Error(
-                f"checkpoint of {checkpoint.catalog}/{checkpoint.partition}, stage {checkpoint.stage}, epoch "
-                f"{checkpoint.epoch_id} does not have the digest it claims: replay with FULL=1",
-            )
-        if checkpoint.stage < BUNDLE_STAGE:
-            digests[checkpoint.partition, checkpoint.stage] = checkpoint.digest
-    if live is not None and state_root(digests) != BundleHeader.decode(live.header).state_root:
-        raise M0Error(
-            f"the checkpoints of {live.catalog}, epoch {live.epoch_id} are not those its header commits to: "
-            "replay with FULL=1",
-        )
 
 
 async def replay_epoch(

@@ -1,5 +1,6 @@
 """What each stage emitted, by lane and sequence number: as recorded in the topics, or as replay says it again."""
 
+import contextlib
 from dataclasses import dataclass, field
 
 import msgspec
@@ -8,10 +9,9 @@ from m0common.ids import Lane
 from m0common.messages import LaneMessage, Marker
 from m0common.stream.broker import Broker
 from m0common.stream.core import LaneDecoder
+from m0common.stream.reader import read_to_end
 from m0common.stream.records import Output, Save
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
-
-from m0lanes.replay.topics import read
 
 STAGES = {"normalize": NORMALIZED.name, "feature": FEATURES.name, "model": PREDICTIONS.name}
 
@@ -60,11 +60,10 @@ async def recorded(broker: Broker, catalog: str, epoch_id: int) -> Trail:
     """The trail that the live stages left in the topics."""
     trail = Trail(catalog, epoch_id)
     for stage, topic in STAGES.items():
-        async for record in read(broker, topic):
-            try:
-                trail.add(stage, record.value)
-            except DeadLetterError:
-                continue
+        async for records in read_to_end(broker, topic):
+            for record in records:
+                with contextlib.suppress(DeadLetterError):
+                    trail.add(stage, record.value)
     return trail
 
 
