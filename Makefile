@@ -26,7 +26,7 @@ clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads s
 	@$(M0) clean
 
 test: env-dev  ## Install what is needed and run every test: make test ARGS="-k merkle"
-	@.venv/bin/pytest -n 2 --dist loadgroup $(ARGS)
+	@.venv/bin/pytest -n 2 $(ARGS)
 
 lint: env-dev  ## Check style, imports, house rules and declared dependencies
 	@.ci/lint

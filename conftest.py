@@ -3,16 +3,24 @@
 They take longest, so they begin first; everything else fills the other worker.
 """
 
-from pathlib import Path
-
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-E2E = Path(__file__).parent / "tests" / "e2e"
+E2E = "tests/e2e/"
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    item.add_marker(pytest.mark.xdist_group("e2e" if item.path.is_relative_to(E2E) else str(item.path)))
+class ByFile(LoadScopeScheduling):
+    """One unit of work per test file; the end-to-end tests, which share a stack, are one unit together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return E2E if nodeid.startswith(E2E) else nodeid.partition("::")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.path.is_relative_to(E2E))
+    items.sort(key=lambda item: not item.nodeid.startswith(E2E))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
