@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/local/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test lint typecheck format programs replay lock env env-dev
+.PHONY: help up down status logs clean test lint typecheck format bench programs replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,10 @@ format: env-dev  ## Put the code into shape
 
 typecheck: env-dev  ## Check types, strictly
 	@.venv/bin/mypy --strict $(addprefix -p ,$(PACKAGES))
+
+bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
+	@.venv/bin/python libs/m0common/bench/loop.py
+	@.venv/bin/python services/realtime/bench/fanout.py
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
 	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)
