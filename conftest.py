@@ -7,13 +7,15 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 E2E = "tests/e2e/"
+TOGETHER = (E2E, "programs/toolchain/")
+"""Folders whose files share what is made once: a running stack, a compiler's standard library."""
 
 
 class ByFile(LoadScopeScheduling):
-    """One unit of work per test file; the end-to-end tests, which share a stack, are one unit together."""
+    """One unit of work per test file, or per folder that belongs together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return E2E if nodeid.startswith(E2E) else nodeid.partition("::")[0]
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

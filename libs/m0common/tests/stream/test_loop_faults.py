@@ -12,6 +12,7 @@ from m0common.stream.checkpoints import load_latest
 from m0common.stream.core import CHECKPOINT_TOPIC
 from m0common.stream.memory import MemoryBroker
 from stream_toy import Adder, Interceptor, Killed, Toy, eventually, marker, number, running
+from stream_world import World
 
 
 async def run_until_done(toy, loop):
@@ -181,8 +182,6 @@ async def test_traces_continue_through_a_stage_when_tracing_is_on(memory, monkey
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_dies_whenever_the_outputs_are_those_of_the_core_alone(kills, batch, per_epoch, faults, compact):
-    from conftest import World
-
     async def scenario():
         world = World(MemoryBroker(session_timeout_s=0.1))
         toy = await Toy(world, batch_records=batch, poll_timeout_ms=5, drain_grace_ms=0).create()
