@@ -85,7 +85,7 @@ def test_a_second_up_says_that_it_is_running_and_changes_nothing(stack: Stack):
 def test_after_down_and_up_old_epochs_still_replay_and_new_ones_finalize(stack: Stack):
     old = stack.finalized("sports")[0]
     stack.m0("down")
-    assert all(s["state"] == "stopped" for s in stack.status().values())
+    assert {s["state"] for s in stack.status().values()} <= {"stopped", "external"}
     stack.m0("up")
     done = stack.m0("replay", "sports", str(old["epoch_id"]), "--json")
     assert json.loads(done.stdout)["merkle_root"] == old["merkle_root"]
