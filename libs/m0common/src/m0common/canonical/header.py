@@ -31,7 +31,7 @@ class BundleHeader:
     state_root: bytes
 
     def encode(self) -> bytes:
-        """The 250 canonical bytes."""
+        """The 250 canonical bytes. Raises InvalidValue when a hash or an integer does not fit its field."""
         hashes = (
             self.merkle_root,
             self.prev_bundle_hash,
@@ -42,17 +42,22 @@ class BundleHeader:
         )
         if any(len(h) != 32 for h in hashes):
             raise InvalidValue(f"header of {self.catalog} {self.epoch_id}: every hash has 32 bytes")
-        return _LAYOUT.pack(
-            MAGIC,
-            SCHEMA,
-            catalog_bytes(self.catalog),
-            self.epoch_id,
-            self.window_start_ms,
-            self.window_end_ms,
-            self.signer_set_id,
-            self.leaf_count,
-            *hashes,
-        )
+        try:
+            return _LAYOUT.pack(
+                MAGIC,
+                SCHEMA,
+                catalog_bytes(self.catalog),
+                self.epoch_id,
+                self.window_start_ms,
+                self.window_end_ms,
+                self.signer_set_id,
+                self.leaf_count,
+                *hashes,
+            )
+        except struct.error as error:
+            raise InvalidValue(
+                f"header of {self.catalog} {self.epoch_id}: an integer does not fit ({error})"
+            ) from error
 
     @property
     def bundle_hash(self) -> bytes:

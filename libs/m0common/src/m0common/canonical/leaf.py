@@ -74,15 +74,18 @@ class PredictionLeaf:
             raise InvalidValue(f"risk {self.risk_bps} bps: 0 to {BPS}")
 
     def encode(self) -> bytes:
-        """The canonical bytes."""
-        return b"".join(
-            (
-                _HEAD.pack(SCHEMA, self.market_key, self.epoch_id, self.window_end_ms, self.schema_version),
-                _COUNT.pack(len(self.outcomes)),
-                *(_OUTCOME.pack(*o) for o in self.outcomes),
-                _TAIL.pack(self.risk_bps, self.quality_flags, self.model_key, self.features_hash),
-            ),
-        )
+        """The canonical bytes. Raises InvalidValue when an integer does not fit its field."""
+        try:
+            return b"".join(
+                (
+                    _HEAD.pack(SCHEMA, self.market_key, self.epoch_id, self.window_end_ms, self.schema_version),
+                    _COUNT.pack(len(self.outcomes)),
+                    *(_OUTCOME.pack(*o) for o in self.outcomes),
+                    _TAIL.pack(self.risk_bps, self.quality_flags, self.model_key, self.features_hash),
+                ),
+            )
+        except struct.error as error:
+            raise InvalidValue(f"leaf of epoch {self.epoch_id}: an integer does not fit its field ({error})") from error
 
     @classmethod
     def decode(cls, data: bytes) -> "PredictionLeaf":
