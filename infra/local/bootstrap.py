@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,7 @@ def main(level: str) -> int:
         (ROOT / ".m0").mkdir(exist_ok=True)
         with (ROOT / ".m0" / ".bootstrap.lock").open("w") as lock:
             take_turn(lock)
+            trust_system_certificates()
             ensure(level)
     except Failure as exc:
         print(f"Error: {exc}", file=sys.stderr)
@@ -77,6 +79,13 @@ def find_python() -> str:
             return found
     have = ".".join(map(str, sys.version_info[:3]))
     raise Failure(f"Python 3.11 or later is needed and {sys.executable} is {have}: run 'apt install python3.11-venv'.")
+
+
+def trust_system_certificates() -> None:
+    """Let uv, which brings a list of its own, trust what this machine trusts: a network may have its own authority."""
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or (paths.capath and os.listdir(paths.capath)):
+        os.environ.setdefault("UV_SYSTEM_CERTS", "true")
 
 
 def take_turn(lock: object) -> None:

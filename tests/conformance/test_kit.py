@@ -36,7 +36,7 @@ def node() -> str:
         done = subprocess.run(
             [*npm, "ci", "--no-audit", "--no-fund"],
             cwd=KIT,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": path, "NODE_USE_SYSTEM_CA": "1"},
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,

@@ -57,6 +57,21 @@ def test_a_missing_venv_module_is_named_with_the_package_to_install(bootstrap, m
         bootstrap.ensure_venv()
 
 
+@pytest.mark.parametrize(
+    ("cafile", "found", "wanted"), [("ca.pem", [], "true"), (None, ["a.0"], "true"), (None, [], None)]
+)
+def test_uv_trusts_the_authorities_of_the_machine_when_it_has_any(
+    bootstrap, monkeypatch, tmp_path, cafile, found, wanted
+):
+    paths = bootstrap.ssl.get_default_verify_paths()._replace(cafile=cafile, capath=str(tmp_path))
+    for name in found:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(bootstrap.ssl, "get_default_verify_paths", lambda: paths)
+    monkeypatch.setattr(bootstrap.os, "environ", {})
+    bootstrap.trust_system_certificates()
+    assert bootstrap.os.environ.get("UV_SYSTEM_CERTS") == wanted
+
+
 def test_a_full_disk_is_noticed_before_anything_is_downloaded(bootstrap, monkeypatch, tmp_path):
     monkeypatch.setattr(bootstrap, "UV", tmp_path / "none")
     monkeypatch.setattr(bootstrap, "NEED_BYTES", 1 << 60)
