@@ -84,7 +84,7 @@ def find_python() -> str:
 def trust_system_certificates() -> None:
     """Let uv, which brings a list of its own, trust what this machine trusts: a network may have its own authority."""
     paths = ssl.get_default_verify_paths()
-    if paths.cafile or (paths.capath and os.listdir(paths.capath)):
+    if paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())):
         os.environ.setdefault("UV_SYSTEM_CERTS", "true")
 
 
