@@ -28,8 +28,9 @@ from m0common.canonical import (
     state_root,
 )
 from m0common.canonical.leaf import FLAGS
-from m0common.fixedpoint import PPB, largest_remainder
+from m0common.fixedpoint import PPB
 from m0common.ids import catalog_bytes, market_key
+from m0quant.fixed import simplex
 from solders.keypair import Keypair
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ def _signers(count: int) -> list[Keypair]:
 
 
 def _outcomes(weights: list[int]) -> tuple[Outcome, ...]:
-    parts = largest_remainder(weights)
+    parts = simplex(weights)
     return tuple(Outcome(p, p - p // 10, min(PPB, p + p // 10)) for p in parts)
 
 

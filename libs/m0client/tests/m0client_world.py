@@ -15,8 +15,8 @@ from m0common.canonical import (
     signer_set_digest,
 )
 from m0common.chain import idl, pda
-from m0common.fixedpoint import largest_remainder
 from m0common.ids import catalog_bytes, market_key
+from m0quant.fixed import simplex
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -61,7 +61,7 @@ class World:
         self.requests = []
 
     def leaf(self, market_id, i):
-        outcomes = tuple(Outcome(p, p // 2, p + (10**9 - p) // 2) for p in largest_remainder([i + 1, 2, 3]))
+        outcomes = tuple(Outcome(p, p // 2, p + (10**9 - p) // 2) for p in simplex([i + 1, 2, 3]))
         return PredictionLeaf(
             market_key(market_id), self.epoch_id, self.window[1], 1, outcomes, 120, 0, h("model"), h("features")
         )

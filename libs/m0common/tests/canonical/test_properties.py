@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from m0common.canonical import (
     state_root,
 )
 from m0common.errors import InvalidValue
-from m0common.fixedpoint import PPB, largest_remainder
+from m0common.fixedpoint import PPB
 
 digests = st.binary(min_size=32, max_size=32)
 u32 = st.integers(0, 2**32 - 1)
@@ -36,8 +37,9 @@ i64 = st.integers(-(2**63), 2**63 - 1)
 
 @st.composite
 def outcome_vectors(draw):
-    weights = draw(st.lists(st.integers(0, 1000), min_size=2, max_size=32).filter(sum))
-    return tuple(Outcome(p, draw(st.integers(0, p)), draw(st.integers(p, PPB))) for p in largest_remainder(weights))
+    cuts = sorted(draw(st.lists(st.integers(0, PPB), min_size=1, max_size=31)))
+    parts = [high - low for low, high in pairwise([0, *cuts, PPB])]
+    return tuple(Outcome(p, draw(st.integers(0, p)), draw(st.integers(p, PPB))) for p in parts)
 
 
 leaves = st.builds(

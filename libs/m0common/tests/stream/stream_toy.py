@@ -7,7 +7,7 @@ import time
 
 import msgspec
 from m0common.errors import DeadLetterError
-from m0common.messages import DeadLetter, LaneMessage, Marker, MarketClosed, encode
+from m0common.messages import Checkpoint, DeadLetter, LaneMessage, Marker, MarketClosed, encode
 from m0common.settings import Stage
 from m0common.stream.core import CHECKPOINT_TOPIC, LaneCore
 from m0common.stream.entities import Entities
@@ -76,8 +76,8 @@ class Toy:
         await self.world.broker.create_topics([CHECKPOINTS, DLQ], 3, 3)
         return self
 
-    def core(self, factory=Adder):
-        return LaneCore(self.world.name("toy"), self.stage, self.source, self.sink, factory, ZERO)
+    def core(self, factory=Adder, release=ZERO):
+        return LaneCore(self.world.name("toy"), self.stage, self.source, self.sink, factory, release)
 
     def loop(self, *, core=None, broker=None, member="one", group=None, **settings):
         return StageLoop(
@@ -144,6 +144,14 @@ class Toy:
     async def letters(self):
         found = [msgspec.msgpack.decode(r.value, type=DeadLetter) for r in await self.world.read(DLQ.name)]
         return [letter for letter in found if letter.topic == self.source]
+
+    async def checkpoints(self):
+        found = [msgspec.msgpack.decode(r.value, type=Checkpoint) for r in await self.world.read(CHECKPOINT_TOPIC)]
+        return [checkpoint for checkpoint in found if checkpoint.stage == self.stage]
+
+    async def markers(self):
+        found = [msgspec.msgpack.decode(r.value, type=LaneMessage).body for r in take(await self.written())]
+        return [body for body in found if isinstance(body, Marker)]
 
     def seen_all(self, loop, ends):
         return all(loop._positions.get(p, 0) >= end for p, end in ends.items())

@@ -115,7 +115,7 @@ def float_in_hashed_bytes(tree: ast.Module) -> Iterator[Finding]:
         elif isinstance(node, ast.Name) and node.id == "float":
             yield node.lineno, "float where bytes are hashed: use fixed point"
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            yield node.lineno, "/ makes a float where bytes are hashed: use // or round_half_even"
+            yield node.lineno, "/ makes a float where bytes are hashed: use // or divmod"
         elif isinstance(node, ast.Call):
             yield from _float_format(node, dotted(node.func, known))
 

@@ -1,4 +1,4 @@
-"""Checkpoints of lanes in `m0.checkpoints.v1`: where they lie, how to load the latest, how to list their history.
+"""Checkpoints of lanes in `m0.checkpoints.v1`: where they lie, how to load the latest.
 
 A checkpoint's key is `stage:partition:catalog`; it lies in the partition of its lane (modulo the topic's), so a stage
 that takes over a partition reads one partition of checkpoints. Only the last value of each key is decoded.
@@ -47,23 +47,6 @@ async def load_latest(broker: Broker, stage: int, partitions: Iterable[int]) -> 
             if record.key is not None and _belongs(record.key, stage, wanted):
                 latest[record.key] = record.value
     return [decode_checkpoint(latest[key]) for key in sorted(latest)]
-
-
-async def history(broker: Broker, stage: int, catalog: str) -> dict[int, dict[int, Checkpoint]]:
-    """All checkpoints of a catalog in a stage that the topic still has: epoch to partition to checkpoint.
-
-    A checkpoint that was written twice is the same twice. Raises Unavailable.
-    """
-    found: dict[int, dict[int, Checkpoint]] = {}
-    async for records in read_to_end(broker, CHECKPOINT_TOPIC):
-        for record in records:
-            if record.key is None:
-                continue
-            key_stage, partition, key_catalog = _split(record.key)
-            if key_stage == str(stage) and key_catalog == catalog:
-                checkpoint = decode_checkpoint(record.value)
-                found.setdefault(checkpoint.epoch_id, {})[int(partition)] = checkpoint
-    return {epoch: dict(sorted(found[epoch].items())) for epoch in sorted(found)}
 
 
 def _split(key: bytes) -> tuple[str, str, str]:

@@ -7,10 +7,12 @@ import msgspec
 import pytest
 from m0common.errors import LaneHole
 from m0common.messages import Checkpoint, LaneMessage
-from m0common.stream.checkpoints import history, load_latest
+from m0common.stream.checkpoints import load_latest
 from m0common.stream.lanes import BEFORE_FIRST_EPOCH
 from m0common.stream.records import Produce
-from stream_toy import Adder, Interceptor, Killed, Toy, eventually, marker, number, running
+from stream_toy import ZERO, Adder, Interceptor, Killed, Toy, eventually, marker, number, running
+
+NEW_RELEASE = bytes([1]) * 32
 
 
 async def run_until_done(toy, loop):
@@ -170,12 +172,41 @@ async def test_every_marker_leaves_a_checkpoint_and_the_latest_is_what_a_restart
     toy = await Toy(world).create()
     await toy.feed_epochs(range(3))
     await run_until_done(toy, toy.loop())
-    found = await history(world.broker, toy.stage, "a")
-    assert list(found) == [BEFORE_FIRST_EPOCH, 0, 1, 2]
-    assert all(list(lanes) == [0, 1] for lanes in found.values())
+    found = {(c.catalog, c.partition, c.epoch_id): c for c in await toy.checkpoints()}
+    assert found.keys() == {(c, p, e) for c in "ab" for p in (0, 1) for e in (BEFORE_FIRST_EPOCH, 0, 1, 2)}
     latest = await load_latest(world.broker, toy.stage, [0])
-    assert [(c.catalog, c.partition, c.epoch_id) for c in latest] == [("a", 0, 2), ("b", 0, 2)]
-    assert latest[0] == found[2][0]
+    assert latest == [found["a", 0, 2], found["b", 0, 2]]
+
+
+@pytest.mark.parametrize("work_after_marker", [False, True])
+async def test_a_planned_stop_hands_over_between_epochs_and_work_begun_under_another_release_is_told(
+    world, work_after_marker
+):
+    toy = await Toy(world).create(1)
+    await toy.feed(number(1), marker(0), *[number(2)] * work_after_marker)
+    await run_until_done(toy, toy.loop())
+    (latest,) = await load_latest(world.broker, toy.stage, [0])
+    assert (latest.epoch_id, latest.planned) == (0, not work_after_marker)
+    await toy.feed(number(3), marker(1), number(4), marker(2))
+    await run_until_done(toy, toy.loop(core=toy.core(release=NEW_RELEASE)))
+    mixed = (ZERO, NEW_RELEASE) if work_after_marker else (NEW_RELEASE,)
+    assert [m.releases for m in await toy.markers()] == [(ZERO,), mixed, (NEW_RELEASE,)]
+
+
+async def test_after_a_kill_between_epochs_another_release_cannot_know_and_names_both(world):
+    toy = await Toy(world).create(1)
+    await toy.feed(number(1), marker(0))
+    task = asyncio.create_task(toy.loop(commit_interval_ms=0).run())
+    await eventually(lambda: _saved(toy, 0))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await toy.feed(number(2), marker(1))
+    await run_until_done(toy, toy.loop(core=toy.core(release=NEW_RELEASE)))
+    assert [m.releases for m in await toy.markers()] == [(ZERO,), (ZERO, NEW_RELEASE)]
+
+
+async def _saved(toy, epoch):
+    return any(c.epoch_id == epoch for c in await toy.checkpoints())
 
 
 async def test_what_cannot_be_processed_becomes_one_dead_letter_with_its_origin(world):
