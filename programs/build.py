@@ -56,11 +56,18 @@ def _files(root: Path, names: tuple[str, ...]) -> list[Path]:
     return found
 
 
+def missing() -> str | None:
+    """The first tool that is not here, with the packages to install; None when all are."""
+    for tool in (RUSTC, CARGO, str(LLVM / "bin" / "llc"), "g++"):
+        if not shutil.which(tool):
+            return f"{tool} is missing: install rustc-web cargo-web rust-web-src llvm-22-dev g++"
+    return None
+
+
 def toolchain(root: Path) -> str:
     """Make the toolchain when its sources or the compiler changed; returns what names its state."""
-    for tool in (RUSTC, CARGO, str(LLVM / "bin" / "llc")):
-        if not Path(tool).exists():
-            raise BuildError(f"{tool} is missing: install rustc-web cargo-web rust-web-src llvm-22-dev g++")
+    if lacking := missing():
+        raise BuildError(lacking)
     tools = root / "toolchain"
     version = subprocess.run([RUSTC, "-vV"], check=True, capture_output=True, text=True).stdout
     state = _digest(_files(tools, TOOLS), version)

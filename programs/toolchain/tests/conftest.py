@@ -65,10 +65,8 @@ def build():
 @pytest.fixture(scope="session")
 def tools(build):
     """The state of the toolchain; skips when the packages it needs are not installed."""
-    llc = Path("/usr/lib/llvm-22/bin/llc")
-    missing = [str(p) for p in (Path(build.RUSTC), Path(build.CARGO), llc) if not p.exists()]
-    if missing:
-        pytest.skip(f"{missing[0]} is missing: install rustc-web cargo-web rust-web-src llvm-22-dev g++")
+    if lacking := build.missing():
+        pytest.skip(lacking)
     state = build.toolchain(PROGRAMS)
     try:
         build.fetch(PROGRAMS)
