@@ -5,6 +5,7 @@ from pathlib import Path
 
 from m0common import settings
 from m0common.chain import Fees, Sender, Subscriptions
+from m0common.chain.keystore import open_key_file, read_passphrase
 from m0common.clock import SystemClock
 from m0common.http import Status, status_server
 from m0common.process import run_service
@@ -13,7 +14,6 @@ from m0common.stream.kafka_options import KafkaOptions
 
 from m0_signer.app import Signer, chain_client, guard_path, programs, rpc_chain
 from m0_signer.guard import Guard
-from m0_signer.keystore import open_key_file, read_passphrase
 
 
 async def serve(config: settings.Settings) -> None:

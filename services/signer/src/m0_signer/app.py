@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from m0common.chain import ChainClient, ChainError, Connection, DecodeError, EventParser, Sender, Subscriptions, idl
+from m0common.chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.errors import SettingsError
 from m0common.http import Status
@@ -19,7 +20,6 @@ from m0_signer.chain import ChainPort, RpcChain
 from m0_signer.compute import BundleDepth, Depth, RawDepth
 from m0_signer.desk import Desk
 from m0_signer.guard import Guard
-from m0_signer.keystore import KeyStore
 from m0_signer.published import published_cut
 from m0_signer.read import claims, computed
 from m0_signer.report import Reporter

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from m0common.canonical import BundleHeader
 from m0common.chain import ChainError
+from m0common.chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.messages import BundleMessage, Submission
@@ -22,7 +23,6 @@ from m0_signer import metrics
 from m0_signer.chain import ChainPort
 from m0_signer.compare import first_difference
 from m0_signer.guard import Decision, EquivocationRefused, Guard
-from m0_signer.keystore import KeyStore
 from m0_signer.links import Links, linked
 from m0_signer.policy import Refusal, check_bundle, check_chain
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from m0common.canonical import BundleHeader
 from m0common.chain import ChainError, Landed, Oracle, ProgramError
 from m0common.chain.accounts import SignerSet
+from m0common.chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.messages import Submission
 from m0common.telemetry.logs import logger
@@ -16,7 +17,6 @@ from m0_signer import metrics
 from m0_signer.chain import ChainPort
 from m0_signer.flow import EVERYBODY, Do, Step, next_step
 from m0_signer.guard import Decision, Guard
-from m0_signer.keystore import KeyStore
 from m0_signer.sign import attest, commitment_of
 
 # Somebody was quicker, or the chain's clock ticked between look and act: look again.

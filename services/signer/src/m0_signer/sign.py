@@ -3,10 +3,10 @@
 from m0common.canonical import attestation_digest, commitment
 from m0common.chain import pda
 from m0common.chain.accounts import SignerSet
+from m0common.chain.keystore import KeyStore
 from solders.pubkey import Pubkey
 
 from m0_signer.guard import Decision
-from m0_signer.keystore import KeyStore
 
 
 def commitment_of(decision: Decision, program: Pubkey, signer: Pubkey) -> bytes:

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from m0_signer.keystore import create_key_file, public_key_of, read_passphrase
+from m0common.chain.keystore import create_key_file, public_key_of, read_passphrase
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 

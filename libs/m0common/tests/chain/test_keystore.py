@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from m0_signer.keystore import KeyStoreError, create_key_file, open_key_file, public_key_of, read_passphrase
+from m0common.chain.keystore import KeyStoreError, create_key_file, open_key_file, public_key_of, read_passphrase
 from solders.keypair import Keypair
 from solders.signature import Signature
 
