@@ -154,11 +154,16 @@ class Toy:
         return [body for body in found if isinstance(body, Marker)]
 
     def seen_all(self, loop, ends):
-        return all(loop._positions.get(p, 0) >= end for p, end in ends.items())
+        return all(positions(loop).get(p, 0) >= end for p, end in ends.items())
 
     async def ends(self):
         records = await self.world.read(self.source)
         return {p: max(r.offset for r in records if r.partition == p) + 1 for p in {r.partition for r in records}}
+
+
+def positions(*loops):
+    """Partition to the offset that one of the loops goes on at."""
+    return {where.partition: offset for loop in loops for where, offset in loop._positions.items()}
 
 
 def lane_seq(value):

@@ -11,7 +11,7 @@ from m0common.messages import Marker
 from m0common.stream.checkpoints import load_latest
 from m0common.stream.core import CHECKPOINT_TOPIC
 from m0common.stream.memory import MemoryBroker
-from stream_toy import Adder, Interceptor, Killed, Toy, eventually, marker, number, running
+from stream_toy import Adder, Interceptor, Killed, Toy, eventually, marker, number, positions, running
 from stream_world import World
 
 
@@ -49,7 +49,7 @@ async def test_a_slow_sink_holds_back_reading_and_drops_nothing(memory):
     ends = await toy.ends()
     async with running(loop):
         while not toy.seen_all(loop, ends):
-            assert len(read) - loop._positions.get(0, 0) <= 7
+            assert len(read) - positions(loop).get(0, 0) <= 7
             await asyncio.sleep(0.003)
     await toy.check(repeats=False)
 

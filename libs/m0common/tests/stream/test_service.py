@@ -10,7 +10,7 @@ import pytest
 from m0common.process import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from m0common.settings import Settings, Telemetry
 from m0common.stream.service import member_name, run_loop, serve
-from stream_toy import Toy, eventually, number
+from stream_toy import Toy, eventually, number, positions
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm
     assert (await get(bind, "/health")).status_code == 200
     assert (await get(bind, "/ready")).status_code == 200
     await toy.feed(number(1))
-    await eventually(lambda: loop._positions.get(0) == 1)
+    await eventually(lambda: positions(loop).get(0) == 1)
     text = (await get(bind, "/metrics")).text
     assert f'm0_stage_messages_out_total{{stage="{memory.name("toy")}"}} 2.0' in text
     assert "m0_stage_lag_messages" in text

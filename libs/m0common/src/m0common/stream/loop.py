@@ -22,13 +22,12 @@ from m0common.settings import Stage
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.checkpoints import checkpoint_message, load_latest
 from m0common.stream.core import CHECKPOINT_TOPIC, StageCore
-from m0common.stream.deadletters import DeadLetterLimit, TooManyDeadLetters, dead_letter
+from m0common.stream.deadletters import TooManyDeadLetters, dead_letter
 from m0common.stream.lanes import BEFORE_FIRST_EPOCH
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Output, Produce, Record, Save
-from m0common.stream.retry import Retry, Stopped
 from m0common.stream.rhythm import Rhythm
-from m0common.stream.stuck import Watchdog
+from m0common.stream.worker import Worker
 from m0common.telemetry.logs import logger
 from m0common.telemetry.traces import inject, span, tracing
 
@@ -59,11 +58,8 @@ class _Batch:
     stop: Exception | None = None
 
 
-class StageLoop:
-    """Runs one StageCore on a broker until it is stopped or must stop.
-
-    `ready` and `healthy` are checks for m0common.http.Status.
-    """
+class StageLoop(Worker):
+    """Runs one StageCore on a broker until it is stopped or must stop."""
 
     def __init__(
         self,
@@ -75,95 +71,29 @@ class StageLoop:
         group: str | None = None,
         member: str | None = None,
     ) -> None:
+        super().__init__(core.name, broker, settings, metrics, group=group or f"m0-{core.name}", member=member)
         self._core = core
-        self._broker = broker
-        self._settings = settings or Stage()
-        self._metrics = metrics or StageMetrics(core.name)
-        self._consumer = broker.consumer(group=group or f"m0-{core.name}", member=member)
-        self._producer = broker.producer()
-        self._watchdog = Watchdog(core.name, self._settings.stuck_after_ms, self._metrics.stuck.inc)
-        self._retry = Retry(core.name, self._on_unavailable)
-        self._limit = DeadLetterLimit(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
         self._rhythm = Rhythm()
-        self._stopping = asyncio.Event()
-        self._positions: dict[int, int] = {}
         self._drained: set[int] = set()
         self._drain_until_s: float | None = None
-        self._dirty = False
-        self._next_commit_s = self._next_lag_s = 0.0
+        self._next_lag_s = 0.0
         self._checkpoint_partitions = 1
         self._late_events = 0
-        self._joined = False
-        self._halted: str | None = None
-
-    def ready(self) -> str | None:
-        """Readiness check."""
-        if self._halted is not None:
-            return self._halted
-        if self._retry.problem is not None:
-            return self._retry.problem
-        return None if self._joined else f"{self._core.name} has not joined its group yet"
-
-    def healthy(self) -> str | None:
-        """Health check."""
-        return self._watchdog.problem()
-
-    def stop(self) -> None:
-        """Drain and leave: `run` returns within the grace period, or a little later when the broker is away."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            asyncio.get_running_loop().call_later(self._grace_s, self._retry.give_up)
-
-    @property
-    def _grace_s(self) -> float:
-        return self._settings.drain_grace_ms / 1000
 
     async def run(self) -> None:
-        """Work until `stop`. Raises LaneHole when a lane misses a message, or what a broken transition raises.
-
-        Above the dead letter limit it leaves the group, is not ready any more and waits for `stop`.
-        """
-        self._watchdog.start()
+        """See Worker. Raises LaneHole when a lane misses a message, or what a broken transition raises."""
         try:
-            await self._open()
-            while not self._stopping.is_set():
-                await self._turn(self._settings.poll_timeout_ms)
-            await self._drain()
-        except Stopped:
-            log.warning("stopped_during_outage", stage=self._core.name, reason=self._retry.problem)
-        except TooManyDeadLetters as error:
-            await self._halt(str(error))
+            await super().run()
         except LaneHole as error:
             self._metrics.lane_holes.inc()
             self._halted = str(error)
-            log.error("lane_hole", stage=self._core.name, reason=str(error))  # noqa: TRY400 - the reason says it all
+            log.error("lane_hole", stage=self._name, reason=str(error))  # noqa: TRY400 - the reason says it all
             raise
-        finally:
-            self._watchdog.stop()
-            await self._consumer.stop()
-            await self._producer.stop()
 
     async def _open(self) -> None:
-        await self._retry.run(self._producer.start)
-        await self._retry.run(self._consumer.start)
         self._checkpoint_partitions = await self._retry.run(lambda: self._broker.partitions(CHECKPOINT_TOPIC))
         topics = [self._core.input_topic]
         await self._retry.run(lambda: self._consumer.subscribe(topics, self._on_assigned, self._on_revoked))
-
-    async def _turn(self, poll_ms: int) -> None:
-        """One poll and what follows from it."""
-        try:
-            records = await self._consumer.getmany(self._settings.batch_records, poll_ms)
-        except Unavailable as error:
-            self._retry.failed(error)
-            await self._retry.pause(0.5)
-            return
-        finally:
-            self._watchdog.beat()
-        if records:
-            with self._metrics.batch_seconds.time():
-                await self._process(records)
-        await self._look_after()
 
     async def _process(self, records: Sequence[Record]) -> None:
         batch = _Batch()
@@ -172,7 +102,7 @@ class StageLoop:
             await self._retry.run(lambda: self._producer.send(batch.outputs))
             self._metrics.messages_out.inc(len(batch.outputs) - batch.letters)
         await self._save(batch.checkpoints)
-        self._positions |= batch.positions
+        self._positions |= {self._where(partition): offset for partition, offset in batch.positions.items()}
         self._dirty = True
         if batch.stop is not None:
             await self._commit()
@@ -204,16 +134,16 @@ class StageLoop:
                 except TooManyDeadLetters as too_many:
                     batch.stop = TooManyDeadLetters(f"{too_many}; the last one is {_place(record)}: {error}")
                     break
-                outputs.append(dead_letter(self._core.name, record, error))
+                outputs.append(dead_letter(self._name, record, error))
                 batch.letters += 1
                 self._metrics.dead_letter(error.error)
                 if batch.letters == 1:
-                    log.warning("dead_letter", stage=self._core.name, origin=_place(record), reason=str(error))
+                    log.warning("dead_letter", stage=self._name, origin=_place(record), reason=str(error))
             except LaneHole as error:
                 batch.stop = error
                 break
             except Exception as error:  # whatever it is, the work before it must not be lost
-                log.exception("step_failed", stage=self._core.name, origin=_place(record))
+                log.exception("step_failed", stage=self._name, origin=_place(record))
                 batch.stop = error
                 break
             else:
@@ -233,7 +163,7 @@ class StageLoop:
         self._metrics.messages_in.inc(len(records))
 
     def _traced_feed(self, record: Record) -> list[Output]:
-        with span(f"{self._core.name} step", record.headers):
+        with span(f"{self._name} step", record.headers):
             return self._core.feed(record._replace(headers=inject(record.headers)))
 
     def _saved(self, save: Save, batch: _Batch) -> None:
@@ -248,38 +178,23 @@ class StageLoop:
 
     async def _look_after(self) -> None:
         """Commit and measure from time to time."""
+        await super()._look_after()
         now_s = asyncio.get_running_loop().time()
-        if self._dirty and now_s >= self._next_commit_s:
-            self._next_commit_s = now_s + self._settings.commit_interval_ms / 1000
-            await self._commit()
         if now_s >= self._next_lag_s:
             self._next_lag_s = now_s + LAG_INTERVAL_S
             await self._measure()
 
-    async def _commit(self) -> None:
-        """Commit how far the stage has come; when that fails it is tried again later."""
-        if not self._dirty or not self._positions:
-            return
-        try:
-            with self._metrics.commit_seconds.time():
-                await self._consumer.commit({self._where(p): offset for p, offset in self._positions.items()})
-        except Unavailable as error:
-            self._retry.failed(error)
-        else:
-            self._dirty = False
-            self._retry.succeeded()
-
     async def _measure(self) -> None:
         """Lag, late events, and whether the broker is there at all when nothing else asks it."""
         try:
-            ends = await self._consumer.end_offsets([self._where(p) for p in self._positions])
+            ends = await self._consumer.end_offsets(list(self._positions))
         except Unavailable as error:
             self._retry.failed(error)
             return
         self._retry.succeeded()
         for where, end in ends.items():
-            if where.partition in self._positions:
-                behind = max(0, end - self._positions[where.partition])
+            if where in self._positions:
+                behind = max(0, end - self._positions[where])
                 self._metrics.lag(where.topic, where.partition, behind)
         if isinstance(self._core, CountsLateEvents):
             late = self._core.late_events
@@ -297,13 +212,13 @@ class StageLoop:
             starts[where] = begins[where] if offset is None else offset
             if not begins[where] <= starts[where] <= ends[where]:
                 raise LaneHole(
-                    f"{self._core.name}: the checkpoints of {where.topic}/{where.partition} go on at {starts[where]}, "
+                    f"{self._name}: the checkpoints of {where.topic}/{where.partition} go on at {starts[where]}, "
                     f"but the log holds {begins[where]} to {ends[where]}: messages are missing; restore the topic",
                 )
-        self._positions.update({where.partition: offset for where, offset in starts.items()})
+        self._positions.update(starts)
         self._joined = True
         self._metrics.rebalances.inc()
-        log.info("assigned", stage=self._core.name, starts={str(w.partition): o for w, o in starts.items()})
+        log.info("assigned", stage=self._name, starts={str(w.partition): o for w, o in starts.items()})
         return starts
 
     async def _on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
@@ -312,7 +227,7 @@ class StageLoop:
         for where in sorted(partitions):
             self._core.release(where.partition)
             self._rhythm.release(where.partition)
-            self._positions.pop(where.partition, None)
+            self._positions.pop(where, None)
             self._drained.discard(where.partition)
             with contextlib.suppress(KeyError):
                 self._metrics.forget_lag(where.topic, where.partition)
@@ -322,37 +237,23 @@ class StageLoop:
         loop = asyncio.get_running_loop()
         self._drain_until_s = until_s = loop.time() + self._grace_s
         self._rhythm.start_drain()
-        for partition in list(self._positions):
-            self._drain_if_due(partition, loop.time(), self._grace_s)
-        while loop.time() < until_s and not self._positions.keys() <= self._drained:
+        for where in list(self._positions):
+            self._drain_if_due(where.partition, loop.time(), self._grace_s)
+        while loop.time() < until_s and not {where.partition for where in self._positions} <= self._drained:
             left_ms = max(1, round((until_s - loop.time()) * 1000))
             await self._turn(min(DRAIN_POLL_MS, left_ms))
-        await self._save([save.checkpoint for p in sorted(self._positions) for save in self._core.planned_stop(p)])
-        await self._commit()
-        log.info("drained", stage=self._core.name, positions={str(p): o for p, o in self._positions.items()})
+        partitions = sorted(where.partition for where in self._positions)
+        await self._save([save.checkpoint for p in partitions for save in self._core.planned_stop(p)])
+        await super()._drain()
+        log.info("drained", stage=self._name, positions={str(w.partition): o for w, o in self._positions.items()})
 
     def _drain_if_due(self, partition: int, now_s: float, grace_s: float) -> None:
         if self._rhythm.drained(partition, now_s, grace_s):
             self._drained.add(partition)
             self._consumer.pause(frozenset({self._where(partition)}))
 
-    async def _halt(self, reason: str) -> None:
-        """Leave the group and wait to be stopped, loudly."""
-        self._halted = f"{self._core.name} has stopped: {reason}"
-        log.error("halted", stage=self._core.name, reason=reason, remedy="repair the cause, then restart the stage")
-        await self._consumer.stop()
-        while not self._stopping.is_set():
-            self._watchdog.beat()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await self._stopping.wait()
-
     def _where(self, partition: int) -> TopicPartition:
         return TopicPartition(self._core.input_topic, partition)
-
-    def _on_unavailable(self) -> None:
-        self._metrics.unavailable.inc()
-        self._watchdog.beat()
 
 
 def _place(record: Record) -> str:

@@ -10,7 +10,7 @@ from m0common.messages import Checkpoint, LaneMessage
 from m0common.stream.checkpoints import load_latest
 from m0common.stream.lanes import BEFORE_FIRST_EPOCH
 from m0common.stream.records import Produce
-from stream_toy import ZERO, Adder, Interceptor, Killed, Toy, eventually, marker, number, running
+from stream_toy import ZERO, Adder, Interceptor, Killed, Toy, eventually, marker, number, positions, running
 
 NEW_RELEASE = bytes([1]) * 32
 
@@ -317,9 +317,9 @@ async def test_a_lane_moves_to_another_process_with_its_state(world):
             await eventually(lambda: len(one._positions) == 2 and len(two._positions) == 2)
             await toy.feed_epochs(range(2, 4), partitions=range(4))
             ends = await toy.ends()
-            await eventually(lambda: all((one._positions | two._positions).get(p, 0) >= end for p, end in ends.items()))
+            await eventually(lambda: all(positions(one, two).get(p, 0) >= end for p, end in ends.items()))
             assert not one._positions.keys() & two._positions.keys()
-            assert {lane.partition for lane in core._lanes.slots} == one._positions.keys(), "lanes of others are kept"
+            assert {lane.partition for lane in core._lanes.slots} == positions(one).keys(), "lanes of others are kept"
         await toy.feed_epochs(range(4, 5), partitions=range(4))
         ends = await toy.ends()
         await eventually(lambda: toy.seen_all(one, ends))
