@@ -124,9 +124,15 @@ def _v0(image: Image) -> bytes:
     return bytes(head + b"".join(headers) + body)
 
 
-def link(obj: bytes, arch: str) -> bytes:
-    """The program's ELF from a relocatable object; `arch` is `v0` or `v3`. Raises LinkError."""
+def check_arch(arch: str) -> str:
+    """`arch` when it is `v0` or `v3`; raises LinkError."""
     if arch not in ("v0", "v3"):
         raise LinkError(f"SBPF_ARCH is {arch!r}: v0 or v3")
+    return arch
+
+
+def link(obj: bytes, arch: str) -> bytes:
+    """The program's ELF from a relocatable object; `arch` is `v0` or `v3`. Raises LinkError."""
+    check_arch(arch)
     image = build_image(read_object(obj), v3=arch == "v3")
     return _v3(image) if image.v3 else _v0(image)

@@ -26,13 +26,24 @@ def test_the_probe_also_links_as_version_three(build, tools):
     assert code[48:52] == b"\3\0\0\0"
 
 
-def test_the_linker_names_an_architecture_it_does_not_know(build, tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("SBPF_ARCH", "v9", "sbpf-link: SBPF_ARCH is 'v9': v0 or v3"),
+        (
+            "LLVM",
+            "/nowhere",
+            "sbpf-link: /nowhere/bin/llvm-link is missing: install llvm-22-dev, or set LLVM to another",
+        ),
+    ],
+)
+def test_the_linker_names_a_setting_it_cannot_work_with(build, tmp_path, setting, value, said):
     done = subprocess.run(
         [build.HERE / "toolchain" / "sbpf-link", tmp_path / "none.o"],
-        env={**os.environ, "SBPF_ARCH": "v9"},
+        env={**os.environ, setting: value},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode != 0
-    assert "sbpf-link:" in done.stderr
+    assert done.stderr.strip() == said
