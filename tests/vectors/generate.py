@@ -1,4 +1,4 @@
-"""Write the golden vectors in this folder from m0common.canonical; `--check` compares instead of writing.
+"""Write the golden vectors in this folder from m0common.canonical and m0lanes; `--check` compares instead of writing.
 
 Bytes are lower-case hex, integers are JSON integers below 2**53 so that every language reads them exactly. Python, Rust
 and TypeScript tests read the same files; a difference here is a change of the protocol.
@@ -6,6 +6,7 @@ and TypeScript tests read the same files; a difference here is a change of the p
 
 import hashlib
 import json
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from m0common.canonical import (
 from m0common.canonical.leaf import FLAGS
 from m0common.fixedpoint import PPB
 from m0common.ids import catalog_bytes, market_key
+from m0lanes.chain import Chain
 from m0quant.fixed import simplex
 from solders.keypair import Keypair
 
@@ -250,6 +252,30 @@ def roots() -> Vector:
     }
 
 
+def lanes() -> Vector:
+    """A raw log of two catalogs, and what the lanes make of it: the models' numbers, on any machine."""
+    season = runpy.run_path(str(HERE.parents[1] / "libs" / "m0lanes" / "tests" / "log.py"))["season"]
+    chain, records = Chain(), season(3).records
+    bundles = [bundle for record in records for bundle in chain.feed(record)]
+    return {
+        "log": [{"partition": r.partition, "offset": r.offset, "value": r.value.decode()} for r in records],
+        "bundles": [
+            {
+                "catalog": bundle.catalog,
+                "epoch_id": bundle.epoch_id,
+                "merkle_root": header.merkle_root.hex(),
+                "input_root": header.input_root.hex(),
+                "state_root": header.state_root.hex(),
+                "leaves": {
+                    market_id: leaf.hex() for market_id, leaf in zip(bundle.market_ids, bundle.leaves, strict=True)
+                },
+            }
+            for bundle in bundles
+            for header in [BundleHeader.decode(bundle.header)]
+        ],
+    }
+
+
 FILES: dict[str, Callable[[], list[Vector] | Vector]] = {
     "leaves": leaves,
     "headers": headers,
@@ -259,6 +285,7 @@ FILES: dict[str, Callable[[], list[Vector] | Vector]] = {
     "attestations": attestations,
     "mountains": mountains,
     "roots": roots,
+    "lanes": lanes,
 }
 
 
@@ -277,7 +304,7 @@ def main() -> int:
         elif not path.exists() or path.read_text() != text:
             stale.append(path.name)
     if stale:
-        print(f"vectors that differ from m0common.canonical: {', '.join(stale)}", file=sys.stderr)
+        print(f"vectors that differ from the code: {', '.join(stale)}", file=sys.stderr)
     return 1 if stale else 0
 
 
