@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, input_root, leaf_hash, state_root
-from m0common.ids import Lane, market_key
+from m0common.ids import market_key
 from m0common.messages import Body, BundleMessage, Checkpoint, Marker, Prediction
 from m0common.stream.core import LaneDecoder
 from m0common.stream.entities import Entities
@@ -144,13 +144,17 @@ class BundleCore:
     def __init__(self, release: bytes) -> None:
         self._decode = LaneDecoder()
         self._encode = msgspec.msgpack.Encoder().encode
-        self._lanes: Lanes[BundleState] = Lanes(STAGE, release, lambda lane: BundleState(lane.catalog))
+        self._lanes: Lanes[BundleState] = Lanes(
+            STAGE,
+            release,
+            lambda lane: BundleState(lane.catalog),
+            lambda lane: (BUNDLES.name, lane.partition, lane.catalog.encode()),
+        )
 
     def feed(self, record: Record) -> list[Output]:
         """See StageCore."""
         message = self._decode(record.value)
-        lane = Lane(message.catalog, record.partition)
-        slot, outputs = self._lanes.at(lane, record.offset)
+        slot, outputs = self._lanes.at(message.catalog, record.partition, record.offset)
         if not slot.take(self.name, record, message):
             return outputs
         closed = slot.state.take(message.partition, message.body)
@@ -158,11 +162,10 @@ class BundleCore:
             return outputs
         epoch_id, bundle = closed
         if bundle is not None:
-            value = self._encode(bundle)
-            outputs.append(Produce(BUNDLES.name, record.partition, lane.catalog.encode(), value, record.headers))
+            outputs.append(Produce(*slot.place, self._encode(bundle), record.headers))
             slot.out_seq = bundle.seq
         slot.state.settle()
-        outputs.append(self._lanes.save(lane, slot, epoch_id, slot.state.entities.digest()))
+        outputs.append(self._lanes.save(slot, epoch_id, slot.state.entities.digest()))
         return outputs
 
     def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:

@@ -204,7 +204,9 @@ class NormalizeCore:
 
     def __init__(self, release: bytes, only: frozenset[str] | None = None) -> None:
         self._only = only
-        self._lanes: Lanes[NormalizeState] = Lanes(STAGE, release, NormalizeState)
+        self._lanes: Lanes[NormalizeState] = Lanes(
+            STAGE, release, NormalizeState, lambda lane: (NORMALIZED.name, lane.partition, lane.catalog.encode())
+        )
 
     @property
     def late_events(self) -> int:
@@ -218,13 +220,12 @@ class NormalizeCore:
         lane = self._lane(event, payload, record.partition)
         if lane is None:
             return []
-        slot, outputs = self._lanes.at(lane, record.offset)
+        slot, outputs = self._lanes.at(*lane, record.offset)
         if record.offset <= slot.input_offset:
             return outputs
         slot.input_offset = record.offset
         bodies = [self._lanes.with_releases(slot, body) for body in slot.state.accept(event, payload)]
-        place = (NORMALIZED.name, lane.partition, event.group.encode() or lane.catalog.encode())
-        return outputs + self._lanes.emit(lane, slot, bodies, record.offset, place, record.headers)
+        return self._lanes.emit(slot, bodies, record.offset, record.headers, outputs, event.group.encode() or None)
 
     def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
         """See StageCore."""
@@ -244,9 +245,9 @@ class NormalizeCore:
             if self._only is not None and payload.catalog not in self._only:
                 return None
             return Lane(payload.catalog, partition)
-        for lane, slot in self._lanes.slots.items():
-            if lane.partition == partition and event.group in slot.state.config.groups:
-                return lane
+        for slot in self._lanes.slots.values():
+            if slot.lane.partition == partition and event.group in slot.state.config.groups:
+                return slot.lane
         if self._only is not None:
             return None
         raise DeadLetterError(

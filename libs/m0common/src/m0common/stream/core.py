@@ -89,23 +89,22 @@ class LaneCore:
         self.name = name
         self.stage = stage
         self.input_topic = input_topic
-        self._output_topic = output_topic
-        self._output_partition = output_partition
         self._decode = LaneDecoder()
-        self._lanes: Lanes[Transition] = Lanes(stage, release, new_transition)
+        self._lanes: Lanes[Transition] = Lanes(
+            stage, release, new_transition, lambda lane: (output_topic, output_partition(lane), lane.catalog.encode())
+        )
 
     def feed(self, record: Record) -> list[Output]:
         """See StageCore."""
         message = self._decode(record.value)
-        lane = Lane(message.catalog, message.partition)
-        if lane.partition != record.partition:
+        if message.partition != record.partition:
+            lane = f"{message.catalog}/{message.partition}"
             raise DeadLetterError("wrong_partition", f"a message of lane {lane} in partition {record.partition}")
-        slot, outputs = self._lanes.at(lane, record.offset)
+        slot, outputs = self._lanes.at(message.catalog, message.partition, record.offset)
         if not slot.take(self.name, record, message):
             return outputs
         bodies = slot.state.step(self._lanes.with_releases(slot, message.body))
-        place = (self._output_topic, self._output_partition(lane), lane.catalog.encode())
-        return outputs + self._lanes.emit(lane, slot, bodies, message.cause, place, record.headers)
+        return self._lanes.emit(slot, bodies, message.cause, record.headers, outputs)
 
     def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
         """See StageCore."""

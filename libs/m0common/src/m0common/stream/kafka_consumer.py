@@ -224,8 +224,19 @@ class KafkaConsumer:
             return []
         return [
             # half the cost of Record(...), and this is done for every message
-            _new(Record, (r.topic, r.partition, r.offset, r.key, r.value or b"", _headers(r.headers), r.timestamp))
-            for records in found.values()
+            _new(
+                Record,
+                (
+                    where.topic,
+                    where.partition,
+                    r.offset,
+                    r.key,
+                    r.value or b"",
+                    _headers(r.headers) if r.headers else (),
+                    r.timestamp,
+                ),
+            )
+            for where, records in found.items()
             for r in records
         ]
 
@@ -307,4 +318,4 @@ class KafkaConsumer:
 
 def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, bytes], ...]:
     """Headers as the port has them: Kafka also knows one without a value."""
-    return tuple((name, value or b"") for name, value in headers) if headers else ()
+    return tuple((name, value or b"") for name, value in headers)

@@ -141,8 +141,6 @@ class KafkaProducer:
 
     async def _queue(self, messages: Sequence[Produce]) -> None:
         """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
-        for topic in {message.topic for message in messages}:
-            await self._limit(topic)
         shares: dict[tuple[str, int], Share] = {}
         share = None
         for message in messages:
@@ -150,7 +148,7 @@ class KafkaProducer:
             if share is None or partition != share.partition or topic != share.topic:
                 share = shares.get((topic, partition))
                 if share is None:
-                    share = Share(topic, partition, self._limits[topic], self._inner.create_batch)
+                    share = Share(topic, partition, await self._limit(topic), self._inner.create_batch)
                     shares[topic, partition] = share
             if share.exact or headers or len(value) > SURELY_SMALL_BYTES:
                 share.make_room(message)

@@ -9,7 +9,7 @@ from m0common.errors import LaneHole
 from m0common.ids import Lane
 from m0common.messages import Body, Checkpoint, LaneMessage, Marker
 from m0common.stream.entities import Entities
-from m0common.stream.records import Output, Produce, Record, Save
+from m0common.stream.records import Headers, Output, Produce, Record, Save
 
 BEFORE_FIRST_EPOCH = -1
 
@@ -31,11 +31,17 @@ class State(Protocol):
 S = TypeVar("S", bound=State)
 
 
-class LaneSlot(Generic[S]):
-    """A lane's state with its place: what it has read and what it has emitted."""
+Place = tuple[str, int, bytes]
+"""Where a lane's output goes: topic, partition, key."""
 
-    def __init__(self, state: S) -> None:
+
+class LaneSlot(Generic[S]):
+    """A lane's state with what it has read, what it has emitted, and where that goes."""
+
+    def __init__(self, lane: Lane, state: S, place: Place) -> None:
+        self.lane = lane
         self.state = state
+        self.place = place
         self.input_offset = -1
         self.input_seqs: dict[int, int] = {}
         self.out_seq = 0
@@ -51,42 +57,45 @@ class LaneSlot(Generic[S]):
         if record.offset <= self.input_offset:
             return False
         last = self.input_seqs.get(message.partition, 0)
-        if message.seq > last + 1:
+        if message.seq == last + 1:
+            self.input_offset = record.offset
+            self.input_seqs[message.partition] = message.seq
+            return True
+        if message.seq > last:
             raise LaneHole(
                 f"{stage}: lane {message.catalog}/{message.partition} expects seq {last + 1} and got {message.seq} at "
                 f"{record.topic}/{record.partition}@{record.offset}: messages are missing; "
                 "restore the topic or replay the lane from the beginning",
             )
-        if message.seq <= last:
-            return False
-        self.input_offset = record.offset
-        self.input_seqs[message.partition] = message.seq
-        return True
+        return False
 
 
 class Lanes(Generic[S]):
     """All lanes of one core, in order of catalog and partition."""
 
-    def __init__(self, stage: int, release: bytes, new_state: Callable[[Lane], S]) -> None:
-        self.slots: dict[Lane, LaneSlot[S]] = {}
+    def __init__(
+        self, stage: int, release: bytes, new_state: Callable[[Lane], S], place: Callable[[Lane], Place]
+    ) -> None:
+        self.slots: dict[tuple[str, int], LaneSlot[S]] = {}
         self._stage = stage
         self._release = release
         self._new_state = new_state
+        self._place = place
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def at(self, lane: Lane, offset: int) -> tuple[LaneSlot[S], list[Output]]:
+    def at(self, catalog: str, partition: int, offset: int) -> tuple[LaneSlot[S], list[Output]]:
         """The slot of a lane that reads a message at `offset`.
 
         A lane seen for the first time is saved as it is before that message, so that a restart never begins behind it,
         however far its neighbours have come.
         """
-        slot = self.slots.get(lane)
+        slot = self.slots.get((catalog, partition))
         if slot is not None:
             return slot, []
-        slot = self._add(lane)
+        slot = self._add(Lane(catalog, partition))
         slot.input_offset = offset - 1
         slot.state.settle()
-        return slot, [self.save(lane, slot, BEFORE_FIRST_EPOCH, slot.state.entities.digest())]
+        return slot, [self.save(slot, BEFORE_FIRST_EPOCH, slot.state.entities.digest())]
 
     def with_releases(self, slot: LaneSlot[S], body: Body) -> Body:
         """A marker names every release that worked on its epoch; anything else is returned as it is."""
@@ -97,36 +106,38 @@ class Lanes(Generic[S]):
 
     def emit(
         self,
-        lane: Lane,
         slot: LaneSlot[S],
         bodies: Sequence[Body],
         cause: int,
-        place: tuple[str, int, bytes],
-        headers: tuple[tuple[str, bytes], ...],
+        headers: Headers,
+        outputs: list[Output],
+        key: bytes | None = None,
     ) -> list[Output]:
-        """Number and encode what a lane says, to `(topic, partition, key)`; a marker is followed by a checkpoint."""
-        outputs: list[Output] = []
-        topic, partition, key = place
+        """Number and encode what a lane says and add it to `outputs`; a marker is followed by a checkpoint.
+
+        `key` takes the place of the lane's own.
+        """
+        (catalog, lane_partition), (topic, partition, lane_key) = slot.lane, slot.place
         for body in bodies:
-            sent, digest = body, b""
+            digest = None
             if isinstance(body, Marker):
                 slot.state.settle()
                 digest = slot.state.entities.digest()
-                sent = msgspec.structs.replace(body, state_digests=(*body.state_digests, (self._stage, digest)))
+                body = msgspec.structs.replace(body, state_digests=(*body.state_digests, (self._stage, digest)))  # noqa: PLW2901
             slot.out_seq += 1
-            value = self._encode(LaneMessage(lane.catalog, lane.partition, slot.out_seq, cause, sent))
-            outputs.append(Produce(topic, partition, key, value, headers))
-            if isinstance(sent, Marker):
-                outputs.append(self.save(lane, slot, sent.epoch_id, digest))
+            value = self._encode(LaneMessage(catalog, lane_partition, slot.out_seq, cause, body))
+            outputs.append(Produce(topic, partition, lane_key if key is None else key, value, headers))
+            if digest is not None and isinstance(body, Marker):
+                outputs.append(self.save(slot, body.epoch_id, digest))
         return outputs
 
-    def save(self, lane: Lane, slot: LaneSlot[S], epoch_id: int, digest: bytes) -> Save:
+    def save(self, slot: LaneSlot[S], epoch_id: int, digest: bytes) -> Save:
         """The checkpoint of a lane as it is now; from here on the epoch is this release's own."""
         slot.began_under = None
         slot.saved = Checkpoint(
             self._stage,
-            lane.catalog,
-            lane.partition,
+            slot.lane.catalog,
+            slot.lane.partition,
             epoch_id,
             slot.input_offset,
             dict(sorted(slot.input_seqs.items())),
@@ -150,22 +161,22 @@ class Lanes(Generic[S]):
                     slot.began_under = checkpoint.release
                 slot.state.entities.load(checkpoint.entities)
                 slot.state.resume()
-        offsets = [slot.input_offset + 1 for lane, slot in self.slots.items() if lane.partition == partition]
+        offsets = [slot.input_offset + 1 for slot in self.slots.values() if slot.lane.partition == partition]
         return min(offsets) if offsets else None
 
     def release(self, partition: int) -> None:
         """See StageCore."""
-        self.slots = {lane: slot for lane, slot in self.slots.items() if lane.partition != partition}
+        self.slots = {lane: slot for lane, slot in self.slots.items() if slot.lane.partition != partition}
 
     def planned_stop(self, partition: int) -> list[Save]:
         """See StageCore."""
         return [
             Save(msgspec.structs.replace(slot.saved, planned=True))
-            for lane, slot in self.slots.items()
-            if lane.partition == partition and slot.saved is not None and slot.saved.out_seq == slot.out_seq
+            for slot in self.slots.values()
+            if slot.lane.partition == partition and slot.saved is not None and slot.saved.out_seq == slot.out_seq
         ]
 
     def _add(self, lane: Lane) -> LaneSlot[S]:
-        slot = LaneSlot(self._new_state(lane))
+        slot = LaneSlot(lane, self._new_state(lane), self._place(lane))
         self.slots = dict(sorted({**self.slots, lane: slot}.items()))
         return slot

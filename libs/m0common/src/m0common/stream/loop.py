@@ -35,6 +35,8 @@ log = logger(__name__)
 
 SLICE_S = 0.05
 """After so much work the event loop gets a turn, for heartbeats and the health server."""
+SLICE_RECORDS = 32
+"""So often the time is looked at."""
 LAG_INTERVAL_S = 5.0
 DRAIN_POLL_MS = 100
 
@@ -117,7 +119,18 @@ class StageLoop(Worker):
     async def _step(self, records: Sequence[Record], batch: _Batch) -> None:
         """Feed records to the core until one of them stops the stage."""
         loop = asyncio.get_running_loop()
-        slice_end_s = loop.time() + SLICE_S
+        turn_s = loop.time() + SLICE_S
+        for start in range(0, len(records), SLICE_RECORDS):
+            self._feed(records[start : start + SLICE_RECORDS], batch)
+            if batch.stop is not None:
+                break
+            if loop.time() > turn_s:
+                self._watchdog.beat()
+                await asyncio.sleep(0)
+                turn_s = loop.time() + SLICE_S
+        self._metrics.messages_in.inc(len(records))
+
+    def _feed(self, records: Sequence[Record], batch: _Batch) -> None:
         feed = self._traced_feed if tracing() else self._core.feed
         drained, positions, outputs = self._drained, batch.positions, batch.outputs
         good = 0
@@ -154,13 +167,7 @@ class StageLoop(Worker):
                     else:
                         self._saved(output, batch)
             positions[record.partition] = record.offset + 1
-            now_s = loop.time()
-            if now_s > slice_end_s:
-                self._watchdog.beat()
-                await asyncio.sleep(0)
-                slice_end_s = loop.time() + SLICE_S
         self._limit.good(good)
-        self._metrics.messages_in.inc(len(records))
 
     def _traced_feed(self, record: Record) -> list[Output]:
         with span(f"{self._name} step", record.headers):

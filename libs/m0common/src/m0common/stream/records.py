@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from m0common.messages import Checkpoint
 
+Headers = tuple[tuple[str, bytes], ...]
+
 
 class Record(NamedTuple):
     """One message as read from a topic partition."""
@@ -14,7 +16,7 @@ class Record(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
     timestamp_ms: int = 0
 
 
@@ -25,7 +27,7 @@ class Produce(NamedTuple):
     partition: int
     key: bytes | None
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-Headers = tuple[tuple[str, bytes], ...]
+from m0common.stream.records import Headers
 
 _state = {"on": False}
 

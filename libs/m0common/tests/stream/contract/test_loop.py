@@ -319,7 +319,9 @@ async def test_a_lane_moves_to_another_process_with_its_state(world):
             ends = await toy.ends()
             await eventually(lambda: all(positions(one, two).get(p, 0) >= end for p, end in ends.items()))
             assert not one._positions.keys() & two._positions.keys()
-            assert {lane.partition for lane in core._lanes.slots} == positions(one).keys(), "lanes of others are kept"
+            assert {slot.lane.partition for slot in core._lanes.slots.values()} == positions(one).keys(), (
+                "lanes of others are kept"
+            )
         await toy.feed_epochs(range(4, 5), partitions=range(4))
         ends = await toy.ends()
         await eventually(lambda: toy.seen_all(one, ends))
