@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/local/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test lint typecheck format bench programs replay lock env env-dev
+.PHONY: help up down status logs clean test lint typecheck format bench programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,9 @@ bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
 	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)
+
+asyncapi: env-dev  ## Write docs/asyncapi.json, the schemas of all topics, from the messages
+	@.venv/bin/python -m m0common.asyncapi >docs/asyncapi.json
 
 replay: env  ## Rebuild an epoch's root from the log: make replay CATALOG=sports EPOCH=123 [FULL=1]
 	@test -n "$(CATALOG)" -a -n "$(EPOCH)" || { echo "Name both: make replay CATALOG=sports EPOCH=123" >&2; exit 2; }

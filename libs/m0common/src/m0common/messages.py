@@ -18,7 +18,7 @@ Digest = bytes
 
 
 class RawEvent(msgspec.Struct, frozen=True):
-    """One event as a connector saw it (`m0.raw.v1`, JSON). `payload` is decoded by `kind`, see m0lanes.normalize."""
+    """One event as a connector saw it (`m0.raw.v1`, JSON). `payload` is one of PAYLOADS, by `kind`."""
 
     source: Name
     source_event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -100,6 +100,27 @@ class QuotePayload(msgspec.Struct, frozen=True):
 
     p_ppb: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)], ...], msgspec.Meta(max_length=32)]
     original_ms: Millis
+
+
+Payload = (
+    CatalogPayload
+    | MarketOpenPayload
+    | MarketClosePayload
+    | EpochEndPayload
+    | MatchResultPayload
+    | BookPayload
+    | QuotePayload
+)
+PAYLOADS: dict[str, type[Payload]] = {
+    "catalog": CatalogPayload,
+    "market_open": MarketOpenPayload,
+    "market_close": MarketClosePayload,
+    "epoch_end": EpochEndPayload,
+    "match_result": MatchResultPayload,
+    "book": BookPayload,
+    "quote": QuotePayload,
+}
+"""What the payload of a raw event is, by its `kind`."""
 
 
 # --- bodies of lane messages ----------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from m0common.messages import (
     MarketOpenPayload,
     MatchResult,
     MatchResultPayload,
+    Payload,
     Quote,
     QuotePayload,
     RawEvent,
@@ -34,7 +35,7 @@ from m0common.stream.records import Output, Record, Save
 from m0common.topics import NORMALIZED, RAW
 
 from m0lanes.codec import pack, unpack
-from m0lanes.raw import Payload, decode_event, decode_payload, event_id
+from m0lanes.raw import decode_event, decode_payload, event_id
 from m0lanes.settings import NO_CONFIG, config_of
 
 STAGE = 1

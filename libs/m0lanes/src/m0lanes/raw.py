@@ -2,19 +2,20 @@
 
 import hashlib
 import struct
-from typing import TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.fixedpoint import PPB
 from m0common.ids import check_catalog, check_market_id
 from m0common.messages import (
+    PAYLOADS,
     BookPayload,
     CatalogPayload,
     EpochEndPayload,
     MarketClosePayload,
     MarketOpenPayload,
     MatchResultPayload,
+    Payload,
     QuotePayload,
     RawEvent,
 )
@@ -24,27 +25,9 @@ MAX_SKEW_MS = 60_000
 MAX_DEPTH = 64
 
 _TAG = b"M0EVENT1"
-Payload = (
-    CatalogPayload
-    | MarketOpenPayload
-    | MarketClosePayload
-    | EpochEndPayload
-    | MatchResultPayload
-    | BookPayload
-    | QuotePayload
-)
-P = TypeVar("P")
 
 _event_decoder = msgspec.json.Decoder(RawEvent)
-_payload_decoders: dict[str, msgspec.json.Decoder[Payload]] = {
-    "catalog": msgspec.json.Decoder(CatalogPayload),
-    "market_open": msgspec.json.Decoder(MarketOpenPayload),
-    "market_close": msgspec.json.Decoder(MarketClosePayload),
-    "epoch_end": msgspec.json.Decoder(EpochEndPayload),
-    "match_result": msgspec.json.Decoder(MatchResultPayload),
-    "book": msgspec.json.Decoder(BookPayload),
-    "quote": msgspec.json.Decoder(QuotePayload),
-}
+_payload_decoders = {kind: msgspec.json.Decoder(struct) for kind, struct in PAYLOADS.items()}
 
 
 def decode_event(value: bytes) -> RawEvent:
