@@ -4,6 +4,7 @@
 Source of the format: https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
+import inspect
 import json
 from typing import Any, get_args
 
@@ -126,6 +127,8 @@ def _draft_7(value: Any) -> Any:
     if value.get("contentEncoding") == "base64":
         return {k: v for k, v in value.items() if k != "contentEncoding"} | {"format": "binary"}
     changed = {key: _draft_7(item) for key, item in value.items()}
+    if isinstance(value.get("description"), str):
+        changed["description"] = inspect.cleandoc(value["description"])  # before Python 3.13 docstrings are indented
     if "prefixItems" in changed:
         if "items" in changed:
             changed["additionalItems"] = changed.pop("items")
