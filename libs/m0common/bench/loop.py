@@ -21,6 +21,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # type: ignore[import-untyped]
 from m0common.messages import Body as Message
 from m0common.messages import BookUpdate, LaneMessage, encode
+from m0common.process import tune_gc
 from m0common.settings import Stage
 from m0common.stream.core import LaneCore, StageCore
 from m0common.stream.entities import Entities
@@ -194,6 +195,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 60_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     setup_logs("bench", "warn")
+    tune_gc()
     with tempfile.TemporaryDirectory() as directory, kafka_server(Path(directory)) as server:
         uvloop.run(bench(KafkaOptions(server.bootstrap, "bench"), count, rounds))
 

@@ -27,6 +27,7 @@ from m0common.messages import (
     encode_raw,
     raw_event,
 )
+from m0common.process import tune_gc
 from m0common.settings import Stage
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
@@ -156,6 +157,7 @@ def main() -> None:
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     per_second = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     setup_logs("bench", "warn")
+    tune_gc()
     with tempfile.TemporaryDirectory() as directory, kafka_server(Path(directory)) as server:
         uvloop.run(bench(KafkaOptions(server.bootstrap, "bench"), events, 1 / per_second))
 

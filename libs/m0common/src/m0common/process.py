@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -18,12 +19,18 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+GC_THRESHOLDS = (20_000, 20, 20)
+"""A batch makes thousands of objects that die with it: collecting every 700 of them costs a twentieth of the CPU."""
+
 Name = str | Callable[[Settings], str]
 """A service's name, or how to find it in the settings."""
 
 
 def prepared(name: Name) -> Settings:
-    """The settings, with logs and traces set up. Settings that cannot be used end the process with one sentence."""
+    """The settings, with logs, traces and garbage collection set up.
+
+    Settings that cannot be used end the process with one sentence.
+    """
     try:
         settings = load()
     except SettingsError as error:
@@ -32,7 +39,15 @@ def prepared(name: Name) -> Settings:
     service = name if isinstance(name, str) else name(settings)
     setup_logs(service, settings.telemetry.log_level)
     setup_traces(service, settings.telemetry.otel_exporter_otlp_endpoint)
+    tune_gc()
     return settings
+
+
+def tune_gc() -> None:
+    """Set the garbage collector up for batch work, and leave out of its sight what was imported."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def run_service(name: Name, serve: Callable[[Settings], Awaitable[None]]) -> None:

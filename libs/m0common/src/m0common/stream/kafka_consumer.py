@@ -222,23 +222,25 @@ class KafkaConsumer:
         if not found or (self._rebalance is not None and self._rebalance.moving):
             # records fetched while partitions move are read again from where they are assigned next
             return []
-        return [
+        records: list[Record] = []
+        for (topic, partition), fetched in found.items():
             # half the cost of Record(...), and this is done for every message
-            _new(
-                Record,
-                (
-                    where.topic,
-                    where.partition,
-                    r.offset,
-                    r.key,
-                    r.value or b"",
-                    _headers(r.headers) if r.headers else (),
-                    r.timestamp,
-                ),
-            )
-            for where, records in found.items()
-            for r in records
-        ]
+            records += [
+                _new(
+                    Record,
+                    (
+                        topic,
+                        partition,
+                        r.offset,
+                        r.key,
+                        r.value or b"",
+                        _headers(r.headers) if r.headers else (),
+                        r.timestamp,
+                    ),
+                )
+                for r in fetched
+            ]
+        return records
 
     async def _wait_for_records(self, max_records: int, timeout_s: float) -> dict[KafkaPartition, list[Any]]:
         """Wait for records, but not when a rebalance begins."""

@@ -162,10 +162,10 @@ class StageLoop(Worker):
             else:
                 good += 1
                 for output in produced:
-                    if isinstance(output, Produce):
-                        outputs.append(output)
-                    else:
+                    if isinstance(output, Save):
                         self._saved(output, batch)
+                    else:
+                        outputs.append(output)
             positions[record.partition] = record.offset + 1
         self._limit.good(good)
 
