@@ -10,6 +10,7 @@ from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, input_r
 from m0common.messages import BundleMessage
 from m0common.stream.records import Record
 from m0lanes.chain import Chain
+from m0lanes.stages import normalize_core
 
 
 def run(records: list[Record], chain: Chain | None = None) -> list[BundleMessage]:
@@ -109,6 +110,35 @@ def test_any_mutation_of_an_event_changes_the_header(mutation: str):
     changed = by_epoch(run(renumbered))
     key = ("crypto", log.FIRST_EPOCH)
     assert BundleHeader.decode(changed[key]).input_root != BundleHeader.decode(honest[key]).input_root
+
+
+def test_an_observation_after_its_marker_is_late_and_counts_for_the_next_epoch_a_control_event_is_never_late():
+    def late_after(*more):
+        made = log.Log()
+        made.catalogs()
+        made.open_book("BTC_0", log.BASE_MS)
+        made.book("BTC_0", 500_000_000, 510_000_000, log.BASE_MS + 1)
+        made.end(0)
+        for add in more:
+            add(made)
+        made.end(1)
+        core = normalize_core()
+        for record in made.records:
+            core.feed(record)
+        return core.late_events, [b for b in run(made.records) if b.catalog == "crypto"]
+
+    def book(made):
+        made.book("BTC_0", 700_000_000, 710_000_000, log.BASE_MS + 2)
+
+    def control(made):
+        made.open_book("BTC_1", log.BASE_MS)
+        made.close("btc", "crypto", "BTC_1", log.BASE_MS)
+
+    none, before = late_after()
+    count, after = late_after(book)
+    assert (none, count, late_after(control)[0]) == (0, 1, 0)
+    assert after[0] == before[0]
+    assert after[1].leaves != before[1].leaves
 
 
 def test_an_epoch_that_a_lane_skipped_is_dropped_when_a_later_one_closes():

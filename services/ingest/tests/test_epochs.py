@@ -34,33 +34,35 @@ def markers(events_of):
 async def test_a_marker_goes_into_every_lane_after_the_end_and_the_lateness(make_clock, clock, markers, events_of):
     epochs = await make_clock()
     await epochs.start()
-    clock.advance(10_000 - clock.now_ms() % 10_000)
     await epochs.turn()
+    clock.advance(10_000 - clock.now_ms() % 10_000)
     now = clock.now_ms()
-    assert markers() == [now // 10_000 - 2] * 2
     clock.advance(999)
     await epochs.turn()
-    assert len(markers()) == 2
+    assert markers() == [], "the windows before the first start have no marker"
     clock.advance(1)
     assert await epochs.turn() == 500
-    assert sorted(markers())[2:] == [now // 10_000 - 1] * 2
+    assert markers() == [now // 10_000 - 1] * 2
     last = msgspec.json.decode(events_of()[-1].payload, type=EpochEndPayload)
     assert (last.window_start_ms, last.window_end_ms, last.partitions) == (now - 10_000, now, 2)
 
 
 async def test_every_epoch_gets_its_marker_while_the_clock_runs(make_clock, clock, markers):
     epochs = await make_clock()
+    await epochs.start()
     for _ in range(1000):
         clock.advance(100)
         await epochs.turn()
     ids = sorted(set(markers()))
     assert ids == list(range(ids[0], ids[-1] + 1))
-    assert len(ids) in {10, 11}
+    assert len(ids) in {9, 10}
     assert len(markers()) == 2 * len(ids)
 
 
 async def test_after_a_stop_only_the_unfinished_and_the_latest_epoch_are_written(make_clock, clock, markers):
     epochs = await make_clock()
+    await epochs.start()
+    clock.advance(11_000)
     await epochs.turn()
     first = markers()[0]
     clock.advance(100_000)
@@ -71,9 +73,11 @@ async def test_after_a_stop_only_the_unfinished_and_the_latest_epoch_are_written
 
 
 async def test_a_marker_cut_off_between_lanes_is_completed_with_the_same_identity(
-    make_clock, broker, markers, events_of
+    make_clock, broker, clock, markers, events_of
 ):
     epochs = await make_clock()
+    await epochs.start()
+    clock.advance(11_000)
     broker.faults.lose_acks = 1
     await epochs.turn()
     epochs = await make_clock()

@@ -43,6 +43,8 @@ SEEN_EVENTS = 2048
 """How many event ids a lane remembers; a source that repeats itself later than that is not noticed."""
 SEEN_BYTES = 16
 DAY_MS = 86_400_000
+Control = CatalogPayload | MarketOpenPayload | MarketClosePayload | EpochEndPayload
+"""What is not an observation: it names its catalog, and takes effect where it stands in the log."""
 
 
 class NormalizeState:
@@ -73,7 +75,7 @@ class NormalizeState:
             self._apply(body)
         self._remember(short)
         self._digest.add(identity)
-        if event.event_ms < self.last_end_ms:
+        if event.event_ms < self.last_end_ms and not isinstance(payload, Control):
             self.late += 1
         return [body] if body is not None else []
 
@@ -242,7 +244,7 @@ class NormalizeCore:
 
     def _lane(self, event: RawEvent, payload: Payload, partition: int) -> Lane | None:
         """The lane of an event; None when it is passed over. A group named by two catalogs goes to the first."""
-        if isinstance(payload, CatalogPayload | MarketOpenPayload | MarketClosePayload | EpochEndPayload):
+        if isinstance(payload, Control):
             if self._only is not None and payload.catalog not in self._only:
                 return None
             return Lane(payload.catalog, partition)

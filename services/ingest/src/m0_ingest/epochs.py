@@ -1,8 +1,8 @@
 """The epoch clock: the only "now" inside the lanes is the marker it writes.
 
-A marker goes into every partition after the window's end plus the lateness allowed. After a stop the epoch it may have
-been writing is written again in full, then the latest one that is due; epochs in between had no clock and have no
-marker.
+A marker goes into every partition after the window's end plus the lateness allowed; the first is that of the window in
+which the clock begins. After a stop the epoch it may have been writing is written again in full, then the latest one
+that is due; epochs in between had no clock and have no marker.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ LONGEST_SLEEP_MS = 500
 
 
 class ClockState(msgspec.Struct, forbid_unknown_fields=True):
-    """The epoch last begun to be written, -1 before the first."""
+    """The epoch last begun to be written."""
 
-    epoch_id: int = -1
+    epoch_id: int
 
 
 class EpochClock:
@@ -41,9 +41,13 @@ class EpochClock:
         self._last = -1
 
     async def start(self) -> None:
-        """Finish the epoch that an earlier life may have left half written."""
-        self._last = (self._file.load() or ClockState()).epoch_id
-        if self._last >= 0:
+        """Finish the epoch that an earlier life may have left half written, or begin."""
+        saved = self._file.load()
+        if saved is None:
+            # windows that ended before are nobody's: what is written now about the past is not late
+            self._last = epoch_of(self._clock.now_ms(), self._catalog.epoch_ms) - 1
+        else:
+            self._last = saved.epoch_id
             await self._write(self._last)
 
     async def run(self) -> None:
