@@ -144,12 +144,7 @@ class BundleCore:
     def __init__(self, release: bytes) -> None:
         self._decode = LaneDecoder()
         self._encode = msgspec.msgpack.Encoder().encode
-        self._lanes: Lanes[BundleState] = Lanes(
-            STAGE,
-            release,
-            lambda lane: BundleState(lane.catalog),
-            lambda lane: (BUNDLES.name, lane.partition, lane.catalog.encode()),
-        )
+        self._lanes: Lanes[BundleState] = Lanes(STAGE, release, lambda lane: BundleState(lane.catalog), BUNDLES.name)
 
     def feed(self, record: Record) -> list[Output]:
         """See StageCore."""

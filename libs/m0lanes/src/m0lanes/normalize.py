@@ -207,9 +207,7 @@ class NormalizeCore:
 
     def __init__(self, release: bytes, only: frozenset[str] | None = None) -> None:
         self._only = only
-        self._lanes: Lanes[NormalizeState] = Lanes(
-            STAGE, release, NormalizeState, lambda lane: (NORMALIZED.name, lane.partition, lane.catalog.encode())
-        )
+        self._lanes: Lanes[NormalizeState] = Lanes(STAGE, release, NormalizeState, NORMALIZED.name)
 
     @property
     def late_events(self) -> int:

@@ -8,6 +8,7 @@ digests the lane's state, adds the digest to the marker it forwards and asks for
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -84,15 +85,13 @@ class LaneCore:
         output_topic: str,
         new_transition: Callable[[Lane], Transition],
         release: bytes,
-        output_partition: Callable[[Lane], int] = lambda lane: lane.partition,
+        output_partition: Callable[[Lane], int] = attrgetter("partition"),
     ) -> None:
         self.name = name
         self.stage = stage
         self.input_topic = input_topic
         self._decode = LaneDecoder()
-        self._lanes: Lanes[Transition] = Lanes(
-            stage, release, new_transition, lambda lane: (output_topic, output_partition(lane), lane.catalog.encode())
-        )
+        self._lanes: Lanes[Transition] = Lanes(stage, release, new_transition, output_topic, output_partition)
 
     def feed(self, record: Record) -> list[Output]:
         """See StageCore."""

@@ -1,6 +1,7 @@
 """The lanes a core looks after: where each stands, what it emits, when it is saved, how it goes on."""
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -74,13 +75,19 @@ class Lanes(Generic[S]):
     """All lanes of one core, in order of catalog and partition."""
 
     def __init__(
-        self, stage: int, release: bytes, new_state: Callable[[Lane], S], place: Callable[[Lane], Place]
+        self,
+        stage: int,
+        release: bytes,
+        new_state: Callable[[Lane], S],
+        output_topic: str,
+        output_partition: Callable[[Lane], int] = attrgetter("partition"),
     ) -> None:
         self.slots: dict[tuple[str, int], LaneSlot[S]] = {}
         self._stage = stage
         self._release = release
         self._new_state = new_state
-        self._place = place
+        self._output_topic = output_topic
+        self._output_partition = output_partition
         self._encode = msgspec.msgpack.Encoder().encode
 
     def at(self, catalog: str, partition: int, offset: int) -> tuple[LaneSlot[S], list[Output]]:
@@ -119,17 +126,18 @@ class Lanes(Generic[S]):
         """
         (catalog, lane_partition), (topic, partition, lane_key) = slot.lane, slot.place
         for body in bodies:
-            digest = None
-            if isinstance(body, Marker):
-                slot.state.settle()
-                digest = slot.state.entities.digest()
-                body = msgspec.structs.replace(body, state_digests=(*body.state_digests, (self._stage, digest)))  # noqa: PLW2901
+            sent = self._with_digest(slot, body) if isinstance(body, Marker) else body
             slot.out_seq += 1
-            value = self._encode(LaneMessage(catalog, lane_partition, slot.out_seq, cause, body))
+            value = self._encode(LaneMessage(catalog, lane_partition, slot.out_seq, cause, sent))
             outputs.append(Produce(topic, partition, lane_key if key is None else key, value, headers))
-            if digest is not None and isinstance(body, Marker):
-                outputs.append(self.save(slot, body.epoch_id, digest))
+            if isinstance(sent, Marker):
+                outputs.append(self.save(slot, sent.epoch_id, sent.state_digests[-1][1]))
         return outputs
+
+    def _with_digest(self, slot: LaneSlot[S], marker: Marker) -> Marker:
+        slot.state.settle()
+        digest = slot.state.entities.digest()
+        return msgspec.structs.replace(marker, state_digests=(*marker.state_digests, (self._stage, digest)))
 
     def save(self, slot: LaneSlot[S], epoch_id: int, digest: bytes) -> Save:
         """The checkpoint of a lane as it is now; from here on the epoch is this release's own."""
@@ -177,6 +185,7 @@ class Lanes(Generic[S]):
         ]
 
     def _add(self, lane: Lane) -> LaneSlot[S]:
-        slot = LaneSlot(lane, self._new_state(lane), self._place(lane))
+        place = (self._output_topic, self._output_partition(lane), lane.catalog.encode())
+        slot = LaneSlot(lane, self._new_state(lane), place)
         self.slots = dict(sorted({**self.slots, lane: slot}.items()))
         return slot

@@ -5,6 +5,7 @@ One task does everything, so that no lock is needed: callbacks of a rebalance ru
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from m0common.errors import Unavailable
@@ -20,7 +21,7 @@ from m0common.telemetry.logs import logger
 log = logger(__name__)
 
 
-class Worker:
+class Worker(ABC):
     """Polls, lets `_process` work on what came, commits from time to time, until it is stopped or must stop.
 
     `ready` and `healthy` are checks for m0common.http.Status. A subclass says what to read (`_open`), what to do with
@@ -94,11 +95,11 @@ class Worker:
     def _grace_s(self) -> float:
         return self._settings.drain_grace_ms / 1000
 
-    async def _open(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _open(self) -> None: ...
 
-    async def _process(self, records: Sequence[Record]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _process(self, records: Sequence[Record]) -> None: ...
 
     async def _drain(self) -> None:
         await self._commit()
