@@ -10,27 +10,22 @@ checkpoints), which is what a stage costs. Only the ratios mean something.
 import asyncio
 import itertools
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 
 import msgspec
-import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # type: ignore[import-untyped]
 from m0common.messages import Body as Message
 from m0common.messages import BookUpdate, LaneMessage, encode
-from m0common.process import tune_gc
 from m0common.settings import Stage
 from m0common.stream.core import LaneCore, StageCore
 from m0common.stream.entities import Entities
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Output, Produce, Record, Save
-from m0common.telemetry.logs import setup_logs
 from m0common.topics import CHECKPOINTS, DLQ, Topic
-from m0local.testing import kafka_server
+from m0local.benchmark import run_on_kafka
 
 PARTITIONS = 2
 BATCH = 500
@@ -191,13 +186,10 @@ async def bench(options: KafkaOptions, count: int, rounds: int) -> float:
 
 
 def main() -> None:
-    """Start Kafka, run the rounds."""
+    """Run the rounds."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 60_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    setup_logs("bench", "warn")
-    tune_gc()
-    with tempfile.TemporaryDirectory() as directory, kafka_server(Path(directory)) as server:
-        uvloop.run(bench(KafkaOptions(server.bootstrap, "bench"), count, rounds))
+    run_on_kafka(lambda options: bench(options, count, rounds))
 
 
 if __name__ == "__main__":

@@ -8,15 +8,12 @@ It starts an Apache Kafka of its own. Bare: three relays of aiokafka that send o
 import asyncio
 import itertools
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from statistics import quantiles
 
 import msgspec
-import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
 from m0common.messages import (
     BookPayload,
@@ -27,14 +24,12 @@ from m0common.messages import (
     encode_raw,
     raw_event,
 )
-from m0common.process import tune_gc
 from m0common.settings import Stage
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
-from m0common.telemetry.logs import setup_logs
 from m0common.topics import PREDICTIONS, RAW, TOPICS, Topic
 from m0lanes.stages import feature_core, model_core, normalize_core
-from m0local.testing import kafka_server
+from m0local.benchmark import run_on_kafka
 
 MARKET = "BTC_0"
 HOPS = [Topic(f"bench.hop{n}", "none", "one", (), ()) for n in range(4)]
@@ -153,13 +148,10 @@ async def bench(options: KafkaOptions, events: int, gap_s: float) -> float:
 
 
 def main() -> None:
-    """Start Kafka, measure both."""
+    """Measure both."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     per_second = int(sys.argv[2]) if len(sys.argv) > 2 else 100
-    setup_logs("bench", "warn")
-    tune_gc()
-    with tempfile.TemporaryDirectory() as directory, kafka_server(Path(directory)) as server:
-        uvloop.run(bench(KafkaOptions(server.bootstrap, "bench"), events, 1 / per_second))
+    run_on_kafka(lambda options: bench(options, events, 1 / per_second))
 
 
 if __name__ == "__main__":
