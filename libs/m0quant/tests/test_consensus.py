@@ -72,10 +72,21 @@ def test_books_that_make_no_sense_are_refused(bids, asks):
 METHODS = (consensus.devig_multiplicative, consensus.devig_power, consensus.devig_shin)
 
 
-@given(st.lists(st.floats(0.02, 0.9), min_size=2, max_size=5))
+@st.composite
+def implied_by_odds(draw):
+    """Two to five prices of at most 0.9 that sum to more than 1 and at most 1.6."""
+    weights = draw(st.lists(st.floats(0.02, 0.9), min_size=2, max_size=5))
+    shares = [weight / sum(weights) for weight in weights]
+    most = min(1.6, 0.9 / max(shares))
+    assume(most > 1.0)
+    whole = draw(st.floats(1.0, most, exclude_min=True))
+    implied = [share * whole for share in shares]
+    assume(sum(implied) > 1.0)
+    return implied
+
+
+@given(implied_by_odds())
 def test_every_method_gives_a_distribution_in_the_same_order(implied):
-    whole = sum(implied)
-    assume(1.0 < whole < 1.6)
     for method in METHODS:
         p = method(implied)
         assert sum(p) == pytest.approx(1.0, abs=1e-9)
