@@ -3,9 +3,9 @@
 M0Error
 ├── InvalidValue       a value breaks a documented limit; names the value and the remedy
 ├── DeadLetterError    one message cannot be processed; the stage goes on (see m0common.stream)
-├── LaneHole           a lane's sequence has a hole or its input is not ours: stop loudly
 ├── SettingsError      configuration that cannot be used
 ├── MessageTooLarge    the broker refuses it; nothing was written
+├── OffsetsGone        a log no longer holds what its reader wants next; nothing was skipped
 └── Unavailable        a dependency did not answer in time; try again
 """
 
@@ -30,10 +30,6 @@ class DeadLetterError(M0Error):
         self.reason = reason
 
 
-class LaneHole(M0Error):
-    """A lane's input skipped a sequence number; going on would lose an event."""
-
-
 class SettingsError(M0Error):
     """Configuration that cannot be used; the message names the key and the nearest valid one."""
 
@@ -44,3 +40,21 @@ class Unavailable(M0Error):
 
 class MessageTooLarge(M0Error):
     """The broker refused a message above its topic's limit; names topic, size and limit."""
+
+
+class OffsetsGone(M0Error):
+    """A partition no longer holds the offset that its reader wants next: retention, a trim or a new topic took it.
+
+    `wanted` is that offset, `first` the first one present, `end` the one after the last. Nothing was skipped.
+    """
+
+    def __init__(self, topic: str, partition: int, wanted: int, first: int, end: int) -> None:
+        super().__init__(
+            f"{topic} partition {partition}: offset {wanted} is gone, the log holds {first} to {end} (exclusive); "
+            f"go on from a state whose next offset is {first} or later, or begin anew there and declare the gap",
+        )
+        self.topic = topic
+        self.partition = partition
+        self.wanted = wanted
+        self.first = first
+        self.end = end

@@ -26,12 +26,20 @@ class Status:
         self.service = service
         self.health: dict[str, Check] = {}
         self.ready: dict[str, Check] = {}
+        self.notes: dict[str, Check] = {}
+        """What is not well although the work goes on: it makes a service `degraded`, not unready."""
 
     def respond(self, checks: dict[str, Check]) -> JSONResponse:
-        """200 with `{"status":"ok"}`, or 503 naming what is wrong."""
-        problems = {name: problem for name, check in checks.items() if (problem := check()) is not None}
-        body = {"status": "ok" if not problems else "unavailable", "service": self.service, "problems": problems}
+        """200 with `{"status":"ok"}` or `degraded`, or 503 naming what is wrong."""
+        problems = _found(checks)
+        notes = _found(self.notes)
+        status = "unavailable" if problems else "degraded" if notes else "ok"
+        body = {"status": status, "service": self.service, "problems": problems, "notes": notes}
         return JSONResponse(body, 200 if not problems else 503)
+
+
+def _found(checks: dict[str, Check]) -> dict[str, str]:
+    return {name: problem for name, check in checks.items() if (problem := check()) is not None}
 
 
 def routes(status: Status) -> list[Route]:

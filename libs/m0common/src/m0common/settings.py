@@ -27,11 +27,17 @@ class Kafka(Section):
     """`[kafka]`"""
 
     bootstrap: str = "127.0.0.1:9092"
-    group_partitions: int = Field(default=2, ge=1, le=1024)
-    catalog_partitions: int = Field(default=2, ge=1, le=1024)
+    partitions: int = Field(default=8, ge=1, le=1024)
     replication: int = Field(default=1, ge=1)
     session_timeout_ms: int = Field(default=6000, ge=1000)
     request_timeout_ms: int = Field(default=10_000, ge=1000)
+
+
+class Identity(Section):
+    """`[deployment]`: genesis hash of the chain and the first control key, 64 hex digits each."""
+
+    genesis_hash: str = ""
+    control_key: str = ""
 
 
 class Postgres(Section):
@@ -75,23 +81,20 @@ class Stage(Section):
     poll_timeout_ms: int = Field(default=500, ge=1)
     commit_interval_ms: int = Field(default=2000, ge=0)
     drain_grace_ms: int = Field(default=3000, ge=0)
+    checkpoint_interval_ms: int = Field(default=60_000, ge=100)
+    checkpoint_records: int = Field(default=50_000, ge=1)
+    provisional_interval_ms: int = Field(default=1000, ge=10)
     stuck_after_ms: int = Field(default=30_000, ge=1000)
     dead_letter_window: int = Field(default=200, ge=1)
     dead_letter_max_share: float = Field(default=0.5, gt=0, le=1)
 
 
 class Catalog(Section):
-    """`[catalogs.NAME]`: epoch and phase lengths in ms, and the integer parameters its lanes work with."""
+    """`[catalogs.NAME]`: what of a catalog is not in the log, in ms; the rest is in its markets file and its set."""
 
-    epoch_ms: int = Field(default=20_000, ge=1000)
     lateness_ms: int = Field(default=1000, ge=0)
     commit_ms: int = Field(default=40_000, ge=1000)
     reveal_ms: int = Field(default=40_000, ge=1000)
-    signer_set_id: int = Field(default=1, ge=0)
-    model: str = ""
-    groups: tuple[str, ...] = ()
-    params: dict[str, int] = Field(default_factory=dict)
-    replay: dict[str, int | str | bool] = Field(default_factory=dict)
 
 
 class Signer(Section):
@@ -102,14 +105,16 @@ class Signer(Section):
 
 
 class Jobs(Section):
-    """`[jobs]`"""
+    """`[jobs]`: how far back any epoch can be replayed (`replay_horizon_ms`) is how much state of the lanes is kept."""
 
     close_epochs_after_ms: int = Field(default=86_400_000, ge=60_000)
     crank_interval_ms: int = Field(default=5000, ge=100)
+    replay_horizon_ms: int = Field(default=86_400_000, ge=60_000)
+    trim_interval_ms: int = Field(default=600_000, ge=100)
 
 
 class Settings(Section):
-    """Everything a service may be told."""
+    """Everything a service may be told. `auto_release`: `m0 up` moves catalogs on to the releases it has installed."""
 
     env: Literal["dev", "staging", "prod"] = "dev"
     home: str = ".m0"
@@ -117,6 +122,8 @@ class Settings(Section):
     key_passphrase_file: str = ""
     bind: str = ""
     api_base: str = "http://127.0.0.1:8080"
+    auto_release: bool = False
+    deployment: Identity = Identity()
     kafka: Kafka = Kafka()
     postgres: Postgres = Postgres()
     redis: Redis = Redis()
@@ -145,6 +152,8 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_LOG_LEVEL": ("telemetry", "log_level"),
     "M0_OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otel_exporter_otlp_endpoint"),
     "M0_PROMETHEUS_BIND": ("telemetry", "prometheus_bind"),
+    "M0_GENESIS_HASH": ("deployment", "genesis_hash"),
+    "M0_CONTROL_KEY": ("deployment", "control_key"),
     "M0_KAFKA_BOOTSTRAP": ("kafka", "bootstrap"),
     "M0_PG_DSN": ("postgres", "dsn"),
     "M0_REDIS_URL": ("redis", "url"),
@@ -162,10 +171,12 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 
 OTHER_VARIABLES = (
     "M0_CONFIG_PATH",
+    "M0_CONTROL_KEY_FILE",
     "M0_PORT_OFFSET",
     "M0_JARS_DIR",
     "M0_UP_ONLY",
     "M0_REPLICA",
+    "M0_TEST_CLOCK_FILE",
     "M0_TEST_VALIDATOR",
     "M0_BACKTEST_DATA",
     "M0_JWT_SECRET",

@@ -1,25 +1,32 @@
 """The topic catalogue: name, key, partitioning, retention, who writes and who reads.
 
-The topic of a message is its version: a breaking change is a new topic.
+The topic of a message is its version: a breaking change is a new topic. Every topic has as many partitions as the
+deployment (`count`, fixed for its life) or one.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 HOUR_MS = 3_600_000
+KIB = 1 << 10
 MIB = 1 << 20
+FOR_EVER = -1
 
 RAW_MAX_BYTES = 1 * MIB
-"""The broker refuses a larger raw message to its sender."""
-LARGE_MAX_BYTES = 8 * MIB
+"""The broker refuses a larger raw message to its sender; the door refuses one that was compressed past the broker."""
+ONCE_MAX_BYTES = 256 * KIB
+"""No value of state and bodies is larger."""
+
+PartitionedBy = Literal["group", "catalog", "market", "one", "origin"]
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `partitions` is `group` (as many as `m0.raw`), `catalog` (as configured) or `one`."""
+    """One topic. `partitioned_by` says whose murmur2 decides the partition; `one` means that there is only one."""
 
     name: str
     key: str
-    partitioned_by: str
+    partitioned_by: PartitionedBy
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     compacted: bool = False
@@ -38,30 +45,55 @@ class Topic:
             settings["retention.ms"] = str(self.retention_ms)
         return settings | self.config
 
-    def partitions(self, group_partitions: int, catalog_partitions: int) -> int:
-        """How many partitions it has in a deployment."""
-        return {"group": group_partitions, "catalog": catalog_partitions, "one": 1}[self.partitioned_by]
+    def partitions(self, count: int) -> int:
+        """How many partitions it has in a deployment of `count`."""
+        return 1 if self.partitioned_by == "one" else count
+
+    @property
+    def append_time(self) -> bool:
+        """Its records bear the broker's time of appending them, not a time of their writer's choice."""
+        return self.config.get("message.timestamp.type") == "LogAppendTime"
 
 
-RAW = Topic("m0.raw.v1", "group", "group", ("ingest",), ("normalize", "signer"))
+RAW = Topic(
+    "m0.raw.v1",
+    "group",
+    "group",
+    ("ingest", "m0 catalog", "m0 lane"),
+    ("normalize", "signer", "ingest"),
+    config={"message.timestamp.type": "LogAppendTime"},
+)
 NORMALIZED = Topic("m0.normalized.v1", "group", "group", ("normalize",), ("feature", "monitor"))
 FEATURES = Topic("m0.features.v1", "group", "group", ("feature",), ("model",))
-PREDICTIONS = Topic("m0.predictions.v1", "catalog", "catalog", ("model",), ("bundle", "signer", "realtime", "monitor"))
-CHECKPOINTS = Topic(
-    "m0.checkpoints.v1",
-    "stage:partition:catalog",
+PREDICTIONS = Topic("m0.predictions.v1", "catalog", "catalog", ("model",), ("bundle", "signer", "monitor"))
+PROVISIONAL_ROWS = Topic("m0.provisional.rows.v1", "market", "group", ("feature",), ("model",), retention_ms=HOUR_MS)
+PROVISIONAL = Topic(
+    "m0.provisional.v1", "market", "group", ("model",), ("indexer", "realtime", "monitor"), retention_ms=HOUR_MS
+)
+
+_STATE_READERS = ("jobs", "m0 lane", "replay", "signer")
+_STAGES: tuple[tuple[int, str, PartitionedBy], ...] = (
+    (1, "normalize", "group"),
+    (2, "feature", "group"),
+    (3, "model", "group"),
+    (4, "bundle", "catalog"),
+)
+STATE: dict[int, Topic] = {
+    number: Topic(f"m0.state.{stage}.v1", "lane", by, (stage, "jobs"), (stage, *_STATE_READERS), retention_ms=FOR_EVER)
+    for number, stage, by in _STAGES
+}
+"""State of lanes by stage number: append-only, its prefix is trimmed by jobs."""
+MANIFESTS = Topic(
+    "m0.manifests.v1",
+    "lane",
     "group",
-    ("normalize", "feature", "model", "bundle"),
-    ("normalize", "feature", "model", "bundle", "signer"),
-    compacted=True,
-    max_message_bytes=LARGE_MAX_BYTES,
-    # an epoch younger than this can be replayed from the checkpoint before it; older ones from the beginning
-    config={"min.compaction.lag.ms": str(HOUR_MS // 2), "segment.ms": "600000"},
+    ("normalize", "feature", "model", "bundle", "jobs"),
+    ("normalize", "feature", "model", "bundle", *_STATE_READERS),
+    retention_ms=FOR_EVER,
 )
-BUNDLES = Topic(
-    "m0.bundles.v1", "catalog", "catalog", ("bundle",), ("signer", "indexer"), max_message_bytes=LARGE_MAX_BYTES
-)
-SUBMISSIONS = Topic("m0.submissions.v1", "catalog:epoch", "catalog", ("signer",), ("indexer", "monitor"))
+HEADERS = Topic("m0.headers.v1", "catalog", "catalog", ("bundle",), ("signer", "indexer"))
+BUNDLES = Topic("m0.bundles.v1", "catalog", "catalog", ("bundle", "signer"), ("indexer",))
+SUBMISSIONS = Topic("m0.submissions.v1", "catalog:epoch", "one", ("signer",), ("signer", "indexer", "monitor"))
 FINALIZED_EPOCHS = Topic("m0.finalized.epochs.v1", "catalog", "catalog", ("indexer",), ("api", "realtime", "jobs"))
 FINALIZED_PREDICTIONS = Topic(
     "m0.finalized.predictions.v1", "market", "catalog", ("indexer",), ("api", "realtime", "jobs")
@@ -78,16 +110,20 @@ REALTIME_ANCHORS = Topic(
     ("realtime",),
     ("realtime",),
     compacted=True,
-    max_message_bytes=LARGE_MAX_BYTES,
+    max_message_bytes=8 * MIB,
 )
-DLQ = Topic("m0.dlq.v1", "origin topic", "one", ("any",), ("jobs", "operator"), max_message_bytes=2 * MIB)
+DLQ = Topic("m0.dlq.v1", "topic:partition:offset", "origin", ("any",), ("jobs", "operator"))
 
 TOPICS: tuple[Topic, ...] = (
     RAW,
     NORMALIZED,
     FEATURES,
     PREDICTIONS,
-    CHECKPOINTS,
+    PROVISIONAL_ROWS,
+    PROVISIONAL,
+    *STATE.values(),
+    MANIFESTS,
+    HEADERS,
     BUNDLES,
     SUBMISSIONS,
     FINALIZED_EPOCHS,

@@ -23,7 +23,6 @@ from m0common.canonical import (
     node_hash,
     root_from_path,
     signer_set_digest,
-    state_digest,
     state_root,
 )
 from m0common.errors import InvalidValue
@@ -286,13 +285,6 @@ def test_roots_do_not_depend_on_the_order_digests_come_in(lanes, random):
     states = {(partition, 1): each for partition, each in lanes.items()}
     assert state_root(states) == state_root({(partition, 1): each for partition, each in shuffled})
     assert input_root(lanes) != state_root(states)
-
-
-@given(st.lists(st.tuples(st.binary(max_size=4), st.binary(max_size=4)), max_size=4), st.data())
-def test_state_digests_separate_keys_from_values(entities, data):
-    moved = [(key + value[:1], value[1:]) for key, value in entities]
-    if moved != entities:
-        assert state_digest(moved) != state_digest(entities)
 
 
 @given(digests, digests, digests)

@@ -23,12 +23,13 @@ from m0common.chain import (
     idl,
     pda,
 )
-from m0common.settings import Catalog
-from m0local.provision.chain.accounts import Accounts
+from m0local.provision.chain.accounts import Accounts, ChainCatalog
 from m0local.provision.chain.keys import ensure_keys
 from m0local.provision.chain.loader import Loader
 from solders.keypair import Keypair
 from solders.system_program import TransferParams, transfer
+
+SPORTS = ChainCatalog(epoch_ms=1000, commit_ms=60_000, reveal_ms=60_000, signer_set_id=1)
 
 DEPLOYED = Path(__file__).parents[4] / "programs/deploy"
 FAST = Timing(poll_s=0.05, attempts=3, first_wait_s=0.02, longest_wait_s=0.1)
@@ -60,7 +61,7 @@ def world(localnet, tmp_path_factory):
             )
             await setup.roots()
             await setup.signer_set()
-            await setup.catalogs({"sports": Catalog(epoch_ms=1000, commit_ms=60_000, reveal_ms=60_000)})
+            await setup.catalogs({"sports": SPORTS})
 
     asyncio.run(prepare())
     return made
@@ -95,7 +96,7 @@ async def test_provisioning_again_changes_nothing(world):
         assert not await loader.deploy(world.keys.oracle, (DEPLOYED / "m0_oracle.so").read_bytes())
         await setup.roots()
         await setup.signer_set()
-        await setup.catalogs({"sports": Catalog(epoch_ms=1000, commit_ms=60_000, reveal_ms=60_000)})
+        await setup.catalogs({"sports": SPORTS})
         after = (await client.signatures_page(world.keys.admin.pubkey(), before=None, until=None, limit=1))[0]
         assert before == after
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from m0common.errors import Unavailable
+from m0common.errors import DeadLetterError, Unavailable
 from m0common.store import migrations, postgres
 from m0local.testing import RunningPostgres, postgres_server
 
@@ -25,6 +25,19 @@ def dsn(server: RunningPostgres):
         connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
         connection.execute("CREATE DATABASE fresh")
     return server.server.dsn_of("fresh")
+
+
+async def test_what_the_database_refuses_in_a_message_is_a_dead_letter(dsn):
+    migrations.upgrade(dsn)
+    insert = "INSERT INTO pieces (name, catalog, value, stored_ms) VALUES (%s, %s, %s, %s)"
+    good = (bytes(32), "sports", b"", 1)
+    async with postgres.opened(dsn, name="test") as pool:
+        for bad in (b"short", *good[1:]), (bytes(32), "s\0", b"", 1), (*good[:3], 1 << 63), (*good[:1], None, b"", 1):
+            with pytest.raises(DeadLetterError, match="not_storable"), postgres.storable():
+                async with postgres.transaction(pool) as connection:
+                    await connection.execute(insert, bad)
+        async with postgres.transaction(pool) as connection:
+            await connection.execute(insert, good)
 
 
 async def until_unavailable(ask):

@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from m0common.stream.memory import MemoryBroker
 
-sys.path.insert(0, str(Path(__file__).parent))  # for stream_toy and stream_world
+sys.path.insert(0, str(Path(__file__).parent))  # for stream_run and stream_world
 
 from stream_world import SESSION_S, KafkaWorld, World
 
@@ -24,19 +23,14 @@ def kafka(tmp_path_factory):
 async def world(request):
     """The same test on both brokers."""
     if request.param == "memory":
-        yield World(MemoryBroker(session_timeout_s=SESSION_S))
+        yield World()
         return
-    from m0common.stream.kafka import KafkaBroker, KafkaOptions
-
-    server = request.getfixturevalue("kafka")
-    options = KafkaOptions(
-        server.bootstrap,
-        "test",
+    world = KafkaWorld(
+        request.getfixturevalue("kafka"),
         session_timeout_ms=int(SESSION_S * 1000),
         request_timeout_ms=5000,
         send_timeout_ms=3000,
     )
-    world = KafkaWorld(KafkaBroker(options), server)
     yield world
     world.repair()
 
@@ -44,12 +38,10 @@ async def world(request):
 @pytest.fixture
 def memory():
     """The memory broker alone, for what only it can do on purpose."""
-    return World(MemoryBroker(session_timeout_s=0.3))
+    return World(session_timeout_s=0.3)
 
 
 @pytest.fixture
 def kafka_world(kafka):
     """Apache Kafka alone, with the time-outs of a service."""
-    from m0common.stream.kafka import KafkaBroker, KafkaOptions
-
-    return KafkaWorld(KafkaBroker(KafkaOptions(kafka.bootstrap, "test")), kafka)
+    return KafkaWorld(kafka)

@@ -4,9 +4,13 @@ import asyncio
 import itertools
 import os
 
-from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.broker import APPEND_TIME
+from m0common.stream.memory import MemoryBroker
+from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce
 from m0common.topics import Topic
+
+LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 
 SESSION_S = 1.5
 _names = itertools.count(1)
@@ -18,10 +22,15 @@ class World:
     kind = "memory"
     session_s = SESSION_S
 
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
+    def __init__(self, session_timeout_s: float = SESSION_S) -> None:
+        self.append_time = set(APPEND_TIME)
+        """Topics whose records must bear append times; a test adds its own."""
+        self.broker = self.connect(session_timeout_s)
         self.prefix = ""
         self.again()
+
+    def connect(self, session_timeout_s: float):
+        return MemoryBroker(session_timeout_s=session_timeout_s, append_time=self.append_time)
 
     def again(self) -> "World":
         """The same broker with fresh names."""
@@ -33,7 +42,7 @@ class World:
 
     async def topic(self, name: str, partitions: int = 2, **settings) -> str:
         full = self.name(name)
-        await self.broker.create_topics([Topic(full, "key", "group", (), (), **settings)], partitions, partitions)
+        await self.broker.create_topics([Topic(full, "key", "group", (), (), **settings)], partitions)
         return full
 
     async def send(self, *messages: Produce) -> None:
@@ -44,28 +53,22 @@ class World:
         finally:
             await producer.stop()
 
+    async def send_compressed(self, message: Produce) -> None:
+        """Write a message that is larger than its topic's limit, compressed below it."""
+        self.broker.append([message], compressed=True)
+
+    async def transaction(self):
+        """A begun transaction: `await send(*messages)`, then `await commit()` or `await abort()`."""
+        return self.broker.transaction()
+
     async def read(self, topic: str) -> list:
         """Everything in a topic."""
-        consumer = self.broker.consumer()
-        await consumer.start()
-        try:
-            where = [TopicPartition(topic, p) for p in range(await self.broker.partitions(topic))]
-            ends = await consumer.end_offsets(where)
-            begins = await consumer.begin_offsets(where)
-            await consumer.assign(begins)
-            records = []
-            missing = {w: end for w, end in ends.items() if end > begins[w]}
-            deadline = asyncio.get_running_loop().time() + 20
-            while missing and asyncio.get_running_loop().time() < deadline:
-                for record in await consumer.getmany(1000, 200):
-                    records.append(record)
-                    place = TopicPartition(record.topic, record.partition)
-                    if place in missing and record.offset + 1 >= missing[place]:
-                        del missing[place]
-            assert not missing, f"could not read to the end of {missing}"
-            return sorted(records, key=lambda record: (record.partition, record.offset))
-        finally:
-            await consumer.stop()
+        records = [record async for batch in read_to_end(self.broker, topic) for record in batch]
+        return sorted(records, key=lambda record: (record.partition, record.offset))
+
+    async def delete(self, topic: str) -> None:
+        """Delete a topic."""
+        del self.broker.logs.topics[topic]
 
     def break_down(self) -> None:
         self.broker.faults.down = True
@@ -77,9 +80,43 @@ class World:
 class KafkaWorld(World):
     kind = "kafka"
 
-    def __init__(self, broker, server) -> None:
-        super().__init__(broker)
+    def __init__(self, server, **options) -> None:
         self._server = server
+        self._options = options
+        super().__init__()
+
+    def connect(self, session_timeout_s: float):
+        from m0common.stream.kafka import KafkaBroker, KafkaOptions
+
+        del session_timeout_s  # among the options
+        return KafkaBroker(KafkaOptions(self._server.bootstrap, "test", **self._options), self.append_time)
+
+    async def send_compressed(self, message: Produce) -> None:
+        from aiokafka import AIOKafkaProducer
+
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._server.bootstrap, compression_type="gzip", max_request_size=1 << 24
+        )
+        await producer.start()
+        try:
+            await producer.send_and_wait(message.topic, message.value, message.key, message.partition)
+        finally:
+            await producer.stop()
+
+    async def transaction(self):
+        return await KafkaTransaction(self._server.bootstrap, self.name(f"transaction-{next(_names)}")).begin()
+
+    async def delete(self, topic: str) -> None:
+        from aiokafka.admin import AIOKafkaAdminClient
+
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._server.bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([topic])
+            while topic in await admin.list_topics():  # noqa: ASYNC110 - nothing tells when it is gone
+                await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
 
     def break_down(self) -> None:
         self._server.kill()
@@ -87,3 +124,31 @@ class KafkaWorld(World):
     def repair(self) -> None:
         if self._server.process is None:
             self._server.start()
+
+
+class KafkaTransaction:
+    """One transaction of a transactional producer."""
+
+    def __init__(self, bootstrap: str, name: str) -> None:
+        from aiokafka import AIOKafkaProducer
+
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap, transactional_id=name, transaction_timeout_ms=10_000
+        )
+
+    async def begin(self) -> "KafkaTransaction":
+        await self._producer.start()
+        await self._producer.begin_transaction()
+        return self
+
+    async def send(self, *messages: Produce) -> None:
+        for message in messages:
+            await self._producer.send_and_wait(message.topic, message.value, message.key, message.partition)
+
+    async def commit(self) -> None:
+        await self._producer.commit_transaction()
+        await self._producer.stop()
+
+    async def abort(self) -> None:
+        await self._producer.abort_transaction()
+        await self._producer.stop()

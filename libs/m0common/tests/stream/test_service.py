@@ -7,10 +7,14 @@ import socket
 
 import httpx2
 import pytest
+from m0common.ids import Lane
 from m0common.process import EXIT_FAILED, EXIT_OK, EXIT_USAGE
-from m0common.settings import Settings, Telemetry
+from m0common.settings import Settings, Stage, Telemetry
+from m0common.stream.loop import StageLoop
+from m0common.stream.records import Produce
 from m0common.stream.service import member_name, run_loop, serve
-from stream_toy import Toy, eventually, number, positions
+from m0common.topics import MANIFESTS
+from stream_run import Echo, eventually
 
 
 @pytest.fixture
@@ -29,17 +33,23 @@ async def get(bind, path):
         return await client.get(f"http://{bind}{path}")
 
 
+async def stage(memory):
+    source, sink = await memory.topic("in", 1), await memory.topic("out", 1)
+    name, settings = memory.name("echo"), Stage(poll_timeout_ms=20, commit_interval_ms=0)
+    return source, StageLoop(Echo(source, sink, name), memory.broker, settings, group=name)
+
+
 async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm(memory, bind):
-    toy = await Toy(memory).create()
-    loop = toy.loop()
-    task = asyncio.create_task(serve("toy", settings(bind), memory.broker, lambda: loop))
+    await memory.broker.create_topics([MANIFESTS], 1)
+    source, loop = await stage(memory)
+    task = asyncio.create_task(serve("echo", settings(bind), memory.broker, lambda: loop))
     await eventually(lambda: loop.ready() is None)
     assert (await get(bind, "/health")).status_code == 200
     assert (await get(bind, "/ready")).status_code == 200
-    await toy.feed(number(1))
-    await eventually(lambda: positions(loop).get(0) == 1)
+    await memory.send(Produce(source, 0, b"k", b"one"))
+    await eventually(lambda: set(memory.broker.committed(memory.name("echo")).values()) == {1})
     text = (await get(bind, "/metrics")).text
-    assert f'm0_stage_messages_out_total{{stage="{memory.name("toy")}"}} 2.0' in text
+    assert f'm0_stage_messages_out_total{{stage="{memory.name("echo")}"}} 1.0' in text
     assert "m0_stage_lag_messages" in text
     memory.broker.faults.down = True
     await eventually(lambda: loop.ready() is not None)
@@ -52,28 +62,41 @@ async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm
     assert await asyncio.wait_for(task, 10) == EXIT_OK
 
 
-async def test_a_lane_hole_ends_the_process_with_an_error(memory, bind):
-    toy = await Toy(memory).create()
-    await memory.send(toy.message("a", 0, number(1), seq=5))
-    loop = toy.loop()
-    code = await asyncio.wait_for(serve("toy", settings(bind), memory.broker, lambda: loop), 10)
-    assert code == EXIT_FAILED
+async def test_a_parked_lane_is_a_note_while_others_work(memory, bind):
+    await memory.broker.create_topics([MANIFESTS], 1)
+    _, loop = await stage(memory)
+    core = loop._core
+    task = asyncio.create_task(serve("echo", settings(bind), memory.broker, lambda: loop))
+    await eventually(lambda: loop.ready() is None)
+    running = core.reports()
+    core.reports = lambda: [*running, running[0]._replace(lane=Lane("other", 0), parked="a hole")]
+    ready = await get(bind, "/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert ready.json()["notes"] == {"echo": "other/0: a hole"}
+    core.reports = lambda: [running[0]._replace(parked="a hole")]
+    ready = await get(bind, "/ready")
+    assert ready.status_code == 503
+    assert "every lane is parked: a hole" in ready.text
+    loop.stop()
+    assert await asyncio.wait_for(task, 10) == EXIT_OK
 
 
-async def test_any_other_mistake_ends_the_process_with_an_error(memory, bind):
-    toy = await Toy(memory).create()
-    await toy.feed(number("bug"))
-    code = await asyncio.wait_for(serve("toy", settings(bind), memory.broker, toy.loop), 10)
+async def test_a_mistake_ends_the_process_with_an_error(memory, bind):
+    await memory.broker.create_topics([MANIFESTS], 1)
+    source, loop = await stage(memory)
+    await memory.send(Produce(source, 0, b"k", b"bug"))
+    code = await asyncio.wait_for(serve("echo", settings(bind), memory.broker, lambda: loop), 10)
     assert code == EXIT_FAILED
 
 
 async def test_a_taken_port_is_a_usage_error(memory):
-    toy = await Toy(memory).create()
+    await memory.broker.create_topics([MANIFESTS], 1)
+    _, loop = await stage(memory)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        assert await serve("toy", settings(bind), memory.broker, toy.loop) == EXIT_USAGE
+        assert await serve("toy", settings(bind), memory.broker, lambda: loop) == EXIT_USAGE
 
 
 def test_a_missing_settings_file_is_one_sentence_and_a_usage_error(monkeypatch, tmp_path, capsys):

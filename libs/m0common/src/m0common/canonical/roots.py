@@ -2,15 +2,18 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 ZERO = bytes(32)
 _INPUT_TAG = b"M0INPUT1"
-_STATE_TAG = b"M0STATE1"
+_STATE_TAG = b"M0STATE2"
 
 
 class LaneDigest:
-    """Fold over the events a lane accepted since its last marker: d = sha256(d | event_id), from zero bytes."""
+    """Fold over the events but markers that a lane applied since its last marker.
+
+    d = sha256(d | event_id), from zero bytes.
+    """
 
     def __init__(self, value: bytes = ZERO) -> None:
         self.value = value
@@ -32,11 +35,3 @@ def state_root(digests: Mapping[tuple[int, int], bytes]) -> bytes:
     parts = [_STATE_TAG, struct.pack("<I", len(digests))]
     parts += [struct.pack("<IB", *key) + digests[key] for key in sorted(digests)]
     return hashlib.sha256(b"".join(parts)).digest()
-
-
-def state_digest(entities: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """sha256 over `(key, canonical state)` of every entity, which must come in ascending key order."""
-    hasher = hashlib.sha256()
-    for key, value in entities:
-        hasher.update(struct.pack("<I", len(key)) + key + struct.pack("<I", len(value)) + value)
-    return hasher.digest()

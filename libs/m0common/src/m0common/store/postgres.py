@@ -1,14 +1,14 @@
 """The Postgres pool: one per process, opened when the process starts."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import LiteralString
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from m0common.errors import Unavailable
+from m0common.errors import DeadLetterError, Unavailable
 
 Connection = psycopg.AsyncConnection[DictRow]
 """A connection whose rows are dicts by column name."""
@@ -77,6 +77,18 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
         raise Unavailable(f"no connection to Postgres within {pool.timeout:.0f} s: {error}; check M0_PG_DSN") from error
     except psycopg.OperationalError as error:
         raise Unavailable(f"Postgres went away: {error}") from error
+
+
+@contextmanager
+def storable() -> Iterator[None]:
+    """Around the transaction of one message: what the database refuses about its values is a DeadLetterError.
+
+    The reader's own checks come first and say more; behind this nothing in a message can end its reader.
+    """
+    try:
+        yield
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        raise DeadLetterError("not_storable", f"the database refuses a value: {error}") from error
 
 
 async def fetch(

@@ -1,13 +1,24 @@
 """The broker port: what the project needs of Kafka, and no more.
 
 Implementations: `m0common.stream.kafka` (aiokafka) and `m0common.stream.memory` (tests); both pass one contract suite.
+
+Readers see committed records only: what a transaction wrote comes when it is committed, and never when it is aborted.
+Until then nothing behind its first record is delivered, and the partition ends there (Kafka's last stable offset).
+Offsets have gaps (markers of transactions, aborted records, compaction), so how far a reader is says `position` and
+not the last record it got.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from m0common.stream.records import Produce, Record
-from m0common.topics import Topic
+from m0common.topics import TOPICS, Topic
+
+AT_END = -1
+AT_BEGINNING = -2
+
+APPEND_TIME = frozenset(topic.name for topic in TOPICS if topic.append_time)
+"""Topics of the catalogue whose records must bear the broker's append time."""
 
 
 class TopicPartition(NamedTuple):
@@ -17,9 +28,19 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+class Written(NamedTuple):
+    """Where the messages of one send are in one partition: from `first` up to but not including `end`.
+
+    Other writers' messages may stand between them.
+    """
+
+    first: int
+    end: int
+
+
 OnAssigned = Callable[[frozenset[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
-"""Called with newly assigned partitions before anything of them is delivered; returns where to start reading each
-(a partition left out starts at the group's committed offset, else at the beginning)."""
+"""Called with newly assigned partitions before anything of them is delivered; returns where to start reading each, as
+for `assign` (a partition left out starts at the group's committed offset, else at the beginning)."""
 OnRevoked = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 """Called with partitions that are taken away, while they may still be committed."""
 
@@ -36,11 +57,30 @@ class Consumer(Protocol):
         ...
 
     async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Read these partitions from these offsets (-1: the end, -2: the beginning), outside any group."""
+        """Read these partitions from these offsets, outside any group.
+
+        AT_END is the end of what can be read at the call, AT_BEGINNING the beginning, wherever that is when the first
+        record comes (a trim may move it meanwhile).
+        """
         ...
 
     async def getmany(self, max_records: int, timeout_ms: int) -> list[Record]:
-        """Up to `max_records` in offset order per partition; an empty list after `timeout_ms` without any."""
+        """Up to `max_records` in offset order per partition; an empty list after `timeout_ms` without any.
+
+        Raises OffsetsGone when a partition does not hold its reader's next offset: no position is ever moved over
+        something unread. Between two raises the other partitions are delivered; once it is paused it is not reported
+        any more. Raises SettingsError when a topic that must bear append times does not.
+        """
+        ...
+
+    def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record of a partition being read, after whatever is passed over (aborted records,
+        markers of transactions). It reaches `end_offsets` when everything has been delivered. KeyError for others.
+        """
+        ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on reading a partition at another offset; a pause stays. KeyError for one that is not being read."""
         ...
 
     def pause(self, partitions: frozenset[TopicPartition]) -> None: ...
@@ -54,7 +94,7 @@ class Consumer(Protocol):
     async def begin_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]: ...
 
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of each partition."""
+        """The offset up to which each partition can be read now: the end, or the start of an open transaction."""
         ...
 
 
@@ -65,11 +105,12 @@ class Producer(Protocol):
 
     async def stop(self) -> None: ...
 
-    async def send(self, messages: Sequence[Produce]) -> None:
-        """Write `messages`, batched per partition, in order; returns when every one is acknowledged.
+    async def send(self, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
+        """Write `messages`, batched per partition, in order; returns where, when every one is acknowledged.
 
-        Raises MessageTooLarge (naming topic, size and limit) or Unavailable; after Unavailable the caller sends the
-        same messages again: duplicates are harmless, holes are not.
+        Raises MessageTooLarge (naming topic, size and limit; nothing is written then, unless the limit has just been
+        lowered), or Unavailable, after which the caller sends the same messages again: duplicates are harmless, holes
+        are not.
         """
         ...
 
@@ -77,14 +118,30 @@ class Producer(Protocol):
 class Broker(Protocol):
     """Makes consumers and producers, and topics."""
 
-    def consumer(self, *, group: str | None = None, member: str | None = None) -> Consumer:
-        """`member` is a static member name (Kafka's group.instance.id): a quick restart rejoins."""
+    def consumer(
+        self, *, group: str | None = None, member: str | None = None, allow_create_time: bool = False
+    ) -> Consumer:
+        """`member` is a static member name (Kafka's group.instance.id): a quick restart rejoins.
+
+        With `allow_create_time` topics that must bear append times may bear their writer's: a mirror or an import,
+        which kept the original times.
+        """
         ...
 
     def producer(self) -> Producer: ...
 
-    async def create_topics(self, topics: Sequence[Topic], group_partitions: int, catalog_partitions: int) -> None:
-        """Create what is missing, set the settings of what exists; never deletes."""
+    async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
+        """Create what is missing, set the catalogue's settings of what exists and leave its others; never deletes.
+
+        `partitions` is the deployment's count. Raises SettingsError when a topic has another number.
+        """
+        ...
+
+    async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Delete what is older than these offsets, at most up to the present end; what is gone already is no error.
+
+        Raises SettingsError for a compacted topic: it has no prefix.
+        """
         ...
 
     async def partitions(self, topic: str) -> int:

@@ -3,18 +3,19 @@
     loop = ConsumerLoop("indexer", [BUNDLES.name], handler, broker, settings.stage)
     await loop.run()
 
-Delivery is at least once: the handler makes its effects durable before it returns, and makes them idempotent.
+Delivery is at least once: the handler makes its effects durable before it returns, and makes them idempotent. What the
+log has lost before it was read stays lost: the loop says so, counts it, and goes on behind the gap.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from m0common.errors import DeadLetterError
+from m0common.errors import DeadLetterError, OffsetsGone
 from m0common.settings import Stage
-from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.broker import AT_BEGINNING, AT_END, Broker, TopicPartition
 from m0common.stream.deadletters import dead_letter
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
-from m0common.stream.worker import Worker
+from m0common.stream.worker import Worker, log
 
 Handler = Callable[[Sequence[Record]], Awaitable[None]]
 """Takes a batch, in offset order per partition. Raises Unavailable to be given the same batch again."""
@@ -46,9 +47,13 @@ class ConsumerLoop(Worker):
         self._from_end = from_end
         self._letters = 0
 
-    async def dead_letter(self, record: Record, error: DeadLetterError) -> None:
-        """For handlers: put a message aside. Raises TooManyDeadLetters above the limit, which stops the loop."""
-        self._limit.bad()
+    async def dead_letter(self, record: Record, error: DeadLetterError, *, limited: bool = True) -> None:
+        """For handlers: put a message aside. Raises TooManyDeadLetters above the limit, which stops the loop.
+
+        Not `limited` where bad messages are no sign of a bad deploy: nobody who may write a topic can stop its readers.
+        """
+        if limited:
+            self._limit.bad()
         await self._retry.run(lambda: self._producer.send([dead_letter(self._name, record, error)]))
         self._letters += 1
         self._metrics.dead_letter(error.error)
@@ -60,10 +65,23 @@ class ConsumerLoop(Worker):
         if self._group is not None:
             await self._consumer.subscribe(self._topics, self._on_assigned, self._on_revoked)
             return
-        start = -1 if self._from_end else -2
+        start = AT_END if self._from_end else AT_BEGINNING
         counts = {topic: await self._broker.partitions(topic) for topic in self._topics}
         await self._consumer.assign({TopicPartition(t, p): start for t, count in counts.items() for p in range(count)})
         self._joined = True
+
+    async def _turn(self, poll_ms: int) -> None:
+        try:
+            await super()._turn(poll_ms)
+        except OffsetsGone as gone:
+            if gone.topic not in self._topics:
+                raise  # not what this loop reads, but its handler
+            log.error("records_lost", stage=self._name, reason=str(gone))
+            self._metrics.gaps.inc()
+            where = TopicPartition(gone.topic, gone.partition)
+            self._consumer.seek(where, gone.first)
+            self._positions[where] = gone.first
+            self._dirty = self._group is not None
 
     async def _process(self, records: Sequence[Record]) -> None:
         await self._retry.run(lambda: self._hand_over(records))

@@ -1,118 +1,189 @@
-"""The heart of a stage: records in, records and checkpoints out. No broker, no clock, no I/O.
+"""What the stage loop drives: records in, messages, letters and checkpoints out. No broker, no clock, no I/O.
 
-The live service, the replay tool, the raw-depth signer and the backtest drive the same cores.
-
-A *lane* is one catalog in one partition of `m0.raw`. Every message emitted into a lane bears a dense sequence number;
-the next stage takes exactly `last + 1`: lower is a repeat, higher is a hole and stops the lane. At a marker the core
-digests the lane's state, adds the digest to the marker it forwards and asks for a checkpoint.
+The live service, the replay tool, the re-executing signer and the backtest drive the same cores.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
-from typing import Protocol
-
-import msgspec
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
-from m0common.messages import Body, Checkpoint, LaneMessage
-from m0common.stream.lanes import Lanes, State
-from m0common.stream.records import Output, Record, Save
-
-CHECKPOINT_TOPIC = "m0.checkpoints.v1"
+from m0common.messages import Manifest, StateBatch
+from m0common.stream.records import Produce, Record
+from m0common.stream.states import Restored
 
 
-class Transition(State, Protocol):
-    """One lane's state of one stage, and how a message changes it."""
+class Letter(NamedTuple):
+    """A record that costs a dead letter. A record costs at most one distinct letter, however often it is read."""
 
-    def step(self, body: Body) -> Sequence[Body]:
-        """Take one message of the lane; returns what to emit, in order.
+    record: Record
+    error: DeadLetterError
 
-        For a Marker the result ends with the marker to forward. Raises DeadLetterError for a message that cannot be
-        processed; what it has changed by then must depend on the message and the state alone.
-        """
-        ...
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A checkpoint of a lane, to be written once everything said before it is acknowledged.
+
+    `values` go to the state topic; `complete` takes the offset of the first and the one behind the last of them and
+    gives the manifest, to be written once they are acknowledged.
+    """
+
+    lane: Lane
+    stage: int
+    epoch_id: int | None
+    values: Sequence[bytes]
+    complete: Callable[[int, int], Manifest]
+
+
+class Rewind(NamedTuple):
+    """A lane leaves the partition's common cursor: it must be read again from an offset, by a reader of its own."""
+
+    lane: Lane
+    offset: int
+
+
+class Load(NamedTuple):
+    """A lane begins a new life from the state that one of its stages had at an epoch's marker, by its digest."""
+
+    lane: Lane
+    stage: int
+    epoch_id: int
+    root: bytes
+
+
+Output = Produce | Letter | Cut | Rewind | Load
+
+
+def nothing(load: Load) -> Restored:
+    """The empty state, whose digest is zero bytes: a lane begins anew."""
+    manifest = Manifest(
+        stage=load.stage,
+        catalog=load.lane.catalog,
+        partition=load.lane.partition,
+        life=0,
+        generation=0,
+        position=0,
+        epoch_id=None,
+        digest=load.root,
+        out_seq=0,
+        input_offset=-1,
+        input_seqs=(),
+        held_from=None,
+        held_end=0,
+        from_position=0,
+        from_offset=0,
+        to_offset=0,
+        release=load.root,
+        build=load.root,
+        entities=0,
+        bytes=0,
+    )
+    return Restored(manifest, {})
+
+
+class LaneReport(NamedTuple):
+    """One lane as `m0 lane list` and readiness show it. `parked` is the reason, None while it runs."""
+
+    lane: Lane
+    generation: int
+    life: int
+    epoch_id: int
+    seq: int
+    entities: int
+    state_bytes: int
+    release: bytes
+    retired: bool
+    parked: str | None
 
 
 class StageCore(Protocol):
-    """What the stage loop drives."""
+    """What the stage loop drives. A lane is in one input partition; `Lane.partition` is that one."""
 
     name: str
     stage: int
     input_topic: str
+    build: bytes
+    queries: str | None
+    """A topic beside the lanes whose records are questions to `answer`."""
+    tolerant: bool
+    """Whether any number of dead letters is ordinary: the door's are; in later stages the right number is zero."""
+    drops: Counter[tuple[str, str]]
+    """How many records were dropped as ordinary, by source and reason, since the core was made."""
 
-    def feed(self, record: Record) -> list[Output]:
-        """Take one record. Raises DeadLetterError (the caller dead-letters it and goes on) or LaneHole (stop)."""
+    def gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
+        """Pick a manifest's entities out of batches in its range; see m0common.stream.states.Gather."""
         ...
 
-    def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
-        """Take over an input partition from its lanes' checkpoints (those of other partitions are ignored).
+    def feed(self, record: Record, only: Lane | None = None) -> Iterable[Output]:
+        """Take one record: of every lane that follows the partition's cursor, or of one that has its own.
 
-        Returns the offset to read from, or None for the beginning.
+        May be taken in slices, but wholly before the next record. Never raises for what a record holds.
         """
         ...
 
-    def release(self, partition: int) -> None:
-        """Forget the lanes of an input partition that was taken away."""
+    def resume(
+        self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()
+    ) -> int | None:
+        """Take over an input partition whose log is `[begin, end)`; a lane that needs more than that is parked.
+
+        Of the lanes in `lost` no checkpoint restores: they begin again with a log that is whole, else they are parked.
+        Returns the offset to read from, None for where the group has come.
+        """
         ...
 
-    def planned_stop(self, partition: int) -> list[Save]:
-        """Checkpoints to write when the stage stops on purpose: of lanes that emitted nothing since their marker."""
+    def trimmed(self, partition: int, begin: int) -> None:
+        """The state topic of a partition begins at `begin` now."""
         ...
 
+    def forget(self, partition: int) -> None:
+        """Forget the lanes of a partition that was taken away."""
+        ...
 
-class LaneDecoder:
-    """Decodes lane messages; one per core, since decoders are reused."""
+    def park(self, partition: int, reason: str, only: Lane | None = None) -> list[Cut]:
+        """The log does not hold what the lanes that follow a partition, or one lane, need next: park them.
 
-    def __init__(self) -> None:
-        self._decoder = msgspec.msgpack.Decoder(LaneMessage)
+        Returns a last checkpoint of each.
+        """
+        ...
 
-    def __call__(self, value: bytes) -> LaneMessage:
-        try:
-            return self._decoder.decode(value)
-        except msgspec.MsgspecError as error:
-            raise DeadLetterError("not_a_lane_message", str(error)) from error
+    def passes_over(self, partition: int) -> list[Lane]:
+        """The lanes of a partition that somebody else runs, whose release is not here."""
+        ...
 
+    def called(self) -> Collection[Lane]:
+        """Lanes passed over that any newest state serves now, one that was looked at before as well."""
+        ...
 
-class LaneCore:
-    """A stage between two lane topics, partition p to partition p (or to the catalog's, for the model stage)."""
+    def adopts(self, manifest: Manifest) -> bool:
+        """Whether a lane that was passed over goes on from this manifest here."""
+        ...
 
-    def __init__(
-        self,
-        name: str,
-        stage: int,
-        input_topic: str,
-        output_topic: str,
-        new_transition: Callable[[Lane], Transition],
-        release: bytes,
-        output_partition: Callable[[Lane], int] = attrgetter("partition"),
-    ) -> None:
-        self.name = name
-        self.stage = stage
-        self.input_topic = input_topic
-        self._decode = LaneDecoder()
-        self._lanes: Lanes[Transition] = Lanes(stage, release, new_transition, output_topic, output_partition)
+    def adopt(self, found: Restored) -> Iterable[Output]:
+        """Go on with a lane that was passed over: it is rewound to where its manifest stands."""
+        ...
 
-    def feed(self, record: Record) -> list[Output]:
-        """See StageCore."""
-        message = self._decode(record.value)
-        if message.partition != record.partition:
-            lane = f"{message.catalog}/{message.partition}"
-            raise DeadLetterError("wrong_partition", f"a message of lane {lane} in partition {record.partition}")
-        slot, outputs = self._lanes.at(message.catalog, message.partition, record.offset)
-        if not slot.take(self.name, record, message):
-            return outputs
-        bodies = slot.state.step(self._lanes.with_releases(slot, message.body))
-        return self._lanes.emit(slot, bodies, message.cause, record.headers, outputs)
+    def loaded(self, load: Load, found: Restored | None) -> Iterable[Output]:
+        """The state that a Load asked for, None when it is not to be had: the lane is parked then."""
+        ...
 
-    def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
-        """See StageCore."""
-        return self._lanes.resume(partition, checkpoints)
+    def join(self, lane: Lane) -> None:
+        """A lane with a reader of its own has come up to the partition's cursor and follows it from here on."""
+        ...
 
-    def release(self, partition: int) -> None:
-        """See StageCore."""
-        self._lanes.release(partition)
+    def cuts(self, partition: int, behind: int) -> list[Cut]:
+        """Checkpoints of the lanes that took more than `behind` records since their last one."""
+        ...
 
-    def planned_stop(self, partition: int) -> list[Save]:
-        """See StageCore."""
-        return self._lanes.planned_stop(partition)
+    def reports(self) -> list[LaneReport]:
+        """Every lane, ascending."""
+        ...
+
+    def answer(self, record: Record) -> Iterable[Produce]:
+        """Answer a query; it changes no state."""
+        ...
+
+    def asides(self) -> Iterable[Produce]:
+        """What the stage would say beside its lanes now: unnumbered, conflated, may be lost."""
+        ...

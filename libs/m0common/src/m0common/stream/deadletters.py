@@ -1,17 +1,26 @@
 """Dead letters: one message about a message that cannot be processed, and the limit above which a stage stops.
 
+Writing a letter cannot fail for reasons of the letter: whatever its record holds, it is small and can be encoded.
+
 A bad deploy must not drain a topic into the dead letter queue: above the limit nothing more is dead-lettered, the stage
 stops where it is and says so, and a repaired one goes on from there.
 """
 
+import hashlib
 from collections import deque
 
 from m0common.errors import DeadLetterError, M0Error
 from m0common.messages import DeadLetter, encode
-from m0common.stream.records import Produce, Record
+from m0common.stream.records import Headers, Produce, Record
 from m0common.topics import DLQ
 
-REASON_MAX_CHARS = 1000
+VALUE_MAX_BYTES = 4096
+KEY_MAX_BYTES = 256
+ERROR_MAX_BYTES = 64
+REASON_MAX_BYTES = 1024
+TRACEPARENT = "traceparent"
+TRACEPARENT_MAX_BYTES = 128
+"""W3C Trace Context has 55; later versions may be longer."""
 
 
 class TooManyDeadLetters(M0Error):
@@ -19,18 +28,35 @@ class TooManyDeadLetters(M0Error):
 
 
 def dead_letter(stage: str, record: Record, error: DeadLetterError) -> Produce:
-    """What is written to the dead letter queue for `record`."""
+    """What is written to the dead letter queue for `record`: in its partition, under the key `topic:partition:offset`.
+
+    The same record always has the same key, so that a repeat after a restart can be told from a second letter.
+    """
     letter = DeadLetter(
-        record.topic,
-        record.partition,
-        record.offset,
-        stage,
-        error.error,
-        error.reason[:REASON_MAX_CHARS],
-        record.key,
-        record.value,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        stage=stage,
+        error=_text(error.error, ERROR_MAX_BYTES),
+        reason=_text(error.reason, REASON_MAX_BYTES),
+        key=record.key and record.key[:KEY_MAX_BYTES],
+        value=record.value[:VALUE_MAX_BYTES],
+        value_bytes=len(record.value),
+        value_hash=hashlib.sha256(record.value).digest(),
     )
-    return Produce(DLQ.name, 0, record.topic.encode(), encode(letter), record.headers)
+    key = f"{record.topic}:{record.partition}:{record.offset}".encode()
+    return Produce(DLQ.name, record.partition, key, encode(letter), _trace(record.headers))
+
+
+def _text(text: str, max_bytes: int) -> str:
+    """`text` in at most `max_bytes` of UTF-8, with a question mark for what UTF-8 cannot say (lone surrogates)."""
+    return text.encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
+
+
+def _trace(headers: Headers) -> Headers:
+    """The trace that the record belongs to, and nothing else of its headers."""
+    found = [value for name, value in headers if name == TRACEPARENT and len(value) <= TRACEPARENT_MAX_BYTES]
+    return ((TRACEPARENT, found[-1]),) if found else ()
 
 
 class DeadLetterLimit:

@@ -5,9 +5,11 @@
 Every operation has a time-out and raises Unavailable when it passes; nothing is silently skipped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from m0common.stream.kafka_admin import create_topics, open_admin, partition_count
+from m0common.stream.broker import APPEND_TIME, TopicPartition
+from m0common.stream.kafka_admin import create_topics, open_admin, partition_count, refuse_missing
+from m0common.stream.kafka_bounds import bounds
 from m0common.stream.kafka_consumer import KafkaConsumer
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_producer import KafkaProducer
@@ -17,24 +19,35 @@ __all__ = ["KafkaBroker", "KafkaOptions"]
 
 
 class KafkaBroker:
-    """See m0common.stream.broker.Broker."""
+    """See m0common.stream.broker.Broker. `append_time` names the topics whose records must bear append times."""
 
-    def __init__(self, options: KafkaOptions) -> None:
+    def __init__(self, options: KafkaOptions, append_time: Collection[str] = APPEND_TIME) -> None:
         self.options = options
+        self._append_time = append_time
 
-    def consumer(self, *, group: str | None = None, member: str | None = None) -> KafkaConsumer:
+    def consumer(
+        self, *, group: str | None = None, member: str | None = None, allow_create_time: bool = False
+    ) -> KafkaConsumer:
         """See Broker."""
-        return KafkaConsumer(self.options, self.partitions, group, member)
+        append_time = frozenset() if allow_create_time else self._append_time
+        return KafkaConsumer(self.options, self.partitions, group, member, append_time)
 
     def producer(self) -> KafkaProducer:
         """See Broker."""
         return KafkaProducer(self.options)
 
-    async def create_topics(self, topics: Sequence[Topic], group_partitions: int, catalog_partitions: int) -> None:
+    async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
         """See Broker."""
         async with open_admin(self.options) as admin:
-            wanted = [(topic, topic.partitions(group_partitions, catalog_partitions)) for topic in topics]
-            await create_topics(admin, wanted, self.options.replication)
+            await create_topics(admin, topics, partitions, self.options.replication)
+
+    async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See Broker."""
+        async with open_admin(self.options) as admin:
+            await refuse_missing(admin, positions)
+            present = await bounds(self.options, sorted(positions))
+            wanted = {where: min(before, present[where].end) for where, before in positions.items()}
+            await admin.delete_records({w: before for w, before in wanted.items() if before > present[w].begin})
 
     async def partitions(self, topic: str) -> int:
         """See Broker."""

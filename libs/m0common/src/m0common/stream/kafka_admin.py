@@ -1,24 +1,35 @@
 """Topics of a Kafka cluster: create, look up, adjust settings. Each use opens a short-lived connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka import TopicPartition as KafkaPartition  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete  # type: ignore[import-untyped]
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
+from aiokafka.errors import PolicyViolationError  # type: ignore[import-untyped]
 
-from m0common.errors import Unavailable
+from m0common.errors import SettingsError, Unavailable
+from m0common.stream.broker import TopicPartition
 from m0common.stream.kafka_call import call
 from m0common.stream.kafka_options import KafkaOptions
-from m0common.telemetry.logs import logger
+from m0common.stream.partition import refuse_other_count
 from m0common.topics import Topic
 
-log = logger(__name__)
-
 NO_ERROR = 0
+TOPIC_OVERRIDE = 1
+"""Where a setting comes from: the topic itself, not a default of the broker."""
 TOPIC_ALREADY_EXISTS = 36
 VISIBLE_ATTEMPTS = 100
 VISIBLE_DELAY_S = 0.1
+
+
+class TopicSettings(NamedTuple):
+    """Settings of a topic: what is in effect, and what of it was set on the topic itself."""
+
+    effective: dict[str, str]
+    overrides: dict[str, str]
 
 
 class Admin:
@@ -33,15 +44,18 @@ class Admin:
         found = await call("describe topics", self._timeout_ms, self._client.describe_topics(list(topics)))
         return {t["topic"]: len(t["partitions"]) for t in found if t["error_code"] == NO_ERROR}
 
-    async def settings(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The effective settings of existing topics."""
+    async def settings(self, topics: Sequence[str]) -> dict[str, TopicSettings]:
+        """The settings of existing topics."""
         resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
         answers = await call("describe settings", self._timeout_ms, self._client.describe_configs(resources))
         return {
-            resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+            name: TopicSettings(
+                {key: value for key, value, *_ in entries},
+                {key: value for key, value, _, source, *_ in entries if source == TOPIC_OVERRIDE},
+            )
             for answer in answers
-            for resource in answer.resources
-            if resource[0] == NO_ERROR
+            for code, _, _, name, entries in answer.resources
+            if code == NO_ERROR
         }
 
     async def create(self, topics: Sequence[tuple[Topic, int]], replication: int) -> None:
@@ -52,14 +66,30 @@ class Admin:
             if code not in (NO_ERROR, TOPIC_ALREADY_EXISTS):
                 raise Unavailable(f"create topic {name}: Kafka's error {code} {message}")
 
-    async def set_settings(self, topics: Sequence[Topic]) -> None:
-        """Replace the settings of existing topics."""
-        resources = [ConfigResource(ConfigResourceType.TOPIC, t.name, t.settings()) for t in topics]
+    async def replace_overrides(self, overrides: Mapping[str, Mapping[str, str]]) -> None:
+        """Replace all that is set on existing topics: what is left out goes back to the broker's default."""
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict(all_)) for name, all_ in overrides.items()]
         answers = await call("change settings", self._timeout_ms, self._client.alter_configs(resources))
         for answer in answers:
             for code, message, _, name in answer.resources:
                 if code != NO_ERROR:
                     raise Unavailable(f"change settings of topic {name}: Kafka's error {code} {message}")
+
+    async def delete_records(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Move the beginnings of partitions, to offsets that are present or the end.
+
+        Raises SettingsError for a compacted topic.
+        """
+        if not positions:
+            return
+        wanted = {KafkaPartition(*where): RecordsToDelete(before) for where, before in positions.items()}
+        try:
+            await call("delete records", self._timeout_ms, self._client.delete_records(wanted, self._timeout_ms))
+        except Unavailable as error:
+            if isinstance(error.__cause__, PolicyViolationError):
+                topics = sorted({where.topic for where in positions})
+                raise SettingsError(f"one of {topics} is compacted: it has no prefix to delete") from error
+            raise
 
 
 @asynccontextmanager
@@ -77,21 +107,34 @@ async def open_admin(options: KafkaOptions) -> AsyncIterator[Admin]:
         await client.close()
 
 
-async def create_topics(admin: Admin, wanted: Sequence[tuple[Topic, int]], replication: int) -> None:
-    """Create what is missing and set what differs; never deletes and never changes a number of partitions."""
-    existing = await admin.partitions([topic.name for topic, _ in wanted])
-    missing = [(topic, count) for topic, count in wanted if topic.name not in existing]
+async def create_topics(admin: Admin, topics: Sequence[Topic], partitions: int, replication: int) -> None:
+    """Create what is missing and set what differs from the catalogue; what an operator set beside it stays.
+
+    Never deletes. Raises SettingsError, before anything is changed, when a topic has another number of partitions.
+    """
+    existing = await admin.partitions([topic.name for topic in topics])
+    _refuse_other_counts(topics, existing, partitions)
+    missing = [topic for topic in topics if topic.name not in existing]
     if missing:
-        await admin.create(missing, replication)
-        await _wait_until_visible(admin, [topic.name for topic, _ in missing])
-    for topic, count in wanted:
-        if existing.get(topic.name, count) != count:
-            log.warning("partitions_differ", topic=topic.name, has=existing[topic.name], wanted=count)
+        await admin.create([(topic, topic.partitions(partitions)) for topic in missing], replication)
+        await _wait_until_visible(admin, [topic.name for topic in missing])
+        # somebody else may have been quicker
+        _refuse_other_counts(missing, await admin.partitions([topic.name for topic in missing]), partitions)
     if existing:
-        settings = await admin.settings(list(existing))
-        changed = [t for t, _ in wanted if t.name in existing and not t.settings().items() <= settings[t.name].items()]
+        found = await admin.settings(list(existing))
+        changed = {
+            topic.name: found[topic.name].overrides | topic.settings()
+            for topic in topics
+            if topic.name in found and not topic.settings().items() <= found[topic.name].effective.items()
+        }
         if changed:
-            await admin.set_settings(changed)
+            await admin.replace_overrides(changed)
+
+
+def _refuse_other_counts(topics: Sequence[Topic], counts: Mapping[str, int], partitions: int) -> None:
+    for topic in topics:
+        if topic.name in counts:
+            refuse_other_count(topic, counts[topic.name], partitions)
 
 
 async def _wait_until_visible(admin: Admin, topics: Sequence[str]) -> None:
@@ -111,9 +154,18 @@ async def partition_count(admin: Admin, topic: str) -> int:
     return found[topic]
 
 
+async def refuse_missing(admin: Admin, partitions: Iterable[TopicPartition]) -> None:
+    """Raise Unavailable, naming it, for a partition that does not exist."""
+    wanted = sorted(partitions)
+    counts = {topic: await partition_count(admin, topic) for topic in sorted({where.topic for where in wanted})}
+    for topic, partition in wanted:
+        if not 0 <= partition < counts[topic]:
+            raise Unavailable(f"topic {topic} has {counts[topic]} partitions: {partition} does not exist")
+
+
 async def max_message_bytes(options: KafkaOptions, topic: str) -> int:
     """The size limit of `topic`; Unavailable when it does not exist."""
     async with open_admin(options) as admin:
         await partition_count(admin, topic)
         settings = await admin.settings([topic])
-        return int(settings[topic]["max.message.bytes"])
+        return int(settings[topic].effective["max.message.bytes"])

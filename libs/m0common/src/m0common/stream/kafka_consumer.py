@@ -3,14 +3,17 @@
 aiokafka calls its listener from a task of its own. Here the listener only takes a note and waits; the application's
 next `getmany` runs `on_revoked` and `on_assigned` itself. So nothing of a new assignment is delivered before
 `on_assigned` has returned, no lock is needed, and loading state does not hold up heartbeats.
+
+Every partition is positioned by an offset of ours before it is read; aiokafka never chooses one
+(`auto_offset_reset="none"`).
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-untyped]
     RoundRobinPartitionAssignor,
@@ -19,52 +22,25 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
     CommitFailedError,
     IllegalStateError,
     KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
 )
 
-from m0common.errors import Unavailable
-from m0common.stream.broker import OnAssigned, OnRevoked, TopicPartition
+from m0common.errors import OffsetsGone, SettingsError, Unavailable
+from m0common.stream.append_time import create_time_refused
+from m0common.stream.broker import AT_BEGINNING, AT_END, OnAssigned, OnRevoked, TopicPartition
 from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_options import KafkaOptions
+from m0common.stream.kafka_rebalance import NOTHING, Rebalance
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
 
-AT_END = -1
-AT_BEGINNING = -2
-NOTHING: frozenset[TopicPartition] = frozenset()
 NEVER_MS = 86_400_000
+LOG_APPEND_TIME = 1
+"""A record's timestamp_type: the broker's time, not the writer's."""
 _new = tuple.__new__
-
-
-class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes of what aiokafka's coordinator did, for the application's task to act on."""
-
-    def __init__(self, wait_s: float) -> None:
-        self._wait_s = wait_s
-        self.moving = True
-        """No record may be delivered: partitions are being moved."""
-        self.changed = asyncio.Event()
-        self.held = NOTHING
-        """What the application holds."""
-        self.offered: frozenset[TopicPartition] | None = None
-        self.revoked: asyncio.Future[None] | None = None
-
-    async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:
-        """Wait, within limits, until the application has given back what it holds."""
-        del revoked  # every rebalance takes everything
-        self.moving = True
-        self.offered = None
-        if self.held and self.revoked is None:
-            self.revoked = asyncio.get_running_loop().create_future()
-        self.changed.set()
-        if self.revoked is not None:
-            await asyncio.wait([self.revoked], timeout=self._wait_s)
-
-    async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
-        """Offer the partitions to the application's next poll."""
-        self.offered = frozenset(TopicPartition(where.topic, where.partition) for where in assigned)
-        self.changed.set()
 
 
 class KafkaConsumer:
@@ -76,15 +52,22 @@ class KafkaConsumer:
         partitions: Callable[[str], Awaitable[int]],
         group: str | None,
         member: str | None,
+        append_time: Collection[str],
     ) -> None:
         self._options = options
         self._partitions = partitions
         self._group = group
         self._member = member
+        self._append_time = append_time
         self._inner: Any = None  # AIOKafkaConsumer is untyped
         self._subscribed: tuple[list[str], OnAssigned, OnRevoked] | None = None
-        self._manual: dict[TopicPartition, int] | None = None
         self._rebalance: Rebalance | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        """After the last record delivered of each partition."""
+        self._untouched: set[TopicPartition] = set()
+        """Read from the beginning, wherever that is when the first record comes."""
+        self._paused: frozenset[TopicPartition] = NOTHING
+        self._refused: SettingsError | None = None
 
     async def start(self) -> None:
         """See Consumer. Raises Unavailable when no broker answers."""
@@ -95,7 +78,8 @@ class KafkaConsumer:
             group_id=self._group,
             group_instance_id=self._member,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
+            isolation_level="read_committed",
             session_timeout_ms=self._options.session_timeout_ms,
             heartbeat_interval_ms=max(300, self._options.session_timeout_ms // 5),
             rebalance_timeout_ms=self._options.rebalance_timeout_ms,
@@ -115,6 +99,7 @@ class KafkaConsumer:
     async def stop(self) -> None:
         """See Consumer. Commits nothing; a static member keeps its place until the session time-out."""
         await self._close()
+        self._positions = {}
 
     async def subscribe(self, topics: Sequence[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
         """See Consumer. Raises Unavailable when a topic does not exist."""
@@ -135,19 +120,32 @@ class KafkaConsumer:
 
     async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """See Consumer."""
-        begins = await self.begin_offsets([where for where, offset in positions.items() if offset == AT_BEGINNING])
-        ends = await self.end_offsets([where for where, offset in positions.items() if offset == AT_END])
-        self._manual = {**positions, **begins, **ends}
+        self._positions = await self._resolve(positions)
+        self._paused = NOTHING
+        self._refused = None
         self._assign_manually()
 
+    async def _resolve(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """`positions` with offsets in the place of AT_END and AT_BEGINNING."""
+        begins = await self.begin_offsets([where for where, offset in positions.items() if offset == AT_BEGINNING])
+        ends = await self.end_offsets([where for where, offset in positions.items() if offset == AT_END])
+        self._untouched = set(begins)
+        return {**positions, **begins, **ends}
+
     def _assign_manually(self) -> None:
-        assert self._manual is not None
-        self._inner.assign([KafkaPartition(*where) for where in self._manual])
-        for where, offset in self._manual.items():
+        self._inner.assign([KafkaPartition(*where) for where in self._positions])
+        self._seek(self._positions)
+
+    def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        for where, offset in positions.items():
             self._inner.seek(KafkaPartition(*where), offset)
 
     async def getmany(self, max_records: int, timeout_ms: int) -> list[Record]:
-        """See Consumer. Raises Unavailable when the connection had to be given up; the next call opens it anew."""
+        """See Consumer. Raises Unavailable when the connection had to be given up; the next call opens it anew and
+        goes on where this one was.
+        """
+        if self._refused is not None:
+            raise self._refused
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
         if self._inner is None:
@@ -182,15 +180,17 @@ class KafkaConsumer:
                         given_back.set_result(None)
             elif rebalance.offered is not None:
                 offered = rebalance.offered
-                starts = await self._starts(offered, await on_assigned(offered))
+                wanted = await on_assigned(offered)
                 rebalance.held = offered
+                starts = await self._starts(offered, wanted)
                 if rebalance.offered is not offered:
                     # another rebalance began meanwhile: give back at once what was just taken
                     rebalance.revoked = rebalance.revoked or asyncio.get_running_loop().create_future()
                     continue
                 with contextlib.suppress(IllegalStateError):
-                    for where, offset in starts.items():
-                        self._inner.seek(KafkaPartition(*where), offset)
+                    self._seek(starts)
+                    self._positions = starts
+                    self._paused = NOTHING
                     rebalance.offered = None
                     rebalance.moving = False
                     return True
@@ -206,24 +206,29 @@ class KafkaConsumer:
             committed = await call(
                 "committed offset", self._options.request_timeout_ms, self._inner.committed(KafkaPartition(*where))
             )
-            if committed is not None:
-                starts[where] = committed
-        starts.update(await self.begin_offsets(sorted(partitions - starts.keys())))
-        return starts
+            starts[where] = AT_BEGINNING if committed is None else committed
+        return await self._resolve(starts)
 
     async def _poll(self, max_records: int, timeout_s: float) -> list[Record]:
         try:
             found = await self._inner.getmany(timeout_ms=0, max_records=max_records)
             if not found and timeout_s > 0:
                 found = await self._wait_for_records(max_records, timeout_s)
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+            if not self._moving and isinstance(error, OffsetOutOfRangeError):
+                await self._out_of_range({TopicPartition(*where): offset for where, offset in error.args[0].items()})
+            return []
         except (KafkaError, OSError) as error:
             await self._close()
             raise Unavailable(f"read: {describe(error)}") from error
-        if not found or (self._rebalance is not None and self._rebalance.moving):
+        if not found or self._moving:
             # records fetched while partitions move are read again from where they are assigned next
             return []
         records: list[Record] = []
         for (topic, partition), fetched in found.items():
+            if topic in self._append_time and any(r.timestamp_type != LOG_APPEND_TIME for r in fetched):
+                self._refused = create_time_refused(topic)
+                raise self._refused
             # half the cost of Record(...), and this is done for every message
             records += [
                 _new(
@@ -240,32 +245,84 @@ class KafkaConsumer:
                 )
                 for r in fetched
             ]
+            where = TopicPartition(topic, partition)
+            self._positions[where] = fetched[-1].offset + 1
+            self._untouched.discard(where)
         return records
+
+    @property
+    def _moving(self) -> bool:
+        return self._rebalance is not None and self._rebalance.moving
+
+    async def _out_of_range(self, wanted: Mapping[TopicPartition, int]) -> None:
+        """Raise OffsetsGone, but for who reads from the beginning: that may move before the first record comes."""
+        read = [where for where in wanted if where in self._positions and where not in self._paused]
+        begins = await self.begin_offsets(read)
+        ends = await self.end_offsets(read)
+        for where in read:
+            if where in self._untouched:
+                self._positions[where] = begins[where]
+                self._seek({where: begins[where]})
+            elif not begins[where] <= wanted[where] <= ends[where]:
+                raise OffsetsGone(*where, wanted[where], begins[where], ends[where])
 
     async def _wait_for_records(self, max_records: int, timeout_s: float) -> dict[KafkaPartition, list[Any]]:
         """Wait for records, but not when a rebalance begins."""
         timeout_ms = max(1, round(timeout_s * 1000))
         fetch = asyncio.ensure_future(self._inner.getmany(timeout_ms=timeout_ms, max_records=max_records))
-        if self._rebalance is None:
-            found: dict[KafkaPartition, list[Any]] = await fetch
-            return found
-        changed = asyncio.ensure_future(self._rebalance.changed.wait())
+        waits = {fetch}
+        if self._rebalance is not None:
+            waits.add(asyncio.ensure_future(self._rebalance.changed.wait()))
         try:
-            await asyncio.wait([fetch, changed], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             return fetch.result() if fetch.done() else {}
+        except asyncio.CancelledError:
+            if fetch.done() and not fetch.cancelled() and fetch.exception() is None:
+                # nobody gets these records: aiokafka must not take them for delivered
+                self._seek(
+                    {TopicPartition(*where): self._positions[TopicPartition(*where)] for where in fetch.result()}
+                )
+            raise
         finally:
-            changed.cancel()
-            fetch.cancel()
+            for wait in waits:
+                wait.cancel()
+
+    def position(self, partition: TopicPartition) -> int:
+        """See Consumer."""
+        return max(self._positions[partition], self._passed(partition))
+
+    def _passed(self, partition: TopicPartition) -> int:
+        """Up to where aiokafka has looked, whether or not a record was there."""
+        if self._inner is None or self._moving:
+            return 0
+        subscription = self._inner._subscription.subscription  # noqa: SLF001 - the public way is a coroutine that waits
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(KafkaPartition(*partition)) if assignment is not None else None
+        return state.position if state is not None and state.has_valid_position else 0
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """See Consumer."""
+        if partition not in self._positions:
+            raise KeyError(partition)
+        self._positions[partition] = offset
+        self._untouched.discard(partition)
+        if self._inner is not None:
+            with contextlib.suppress(IllegalStateError):
+                self._seek({partition: offset})
 
     def pause(self, partitions: frozenset[TopicPartition]) -> None:
         """See Consumer."""
-        with contextlib.suppress(IllegalStateError):
-            self._inner.pause(*(KafkaPartition(*where) for where in partitions))
+        self._paused |= partitions
+        if self._inner is not None:
+            with contextlib.suppress(IllegalStateError):
+                self._inner.pause(*(KafkaPartition(*where) for where in partitions))
 
     def resume(self, partitions: frozenset[TopicPartition]) -> None:
         """See Consumer."""
-        with contextlib.suppress(IllegalStateError):
-            self._inner.resume(*(KafkaPartition(*where) for where in partitions))
+        self._paused -= partitions
+        if self._inner is not None:
+            with contextlib.suppress(IllegalStateError):
+                self._inner.resume(*(KafkaPartition(*where) for where in partitions))
 
     async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """See Consumer."""
@@ -303,10 +360,12 @@ class KafkaConsumer:
         await self.start()
         if self._subscribed is not None:
             self._join()
-        elif self._manual is not None:
+        elif self._positions:
             self._assign_manually()
+            self.pause(self._paused)
 
     async def _close(self) -> None:
+        self._positions = {where: self.position(where) for where in self._positions}
         inner, self._inner = self._inner, None
         if inner is not None:
             await self._abandon(inner)

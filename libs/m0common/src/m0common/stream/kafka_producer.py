@@ -7,34 +7,41 @@ for them first, so that nothing overtakes, and when the caller repeats the same 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError  # type: ignore[import-untyped]
 
-from m0common.errors import MessageTooLarge, Unavailable
+from m0common.errors import MessageTooLarge, SettingsError, Unavailable
+from m0common.stream.broker import TopicPartition, Written
 from m0common.stream.kafka_admin import max_message_bytes
+from m0common.stream.kafka_bounds import bounds
 from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_options import KafkaOptions
+from m0common.stream.kafka_written import NOT_SAID, Batch, ranges
 from m0common.stream.partition import BATCH_OVERHEAD_BYTES, wire_bytes
 from m0common.stream.records import Produce
-from m0common.telemetry.logs import logger
-
-log = logger(__name__)
 
 BATCH_BYTES = 512 * 1024
 """Batches are split here, well below every topic's limit of the catalogue."""
 SURELY_SMALL_BYTES = 4096
-"""Below this a value needs no exact measuring, on topics with a limit above BATCH_BYTES."""
+"""Below this key and value need no exact measuring, on topics with a limit above BATCH_BYTES."""
 NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class Flight(NamedTuple):
+    """A batch of so many messages, handed to aiokafka."""
+
+    where: TopicPartition
+    messages: int
+    delivery: asyncio.Future[Any]
 
 
 class Share:
     """The batches of one partition in one send. The last one is open."""
 
-    def __init__(self, topic: str, partition: int, limit: int, create: Callable[[], Any]) -> None:
-        self.topic = topic
-        self.partition = partition
+    def __init__(self, where: TopicPartition, limit: int, create: Callable[[], Any]) -> None:
+        self.topic, self.partition = self.where = where
         self.exact = limit < BATCH_BYTES
         """The topic takes less than aiokafka puts into a batch: measure every message."""
         self.batches: list[Any] = []
@@ -70,11 +77,11 @@ class KafkaProducer:
         self._limits: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._uncertain: list[Produce] | None = None
-        self._in_flight: list[asyncio.Future[object]] = []
+        self._in_flight: list[Flight] = []
         self._all_queued = True
 
     async def start(self) -> None:
-        """See Producer. Raises Unavailable when no broker answers."""
+        """See Producer. Raises Unavailable when no broker answers, SettingsError when it grants no idempotence."""
         async with self._lock:
             await self._open()
 
@@ -83,19 +90,19 @@ class KafkaProducer:
         async with self._lock:
             await self._close()
 
-    async def send(self, messages: Sequence[Produce]) -> None:
+    async def send(self, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
         """See Producer."""
         if not messages:
-            return
+            return {}
         async with self._lock:
             if self._uncertain is not None:
                 repeated = self._all_queued and self._uncertain == list(messages)
-                await self._settle()
+                written = await self._settle()
                 if repeated:
-                    return
+                    return written
             await self._open()
             await self._queue(messages)
-            await self._settle()
+            return await self._settle()
 
     async def _open(self) -> None:
         if self._inner is not None:
@@ -109,6 +116,7 @@ class KafkaProducer:
         )
         try:
             await call(f"connect to {self._options.bootstrap}", self._options.request_timeout_ms, inner.start())
+            refuse_without_sequence(inner)
         except BaseException:
             await self._abandon(inner)
             raise
@@ -118,9 +126,9 @@ class KafkaProducer:
         inner, self._inner = self._inner, None
         if inner is not None:
             await self._abandon(inner)
-        for future in self._in_flight:
-            if future.done() and not future.cancelled():
-                future.exception()
+        for flight in self._in_flight:
+            if flight.delivery.done() and not flight.delivery.cancelled():
+                flight.delivery.exception()
         self._in_flight, self._uncertain = [], None
 
     async def _abandon(self, inner: Any) -> None:
@@ -141,17 +149,17 @@ class KafkaProducer:
 
     async def _queue(self, messages: Sequence[Produce]) -> None:
         """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
-        shares: dict[tuple[str, int], Share] = {}
+        shares: dict[tuple[str, int], Share] = {}  # looked up by plain tuples, which TopicPartition equals
         share = None
         for message in messages:
             topic, partition, key, value, headers = message
             if share is None or partition != share.partition or topic != share.topic:
                 share = shares.get((topic, partition))
                 if share is None:
-                    share = Share(topic, partition, await self._limit(topic), self._inner.create_batch)
-                    shares[topic, partition] = share
-            if share.exact or headers or len(value) > SURELY_SMALL_BYTES:
-                share.make_room(message)
+                    where = TopicPartition(topic, partition)
+                    share = shares[where] = Share(where, await self._limit(topic), self._inner.create_batch)
+            if share.exact or headers or len(value) > SURELY_SMALL_BYTES or (key and len(key) > SURELY_SMALL_BYTES):
+                self._make_room(share, message)
             listed = list(headers) if headers else NO_HEADERS
             if share.append(timestamp=None, key=key, value=value, headers=listed) is None:
                 share.next_batch()
@@ -159,10 +167,11 @@ class KafkaProducer:
         self._uncertain, self._in_flight, self._all_queued = list(messages), [], False
         try:
             async with asyncio.timeout(self._options.send_timeout_ms / 1000):
-                for (topic, partition), share in shares.items():
+                for share in shares.values():
                     for batch in share.batches:
                         batch.close()
-                        self._in_flight.append(await self._inner.send_batch(batch, topic, partition=partition))
+                        delivery = await self._inner.send_batch(batch, share.topic, partition=share.partition)
+                        self._in_flight.append(Flight(share.where, batch.record_count(), delivery))
         except TimeoutError as error:
             raise Unavailable(self._overdue()) from error
         except AssertionError as error:
@@ -175,14 +184,22 @@ class KafkaProducer:
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
         self._all_queued = True
 
-    async def _settle(self) -> None:
-        """Wait until everything in flight is acknowledged."""
+    def _make_room(self, share: Share, message: Produce) -> None:
+        try:
+            share.make_room(message)
+        except MessageTooLarge:
+            self._limits.pop(share.topic)  # it may be raised before the next try
+            raise
+
+    async def _settle(self) -> dict[TopicPartition, Written]:
+        """Wait until everything in flight is acknowledged; where it is."""
         if self._in_flight:
-            _, pending = await asyncio.wait(self._in_flight, timeout=self._options.send_timeout_ms / 1000)
+            deliveries = [flight.delivery for flight in self._in_flight]
+            _, pending = await asyncio.wait(deliveries, timeout=self._options.send_timeout_ms / 1000)
             if pending:
                 raise Unavailable(self._overdue())
-        errors = [error for future in self._in_flight if (error := future.exception()) is not None]
-        messages = self._uncertain or []
+        errors = [error for flight in self._in_flight if (error := flight.delivery.exception()) is not None]
+        flights, messages = self._in_flight, self._uncertain or []
         self._in_flight, self._uncertain = [], None
         if errors:
             # a failed batch leaves a gap in the producer's sequence numbers: go on with a new producer
@@ -195,7 +212,23 @@ class KafkaProducer:
                     "raise max.message.bytes of the topic or message.max.bytes of the broker",
                 )
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(errors[0])}") from errors[0]
+        return await self._written(flights)
+
+    async def _written(self, flights: Sequence[Flight]) -> dict[TopicPartition, Written]:
+        batches = [Batch(flight.where, flight.messages, flight.delivery.result().offset) for flight in flights]
+        vague = sorted({batch.where for batch in batches if batch.first == NOT_SAID})
+        return ranges(batches, await bounds(self._options, vague))
 
     def _overdue(self) -> str:
         topics = sorted({message.topic for message in self._uncertain or []})
         return f"send to {topics}: not acknowledged within {self._options.send_timeout_ms} ms; repeat the same messages"
+
+
+def refuse_without_sequence(inner: Any) -> None:
+    """Raise SettingsError unless the started producer numbers its batches: a retry must write nothing twice."""
+    manager = inner._txn_manager  # noqa: SLF001 - aiokafka does not say it in public
+    if manager is None or not manager.has_pid():
+        raise SettingsError(
+            "the producer is not idempotent: the broker must give it a producer id (on a cluster with ACLs: "
+            "IdempotentWrite on the cluster, or Write on the topics)",
+        )

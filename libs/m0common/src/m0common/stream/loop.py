@@ -1,62 +1,64 @@
-"""The stage loop: poll a batch, step each message, write the outputs, write the checkpoints, commit the offsets.
+"""The stage loop: poll a batch, step each message, write what was said, then the checkpoints, then commit.
 
 What it promises, whatever dies at whatever moment:
 
-- offsets and checkpoints never run ahead of the outputs: outputs are acknowledged, then checkpoints, then offsets;
-- a restart begins at the checkpoints (not at the committed offsets, which only say how far a stage has come) and
-  repeats byte for byte what it wrote after them;
-- no message is skipped: one that cannot be processed becomes a dead letter, too many of them stop the stage, and so
-  does a hole in a lane;
-- one task does everything, so that no lock is needed: callbacks of a rebalance run between two batches.
+- checkpoints never run ahead of what was said: messages are acknowledged, then state, then manifests, then offsets;
+- a restart begins at the newest checkpoint of each lane that restores, and repeats byte for byte what came after it;
+- no message is skipped: one that cannot be processed becomes a dead letter, in later stages too many of them stop the
+  stage; a lane that misses something is parked, loudly, and the others go on;
+- one task does everything that changes state, so that no lock is needed: callbacks of a rebalance run between batches.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
-from m0common.errors import DeadLetterError, LaneHole, Unavailable
-from m0common.messages import Checkpoint
+from m0common.errors import OffsetsGone, Unavailable
+from m0common.ids import Lane
 from m0common.settings import Stage
+from m0common.stream.asides import say_asides
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.checkpoints import checkpoint_message, load_latest
-from m0common.stream.core import CHECKPOINT_TOPIC, StageCore
+from m0common.stream.core import Cut, Letter, Load, Output, Rewind, StageCore
 from m0common.stream.deadletters import TooManyDeadLetters, dead_letter
-from m0common.stream.lanes import BEFORE_FIRST_EPOCH
+from m0common.stream.lane_reader import LaneReader, LaneReaders
 from m0common.stream.metrics import StageMetrics
-from m0common.stream.records import Output, Produce, Record, Save
-from m0common.stream.rhythm import Rhythm
+from m0common.stream.queries import Queries
+from m0common.stream.records import Produce, Record
+from m0common.stream.restoring import Restoring
+from m0common.stream.saving import Saving
 from m0common.stream.worker import Worker
 from m0common.telemetry.logs import logger
 from m0common.telemetry.traces import inject, span, tracing
+from m0common.topics import STATE
 
 log = logger(__name__)
 
 SLICE_S = 0.05
 """After so much work the event loop gets a turn, for heartbeats and the health server."""
-SLICE_RECORDS = 32
-"""So often the time is looked at."""
-LAG_INTERVAL_S = 5.0
-DRAIN_POLL_MS = 100
-
-
-@runtime_checkable
-class CountsLateEvents(Protocol):
-    """A core that counts the late events its lanes have seen since it was made."""
-
-    @property
-    def late_events(self) -> int: ...
+SLICE_STEPS = 32
+"""So often, in records and outputs, the time is looked at."""
+SAID_MAX = 10_000
+"""So many messages are kept before they are written, in the middle of a record too."""
+LOOK_INTERVAL_S = 0.1
+ADOPT_INTERVAL_S = 1.0
+MEASURE_INTERVAL_S = 5.0
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What a batch of records came to."""
+    """What a batch of records came to and is not written yet."""
 
-    outputs: list[Produce] = field(default_factory=list)
-    letters: int = 0
-    checkpoints: list[Checkpoint] = field(default_factory=list)
+    said: list[Produce] = field(default_factory=list)
+    letters: list[Produce] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    rewinds: list[Rewind] = field(default_factory=list)
     positions: dict[int, int] = field(default_factory=dict)
+    at: int = 0
+    """The record that something other than a message was said about last."""
+    good_from: int = 0
+    """The first record that the limit of dead letters has not heard of."""
+    bad: int = 0
     stop: Exception | None = None
 
 
@@ -75,189 +77,327 @@ class StageLoop(Worker):
     ) -> None:
         super().__init__(core.name, broker, settings, metrics, group=group or f"m0-{core.name}", member=member)
         self._core = core
-        self._rhythm = Rhythm()
-        self._drained: set[int] = set()
-        self._drain_until_s: float | None = None
-        self._next_lag_s = 0.0
-        self._checkpoint_partitions = 1
-        self._late_events = 0
+        self._held: frozenset[TopicPartition] = frozenset()
+        self._readers = LaneReaders(broker, self._settings.batch_records)
+        self._restoring = Restoring(broker, core, self._watchdog.beat)
+        self._saving = Saving(core.stage, self._producer, self._retry, self._metrics)
+        self._queries = Queries(core, broker) if core.queries is not None else None
+        self._turn_s = 0.0
+        self._next_look_s = 0.0
+        self._next_cut_s = 0.0
+        self._next_adopt_s = 0.0
+        self._next_measure_s = 0.0
+        self._next_asides_s = 0.0
+        self._dropped: dict[tuple[str, str], int] = {}
+
+    def ready(self) -> str | None:
+        """Readiness check: red when every lane is parked."""
+        lanes = [report for report in self._core.reports() if not report.retired]
+        if lanes and all(report.parked is not None for report in lanes):
+            return f"every lane is parked: {lanes[0].parked}"
+        return super().ready()
+
+    def notes(self) -> str | None:
+        """What is not well although work goes on: the lanes that are parked, and why."""
+        parked = [
+            f"{report.lane.catalog}/{report.lane.partition}: {report.parked}"
+            for report in self._core.reports()
+            if report.parked is not None
+        ]
+        return "; ".join(parked) or None
 
     async def run(self) -> None:
-        """See Worker. Raises LaneHole when a lane misses a message, or what a broken transition raises."""
+        """See Worker. Raises what a broken transition raises."""
+        beside = asyncio.create_task(self._queries.run()) if self._queries is not None else None
+        self._next_cut_s = asyncio.get_running_loop().time() + self._settings.checkpoint_interval_ms / 1000
         try:
             await super().run()
-        except LaneHole as error:
-            self._metrics.lane_holes.inc()
-            self._halted = str(error)
-            log.error("lane_hole", stage=self._name, reason=str(error))  # noqa: TRY400 - the reason says it all
-            raise
+        finally:
+            if beside is not None:
+                beside.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await beside
+            await self._readers.end([lane for lane, _ in self._readers.all()])
 
     async def _open(self) -> None:
-        self._checkpoint_partitions = await self._retry.run(lambda: self._broker.partitions(CHECKPOINT_TOPIC))
         topics = [self._core.input_topic]
         await self._retry.run(lambda: self._consumer.subscribe(topics, self._on_assigned, self._on_revoked))
 
+    # --- work --------------------------------------------------------------------------------------------------------
+
+    async def _turn(self, poll_ms: int) -> None:
+        """One poll and what follows from it; lanes with readers of their own are read beside it."""
+        try:
+            await super()._turn(0 if self._readers else poll_ms)
+        except OffsetsGone as error:
+            await self._gone(error)
+        for lane, reader in self._readers.all():
+            await self._catch_up(lane, reader)
+
     async def _process(self, records: Sequence[Record]) -> None:
         batch = _Batch()
-        await self._step(records, batch)
-        if batch.outputs:
-            await self._retry.run(lambda: self._producer.send(batch.outputs))
-            self._metrics.messages_out.inc(len(batch.outputs) - batch.letters)
-        await self._save(batch.checkpoints)
+        await self._step(records, batch, None)
+        await self._write(batch)
+        for rewind in batch.rewinds:
+            await self._read_again(rewind)
         self._positions |= {self._where(partition): offset for partition, offset in batch.positions.items()}
         self._dirty = True
         if batch.stop is not None:
             await self._commit()
             raise batch.stop
 
-    async def _save(self, checkpoints: Sequence[Checkpoint]) -> None:
-        if checkpoints:
-            saves = [checkpoint_message(checkpoint, self._checkpoint_partitions) for checkpoint in checkpoints]
-            await self._retry.run(lambda: self._producer.send(saves))
-            self._metrics.checkpoints.inc(len(saves))
+    async def _write(self, batch: _Batch) -> None:
+        """Write what was said, then the checkpoints cut behind it."""
+        said = [*batch.said, *batch.letters] if batch.letters else batch.said
+        if said:
+            await self._retry.run(lambda: self._producer.send(said))
+            self._metrics.messages_out.inc(len(batch.said))
+        await self._saving.save(batch.cuts)
+        for written in (batch.said, batch.letters, batch.cuts):
+            written.clear()
 
-    async def _step(self, records: Sequence[Record], batch: _Batch) -> None:
+    async def _step(self, records: Sequence[Record], batch: _Batch, only: Lane | None) -> None:
         """Feed records to the core until one of them stops the stage."""
-        loop = asyncio.get_running_loop()
-        turn_s = loop.time() + SLICE_S
-        for start in range(0, len(records), SLICE_RECORDS):
-            self._feed(records[start : start + SLICE_RECORDS], batch)
-            if batch.stop is not None:
-                break
-            if loop.time() > turn_s:
-                self._watchdog.beat()
-                await asyncio.sleep(0)
-                turn_s = loop.time() + SLICE_S
-        self._metrics.messages_in.inc(len(records))
-
-    def _feed(self, records: Sequence[Record], batch: _Batch) -> None:
-        feed = self._traced_feed if tracing() else self._core.feed
-        drained, positions, outputs = self._drained, batch.positions, batch.outputs
-        good = 0
-        for record in records:
-            if drained and record.partition in drained:
-                continue
+        self._turn_s = asyncio.get_running_loop().time() + SLICE_S
+        feed = self._traced if tracing() else self._core.feed
+        said, positions, steps = batch.said, batch.positions, 0
+        for index, record in enumerate(records):
             try:
-                produced = feed(record)
-            except DeadLetterError as error:
-                self._limit.good(good)
-                good = 0
-                try:
-                    self._limit.bad()
-                except TooManyDeadLetters as too_many:
-                    batch.stop = TooManyDeadLetters(f"{too_many}; the last one is {_place(record)}: {error}")
-                    break
-                outputs.append(dead_letter(self._name, record, error))
-                batch.letters += 1
-                self._metrics.dead_letter(error.error)
-                if batch.letters == 1:
-                    log.warning("dead_letter", stage=self._name, origin=_place(record), reason=str(error))
-            except LaneHole as error:
+                for output in feed(record, only):
+                    if type(output) is Produce:
+                        said.append(output)
+                    else:
+                        batch.at = index
+                        await self._take(output, batch)
+                    steps += 1
+                    if steps >= SLICE_STEPS:
+                        steps = 0
+                        await self._breathe(batch)
+            except TooManyDeadLetters as error:
                 batch.stop = error
                 break
             except Exception as error:  # whatever it is, the work before it must not be lost
                 log.exception("step_failed", stage=self._name, origin=_place(record))
                 batch.stop = error
                 break
-            else:
-                good += 1
-                for output in produced:
-                    if isinstance(output, Save):
-                        self._saved(output, batch)
-                    else:
-                        outputs.append(output)
+            steps += 1
             positions[record.partition] = record.offset + 1
-        self._limit.good(good)
+        else:
+            batch.at = len(records)
+            self._count_good(batch)
+        self._metrics.messages_in.inc(len(records))
 
-    def _traced_feed(self, record: Record) -> list[Output]:
-        with span(f"{self._name} step", record.headers):
-            return self._core.feed(record._replace(headers=inject(record.headers)))
+    async def _take(self, output: Output, batch: _Batch) -> None:
+        if isinstance(output, Produce):
+            batch.said.append(output)
+        elif isinstance(output, Cut):
+            batch.cuts.append(output)
+        elif isinstance(output, Letter):
+            self._letter(output, batch)
+        elif isinstance(output, Rewind):
+            batch.rewinds.append(output)
+        else:
+            for more in await self._loaded(output, batch):
+                await self._take(more, batch)
+                await self._breathe(batch)
 
-    def _saved(self, save: Save, batch: _Batch) -> None:
-        checkpoint = save.checkpoint
-        batch.checkpoints.append(checkpoint)
-        if checkpoint.epoch_id == BEFORE_FIRST_EPOCH:
+    async def _loaded(self, load: Load, batch: _Batch) -> Iterable[Output]:
+        # the checkpoint asked for may be one that this batch has cut
+        await self._write(batch)
+        found = await self._retry.run(lambda: self._restoring.load(load))
+        return self._core.loaded(load, found)
+
+    def _letter(self, letter: Letter, batch: _Batch) -> None:
+        record, error = letter
+        if not self._core.tolerant:
+            self._count_good(batch)
+            try:
+                self._limit.bad()
+            except TooManyDeadLetters as too_many:
+                raise TooManyDeadLetters(f"{too_many}; the last one is {_place(record)}: {error}") from None
+        batch.letters.append(dead_letter(self._name, record, error))
+        batch.bad += 1
+        batch.good_from = batch.at + 1
+        self._metrics.dead_letter(error.error)
+        if batch.bad == 1:
+            log.warning("dead_letter", stage=self._name, origin=_place(record), reason=str(error)[:200])
+
+    def _count_good(self, batch: _Batch) -> None:
+        """Those since the last bad one, in the order they came."""
+        self._limit.good(max(0, batch.at - batch.good_from))
+        batch.good_from = batch.at
+
+    async def _breathe(self, batch: _Batch | None = None) -> None:
+        """After enough work, write what there is too much of and give the event loop a turn."""
+        loop = asyncio.get_running_loop()
+        if batch is not None and len(batch.said) >= SAID_MAX:
+            await self._write(batch)
+        if loop.time() <= self._turn_s:
             return
-        now_s = asyncio.get_running_loop().time()
-        self._rhythm.marker(checkpoint.partition, checkpoint.catalog, now_s)
-        if self._drain_until_s is not None:
-            self._drain_if_due(checkpoint.partition, now_s, self._drain_until_s - now_s)
+        self._watchdog.beat()
+        await asyncio.sleep(0)
+        self._turn_s = loop.time() + SLICE_S
+
+    def _traced(self, record: Record, only: Lane | None) -> list[Output]:
+        with span(f"{self._name} step", record.headers):
+            return list(self._core.feed(record._replace(headers=inject(record.headers)), only))
+
+    # --- lanes that are read apart -----------------------------------------------------------------------------------
+
+    async def _read_again(self, rewind: Rewind) -> None:
+        await self._readers.begin(rewind.lane, self._where(rewind.lane.partition), rewind.offset)
+        log.info("lane_read_again", stage=self._name, lane=str(tuple(rewind.lane)), offset=rewind.offset)
+
+    async def _catch_up(self, lane: Lane, reader: LaneReader) -> None:
+        try:
+            upto = self._positions.get(reader.where) or self._consumer.position(reader.where)
+        except KeyError:
+            await self._readers.end([lane])  # its partition is gone
+            return
+        try:
+            records = await self._retry.run(lambda: reader.read(upto))
+        except OffsetsGone as error:
+            await self._readers.end([lane])
+            await self._saving.save(self._core.park(lane.partition, str(error), lane))
+            return
+        batch = _Batch()
+        await self._step(records, batch, lane)
+        await self._write(batch)
+        if batch.rewinds:
+            await self._read_again(batch.rewinds[-1])
+        elif any(report.lane == lane and report.parked is not None for report in self._core.reports()):
+            await self._readers.end([lane])
+        elif reader.next >= upto and batch.stop is None:
+            await self._readers.end([lane])
+            self._core.join(lane)
+        if batch.stop is not None:
+            raise batch.stop
+
+    async def _gone(self, error: OffsetsGone) -> None:
+        """Park the lanes that miss something, and read on: what repairs them comes behind the gap."""
+        where = TopicPartition(error.topic, error.partition)
+        if where not in self._held:
+            raise error
+        await self._saving.save(self._core.park(error.partition, str(error)))
+        self._positions[where] = error.first
+        self._consumer.seek(where, error.first)
+        log.error("offsets_gone", stage=self._name, partition=error.partition, reason=str(error))
+
+    # --- from time to time -------------------------------------------------------------------------------------------
 
     async def _look_after(self) -> None:
-        """Commit and measure from time to time."""
+        """Commit, save long epochs, say what changed beside the lanes, measure."""
         await super()._look_after()
         now_s = asyncio.get_running_loop().time()
-        if now_s >= self._next_lag_s:
-            self._next_lag_s = now_s + LAG_INTERVAL_S
+        if now_s >= self._next_look_s:
+            self._next_look_s = now_s + LOOK_INTERVAL_S
+            due = now_s >= self._next_cut_s
+            if due:
+                self._next_cut_s = now_s + self._settings.checkpoint_interval_ms / 1000
+            await self._save_lanes(0 if due else self._settings.checkpoint_records)
+        if now_s >= self._next_asides_s:
+            self._next_asides_s = now_s + self._settings.provisional_interval_ms / 1000
+            try:
+                await say_asides(self._core, self._producer, self._breathe)
+            except Unavailable as error:
+                self._retry.failed(error)
+        if now_s >= self._next_adopt_s:
+            self._next_adopt_s = now_s + ADOPT_INTERVAL_S
+            await self._adopt()
+        if now_s >= self._next_measure_s:
+            self._next_measure_s = now_s + MEASURE_INTERVAL_S
             await self._measure()
 
+    async def _adopt(self) -> None:
+        """Look whether a lane that another build ran has come to where this one goes on."""
+        lanes = [lane for where in sorted(self._held) for lane in self._core.passes_over(where.partition)]
+        if not lanes:
+            return
+        batch = _Batch()
+        for found in await self._retry.run(lambda: self._restoring.adoptable(lanes)):
+            log.info("lane_adopted", stage=self._name, lane=f"{found.manifest.catalog}/{found.manifest.partition}")
+            for output in self._core.adopt(found):
+                await self._take(output, batch)
+        await self._write(batch)
+        for rewind in batch.rewinds:
+            await self._read_again(rewind)
+
+    async def _save_lanes(self, behind: int) -> None:
+        """Save the lanes that took more than `behind` records since they were saved last."""
+        cuts: list[Cut] = []
+        for where in sorted(self._held):
+            cuts += self._core.cuts(where.partition, behind)
+            await self._breathe()
+        await self._saving.save(cuts)
+
     async def _measure(self) -> None:
-        """Lag, late events, and whether the broker is there at all when nothing else asks it."""
+        """Lag, drops, parked lanes, and whether the broker is there at all when nothing else asks it."""
+        for place, count in self._core.drops.items():
+            self._metrics.drop(*place, count - self._dropped.get(place, 0))
+            self._dropped[place] = count
+        self._metrics.parked.set(sum(report.parked is not None for report in self._core.reports()))
         try:
-            ends = await self._consumer.end_offsets(list(self._positions))
+            ends = await self._consumer.end_offsets(sorted(self._held))
+            await self._hear_of_trims(self._held)
         except Unavailable as error:
             self._retry.failed(error)
             return
         self._retry.succeeded()
         for where, end in ends.items():
-            if where in self._positions:
-                behind = max(0, end - self._positions[where])
-                self._metrics.lag(where.topic, where.partition, behind)
-        if isinstance(self._core, CountsLateEvents):
-            late = self._core.late_events
-            self._metrics.late_events.inc(max(0, late - self._late_events))
-            self._late_events = late
+            with contextlib.suppress(KeyError):  # it is being handed over
+                self._metrics.lag(where.topic, where.partition, max(0, end - self._consumer.position(where)))
+
+    async def _hear_of_trims(self, held: Iterable[TopicPartition]) -> None:
+        """What others cut off the states of lanes here; their next checkpoint says what is missing again."""
+        state = STATE[self._core.stage].name
+        begins = await self._consumer.begin_offsets([TopicPartition(state, where.partition) for where in sorted(held)])
+        for where, begin in begins.items():
+            self._core.trimmed(where.partition, begin)
+
+    # --- partitions come and go --------------------------------------------------------------------------------------
 
     async def _on_assigned(self, partitions: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
-        checkpoints = await load_latest(self._broker, self._core.stage, [where.partition for where in partitions])
-        begins = await self._consumer.begin_offsets(sorted(partitions))
-        ends = await self._consumer.end_offsets(sorted(partitions))
+        ordered = sorted(partitions)
+        found = await self._restoring.newest([where.partition for where in ordered])
+        begins = await self._consumer.begin_offsets(ordered)
+        ends = await self._consumer.end_offsets(ordered)
         starts: dict[TopicPartition, int] = {}
-        for where in sorted(partitions):
-            self._core.release(where.partition)
-            offset = self._core.resume(where.partition, checkpoints)
-            starts[where] = begins[where] if offset is None else offset
-            if not begins[where] <= starts[where] <= ends[where]:
-                raise LaneHole(
-                    f"{self._name}: the checkpoints of {where.topic}/{where.partition} go on at {starts[where]}, "
-                    f"but the log holds {begins[where]} to {ends[where]}: messages are missing; restore the topic",
-                )
-        self._positions.update(starts)
+        for where in ordered:
+            offset = self._core.resume(where.partition, found.restored, begins[where], ends[where], found.lost)
+            if offset is not None:
+                starts[where] = offset
+            self._positions.pop(where, None)
+            await self._breathe()
+        await self._hear_of_trims(partitions)
+        self._held |= partitions
+        self._positions |= starts
+        self._follow()
         self._joined = True
         self._metrics.rebalances.inc()
-        log.info("assigned", stage=self._name, starts={str(w.partition): o for w, o in starts.items()})
+        log.info("assigned", stage=self._name, starts={str(w.partition): starts.get(w) for w in ordered})
         return starts
 
     async def _on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        # it runs between two batches: every output of what was read is acknowledged
+        # it runs between two batches: everything that was said of what was read is acknowledged
         await self._commit()
+        self._held -= partitions
         for where in sorted(partitions):
-            self._core.release(where.partition)
-            self._rhythm.release(where.partition)
+            self._core.forget(where.partition)
             self._positions.pop(where, None)
-            self._drained.discard(where.partition)
             with contextlib.suppress(KeyError):
                 self._metrics.forget_lag(where.topic, where.partition)
+        await self._readers.end_in(partitions)
+        self._follow()
+
+    def _follow(self) -> None:
+        if self._queries is not None:
+            self._queries.follow({where.partition for where in self._held})
 
     async def _drain(self) -> None:
-        """Go on to the next marker of every lane that has one due soon, say that the stop was planned, and commit."""
-        loop = asyncio.get_running_loop()
-        self._drain_until_s = until_s = loop.time() + self._grace_s
-        self._rhythm.start_drain()
-        for where in list(self._positions):
-            self._drain_if_due(where.partition, loop.time(), self._grace_s)
-        while loop.time() < until_s and not {where.partition for where in self._positions} <= self._drained:
-            left_ms = max(1, round((until_s - loop.time()) * 1000))
-            await self._turn(min(DRAIN_POLL_MS, left_ms))
-        partitions = sorted(where.partition for where in self._positions)
-        await self._save([save.checkpoint for p in partitions for save in self._core.planned_stop(p)])
+        """Save every lane as it stands, so that whoever comes next begins here, and commit."""
+        await self._save_lanes(0)
         await super()._drain()
         log.info("drained", stage=self._name, positions={str(w.partition): o for w, o in self._positions.items()})
-
-    def _drain_if_due(self, partition: int, now_s: float, grace_s: float) -> None:
-        if self._rhythm.drained(partition, now_s, grace_s):
-            self._drained.add(partition)
-            self._consumer.pause(frozenset({self._where(partition)}))
 
     def _where(self, partition: int) -> TopicPartition:
         return TopicPartition(self._core.input_topic, partition)

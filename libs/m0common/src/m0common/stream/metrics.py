@@ -12,11 +12,13 @@ Name = Literal[
     "m0_stage_batch_seconds",
     "m0_stage_commit_seconds",
     "m0_stage_checkpoints_total",
-    "m0_stage_lane_holes_total",
-    "m0_stage_late_events_total",
+    "m0_stage_checkpoint_bytes_total",
+    "m0_stage_parked_lanes",
+    "m0_stage_dropped_total",
     "m0_stage_unavailable_total",
     "m0_stage_rebalances_total",
     "m0_stage_stuck_total",
+    "m0_stage_gaps_total",
 ]
 
 MEANINGS: Final[dict[Name, str]] = {
@@ -27,10 +29,12 @@ MEANINGS: Final[dict[Name, str]] = {
     "m0_stage_batch_seconds": "From a poll's return until all outputs of the batch are acknowledged.",
     "m0_stage_commit_seconds": "Duration of an offset commit.",
     "m0_stage_checkpoints_total": "Lane checkpoints written and acknowledged.",
-    "m0_stage_lane_holes_total": "Times a lane missed a message and the stage stopped.",
-    "m0_stage_late_events_total": "Events that came after their epoch's marker and count for the next one.",
+    "m0_stage_checkpoint_bytes_total": "Bytes of lane state written to checkpoints.",
+    "m0_stage_parked_lanes": "Lanes that cannot go on; readiness names the reason.",
+    "m0_stage_dropped_total": "Records dropped as ordinary, by source (of the catalog, or others) and reason.",
     "m0_stage_unavailable_total": "Times the broker did not answer and the stage tried again.",
     "m0_stage_rebalances_total": "Times partitions were assigned to this process.",
+    "m0_stage_gaps_total": "Times the log no longer held what comes next, and the loop went on behind the gap.",
     "m0_stage_stuck_total": "Times the watchdog found the event loop or the stage without progress.",
 }
 
@@ -52,11 +56,13 @@ LAG = Gauge("m0_stage_lag_messages", MEANINGS["m0_stage_lag_messages"], ("stage"
 BATCH_SECONDS = _histogram("m0_stage_batch_seconds")
 COMMIT_SECONDS = _histogram("m0_stage_commit_seconds")
 CHECKPOINTS = _counter("m0_stage_checkpoints_total")
-LANE_HOLES = _counter("m0_stage_lane_holes_total")
-LATE_EVENTS = _counter("m0_stage_late_events_total")
+CHECKPOINT_BYTES = _counter("m0_stage_checkpoint_bytes_total")
+PARKED = Gauge("m0_stage_parked_lanes", MEANINGS["m0_stage_parked_lanes"], ("stage",))
+DROPPED = _counter("m0_stage_dropped_total", "source", "reason")
 UNAVAILABLE = _counter("m0_stage_unavailable_total")
 REBALANCES = _counter("m0_stage_rebalances_total")
 STUCK = _counter("m0_stage_stuck_total")
+GAPS = _counter("m0_stage_gaps_total")
 
 
 class StageMetrics:
@@ -69,15 +75,20 @@ class StageMetrics:
         self.batch_seconds = BATCH_SECONDS.labels(stage)
         self.commit_seconds = COMMIT_SECONDS.labels(stage)
         self.checkpoints = CHECKPOINTS.labels(stage)
-        self.lane_holes = LANE_HOLES.labels(stage)
-        self.late_events = LATE_EVENTS.labels(stage)
+        self.checkpoint_bytes = CHECKPOINT_BYTES.labels(stage)
+        self.parked = PARKED.labels(stage)
         self.unavailable = UNAVAILABLE.labels(stage)
         self.rebalances = REBALANCES.labels(stage)
         self.stuck = STUCK.labels(stage)
+        self.gaps = GAPS.labels(stage)
 
     def dead_letter(self, error: str) -> None:
         """Count one dead letter of an error class."""
         DEAD_LETTERS.labels(self.stage, error).inc()
+
+    def drop(self, source: str, reason: str, count: int) -> None:
+        """Count records of a source that were dropped as ordinary."""
+        DROPPED.labels(self.stage, source, reason).inc(count)
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """Set how many messages of a partition are not read yet."""

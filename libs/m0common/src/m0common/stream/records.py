@@ -1,15 +1,16 @@
-"""What goes in and out of a stage core: plain values, no broker."""
+"""What is read from and written to a broker: plain values."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
-
-from m0common.messages import Checkpoint
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
 class Record(NamedTuple):
-    """One message as read from a topic partition."""
+    """One message as read from a topic partition.
+
+    `append_ms` is when the broker appended it (UTC milliseconds), where the topic says so (`Topic.append_time`);
+    elsewhere it is what its writer put there.
+    """
 
     topic: str
     partition: int
@@ -17,7 +18,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Headers = ()
-    timestamp_ms: int = 0
+    append_ms: int = 0
 
 
 class Produce(NamedTuple):
@@ -28,13 +29,3 @@ class Produce(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Headers = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Save:
-    """A checkpoint to write once everything emitted before it has been acknowledged."""
-
-    checkpoint: Checkpoint
-
-
-Output = Produce | Save

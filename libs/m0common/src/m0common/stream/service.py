@@ -13,7 +13,7 @@ from typing import Protocol
 
 import uvloop
 
-from m0common.errors import LaneHole, M0Error, SettingsError
+from m0common.errors import M0Error, SettingsError
 from m0common.http import Status, status_server
 from m0common.process import EXIT_FAILED, EXIT_OK, EXIT_USAGE, SIGNALS, prepared
 from m0common.settings import Settings
@@ -30,6 +30,8 @@ class Loop(Protocol):
     """What runs until it is stopped: StageLoop, ConsumerLoop, or a service's own."""
 
     def ready(self) -> str | None: ...
+
+    def notes(self) -> str | None: ...
 
     def healthy(self) -> str | None: ...
 
@@ -50,7 +52,10 @@ def run_stage(name: str, core: Callable[[Settings], StageCore]) -> None:
     """Run a lane stage until SIGTERM or SIGINT, then exit the process with its code."""
 
     def loop(settings: Settings, broker: Broker) -> StageLoop:
-        return StageLoop(core(settings), broker, settings.stage, member=member_name(name))
+        made = core(settings)
+        # builds run side by side, each as a group of its own
+        group = f"m0-{name}-{made.build.hex()[:10]}"
+        return StageLoop(made, broker, settings.stage, group=group, member=member_name(name))
 
     run_loop(name, loop)
 
@@ -69,6 +74,7 @@ async def serve(name: str, settings: Settings, broker: Broker, make: Callable[[]
     status = Status(name)
     status.health[name] = loop.healthy
     status.ready[name] = loop.ready
+    status.notes[name] = loop.notes
     http = status_server(status, settings.bind or settings.telemetry.prometheus_bind)
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, loop.stop)
@@ -88,8 +94,6 @@ async def serve(name: str, settings: Settings, broker: Broker, make: Callable[[]
 async def _run(name: str, run: Callable[[], Awaitable[None]]) -> int:
     try:
         await run()
-    except LaneHole:
-        return EXIT_FAILED  # the loop has said why
     except M0Error as error:
         log.error("failed", service=name, reason=str(error))  # noqa: TRY400 - a sentence for the operator
         return EXIT_FAILED

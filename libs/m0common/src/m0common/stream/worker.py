@@ -8,7 +8,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from m0common.errors import Unavailable
+from m0common.errors import OffsetsGone, Unavailable
 from m0common.settings import Stage
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.deadletters import DeadLetterLimit, TooManyDeadLetters
@@ -59,6 +59,10 @@ class Worker(ABC):
         waits = None if self._joined else f"{self._name} has not joined its group yet"
         return self._halted or self._retry.problem or waits
 
+    def notes(self) -> str | None:
+        """What is not well although the work goes on."""
+        return None
+
     def healthy(self) -> str | None:
         """Health check."""
         return self._watchdog.problem()
@@ -72,7 +76,8 @@ class Worker(ABC):
     async def run(self) -> None:
         """Work until `stop`. Raises what `_process` raises, other than Unavailable.
 
-        Above the dead letter limit it leaves the group, is not ready any more and waits for `stop`.
+        Above the dead letter limit, or when the log does not hold what comes next, it leaves the group, is not ready
+        any more and waits for `stop`.
         """
         self._watchdog.start()
         try:
@@ -84,7 +89,7 @@ class Worker(ABC):
             await self._drain()
         except Stopped:
             log.warning("stopped_during_outage", stage=self._name, reason=self._retry.problem)
-        except TooManyDeadLetters as error:
+        except (TooManyDeadLetters, OffsetsGone) as error:
             await self._halt(str(error))
         finally:
             self._watchdog.stop()

@@ -6,10 +6,13 @@ import msgspec
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.messages import DeadLetter
 from m0common.settings import Stage
+from m0common.stream.broker import TopicPartition
 from m0common.stream.consumer_loop import ConsumerLoop
+from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Produce
 from m0common.topics import DLQ
-from stream_toy import eventually, running
+from prometheus_client import REGISTRY
+from stream_run import eventually, running
 
 SETTINGS = Stage(batch_records=10, poll_timeout_ms=100, commit_interval_ms=0, drain_grace_ms=300, stuck_after_ms=20_000)
 
@@ -84,7 +87,7 @@ async def test_an_unavailable_dependency_is_tried_again_with_the_same_batch(worl
 async def test_a_handler_puts_a_message_aside_and_too_many_stop_the_loop(world):
     topic = await world.topic("aside")
     await world.topic("warm")
-    await world.broker.create_topics([DLQ], 1, 1)
+    await world.broker.create_topics([DLQ], 3)
     await world.send(*messages(topic, 300))
 
     async def handler(records):
@@ -112,3 +115,41 @@ async def test_without_a_group_it_reads_everything_or_only_what_is_new(world):
         await eventually(lambda: len(everything.values) >= 8 and len(new.values) >= 2)
     assert sorted(everything.values) == list(range(8))
     assert sorted(new.values) == [6, 7]
+
+
+async def test_a_topic_that_strangers_write_cannot_stop_its_reader(world):
+    topic, sink = await world.topic("strangers"), Sink()
+    await world.broker.create_topics([DLQ], 3)
+
+    async def handler(records):
+        for record in records:
+            if record.value == b"bad":
+                await loop.dead_letter(record, DeadLetterError("bad", "not a number"), limited=False)
+            else:
+                await sink([record])
+
+    loop = make(world, [topic], handler)
+    await world.send(*[Produce(topic, 0, b"k", b"bad")] * 250, *messages(topic, 2))
+    async with running(loop):
+        await eventually(lambda: len(sink.values) >= 2)
+        assert loop.ready() is None
+
+
+async def test_what_the_log_has_lost_is_passed_over_loudly_and_the_rest_is_handed_over(world):
+    topic, sink = await world.topic("lost"), Sink()
+    metrics = StageMetrics(world.name("lost"))
+    loops = [
+        ConsumerLoop(world.name("service"), [topic], sink, world.broker, SETTINGS, metrics, group=world.name("group"))
+        for _ in range(2)
+    ]
+    await world.send(*messages(topic, 10))
+    async with running(loops[0]):
+        await eventually(lambda: len(sink.values) >= 10)
+    await world.send(*messages(topic, 10, 10))
+    await world.broker.delete_before({TopicPartition(topic, 0): 8})
+    async with running(loops[1]):
+        await eventually(lambda: len(sink.values) >= 17)
+        await world.send(*messages(topic, 2, 20))
+        await eventually(lambda: len(sink.values) >= 19)
+    assert sorted(sink.values) == sorted([*range(10), *range(11, 20, 2), 16, 18, 20, 21])
+    assert REGISTRY.get_sample_value("m0_stage_gaps_total", {"stage": world.name("lost")}) == 1

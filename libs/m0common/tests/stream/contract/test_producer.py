@@ -3,7 +3,10 @@
 import asyncio
 
 import pytest
-from m0common.errors import MessageTooLarge, Unavailable
+from m0common.errors import MessageTooLarge, SettingsError, Unavailable
+from m0common.stream.broker import TopicPartition, Written
+from m0common.stream.kafka_bounds import Bounds
+from m0common.stream.kafka_written import NOT_SAID, Batch, ranges
 from m0common.stream.partition import partition_for, wire_bytes
 from m0common.stream.records import Produce
 
@@ -33,7 +36,7 @@ async def test_key_value_and_headers_arrive_as_they_were_sent(world):
     records = await world.read(topic)
     assert [Produce(r.topic, r.partition, r.key, r.value, r.headers) for r in records] == sent
     assert [r.offset for r in records] == [0, 1, 2]
-    assert all(r.timestamp_ms > 0 for r in records)
+    assert all(r.append_ms > 0 for r in records)
 
 
 async def test_a_send_of_nothing_does_nothing(world):
@@ -128,10 +131,11 @@ async def test_a_repeated_send_across_an_outage_loses_nothing_and_keeps_the_orde
     await asyncio.to_thread(world.repair)
     for _ in range(30):
         try:
-            await producer.send(second)
+            written = await producer.send(second)
             break
         except Unavailable:
             await asyncio.sleep(0.2)
+    assert written == {TopicPartition(topic, p): Written(5, 10) for p in (0, 1)}
     await producer.send([m._replace(value=b"2" + m.value) for m in numbered(topic, 10)])
     await producer.stop()
     records = await world.read(topic)
@@ -145,10 +149,113 @@ async def test_a_repeated_send_across_an_outage_loses_nothing_and_keeps_the_orde
 async def test_creating_topics_again_changes_their_settings_and_keeps_their_records(world):
     topic = await world.topic("again", 2, max_message_bytes=2000)
     await world.send(Produce(topic, 0, None, b"kept"))
-    await world.topic("again", 5, max_message_bytes=9000)
-    assert await world.broker.partitions(topic) == 2
+    await world.topic("again", 2, max_message_bytes=9000)
     await world.send(Produce(topic, 1, None, b"x" * 5000))
     assert len(await world.read(topic)) == 2
+
+
+async def test_a_send_says_where_its_messages_are(world):
+    topic, other = await world.topic("where", 3), await world.topic("other", 1)
+    producer = world.broker.producer()
+    await producer.start()
+    assert await producer.send([]) == {}
+    assert await producer.send(numbered(topic, 10)) == {
+        TopicPartition(topic, 0): Written(0, 5),
+        TopicPartition(topic, 1): Written(0, 5),
+    }
+    assert await producer.send([*numbered(topic, 3), Produce(other, 0, None, b"x")]) == {
+        TopicPartition(topic, 0): Written(5, 7),
+        TopicPartition(topic, 1): Written(5, 6),
+        TopicPartition(other, 0): Written(0, 1),
+    }
+    await producer.stop()
+
+
+async def test_a_send_of_many_batches_is_one_range(world):
+    topic = await world.topic("batches", 2)
+    producer = world.broker.producer()
+    await producer.start()
+    await producer.send(numbered(topic, 6))
+    written = await producer.send(numbered(topic, 1000, size=4000))
+    await producer.stop()
+    assert written == {TopicPartition(topic, p): Written(3, 503) for p in (0, 1)}
+    records = [r for r in await world.read(topic) if 3 <= r.offset < 503]
+    assert [int(r.value) for r in records] == [*range(0, 1000, 2), *range(1, 1000, 2)]
+
+
+async def test_a_range_spans_what_others_write_meanwhile(world):
+    topic = await world.topic("others", 1)
+    producers = [world.broker.producer() for _ in range(3)]
+    for producer in producers:
+        await producer.start()
+
+    async def write(number):
+        key = str(number).encode()
+        sent = [message._replace(key=key) for message in numbered(topic, 400, 1, size=4000)]
+        return (await producers[number].send(sent))[TopicPartition(topic, 0)]
+
+    spans = await asyncio.gather(*(write(number) for number in range(3)))
+    records = await world.read(topic)
+    for number, span in enumerate(spans):
+        own = [r.offset for r in records if r.key == str(number).encode()]
+        assert (own[0], own[-1] + 1) == span
+        assert len(own) == 400
+    for producer in producers:
+        await producer.stop()
+
+
+def test_a_range_that_the_broker_does_not_say_is_bounded_by_the_log():
+    a, b = TopicPartition("t", 0), TopicPartition("t", 1)
+    bounds = {a: Bounds(3, 90)}
+    assert ranges([Batch(a, 10, NOT_SAID), Batch(b, 7, 20), Batch(a, 5, 60)], bounds) == {
+        a: Written(3, 65),
+        b: Written(20, 27),
+    }
+    assert ranges([Batch(a, 10, 40), Batch(a, 5, NOT_SAID)], bounds) == {a: Written(40, 90)}
+    assert ranges([Batch(a, 10, 40), Batch(a, 5, NOT_SAID), Batch(a, 1, 70)], bounds) == {a: Written(40, 71)}
+
+
+@pytest.mark.parametrize("part", ["key", "value", "header", "header name", "headers"])
+async def test_whatever_part_of_a_message_is_too_large_it_is_refused_and_nothing_is_written(world, part):
+    topic = await world.topic("parts", 1, max_message_bytes=600_000)
+    huge = {
+        "key": Produce(topic, 0, b"k" * 600_000, b"x"),
+        "value": Produce(topic, 0, None, b"x" * 600_000),
+        "header": Produce(topic, 0, None, b"x", (("h", b"x" * 600_000),)),
+        "header name": Produce(topic, 0, None, b"x", (("\N{SNOWMAN}" * 200_000, b""),)),
+        "headers": Produce(topic, 0, None, b"x", (("h", b"x" * 3),) * 50_000),
+    }[part]
+    with pytest.raises(MessageTooLarge, match="600000"):
+        await world.send(Produce(topic, 0, None, b"before"), huge)
+    assert await world.read(topic) == []
+
+
+async def test_a_limit_that_was_raised_meanwhile_is_noticed(world):
+    topic = await world.topic("raised", 1, max_message_bytes=2000)
+    producer = world.broker.producer()
+    await producer.start()
+    with pytest.raises(MessageTooLarge):
+        await producer.send([Produce(topic, 0, None, b"x" * 3000)])
+    await world.topic("raised", 1, max_message_bytes=9000)
+    await producer.send([Produce(topic, 0, None, b"x" * 3000)])
+    await producer.stop()
+    assert len(await world.read(topic)) == 1
+
+
+@pytest.mark.kafka
+async def test_a_producer_that_does_not_number_its_batches_is_refused(kafka_world):
+    from aiokafka import AIOKafkaProducer
+    from m0common.stream.kafka_producer import refuse_without_sequence
+
+    for idempotent in (True, False):
+        inner = AIOKafkaProducer(bootstrap_servers=kafka_world.broker.options.bootstrap, enable_idempotence=idempotent)
+        await inner.start()
+        if idempotent:
+            refuse_without_sequence(inner)
+        else:
+            with pytest.raises(SettingsError, match="not idempotent"):
+                refuse_without_sequence(inner)
+        await inner.stop()
 
 
 def test_keys_go_to_the_partition_that_kafkas_default_partitioner_chooses():

@@ -175,16 +175,56 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX leaves_market ON leaves (market_id, epoch_id DESC)",
-    # --- what came true ------------------------------------------------------------------------------------------
+    # --- bundles on their way ------------------------------------------------------------------------------------
     """
-    CREATE TABLE outcomes (
+    CREATE TABLE pieces (
+        name       hash32 PRIMARY KEY,
+        catalog    text NOT NULL,
+        value      bytea NOT NULL,
+        stored_ms  bigint NOT NULL
+    )
+    """,
+    "CREATE INDEX pieces_age ON pieces (stored_ms)",
+    """
+    CREATE TABLE waiting_headers (
+        bundle_hash  hash32 PRIMARY KEY,
+        catalog      text NOT NULL,
+        value        bytea NOT NULL,
+        pieces       bytea[] NOT NULL,
+        stored_ms    bigint NOT NULL
+    )
+    """,
+    "CREATE INDEX waiting_headers_pieces ON waiting_headers USING gin (pieces)",
+    # --- what the models say of markets now ----------------------------------------------------------------------
+    """
+    CREATE TABLE provisional (
         market_id      text PRIMARY KEY,
         catalog        text NOT NULL,
+        epoch_id       bigint NOT NULL,
+        life           bigint NOT NULL,
+        cause          bigint NOT NULL,
+        event_ms       bigint NOT NULL,
+        window_end_ms  bigint NOT NULL,
+        outcomes       jsonb NOT NULL,
+        risk_bps       integer NOT NULL,
+        quality_flags  bigint NOT NULL,
+        model          text NOT NULL,
+        model_key      hash32 NOT NULL
+    )
+    """,
+    # --- what came true ------------------------------------------------------------------------------------------
+    "CREATE SEQUENCE outcomes_position",
+    """
+    CREATE TABLE outcomes (
+        market_id      text NOT NULL,
         outcome        integer NOT NULL,
+        position       bigint NOT NULL DEFAULT nextval('outcomes_position'),
+        catalog        text NOT NULL,
         evidence_hash  hash32 NOT NULL,
         event_ms       bigint NOT NULL,
         source         text NOT NULL,
-        received_ms    bigint NOT NULL
+        received_ms    bigint NOT NULL,
+        PRIMARY KEY (market_id, outcome)
     )
     """,
     """
@@ -218,6 +258,9 @@ TABLES = (
     "outbox",
     "scores",
     "outcomes",
+    "provisional",
+    "waiting_headers",
+    "pieces",
     "leaves",
     "bundles",
     "epoch_signers",
@@ -241,5 +284,6 @@ def downgrade() -> None:
     """Drop every table."""
     for table in TABLES:
         op.execute(f"DROP TABLE {table}")
+    op.execute("DROP SEQUENCE outcomes_position")
     op.execute("DROP DOMAIN hash32")
     op.execute("DROP DOMAIN commitment")

@@ -1,0 +1,69 @@
+"""State of lanes in the log: batches of entities (`m0.state.<stage>`) and the manifests over them (`m0.manifests`)."""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from m0common.canonical.roots import ZERO
+from m0common.messages.types import Digest
+
+Status = Literal["running", "retired", "parked"]
+
+
+class StateBatch(msgspec.Struct, frozen=True, array_like=True):
+    """A part of a checkpoint, at most 256 KiB: entities as they were at a position of the lane; None is deleted."""
+
+    catalog: str
+    partition: int
+    life: int
+    position: int
+    entries: tuple[tuple[bytes, bytes | None], ...]
+
+
+class InputSeq(NamedTuple):
+    """The last message taken from a source lane: its partition of `m0.raw`, its life and its sequence number."""
+
+    partition: int
+    life: int
+    seq: int
+
+
+class Manifest(msgspec.Struct, frozen=True, array_like=True):
+    """A complete checkpoint of one lane of one stage (`m0.manifests.v1`).
+
+    Restoring reads the batches in `[from_offset, to_offset)` of the state topic, of the same lane and life, ignores
+    what lies below `from_position` or above `position`, takes the highest position of every key and checks `digest`.
+    `from_*` is where the K-th checkpoint before this one began. `partition` is the lane's; for the bundle stage it is
+    that of `m0.predictions`. `epoch_id` is that of the marker whose digest this is, None between markers.
+    `held_from` is the input offset of the first event held back (None: none is) and `held_end` the end of the window
+    that was open there. `rebase` is the hash of the rebase that began this life, zero bytes for life 0.
+    `following` is the release that goes on behind this, where a generation takes force; zero bytes for the same.
+    `born_at` is the offset in `m0.raw` of the rebase that began this life, -1 in life 0 and behind normalize.
+    """
+
+    stage: int
+    catalog: str
+    partition: int
+    life: int
+    generation: int
+    position: int
+    epoch_id: int | None
+    digest: Digest
+    out_seq: int
+    input_offset: int
+    input_seqs: tuple[InputSeq, ...]
+    held_from: int | None
+    held_end: int
+    from_position: int
+    from_offset: int
+    to_offset: int
+    release: Digest
+    build: Digest
+    entities: int
+    bytes: int
+    status: Status = "running"
+    reason: str = ""
+    rebase: Digest = ZERO
+    following: Digest = ZERO
+    window_end_ms: int = 0
+    born_at: int = -1

@@ -1,0 +1,87 @@
+"""What a stage goes on from: the checkpoints of its lanes, read from the log beside the work of other tasks."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from m0common.canonical import ZERO
+from m0common.errors import OffsetsGone, Unavailable
+from m0common.ids import Lane
+from m0common.messages import Manifest, StateBatch
+from m0common.stream.broker import AT_BEGINNING, Broker
+from m0common.stream.core import Load, StageCore, nothing
+from m0common.stream.states import Restored, manifests, manifests_since, restore_newest
+
+
+class Found(NamedTuple):
+    """The lanes of some partitions: those whose state restores, and of the others the newest manifest."""
+
+    restored: Sequence[Restored]
+    lost: Sequence[Manifest]
+
+
+class Restoring:
+    """Reads states for one core. `beat` is called with every state that is read: there is progress."""
+
+    def __init__(self, broker: Broker, core: StageCore, beat: Callable[[], None]) -> None:
+        self._broker = broker
+        self._core = core
+        self._beat = beat
+        self._looked_at: dict[Lane, int] = {}
+
+    async def newest(self, partitions: Sequence[int]) -> Found:
+        """The lanes of these input partitions. Raises Unavailable."""
+        known = await self._manifests(partitions)
+        restored = await restore_newest(self._broker, known, self._gather)
+        here = {(found.manifest.catalog, found.manifest.partition) for found in restored}
+        lost: dict[tuple[str, int], Manifest] = {}
+        for manifest in sorted(known, key=lambda m: (m.life, m.position)):
+            lane = (manifest.catalog, manifest.partition)
+            if lane not in here:
+                lost[lane] = manifest
+        return Found(restored, [manifest for _, manifest in sorted(lost.items())])
+
+    async def load(self, load: Load) -> Restored | None:
+        """The state that a new life begins with, None when no checkpoint in the log gives it. Raises Unavailable."""
+        if load.root == ZERO:
+            return nothing(load)
+        wanted = [
+            manifest
+            for manifest in await self._manifests([load.lane.partition])
+            if (manifest.catalog, manifest.partition) == load.lane
+            and (manifest.epoch_id, manifest.digest) == (load.epoch_id, load.root)
+        ]
+        return next(iter(await restore_newest(self._broker, wanted, self._gather)), None)
+
+    async def adoptable(self, lanes: Sequence[Lane]) -> Sequence[Restored]:
+        """Of these lanes those that others have brought to where this build goes on. Raises Unavailable.
+
+        What was looked at for all of them is not read again, but for lanes that are called.
+        """
+        positions: dict[int, int] = {}
+        called = self._core.called()
+        for lane in lanes:
+            looked_at = AT_BEGINNING if lane in called else self._looked_at.get(lane, AT_BEGINNING)
+            positions[lane.partition] = min(looked_at, positions.get(lane.partition, looked_at))
+        try:
+            new = await manifests_since(self._broker, self._core.stage, positions)
+        except OffsetsGone as error:
+            self._looked_at.clear()
+            raise Unavailable(f"read manifests: {error}") from error
+        restored = await restore_newest(self._broker, [m for m in new if self._core.adopts(m)], self._gather)
+        self._looked_at = {lane: positions[lane.partition] for lane in lanes}
+        return restored
+
+    async def _manifests(self, partitions: Sequence[int]) -> list[Manifest]:
+        if not partitions:
+            return []
+        try:
+            found = await manifests(self._broker, partitions, self._core.stage)
+        except OffsetsGone as error:
+            # a trim overtook the reading: what it left is read from its new beginning
+            raise Unavailable(f"read manifests: {error}") from error
+        self._beat()
+        return found
+
+    def _gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
+        self._beat()
+        return self._core.gather(manifest, found)
