@@ -1,10 +1,20 @@
-"""The log builder as a fixture, so that every test file here can use it."""
+"""The tests' own domain and log builder, so that every test file here can import them."""
 
 import importlib.util
 import sys
 from pathlib import Path
 
-_spec = importlib.util.spec_from_file_location("lanes_log", Path(__file__).with_name("log.py"))
-lanes_log = importlib.util.module_from_spec(_spec)
-sys.modules["lanes_log"] = lanes_log
-_spec.loader.exec_module(lanes_log)
+for _name in (
+    "lanes_toy",
+    "lanes_world",
+    "lanes_fleet",
+    "lanes_store",
+    "lanes_first",
+    "lanes_book",
+    "lanes_noise",
+    "lanes_steps",
+):
+    _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
+    _module = importlib.util.module_from_spec(_spec)
+    sys.modules[_name] = _module
+    _spec.loader.exec_module(_module)

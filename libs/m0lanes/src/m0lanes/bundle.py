@@ -1,176 +1,207 @@
-"""Stage 4: final predictions of an epoch, from all lanes of a catalog, to one Merkle bundle.
+"""Stage 4: final predictions of an epoch, from the lanes that its marker names, to one Merkle bundle.
 
-It reads the catalog's partition of `m0.predictions`, in which the lanes' messages are interleaved. An epoch closes when
-every lane has passed its marker; what other lanes have already said of later epochs waits. An epoch that some lane
-skipped can never close and is dropped when a later one does.
+It reads the catalog's partition of `m0.predictions`, in which the messages of the catalog's lanes are interleaved. A
+lane that is far ahead of the others is passed over for a while and read again behind them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator, Mapping
 
-import msgspec
-from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, input_root, leaf_hash, state_root
-from m0common.ids import market_key
-from m0common.messages import Body, BundleMessage, Checkpoint, Marker, Prediction
-from m0common.stream.core import LaneDecoder
-from m0common.stream.entities import Entities
-from m0common.stream.lanes import Lanes
-from m0common.stream.records import Output, Produce, Record, Save
-from m0common.topics import BUNDLES, PREDICTIONS
+from m0common.deployment import Deployment
+from m0common.errors import DeadLetterError
+from m0common.ids import Lane
+from m0common.messages import LaneMessage, Manifest, encode
+from m0common.stream.core import Cut, Letter, Output, Rewind
+from m0common.stream.records import Produce, Record
+from m0common.stream.states import Restored
+from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
 
-from m0lanes.codec import pack, unpack
+from m0lanes.base import LaneStage, remedy
+from m0lanes.bodies import Marker, Prediction, Rebased, decode_body
+from m0lanes.bundle_state import BundleState, Disagreement
+from m0lanes.entities import Entities
+from m0lanes.laned import decode_message
+from m0lanes.port import Domain
+from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runner, state_in
 
 STAGE = 4
+AHEAD_MAX = 8
+"""So many epochs beyond the last closed one a lane is read; further it waits."""
 
 
-class LaneEpoch(msgspec.Struct, array_like=True):
-    """What one lane said of one epoch; `marker` is None until it has passed."""
-
-    predictions: list[Prediction]
-    marker: Marker | None
-
-
-class BundleState:
-    """One catalog: the hash of the bundle before and what lanes have said of epochs not closed yet."""
-
-    def __init__(self, catalog: str) -> None:
-        self.entities = Entities()
-        self.catalog = catalog
-        self.prev_bundle_hash = bytes(32)
-        self.last_epoch = -1
-        self.bundles = 0
-        self._open: dict[int, LaneEpoch] = {}
-        self._passed: dict[int, dict[int, LaneEpoch]] = {}
-
-    def take(self, partition: int, body: Body) -> tuple[int, BundleMessage | None] | None:
-        """One message of one lane. Returns `(epoch_id, bundle or None)` when it closes an epoch."""
-        match body:
-            case Prediction():
-                if body.final:
-                    self._open.setdefault(partition, LaneEpoch([], None)).predictions.append(body)
-                return None
-            case Marker():
-                said = self._open.pop(partition, LaneEpoch([], None))
-                said.marker = body
-                if body.epoch_id <= self.last_epoch:
-                    return None
-                lanes = self._passed.setdefault(body.epoch_id, {})
-                lanes[partition] = said
-                return self._close(body.epoch_id, lanes) if len(lanes) == body.lanes else None
-            case _:
-                raise AssertionError(f"{type(body).__name__} does not come before this stage")
-
-    def _close(self, epoch_id: int, lanes: dict[int, LaneEpoch]) -> tuple[int, BundleMessage | None]:
-        self.last_epoch = epoch_id
-        self._passed = {epoch: said for epoch, said in self._passed.items() if epoch > epoch_id}
-        predictions = [p for partition in sorted(lanes) for p in lanes[partition].predictions]
-        if not predictions:
-            return epoch_id, None
-        predictions.sort(key=lambda p: market_key(p.market_id))
-        leaves = [leaf_of(p).encode() for p in predictions]
-        markers = {partition: said.marker for partition, said in sorted(lanes.items()) if said.marker is not None}
-        first = markers[min(markers)]
-        inputs = {partition: marker.input_digest for partition, marker in markers.items()}
-        states = {(p, stage): digest for p, marker in markers.items() for stage, digest in marker.state_digests}
-        header = BundleHeader(
-            self.catalog,
-            epoch_id,
-            first.window_start_ms,
-            first.window_end_ms,
-            first.signer_set_id,
-            len(leaves),
-            MerkleTree([leaf_hash(leaf) for leaf in leaves]).root,
-            self.prev_bundle_hash,
-            first.model_manifest_hash,
-            first.config_hash,
-            input_root(inputs),
-            state_root(states),
-        )
-        self.prev_bundle_hash = header.bundle_hash
-        self.bundles += 1
-        return epoch_id, BundleMessage(
-            self.catalog,
-            epoch_id,
-            self.bundles,
-            header.encode(),
-            tuple(leaves),
-            tuple(p.market_id for p in predictions),
-            tuple(p.model for p in predictions),
-            tuple(sorted(inputs.items())),
-            tuple((partition, stage, states[partition, stage]) for partition, stage in sorted(states)),
-        )
-
-    def forget_later_epochs(self) -> None:
-        """Drop what lanes have said since the last epoch that closed."""
-        self._open.clear()
-        self._passed.clear()
-
-    def settle(self) -> None:
-        """See State."""
-        self.entities.put("catalog", pack((self.prev_bundle_hash, self.last_epoch, self.bundles)))
-        self.entities.put("open", pack(sorted(self._open.items())))
-        self.entities.put("passed", pack([(e, sorted(lanes.items())) for e, lanes in sorted(self._passed.items())]))
-
-    def resume(self) -> None:
-        """See State."""
-        state = unpack(self.entities.get("catalog"), tuple[bytes, int, int])
-        self.prev_bundle_hash, self.last_epoch, self.bundles = state
-        self._open = dict(unpack(self.entities.get("open"), list[tuple[int, LaneEpoch]]))
-        passed = unpack(self.entities.get("passed"), list[tuple[int, list[tuple[int, LaneEpoch]]]])
-        self._passed = {epoch: dict(lanes) for epoch, lanes in passed}
-
-
-def leaf_of(prediction: Prediction) -> PredictionLeaf:
-    """The leaf of a final prediction."""
-    return PredictionLeaf(
-        market_key(prediction.market_id),
-        prediction.epoch_id,
-        prediction.window_end_ms,
-        prediction.schema_version,
-        prediction.outcomes,
-        prediction.risk_bps,
-        prediction.quality_flags,
-        prediction.model_key,
-        prediction.features_hash,
-    )
-
-
-class BundleCore:
-    """Looks after one BundleState per catalog; a slot's lane is the catalog in its predictions partition."""
+class BundleCore(LaneStage[BundleState]):
+    """Looks after one BundleState per catalog; a slot's lane is the catalog in its partition of `m0.predictions`."""
 
     name = "bundle"
     stage = STAGE
     input_topic = PREDICTIONS.name
 
-    def __init__(self, release: bytes) -> None:
-        self._decode = LaneDecoder()
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._lanes: Lanes[BundleState] = Lanes(STAGE, release, lambda lane: BundleState(lane.catalog), BUNDLES.name)
+    def __init__(
+        self, deployment: Deployment, domains: Mapping[bytes, Domain], build: bytes, ahead_max: int | None = AHEAD_MAX
+    ) -> None:
+        super().__init__(build)
+        self._domains = domains
+        self._control_key = deployment.control_key
+        self._ahead_max = ahead_max
+        self._passed_over: dict[Lane, dict[int, int]] = {}
+        """By catalog: the lanes that wait, and the offset of the first message that was not taken of each."""
+        self._called: dict[Lane, int] = {}
+        """Catalogs that somebody else closed until a lane of theirs began a life under a release of ours, and where
+        it did: who closed them closes no more.
+        """
 
-    def feed(self, record: Record) -> list[Output]:
+    def feed(self, record: Record, only: Lane | None = None) -> Iterator[Output]:
         """See StageCore."""
-        message = self._decode(record.value)
-        slot, outputs = self._lanes.at(message.catalog, record.partition, record.offset)
-        if not slot.take(self.name, record, message):
-            return outputs
-        closed = slot.state.take(message.partition, message.body)
-        if closed is None:
-            return outputs
-        epoch_id, bundle = closed
-        if bundle is not None:
-            outputs.append(Produce(*slot.place, self._encode(bundle), record.headers))
-            slot.out_seq = bundle.seq
-        slot.state.settle()
-        outputs.append(self._lanes.save(slot, epoch_id, slot.state.entities.digest()))
-        return outputs
+        try:
+            message = decode_message(record.value)
+        except DeadLetterError as error:
+            if only is None:
+                yield Letter(record, error)
+            return
+        lane = Lane(message.catalog, record.partition)
+        slot = self._slots.get(lane) or self._slots.add(self._fresh(lane, message.release))
+        if slot.passed and message.kind == "rebased" and message.release in self._domains:
+            # the newest state of who closed it until now is adopted; who took nothing has none
+            slot.passed = slot.position > 0
+            if slot.passed:
+                self._called.setdefault(lane, record.offset)
+        if not slot.takes(only):
+            return
+        holes = len(slot.holes)
+        if self._waits(slot, record, message) or not self._next(slot, record, message):
+            if len(slot.holes) > holes:
+                yield self._cut(slot)
+            return
+        try:
+            yield from self._take(slot, record, message)
+        except DeadLetterError as error:
+            yield Letter(record, error)
+        except Disagreement as error:
+            slot.park(f"{error}: replay both lanes to see which one is wrong")
+            yield self._cut(slot)
+        if slot.position == 1:
+            yield from self._born(slot)
 
-    def resume(self, partition: int, checkpoints: Iterable[Checkpoint]) -> int | None:
-        """See StageCore."""
-        return self._lanes.resume(partition, checkpoints)
+    def _take(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> Iterator[Output]:
+        if message.kind == "prediction":
+            slot.state.predicted(message.partition, decode_body(message.body, Prediction))
+            return
+        if message.kind == "rebased":
+            slot.state.reborn(message.partition, decode_body(message.body, Rebased).epoch_id)
+            slot.release = message.release
+            yield self._cut(slot)
+            return
+        if message.kind == "generation":
+            return  # the marker says all that this stage needs of it
+        if message.kind != "marker":
+            raise DeadLetterError("unknown_body", f"{message.kind!r} does not come before this stage")
+        marker = decode_body(message.body, Marker)
+        closed = slot.state.passed(message.partition, message.life, message.release, marker)
+        if not closed:
+            return
+        key, (_, partition) = slot.lane.catalog.encode(), slot.place
+        for epoch in closed:
+            for piece in epoch.pieces:
+                yield Produce(BUNDLES.name, partition, key, piece, record.headers)
+            yield Produce(HEADERS.name, partition, key, encode(epoch.header), record.headers)
+            slot.out_seq += 1
+        marker = closed[-1].marker
+        slot.release = closed[-1].release
+        yield self._cut(slot, marker.epoch_id, marker.window_end_ms, marker.following)
+        waiting = self._passed_over.pop(slot.lane, None)
+        if marker.following not in (NO_RELEASE, slot.release) and marker.following not in self._domains:
+            slot.passed = True
+        elif waiting:
+            slot.apart = True
+            yield Rewind(slot.lane, min(waiting.values()))
 
-    def release(self, partition: int) -> None:
-        """See StageCore."""
-        self._lanes.release(partition)
+    def _waits(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
+        """Whether this lane is so far ahead of the others that it must wait, or somebody else's already."""
+        waiting = self._passed_over.get(slot.lane, {})
+        life, last = slot.input_seqs.get(message.partition, (0, 0))
+        if message.kind == "rebased" and message.life > life and message.release in self._domains:
+            # a new life says again what is missing of the old one
+            waiting.pop(message.partition, None)
+            return False
+        if message.partition in waiting:
+            return True
+        if (message.life, message.seq) <= (life, last):
+            return False
+        is_ahead = self._ahead_max is not None and slot.state.waiting(message.partition) >= self._ahead_max
+        if not is_ahead and message.release in self._domains:
+            return False
+        self._passed_over.setdefault(slot.lane, {})[message.partition] = record.offset
+        return True
 
-    def planned_stop(self, partition: int) -> list[Save]:
+    def _next(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
+        """Whether the catalog has not had this message yet and may take it.
+
+        Behind a hole nothing more of that lane is taken until its next life begins; the other lanes go on.
+        """
+        life, last = slot.input_seqs.get(message.partition, (0, 0))
+        if message.life < life or (message.life == life and message.seq <= last):
+            return False
+        if message.life == life and message.partition in slot.holes:
+            return False
+        expected = last + 1 if message.life == life else 1
+        if message.seq > expected:
+            slot.holes[message.partition] = (
+                f"catalog {message.catalog} expects message {expected} of lane {message.partition}, not {message.seq} "
+                f"at {record.topic}/{record.partition}@{record.offset}: "
+                f"{remedy(Lane(message.catalog, message.partition))}"
+            )
+            return False
+        slot.holes.pop(message.partition, None)
+        slot.input_offset = record.offset
+        slot.input_seqs[message.partition] = (message.life, message.seq)
+        slot.position += 1
+        return True
+
+    def _miss(self, slot: Slot[BundleState], reason: str) -> None:
+        # each lane's next life is a new beginning; until then nothing is known to be whole
+        slot.holes |= dict.fromkeys(slot.input_seqs, reason)
+
+    def _begin_life(self, slot: Slot[BundleState], found: Restored) -> Iterator[Output]:
+        raise AssertionError(f"{slot.lane}: this stage keeps what it has closed, {found.manifest.life}")
+
+    def called(self) -> Collection[Lane]:
         """See StageCore."""
-        return self._lanes.planned_stop(partition)
+        return self._called.keys()
+
+    def adopts(self, manifest: Manifest) -> bool:
+        """See StageCore. A catalog that is called goes on from any newest state."""
+        lane = Lane(manifest.catalog, manifest.partition)
+        slot = self._slots.get(lane)
+        if lane not in self._called or slot is None or not slot.passed:
+            return super().adopts(manifest)
+        return manifest.stage == STAGE and (manifest.life, manifest.position) >= slot.stands
+
+    def _cut(
+        self,
+        slot: Slot[BundleState],
+        epoch_id: int | None = None,
+        window_end_ms: int = 0,
+        following: bytes = NO_RELEASE,
+    ) -> Cut:
+        waiting = self._passed_over.get(slot.lane)
+        held_from = min(waiting.values()) if waiting else None
+        return self._slots.cut(slot, epoch_id, window_end_ms, (held_from, 0), following)
+
+    def _changed(self) -> None:
+        known = {slot.lane for slot in self._slots.all()}
+        self._passed_over = {lane: waiting for lane, waiting in self._passed_over.items() if lane in known}
+        self._called = {lane: offset for lane, offset in self._called.items() if lane in known}
+
+    def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
+        state = BundleState(lane.catalog, Entities(), self._control_key)
+        return Slot(lane, state, (HEADERS.name, lane.partition), release, passed=release not in self._domains)
+
+    def _restored(self, found: Restored) -> tuple[Slot[BundleState], int]:
+        lane = Lane(found.manifest.catalog, found.manifest.partition)
+        called = self._called.pop(lane, None)
+        # a state made from a header says nothing of who goes on: the next message does
+        foreign = called is None and runner(found.manifest) not in (NO_RELEASE, *self._domains)
+        state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
+        slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
+        slot.passed = foreign
+        start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
+        return slot, start if called is None else min(start, called)

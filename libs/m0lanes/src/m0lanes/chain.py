@@ -1,142 +1,157 @@
-"""The four stages chained in one process: raw records in, bundles out.
+"""The four stages chained in one process: raw records in, closed epochs out.
 
-Replay, the raw-depth signer and the backtest run this; the live services run the very same cores, one each.
+Replay, the re-executing signer and the backtest run this; the live services run the very same cores, one each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
-from m0common.errors import DeadLetterError
-from m0common.messages import BundleMessage, Checkpoint, DeadLetter
-from m0common.stream.records import Output, Produce, Record, Save
-from m0common.topics import BUNDLES, RAW
+from m0common.ids import Lane
+from m0common.messages import BundlePiece, HeaderMessage, Manifest, StateBatch
+from m0common.stream.core import Cut, Letter, Output, StageCore
+from m0common.stream.records import Produce, Record
+from m0common.stream.states import Restored
+from m0common.topics import BUNDLES, HEADERS, RAW
 
-from m0lanes.bundle import STAGE as BUNDLE_STAGE
-from m0lanes.bundle import BundleState
-from m0lanes.model import STAGE as MODEL_STAGE
-from m0lanes.normalize import STAGE as NORMALIZE_STAGE
-from m0lanes.stages import all_cores
+from m0lanes.bundle import BundleCore
+from m0lanes.checkpoints import gathered
+from m0lanes.stages import Heart
 
-KEPT_CUTS = 8
 Observer = Callable[[str, Output], None]
-"""Called with a stage's name and each thing it emits."""
+"""Called with a stage's name and each thing it says."""
+
+_decode_header = msgspec.msgpack.Decoder(HeaderMessage).decode
+_decode_piece = msgspec.msgpack.Decoder(BundlePiece).decode
+_decode_batch = msgspec.msgpack.Decoder(StateBatch).decode
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedEpoch:
+    """A closed epoch with its body."""
+
+    header: HeaderMessage
+    leaves: tuple[bytes, ...]
+    market_ids: tuple[str, ...]
+    models: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Cut:
-    """The checkpoints of every stage of one catalog at one epoch's markers: a consistent state to go on from."""
+class _Kept:
+    """The checkpoints of one lane in one stage: its batches so far and the newest manifest over them."""
 
-    catalog: str
-    epoch_id: int
-    checkpoints: list[Checkpoint] = field(default_factory=list)
-
-    def start(self) -> dict[int, int]:
-        """The raw offset to read each partition from."""
-        return {c.partition: c.input_offset + 1 for c in self.checkpoints if c.stage == NORMALIZE_STAGE}
-
-    def put(self, checkpoint: Checkpoint) -> None:
-        """Add a checkpoint; a newer one of the same stage and partition takes the place of the older."""
-        place = (checkpoint.stage, checkpoint.partition)
-        self.checkpoints = [c for c in self.checkpoints if (c.stage, c.partition) != place] + [checkpoint]
-
-    def resumable(self) -> "Cut":
-        """The cut as a process of its own goes on from it, numbering what it reads itself.
-
-        Everything after the cut is said again, so that whoever goes on does so cleanly, whatever release it is. The
-        live bundle stage may have read ahead in some lanes: it starts where the model stage stands.
-        """
-        said = {c.partition: c.out_seq for c in self.checkpoints if c.stage == MODEL_STAGE}
-        moved = []
-        for checkpoint in self.checkpoints:
-            if checkpoint.stage == NORMALIZE_STAGE:
-                moved.append(msgspec.structs.replace(checkpoint, planned=True))
-            elif checkpoint.stage == BUNDLE_STAGE:
-                entities = without_later_epochs(checkpoint)
-                moved.append(
-                    msgspec.structs.replace(
-                        checkpoint, input_offset=-1, input_seqs=said, entities=entities, planned=True
-                    )
-                )
-            else:
-                moved.append(msgspec.structs.replace(checkpoint, input_offset=-1, planned=True))
-        return Cut(self.catalog, self.epoch_id, moved)
+    batches: list[StateBatch] = field(default_factory=list)
+    newest: Manifest | None = None
 
 
 class Chain:
     """Feed it raw records in the order of each partition; partitions may be interleaved in any way."""
 
-    def __init__(self, only: frozenset[str] | None = None, observer: Observer | None = None) -> None:
-        self._cores = all_cores(1, only)
-        self._by_topic = {core.input_topic: core for core in self._cores}
-        self._names = {core.input_topic: core.name for core in self._cores}
+    def __init__(self, heart: Heart, only: frozenset[str] | None = None, observer: Observer | None = None) -> None:
+        self.cores: list[StageCore] = heart.chain(only)
+        self._by_topic = {core.input_topic: core for core in self.cores}
         self._offsets: dict[tuple[str, int], int] = {}
         self._observer = observer
-        self._decode = msgspec.msgpack.Decoder(BundleMessage).decode
-        self._cuts: dict[tuple[str, int], Cut] = {}
-        self.dead_letters: list[DeadLetter] = []
+        self._pieces: dict[str, list[BundlePiece]] = {}
+        self.letters: list[tuple[str, Letter]] = []
 
-    def feed(self, record: Record) -> list[BundleMessage]:
-        """Run one raw record through all stages; returns the bundles it closed."""
+    def feed(self, record: Record) -> list[ClosedEpoch]:
+        """Run one raw record through all stages; returns the epochs it closed."""
         if record.topic != RAW.name:
             raise ValueError(f"record of {record.topic}: a chain reads {RAW.name}")
-        bundles: list[BundleMessage] = []
+        closed: list[ClosedEpoch] = []
         queue: list[Record] = [record]
         while queue:
             at = queue.pop(0)
             core = self._by_topic[at.topic]
-            try:
-                outputs = core.feed(at)
-            except DeadLetterError as error:
-                self.dead_letters.append(
-                    DeadLetter(
-                        at.topic, at.partition, at.offset, core.name, error.error, error.reason, at.key, at.value
-                    )
-                )
-                continue
-            for output in outputs:
+            for output in core.feed(at):
                 if self._observer is not None:
                     self._observer(core.name, output)
-                if isinstance(output, Save):
-                    self._keep(output.checkpoint)
-                elif output.topic == BUNDLES.name:
-                    bundles.append(self._decode(output.value))
-                else:
-                    queue.append(self._record(output))
-        return bundles
+                if isinstance(output, Letter):
+                    self.letters.append((core.name, output))
+                elif isinstance(output, Produce):
+                    done = self._said(output, queue)
+                    if done is not None:
+                        closed.append(done)
+        return closed
 
-    def cut(self, catalog: str, epoch_id: int) -> Cut | None:
-        """The state at an epoch that has closed, of the last few."""
-        return self._cuts.get((catalog, epoch_id))
+    def _said(self, output: Produce, queue: list[Record]) -> ClosedEpoch | None:
+        if output.topic == BUNDLES.name:
+            piece = _decode_piece(output.value)
+            self._pieces.setdefault(piece.catalog, []).append(piece)
+        elif output.topic == HEADERS.name:
+            header = _decode_header(output.value)
+            pieces = self._pieces.pop(header.catalog, [])
+            return ClosedEpoch(
+                header,
+                tuple(leaf for piece in pieces for leaf in piece.leaves),
+                tuple(market for piece in pieces for market in piece.market_ids),
+                tuple(model for piece in pieces for model in piece.models),
+            )
+        else:
+            place = (output.topic, output.partition)
+            offset = self._offsets[place] = self._offsets.get(place, -1) + 1
+            queue.append(Record(output.topic, output.partition, offset, output.key, output.value, output.headers))
+        return None
 
-    def restore(self, cut: Cut) -> None:
-        """Go on from a cut: feed raw records from `cut.start()` on, and what lanes had said since is said again."""
-        for checkpoint in cut.resumable().checkpoints:
-            core = self._cores[checkpoint.stage - 1]
-            if core.stage == BUNDLE_STAGE:
-                core.resume(0, [msgspec.structs.replace(checkpoint, partition=0)])
-            else:
-                core.resume(checkpoint.partition, [checkpoint])
+    def restore(self, states: Iterable[Restored]) -> dict[int, int]:
+        """Go on from states of stages 1 to 3 at one epoch's markers; returns the raw offset to read each lane from.
 
-    def _record(self, output: Produce) -> Record:
-        place = (output.topic, output.partition)
-        offset = self._offsets[place] = self._offsets.get(place, -1) + 1
-        return Record(output.topic, output.partition, offset, output.key, output.value, output.headers)
+        What its lanes say next goes on in the numbering of the states, on offsets of its own.
+        """
+        starts: dict[int, int] = {}
+        by_core: dict[int, list[Restored]] = {}
+        for found in states:
+            by_core.setdefault(found.manifest.stage, []).append(found)
+        for stage, known in sorted(by_core.items()):
+            core = self.cores[stage - 1]
+            for partition in sorted({found.manifest.partition for found in known}):
+                moved = [found if stage == 1 else _on_own_offsets(found) for found in known]
+                start = core.resume(partition, moved, 0, 1 << 62)
+                if stage == 1 and start is not None:
+                    starts[partition] = start
+        return starts
 
-    def _keep(self, checkpoint: Checkpoint) -> None:
-        place = (checkpoint.catalog, checkpoint.epoch_id)
-        cut = self._cuts.setdefault(place, Cut(*place))
-        cut.put(checkpoint)
-        mine = sorted(epoch for catalog, epoch in self._cuts if catalog == checkpoint.catalog)
-        for epoch in mine[:-KEPT_CUTS]:
-            del self._cuts[checkpoint.catalog, epoch]
+    @property
+    def bundles(self) -> BundleCore:
+        """The last stage."""
+        core = self.cores[-1]
+        assert isinstance(core, BundleCore)
+        return core
 
 
-def without_later_epochs(checkpoint: Checkpoint) -> tuple[tuple[bytes, bytes], ...]:
-    """The bundle stage's entities without what lanes had said since the last epoch that closed."""
-    state = BundleState(checkpoint.catalog)
-    state.entities.load(checkpoint.entities)
-    state.resume()
-    state.forget_later_epochs()
-    state.settle()
-    return state.entities.snapshot()
+def _on_own_offsets(found: Restored) -> Restored:
+    return Restored(msgspec.structs.replace(found.manifest, input_offset=-1), found.entities)
+
+
+class Keeper:
+    """An observer that keeps checkpoints in memory, as the state topics do in the log."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, Lane], _Kept] = {}
+        self.manifests: list[Manifest] = []
+
+    def __call__(self, _stage: str, output: Output) -> None:
+        """See Observer."""
+        if not isinstance(output, Cut):
+            return
+        kept = self._kept.setdefault((output.stage, output.lane), _Kept())
+        first = len(kept.batches)
+        kept.batches += [_decode_batch(value) for value in output.values]
+        kept.newest = output.complete(first, len(kept.batches))
+        self.manifests.append(kept.newest)
+
+    def restored(self, manifest: Manifest) -> Restored:
+        """The state a kept manifest is over."""
+        kept = self._kept[manifest.stage, Lane(manifest.catalog, manifest.partition)]
+        within = kept.batches[manifest.from_offset : manifest.to_offset]
+        return Restored(manifest, gathered(manifest, within))
+
+    def newest(self) -> list[Restored]:
+        """The newest state of every lane in every stage."""
+        return [self.restored(kept.newest) for _, kept in sorted(self._kept.items()) if kept.newest is not None]
+
+    def at(self, catalog: str, epoch_id: int) -> list[Restored]:
+        """The states of a catalog at an epoch's markers."""
+        found = [m for m in self.manifests if (m.catalog, m.epoch_id) == (catalog, epoch_id)]
+        return [self.restored(manifest) for manifest in found]

@@ -1,134 +1,193 @@
-"""Stage 2: canonical events to what a model may know of each market, in event time.
+"""Stage 2: what the domain says of each market at the end of an epoch, in event time.
 
-Between markers a market's row is emitted again whenever something that it reads changes; at a marker every open market
-gets its final row, measured at the end of the window.
+At a marker every open market gets its row. What changes between markers is noted and said beside the lane, conflated.
 """
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+from m0common.errors import DeadLetterError
 from m0common.ids import Lane, market_key
-from m0common.messages import (
-    Body,
-    BookUpdate,
-    CatalogSet,
-    FeatureRow,
-    Marker,
-    MarketClosed,
-    MarketOpened,
-    MatchResult,
-    Quote,
-)
-from m0common.stream.entities import Entities
+from m0common.messages import ProvisionalRow, encode
+from m0common.stream.records import Produce
+from m0common.topics import FEATURES, NORMALIZED, PROVISIONAL_ROWS
 
-from m0lanes.codec import pack, unpack
-from m0lanes.features.book import BookFeatures
-from m0lanes.features.form import FormFeatures
-from m0lanes.settings import NO_CONFIG
+from m0lanes import tags
+from m0lanes.bodies import FeatureRow, Generation, Marker, MarketClosed, MarketOpened, decode_body
+from m0lanes.entities import Entities
+from m0lanes.laned import LanedCore, Said
+from m0lanes.markets import Known
+from m0lanes.packing import pack
+from m0lanes.port import Domain, Refused
+from m0lanes.view import Bodies, Space, asked, clear_owner
 
 STAGE = 2
+VALUES_MAX = 512
+"""Named integers of a row."""
 _TAG = b"M0FEATURE1"
+_I64 = range(-(1 << 63), 1 << 63)
 
 
-class FeatureFamily(Protocol):
-    """One way of looking at events: reads some of them and contributes named integers to markets' rows."""
-
-    def observe(self, body: Body, markets: Mapping[str, MarketOpened], config: CatalogSet) -> Sequence[str]:
-        """Take an event in; returns the open markets whose rows it changes, in order."""
-        ...
-
-    def values(self, market: MarketOpened, at_ms: int, config: CatalogSet) -> dict[str, int]:
-        """The family's part of a market's row at an event time."""
-        ...
-
-    def forget(self, market_id: str) -> None:
-        """Drop what is kept about a market that closed."""
-        ...
-
-    def settle(self, entities: Entities) -> None:
-        """Write what changed into the lane's entities."""
-        ...
-
-    def resume(self, entities: Entities) -> None:
-        """Rebuild the working state."""
-        ...
-
-
-def features_hash(market_id: str, values: Sequence[tuple[str, int]]) -> bytes:
+def features_hash(market_id: str, values: Iterable[tuple[str, int]]) -> bytes:
     """sha256("M0FEATURE1" | market_key [32] | n u32 | (name string | value i64) in name order)."""
-    parts = [_TAG, market_key(market_id), struct.pack("<I", len(values))]
-    for name, value in values:
+    named = list(values)
+    parts = [_TAG, market_key(market_id), struct.pack("<I", len(named))]
+    for name, value in named:
         raw = name.encode()
         parts.append(struct.pack("<I", len(raw)) + raw + struct.pack("<q", value))
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-class FeatureTransition:
-    """One lane: the open markets and the state of every feature family."""
+class FeatureState:
+    """One lane: the open markets and what the domain keeps about them."""
 
-    def __init__(self, _lane: Lane) -> None:
-        self.entities = Entities()
-        self.config = NO_CONFIG
-        self.markets: dict[str, MarketOpened] = {}
-        self.families: tuple[FeatureFamily, ...] = (FormFeatures(), BookFeatures())
+    def __init__(self, _lane: Lane, entities: Entities, domains: Mapping[bytes, Domain], release: bytes) -> None:
+        self.entities = entities
+        self.known = Known(entities)
+        self.touched: set[str] = set()
+        """Markets and groups whose rows may have changed since they were last said beside the lane."""
+        self.now_ms = (self.known.last_epoch + 1) * self.known.generation.epoch_ms
+        """The latest event time heard of."""
+        self._domain: Domain | None = None
+        self._use(domains.get(release))
 
-    def step(self, body: Body) -> Sequence[Body]:
-        """See Transition."""
-        match body:
-            case CatalogSet():
-                self.config = body
-                return [body]
-            case MarketOpened():
-                self.markets[body.market_id] = body
-                self.entities.put(f"market/{body.market_id}", pack(body))
-                return [body, self._row(body, body.opens_ms, final=False)]
-            case MarketClosed():
-                self._drop(body.market_id)
-                return [body]
-            case MatchResult():
-                if body.market_id is not None:
-                    self._drop(body.market_id)
-                return [body, *self._rows(body, body.event_ms)]
-            case BookUpdate() | Quote():
-                return self._rows(body, body.event_ms)
-            case Marker():
-                at_ms = body.window_end_ms
-                rows = [self._row(self.markets[m], at_ms, final=True) for m in sorted(self.markets)]
-                return [*rows, body]
-            case _:
-                raise AssertionError(f"{type(body).__name__} does not come before this stage")
+    def _use(self, domain: Domain | None) -> None:
+        self._domain = domain
+        if domain is None:
+            return
+        params = dict(self.known.generation.params)
+        owner = (domain.name, domain.version)
+        self._space = Space(self.entities, tags.DOMAIN, owner, domain.feature_entities, self.known.markets, params)
+        self._bodies = Bodies(domain.bodies)
 
-    def _rows(self, body: Body, at_ms: int) -> list[Body]:
-        changed: dict[str, None] = {}
-        for family in self.families:
-            changed.update(dict.fromkeys(family.observe(body, self.markets, self.config)))
-        return [self._row(self.markets[m], at_ms, final=False) for m in changed if m in self.markets]
+    @property
+    def generation(self) -> int:
+        """See State."""
+        return self.known.generation.generation
 
-    def _row(self, market: MarketOpened, at_ms: int, *, final: bool) -> FeatureRow:
-        values: dict[str, int] = {}
-        for family in self.families:
-            values.update(family.values(market, at_ms, self.config))
-        ordered = tuple(sorted(values.items()))
-        return FeatureRow(market.market_id, at_ms, final, ordered, features_hash(market.market_id, ordered))
+    @property
+    def last_epoch(self) -> int:
+        """See State."""
+        return self.known.last_epoch
 
-    def _drop(self, market_id: str) -> None:
-        if self.markets.pop(market_id, None) is not None:
-            self.entities.drop(f"market/{market_id}")
-            for family in self.families:
-                family.forget(market_id)
+    def generation_said(self, body: Generation, domain: Domain) -> Iterable[Said]:
+        """See LaneState."""
+        before = self.known.generation
+        if before.generation and (before.domain, before.domain_version) != (body.domain, body.domain_version):
+            clear_owner(self.entities, tags.DOMAIN, before.domain, before.domain_version)
+        if body.reopened:
+            for market_id in sorted(self.known.markets):
+                self._close(market_id)
+        self.known.use(body)
+        self._use(domain)
+        return ()
 
-    def settle(self) -> None:
-        """See Transition."""
-        self.entities.put("config", pack(self.config))
-        for family in self.families:
-            family.settle(self.entities)
+    def step(self, kind: str, raw: msgspec.Raw) -> Iterable[Said]:
+        """See LaneState."""
+        if kind == "market_opened":
+            market = decode_body(raw, MarketOpened)
+            self.known.open(market)
+            self.touched.add(market.market_id)
+            return [(kind, bytes(raw))]
+        if kind == "market_closed":
+            self._close(decode_body(raw, MarketClosed).market_id)
+            return [(kind, bytes(raw))]
+        domain = self._domain
+        if domain is None or not self._bodies.knows(kind):
+            raise DeadLetterError("unknown_body", f"{kind!r} is nothing that this lane's domain says")
+        body = self._bodies.decode(kind, raw)
+        changes = asked(self._space, lambda: self._space.checked(domain.observe(self._space, body)))
+        self._space.apply(changes)
+        self._touch(body)
+        model = domain.models.get(self.known.generation.model)
+        return [(kind, bytes(raw))] if model is not None and kind in model.learns else []
 
-    def resume(self) -> None:
-        """See Transition."""
-        self.config = unpack(self.entities.get("config"), CatalogSet)
-        markets = (unpack(value, MarketOpened) for _, value in self.entities.with_prefix("market/"))
-        self.markets = {market.market_id: market for market in markets}
-        for family in self.families:
-            family.resume(self.entities)
+    def _touch(self, body: msgspec.Struct) -> None:
+        self.now_ms = max(self.now_ms, getattr(body, "event_ms", 0))
+        for place in (getattr(body, "market_id", None), getattr(body, "group", None)):
+            if isinstance(place, str):
+                self.touched.add(place)
+                return
+
+    def _close(self, market_id: str) -> None:
+        market = self.known.close(market_id)
+        domain = self._domain
+        if market is None or domain is None:
+            return
+        try:
+            changes = asked(self._space, lambda: self._space.checked(domain.forget(self._space, market)))
+        except DeadLetterError:
+            return  # what is left behind is bounded by what the domain may keep
+        self._space.apply(changes)
+
+    def finals(self, marker: Marker) -> Iterator[Said]:
+        """See LaneState."""
+        for market_id in sorted(self.known.markets):
+            market = self.known.markets[market_id]
+            values = self.values(market, marker.window_end_ms)
+            row = FeatureRow(
+                market_id,
+                marker.epoch_id,
+                marker.window_end_ms,
+                values or (),
+                features_hash(market_id, values or ()),
+                values is None,
+            )
+            yield "feature_row", pack(row)
+
+    def values(self, market: MarketOpened, at_ms: int) -> tuple[tuple[str, int], ...] | None:
+        """A market's row at an event time; None when the domain cannot make it."""
+        domain = self._domain
+        if domain is None:
+            return None
+        try:
+            return asked(self._space, lambda: _checked(domain.features(self._space, market, at_ms)))
+        except DeadLetterError:
+            return None
+
+    def forward(self, marker: Marker) -> Marker:
+        """See LaneState."""
+        self.known.close_epoch(marker.epoch_id)
+        self.now_ms = max(self.now_ms, marker.window_end_ms)
+        return marker
+
+
+def _checked(values: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    if len(values) > VALUES_MAX:
+        raise Refused(f"a row of {len(values)} values: at most {VALUES_MAX}")
+    for name, value in values.items():
+        if not name.isascii() or not isinstance(value, int) or value not in _I64:
+            raise Refused(f"value {name!r} of a row is no i64 with an ASCII name")
+    return tuple(sorted((name, int(value)) for name, value in values.items()))
+
+
+class FeatureCore(LanedCore[FeatureState]):
+    """m0.normalized to m0.features. Beside its lanes it says rows that changed, for the model to answer."""
+
+    name = "feature"
+    stage = STAGE
+    input_topic = NORMALIZED.name
+
+    def __init__(self, domains: Mapping[bytes, Domain], build: bytes) -> None:
+        super().__init__(FeatureState, lambda lane: (FEATURES.name, lane.partition), domains, build)
+
+    def asides(self) -> Iterable[Produce]:
+        """Rows of the markets that changed since the last call."""
+        for slot in self._slots.all():
+            state = slot.state
+            touched, state.touched = state.touched, set()
+            if not touched or not slot.follows:
+                continue
+            for market_id in sorted(state.known.markets):
+                market = state.known.markets[market_id]
+                at_ms = state.now_ms
+                if market_id not in touched and market.group not in touched:
+                    continue
+                values = state.values(market, at_ms)
+                if values is not None:
+                    row = ProvisionalRow(
+                        slot.lane.catalog, slot.lane.partition, slot.life, slot.cause, market_id, at_ms, values
+                    )
+                    yield Produce(PROVISIONAL_ROWS.name, slot.lane.partition, market_id.encode(), encode(row))

@@ -1,176 +1,227 @@
-"""Stage 3: feature rows to probability distributions with intervals, risk and quality flags.
+"""Stage 3: rows to probability distributions with intervals, risk and quality flags.
 
-Between markers a market's prediction is emitted, provisional, whenever its row changes; at a marker every open market
-gets its final one, computed from its final row. What the rows must contain is up to the model the catalog names.
+A final row is answered by the final prediction of its market. Rows beside the lanes are questions: the answer changes
+no state.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
-from m0common.canonical import FLAGS, Outcome
-from m0common.errors import DeadLetterError
-from m0common.ids import Lane
-from m0common.messages import (
-    Body,
-    CatalogSet,
-    FeatureRow,
-    Marker,
-    MarketClosed,
-    MarketOpened,
-    MatchResult,
-    Prediction,
-)
-from m0common.stream.entities import Entities
-from m0quant.errors import QuantError
+from m0common.canonical import FLAGS, ZERO, Outcome, PredictionLeaf
+from m0common.errors import DeadLetterError, InvalidValue
+from m0common.ids import Lane, market_key
+from m0common.messages import ProvisionalPrediction, ProvisionalRow, encode
+from m0common.stream.partition import partition_for
+from m0common.stream.records import Produce, Record
+from m0common.topics import FEATURES, PREDICTIONS, PROVISIONAL, PROVISIONAL_ROWS
 
-from m0lanes.codec import pack, unpack
-from m0lanes.models.book_consensus import BookConsensus
-from m0lanes.models.distribution import Distribution
-from m0lanes.models.football import Football
-from m0lanes.release import manifest_hash
-from m0lanes.settings import NO_CONFIG
+from m0lanes import tags
+from m0lanes.bodies import FeatureRow, Generation, Marker, MarketClosed, MarketOpened, Prediction, decode_body
+from m0lanes.entities import Entities, key_parts
+from m0lanes.laned import LanedCore, Said
+from m0lanes.markets import Known
+from m0lanes.packing import pack
+from m0lanes.port import Distribution, Domain, Model, Refused
+from m0lanes.view import Bodies, Space, asked, clear_owner
 
 STAGE = 3
 _TAG = b"M0MODEL1"
-
-
-class Model(Protocol):
-    """A model family in a lane."""
-
-    name: str
-    version: int
-
-    def learn(self, body: Body) -> None:
-        """Take in what changes the model's state."""
-        ...
-
-    def predict(self, market: MarketOpened, row: FeatureRow, config: CatalogSet) -> Distribution:
-        """The distribution of one market."""
-        ...
-
-    def artifact(self) -> bytes:
-        """Canonical bytes of the parameters in use; they are named in the leaf by `model_key`."""
-        ...
-
-    def settle(self, entities: Entities) -> None: ...
-
-    def resume(self, entities: Entities) -> None: ...
-
-
-MODELS: dict[str, Callable[[], Model]] = {"football": Football, "book_consensus": BookConsensus}
+_row_decoder = msgspec.msgpack.Decoder(ProvisionalRow)
 
 
 def model_key(model: Model) -> bytes:
     """sha256("M0MODEL1" | name | 0x00 | version u32 | artifact)."""
-    return hashlib.sha256(
-        _TAG + model.name.encode() + b"\0" + model.version.to_bytes(4, "little") + model.artifact()
-    ).digest()
+    head = _TAG + model.name.encode() + b"\0" + model.version.to_bytes(4, "little")
+    return hashlib.sha256(head + model.artifact()).digest()
 
 
-class ModelTransition:
-    """One lane: the open markets, their latest rows and the catalog's model."""
+def leaf_of(prediction: Prediction) -> PredictionLeaf:
+    """The leaf of a final prediction. Raises InvalidValue when it is none."""
+    return PredictionLeaf(
+        market_key(prediction.market_id),
+        prediction.epoch_id,
+        prediction.window_end_ms,
+        prediction.schema_version,
+        prediction.outcomes,
+        prediction.risk_bps,
+        prediction.quality_flags,
+        prediction.model_key,
+        prediction.features_hash,
+    )
 
-    def __init__(self, _lane: Lane) -> None:
-        self.entities = Entities()
-        self.config = NO_CONFIG
-        self.markets: dict[str, MarketOpened] = {}
-        self._final_rows: dict[str, FeatureRow] = {}
+
+class ModelState:
+    """One lane: the open markets and the catalog's model."""
+
+    def __init__(self, _lane: Lane, entities: Entities, domains: Mapping[bytes, Domain], release: bytes) -> None:
+        self.entities = entities
+        self.known = Known(entities)
         self._model: Model | None = None
-        self._key = bytes(32)
+        self._key = ZERO
+        self._use(domains.get(release))
 
-    def step(self, body: Body) -> Sequence[Body]:
-        """See Transition."""
-        match body:
-            case CatalogSet():
-                self._configure(body)
-                return []
-            case MarketOpened():
-                self.markets[body.market_id] = body
-                self.entities.put(f"market/{body.market_id}", pack(body))
-                return []
-            case MarketClosed():
-                self._drop(body.market_id)
-                return []
-            case MatchResult():
-                if body.market_id is not None:
-                    self._drop(body.market_id)
-                self._learn(body)
-                return []
-            case FeatureRow():
-                if body.final:
-                    self._final_rows[body.market_id] = body
-                    return []
-                return [self._prediction(self.markets[body.market_id], body, None)]
-            case Marker():
-                return self._close(body)
-            case _:
-                raise AssertionError(f"{type(body).__name__} does not come before this stage")
+    def _use(self, domain: Domain | None) -> None:
+        settings = self.known.generation
+        self._model = None if domain is None else domain.models.get(settings.model)
+        self._key = ZERO
+        if domain is None or self._model is None:
+            return
+        self._key = model_key(self._model)
+        owner = (self._model.name, self._model.version)
+        params = dict(settings.params)
+        self._space = Space(self.entities, tags.MODEL, owner, self._model.entities, self.known.markets, params)
+        self._bodies = Bodies(domain.bodies)
 
-    def _learn(self, body: Body) -> None:
-        if self._model is not None:
-            try:
-                self._model.learn(body)
-            except QuantError as error:
-                raise DeadLetterError("unusable_event", str(error)) from error
+    @property
+    def generation(self) -> int:
+        """See State."""
+        return self.known.generation.generation
 
-    def _close(self, marker: Marker) -> list[Body]:
-        rows, self._final_rows = self._final_rows, {}
-        finals: list[Body] = [self._prediction(self.markets[m], rows[m], marker) for m in sorted(self.markets)]
-        forwarded = msgspec.structs.replace(marker, model_manifest_hash=manifest_hash(self._key, marker.releases))
-        return [*finals, forwarded]
+    @property
+    def last_epoch(self) -> int:
+        """See State."""
+        return self.known.last_epoch
 
-    def _prediction(self, market: MarketOpened, row: FeatureRow, marker: Marker | None) -> Prediction:
-        if marker is not None:
-            epoch_id, window_end_ms = marker.epoch_id, marker.window_end_ms
-        else:
-            epoch_ms = max(1, self.config.epoch_ms)
-            epoch_id = row.event_ms // epoch_ms
-            window_end_ms = (epoch_id + 1) * epoch_ms
-        mixed = FLAGS.DEGRADED_MODEL if marker is not None and len(marker.releases) > 1 else FLAGS(0)
-        if self._model is None:
-            said = Distribution.blocked(FLAGS.DEGRADED_MODEL)
-        else:
-            said = self._model.predict(market, row, self.config)
+    def generation_said(self, body: Generation, domain: Domain) -> Iterable[Said]:
+        """See LaneState. State of another model, or another version of it, is dropped: it begins anew."""
+        model = domain.models.get(body.model)
+        keep = () if model is None else (model.name, str(model.version))
+        self._drop_other_models(keep)
+        if body.reopened:
+            for market_id in sorted(self.known.markets):
+                self.known.close(market_id)
+        self.known.use(body)
+        self._use(domain)
+        return ()
+
+    def _drop_other_models(self, keep: tuple[str, ...]) -> None:
+        owners = {tuple(part.decode() for part in parts[:2]) for parts in self._model_keys()}
+        for name, version in sorted(owners - {keep}):
+            clear_owner(self.entities, tags.MODEL, name, int(version))
+
+    def _model_keys(self) -> Iterator[tuple[bytes, ...]]:
+        for key, _ in self.entities.each(bytes((tags.MODEL,))):
+            yield key_parts(key)
+
+    def step(self, kind: str, raw: msgspec.Raw) -> Iterable[Said]:
+        """See LaneState."""
+        if kind == "feature_row":
+            return [("prediction", pack(self._final(decode_body(raw, FeatureRow))))]
+        if kind == "market_opened":
+            self.known.open(decode_body(raw, MarketOpened))
+            return ()
+        if kind == "market_closed":
+            self.known.close(decode_body(raw, MarketClosed).market_id)
+            return ()
+        model = self._model
+        if model is None or not self._bodies.knows(kind):
+            raise DeadLetterError("unknown_body", f"{kind!r} is nothing that this lane's domain says")
+        body = self._bodies.decode(kind, raw)
+        self._space.apply(asked(self._space, lambda: self._space.checked(model.learn(self._space, body))))
+        return ()
+
+    def _final(self, row: FeatureRow) -> Prediction:
+        market = self.known.markets.get(row.market_id)
+        if market is None:
+            raise DeadLetterError("unknown_market", f"{row.market_id} is not open here")
+        said = Distribution.blocked(FLAGS.DEGRADED_MODEL) if row.failed else self.predicted(market, row.values)
         return Prediction(
-            market.market_id,
-            epoch_id,
-            marker is not None,
-            row.event_ms,
-            window_end_ms,
+            row.market_id,
+            row.epoch_id,
+            row.window_end_ms,
             market.schema_version,
             tuple(Outcome(*outcome) for outcome in said.outcomes),
             said.risk_bps,
-            int(said.flags | mixed),
+            int(said.flags),
             self._model.name if self._model is not None else "",
             self._key,
             row.features_hash,
         )
 
-    def _configure(self, config: CatalogSet) -> None:
-        self.config = config
-        made = MODELS.get(config.model)
-        if made is None:
-            self._model, self._key = None, bytes(32)
-        elif self._model is None or self._model.name != config.model:
-            self._model = made()
-            self._key = model_key(self._model)
+    def predicted(self, market: MarketOpened, values: Iterable[tuple[str, int]]) -> Distribution:
+        """What the model says of a market; blocked and flagged when it cannot."""
+        model = self._model
+        if model is None:
+            return Distribution.blocked(FLAGS.DEGRADED_MODEL)
+        try:
+            return asked(self._space, lambda: _checked(model.predict(self._space, market, dict(values)), market))
+        except DeadLetterError:
+            return Distribution.blocked(FLAGS.DEGRADED_MODEL)
 
-    def _drop(self, market_id: str) -> None:
-        self.markets.pop(market_id, None)
-        self.entities.drop(f"market/{market_id}")
+    def finals(self, marker: Marker) -> Iterable[Said]:
+        """See LaneState. Every row was answered as it came."""
+        del marker
+        return ()
 
-    def settle(self) -> None:
-        """See Transition."""
-        self.entities.put("config", pack(self.config))
-        if self._model is not None:
-            self._model.settle(self.entities)
+    def forward(self, marker: Marker) -> Marker:
+        """See LaneState."""
+        self.known.close_epoch(marker.epoch_id)
+        return msgspec.structs.replace(marker, model_key=self._key)
 
-    def resume(self) -> None:
-        """See Transition."""
-        self._configure(unpack(self.entities.get("config"), CatalogSet))
-        markets = (unpack(value, MarketOpened) for _, value in self.entities.with_prefix("market/"))
-        self.markets = {market.market_id: market for market in markets}
-        if self._model is not None:
-            self._model.resume(self.entities)
+    def answer(self, row: ProvisionalRow) -> ProvisionalPrediction | None:
+        """What the model says of a market now; None when it is not open here."""
+        market, epoch_ms = self.known.markets.get(row.market_id), self.known.generation.epoch_ms
+        if market is None or epoch_ms <= 0:
+            return None
+        said = self.predicted(market, row.values)
+        epoch_id = row.event_ms // epoch_ms
+        return ProvisionalPrediction(
+            row.catalog,
+            row.partition,
+            row.life,
+            row.cause,
+            row.market_id,
+            epoch_id,
+            row.event_ms,
+            (epoch_id + 1) * epoch_ms,
+            market.schema_version,
+            tuple(Outcome(*outcome) for outcome in said.outcomes),
+            said.risk_bps,
+            int(said.flags),
+            self._model.name if self._model is not None else "",
+            self._key,
+        )
+
+
+def _checked(said: Distribution, market: MarketOpened) -> Distribution:
+    """A distribution that makes a leaf of this market. Raises Refused."""
+    if said.outcomes and len(said.outcomes) != len(market.outcomes):
+        raise Refused(f"{len(said.outcomes)} probabilities for {len(market.outcomes)} outcomes of {market.market_id}")
+    if not said.outcomes and not said.flags & FLAGS.BLOCKED:
+        raise Refused(f"no probabilities of {market.market_id}, which is not blocked")
+    outcomes = tuple(Outcome(*outcome) for outcome in said.outcomes)
+    try:
+        PredictionLeaf(ZERO, 0, 0, market.schema_version, outcomes, said.risk_bps, int(said.flags), ZERO, ZERO).encode()
+    except InvalidValue as error:
+        raise Refused(str(error)) from error
+    return said
+
+
+class ModelCore(LanedCore[ModelState]):
+    """m0.features to m0.predictions, which is partitioned by catalog. Answers rows said beside the lanes."""
+
+    name = "model"
+    stage = STAGE
+    input_topic = FEATURES.name
+    queries: str | None = PROVISIONAL_ROWS.name
+
+    def __init__(self, partitions: int, domains: Mapping[bytes, Domain], build: bytes) -> None:
+        def output(lane: Lane) -> tuple[str, int]:
+            return PREDICTIONS.name, partition_for(lane.catalog.encode(), partitions)
+
+        super().__init__(ModelState, output, domains, build)
+
+    def answer(self, record: Record) -> Iterable[Produce]:
+        """See StageCore."""
+        try:
+            row = _row_decoder.decode(record.value)
+        except msgspec.MsgspecError as error:
+            raise DeadLetterError("not_a_row", str(error)) from error
+        slot = self._slots.get(Lane(row.catalog, row.partition))
+        if slot is None or not slot.follows or slot.life != row.life:
+            return ()
+        said = slot.state.answer(row)
+        if said is None:
+            return ()
+        return [Produce(PROVISIONAL.name, record.partition, row.market_id.encode(), encode(said), record.headers)]

@@ -1,54 +1,87 @@
-"""The release of the transitions: a content hash of the code that decides a leaf."""
+"""The release of a domain in this process: a content hash of everything that decides its leaves.
+
+sha256("M0RELEASE1" | (name | 0x00 | sha256(file)) ascending | name==version, a line each, of the libraries that decide
+bytes): the
+heart, m0quant, the canonical parts of m0common, the domain's deciding files and data. Not Python's version: the same
+log gives the same bytes on all that are supported.
+"""
 
 import hashlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import m0common.canonical
 import m0common.fixedpoint
 import m0common.ids
 import m0common.messages
-import m0common.stream.core
-import m0common.stream.entities
-import m0common.stream.lanes
+import m0common.stream.partition
 import m0quant
 
+from m0lanes.port import Domain
+
 _TAG = b"M0RELEASE1"
-_MANIFEST_TAG = b"M0MANIFEST1"
+LIBRARIES = ("msgspec", "solders")
+"""The first decides how state and bodies are encoded, the second which signatures hold."""
+_PACKAGES = {
+    "m0lanes": __file__,
+    "m0quant": m0quant.__file__,
+    "m0common/canonical": m0common.canonical.__file__,
+    "m0common/messages": m0common.messages.__file__,
+}
+_MODULES = {
+    "m0common/fixedpoint.py": m0common.fixedpoint.__file__,
+    "m0common/ids.py": m0common.ids.__file__,
+    "m0common/stream/partition.py": m0common.stream.partition.__file__,
+}
 
 
-def _sources() -> list[tuple[str, Path]]:
-    packages = {
-        "m0lanes": Path(__file__),
-        "m0quant": Path(m0quant.__file__),
-        "canonical": Path(m0common.canonical.__file__),
-    }
-    found = []
-    for name, init in packages.items():
-        found += [(f"{name}/{p.relative_to(init.parent).as_posix()}", p) for p in init.parent.rglob("*.py")]
-    for module in (
-        m0common.fixedpoint,
-        m0common.ids,
-        m0common.messages,
-        m0common.stream.core,
-        m0common.stream.entities,
-        m0common.stream.lanes,
-    ):
-        found.append((module.__name__, Path(str(module.__file__))))
-    return sorted(found)
+def _files(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
 
 
 @cache
-def release() -> bytes:
-    """32 bytes that change when any source file that can decide a leaf changes."""
+def _heart() -> tuple[tuple[str, bytes], ...]:
+    found = {name: hashlib.sha256(Path(str(file)).read_bytes()).digest() for name, file in _MODULES.items()}
+    for package, init in _PACKAGES.items():
+        folder = Path(str(init)).parent
+        for path in _files(folder):
+            name = f"{package}/{path.relative_to(folder).as_posix()}"
+            found[name] = hashlib.sha256(path.read_bytes()).digest()
+    return tuple(found.items())
+
+
+def folder_of(domain: Domain) -> Path:
+    """The folder that a domain's deciding files are named in: that of the module that made it."""
+    module = sys.modules[type(domain).__module__]
+    return Path(str(module.__file__)).parent
+
+
+@cache
+def _release(name: str, folder: Path, deciding: tuple[str, ...]) -> bytes:
+    found = dict(_heart())
+    for file in deciding:
+        found[f"{name}/{file}"] = hashlib.sha256((folder / file).read_bytes()).digest()
     hasher = hashlib.sha256(_TAG)
-    for name, path in _sources():
-        hasher.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for file in sorted(found):
+        hasher.update(file.encode() + b"\0" + found[file])
+    for library in sorted(LIBRARIES):
+        hasher.update(f"{library}=={version(library)}\n".encode())
     return hasher.digest()
 
 
-def manifest_hash(model_key: bytes, releases: Sequence[bytes]) -> bytes:
-    """The model manifest hash of a header: sha256("M0MANIFEST1" | n u32 | releases ascending | model_key)."""
-    body = len(releases).to_bytes(4, "little") + b"".join(sorted(releases)) + model_key
-    return hashlib.sha256(_MANIFEST_TAG + body).digest()
+def release_of(domain: Domain) -> bytes:
+    """32 bytes that change when any file changes that can decide a leaf of this domain."""
+    return _release(domain.name, folder_of(domain), tuple(sorted(domain.deciding)))
+
+
+def releases(domains: Mapping[str, Domain]) -> dict[bytes, Domain]:
+    """The domains of a process by their releases."""
+    return {release_of(domain): domain for domain in domains.values()}
+
+
+def build_of(domains: Mapping[str, Domain]) -> bytes:
+    """The build: a hash of the set of releases that a process holds."""
+    return hashlib.sha256(b"".join(sorted(releases(domains)))).digest()

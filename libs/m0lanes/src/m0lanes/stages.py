@@ -1,43 +1,50 @@
 """The cores of the lane stages, as the services run them."""
 
-from m0common.ids import Lane
-from m0common.stream.core import LaneCore, StageCore
-from m0common.stream.partition import partition_for
-from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from m0common.deployment import Deployment
+from m0common.stream.core import StageCore
 
 from m0lanes.bundle import BundleCore
-from m0lanes.feature import STAGE as FEATURE_STAGE
-from m0lanes.feature import FeatureTransition
-from m0lanes.model import STAGE as MODEL_STAGE
-from m0lanes.model import ModelTransition
+from m0lanes.domains import load_domains
+from m0lanes.feature import FeatureCore
+from m0lanes.model import ModelCore
 from m0lanes.normalize import NormalizeCore
-from m0lanes.release import release
+from m0lanes.port import Domain
+from m0lanes.release import build_of, releases
 
 
-def normalize_core(only: frozenset[str] | None = None) -> NormalizeCore:
-    """m0.raw to m0.normalized; `only` restricts it to some catalogs."""
-    return NormalizeCore(release(), only)
+@dataclass(frozen=True)
+class Heart:
+    """What a process runs lanes with: the deployment, the domains by release, and the build that they make."""
 
+    deployment: Deployment
+    domains: Mapping[bytes, Domain]
+    build: bytes
 
-def feature_core() -> LaneCore:
-    """m0.normalized to m0.features."""
-    return LaneCore("feature", FEATURE_STAGE, NORMALIZED.name, FEATURES.name, FeatureTransition, release())
+    @classmethod
+    def installed(cls, deployment: Deployment) -> "Heart":
+        """With every domain that is installed."""
+        found = load_domains()
+        return cls(deployment, releases(found), build_of(found))
 
+    def normalize(self, only: frozenset[str] | None = None) -> NormalizeCore:
+        """m0.raw to m0.normalized; `only` restricts it to some catalogs."""
+        return NormalizeCore(self.deployment, self.domains, self.build, only)
 
-def model_core(catalog_partitions: int) -> LaneCore:
-    """m0.features to m0.predictions, which is partitioned by catalog."""
+    def feature(self) -> FeatureCore:
+        """m0.normalized to m0.features."""
+        return FeatureCore(self.domains, self.build)
 
-    def output_partition(lane: Lane) -> int:
-        return partition_for(lane.catalog.encode(), catalog_partitions)
+    def model(self) -> ModelCore:
+        """m0.features to m0.predictions."""
+        return ModelCore(self.deployment.partitions, self.domains, self.build)
 
-    return LaneCore("model", MODEL_STAGE, FEATURES.name, PREDICTIONS.name, ModelTransition, release(), output_partition)
+    def bundle(self, ahead_max: int | None = None) -> BundleCore:
+        """m0.predictions to m0.headers and m0.bundles; without a limit for chains, which hold all lanes anyway."""
+        return BundleCore(self.deployment, self.domains, self.build, ahead_max)
 
-
-def bundle_core() -> BundleCore:
-    """m0.predictions to m0.bundles."""
-    return BundleCore(release())
-
-
-def all_cores(catalog_partitions: int, only: frozenset[str] | None = None) -> list[StageCore]:
-    """The four stages in order."""
-    return [normalize_core(only), feature_core(), model_core(catalog_partitions), bundle_core()]
+    def chain(self, only: frozenset[str] | None = None) -> list[StageCore]:
+        """The four stages in order."""
+        return [self.normalize(only), self.feature(), self.model(), self.bundle()]

@@ -1,0 +1,154 @@
+"""Signed raw logs of the installed domains, for benchmarks: books of crypto markets, results and quotes of football."""
+
+import time
+from collections.abc import Iterator
+
+from m0common.canonical import set_hash
+from m0common.deployment import Deployment
+from m0common.messages import RawEvent, encode_raw, raw_event
+from m0common.messages.codec import encode_json
+from m0common.stream.records import Record
+from m0common.topics import RAW
+from m0lanes.authority import signed
+from m0lanes.control import (
+    CatalogSetPayload,
+    DomainRef,
+    EpochEndPayload,
+    MarketOpenPayload,
+    NextGeneration,
+    SourceRule,
+)
+from m0lanes.generations import lanes_of, partition_of
+from m0lanes.stages import Heart
+from solders.keypair import Keypair
+
+EPOCH_MS = 20_000
+GENESIS = bytes(32)
+KEY = Keypair.from_seed(bytes([1]) * 32)
+PPB = 1_000_000_000
+
+
+def heart(partitions: int = 1) -> Heart:
+    """The heart as it is installed, of a deployment whose every key is the benchmark's."""
+    return Heart.installed(Deployment(GENESIS, bytes(KEY.pubkey()), partitions))
+
+
+class RawLog:
+    """One lane's log of one domain, one group, in the order written. `first` is its first epoch."""
+
+    def __init__(self, installed: Heart, domain: str, first: int | None = None) -> None:
+        release, found = next((r, d) for r, d in installed.domains.items() if d.name == domain)
+        now_ms = time.time_ns() // 1_000_000
+        self.first = now_ms // EPOCH_MS if first is None else first
+        self.start_ms = self.first * EPOCH_MS
+        self.domain, self.group = domain, f"{domain}-group"
+        self.partition = partition_of(self.group, installed.deployment.partitions)
+        self._offset = self._seq = 0
+        public = bytes(KEY.pubkey()).hex()
+        self._set = CatalogSetPayload(
+            domain,
+            1,
+            installed.deployment.partitions,
+            EPOCH_MS,
+            DomainRef(domain, "bench", found.version),
+            release.hex(),
+            next(iter(found.models)),
+            {},
+            600_000,
+            (self.group,),
+            {
+                "bench": SourceRule(tuple(found.payloads), None, dense=True),
+                "clock": SourceRule(("epoch_end",), public),
+                "registry": SourceRule(("market_open", "market_close"), public),
+            },
+        )
+
+    def _record(self, event: RawEvent, append_ms: int) -> Record:
+        record = Record(RAW.name, self.partition, self._offset, None, encode_raw(event), (), append_ms)
+        self._offset += 1
+        return record
+
+    def _signed(
+        self, source: str, name: str, kind: str, at_ms: int, payload: object, market: str | None = None
+    ) -> Record:
+        group = self.group if market is not None else ""
+        event = raw_event(source, name, group, market, kind, at_ms, at_ms, payload)
+        return self._record(signed(event, GENESIS, lambda message: bytes(KEY.sign_message(message))), at_ms)
+
+    def begin(self) -> list[Record]:
+        """The first generation takes force before epoch `first`."""
+        raw = encode_json(self._set)
+        named = NextGeneration(1, set_hash(raw).hex())
+        marker = EpochEndPayload(self.domain, self.first - 1, self.start_ms - EPOCH_MS, self.start_ms, 0, (), named)
+        return [
+            self._signed("control", "set", "catalog_set", self.start_ms, self._set),
+            self._signed("clock", "begin", "epoch_end", self.start_ms, marker),
+        ]
+
+    def open(self, markets: int) -> list[Record]:
+        """Open so many markets."""
+        return [self._open(f"MARKET_{number}", number) for number in range(markets)]
+
+    def _open(self, market: str, number: int) -> Record:
+        if self.domain == "crypto":
+            outcomes, attributes = ("UP", "DOWN"), {}
+        else:
+            outcomes = ("HOME", "DRAW", "AWAY")
+            attributes = {"home": f"Team {number % 20}", "away": f"Team {(number + 7) % 20}"}
+        payload = MarketOpenPayload(self.domain, outcomes, 1, self.start_ms, "", attributes)
+        return self._signed("registry", market, "market_open", self.start_ms, payload, market)
+
+    def events(self, count: int, markets: int, epoch: int = 0) -> Iterator[Record]:
+        """So many observations of an epoch, counted from `first`."""
+        for number in range(count):
+            yield self.event(number % markets, self.start_ms + epoch * EPOCH_MS + number * (EPOCH_MS - 1) // count)
+
+    def event(self, market: int, at_ms: int) -> Record:
+        """One observation."""
+        self._seq += 1
+        seq = self._seq
+        name: str | None = f"MARKET_{market}"
+        if self.domain == "crypto":
+            kind, payload = "book", book(seq, at_ms)
+        elif seq % 2:
+            kind, payload = "quote", quote(seq, at_ms)
+        else:
+            kind, payload, name = "match_result", result(seq, at_ms), None
+        event = raw_event("bench", str(seq), self.group, name, kind, at_ms, at_ms, payload, seq)
+        return self._record(event, at_ms)
+
+    def end(self, epoch: int = 0) -> Record:
+        """The marker of an epoch, counted from `first`."""
+        number = self.first + epoch
+        end_ms = (number + 1) * EPOCH_MS
+        payload = EpochEndPayload(self.domain, number, end_ms - EPOCH_MS, end_ms, 1, lanes_of(self._set), None)
+        return self._signed("clock", str(number), "epoch_end", end_ms, payload)
+
+
+def book(seq: int, at_ms: int) -> dict[str, object]:
+    """Ten levels a side."""
+    best = 400_000_000 + seq * 7919 % 100_000_000
+    bids = [(best - level * 10_000_000, 1_000_000 + seq + level) for level in range(10)]
+    asks = [(best + 20_000_000 + level * 10_000_000, 900_000 + seq + level) for level in range(10)]
+    return {"bids": bids, "asks": asks, "original_ms": at_ms}
+
+
+def quote(seq: int, at_ms: int) -> dict[str, object]:
+    """Somebody's three probabilities."""
+    home, draw = 400_000_000 + seq * 104_729 % 100_000_000, 250_000_000
+    return {"p_ppb": {"HOME": home, "DRAW": draw, "AWAY": PPB - home - draw}, "original_ms": at_ms}
+
+
+def result(seq: int, at_ms: int) -> dict[str, object]:
+    """A match of twenty teams, each on a day of its own."""
+    home = seq // 2 % 20
+    away = (home + 1 + seq // 40 % 19) % 20
+    played_ms = at_ms - 86_400_000 * (seq // 2 % 20_000)
+    return {
+        "home": f"Team {home}",
+        "away": f"Team {away}",
+        "home_goals": seq % 4,
+        "away_goals": seq // 4 % 3,
+        "season": "bench",
+        "original_ms": max(0, played_ms),
+    }

@@ -1,0 +1,96 @@
+"""What an event costs in each stage, beside a bare decode of what the stage reads and encode of what it says.
+
+    python libs/m0lanes/bench/stages.py [EVENTS] [ROUNDS] [--profile STAGE]
+
+Every installed domain, one lane, no broker. Only the ratios mean something: how many bare codecs a stage costs.
+"""
+
+import cProfile
+import pstats
+import sys
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import msgspec
+from m0common.messages import LaneMessage, RawEvent
+from m0common.stream.core import Cut, StageCore
+from m0common.stream.records import Produce, Record
+from raw_log import RawLog, heart
+
+MARKETS = 50
+
+
+def feed(core: StageCore, records: Sequence[Record]) -> tuple[float, list[Record]]:
+    """CPU seconds of a stage for these records, and what it said."""
+    said: list[Produce] = []
+    since = time.process_time()
+    for record in records:
+        for output in core.feed(record):
+            if isinstance(output, Produce):
+                said.append(output)
+            elif isinstance(output, Cut):
+                output.complete(0, 1)
+    spent = time.process_time() - since
+    return spent, [Record(p.topic, p.partition, n, p.key, p.value, p.headers) for n, p in enumerate(said)]
+
+
+def bare(read: Sequence[Record], said: Sequence[Record], decode: Callable[[bytes], object]) -> float:
+    """CPU seconds of the codec alone."""
+    encode = msgspec.msgpack.Encoder().encode
+    messages = [msgspec.msgpack.decode(record.value, type=LaneMessage) for record in said]
+    since = time.process_time()
+    for record in read:
+        decode(record.value)
+    for message in messages:
+        encode(message)
+    return time.process_time() - since
+
+
+def run(domain: str, events: int, profiled: str | None) -> dict[str, tuple[float, float]]:
+    """By stage: microseconds per raw event of the stage and of the bare codec."""
+    installed = heart()
+    log = RawLog(installed, domain, first=85_000_000)
+    head = [*log.begin(), *log.open(MARKETS), *log.events(200, MARKETS), log.end()]
+    batches = [head, [*log.events(events, MARKETS, 1)], [log.end(1)]]
+    found: dict[str, tuple[float, float]] = {}
+    raw = msgspec.json.Decoder(RawEvent).decode
+    lane = msgspec.msgpack.Decoder(LaneMessage).decode
+    for core, decode in ((installed.normalize(), raw), (installed.feature(), lane), (installed.model(), lane)):
+        profile = cProfile.Profile() if core.name == profiled else None
+        out: list[list[Record]] = []
+        spent = codec = 0.0
+        for number, batch in enumerate(batches):
+            if profile is not None and number == 1:
+                profile.enable()
+            used, said = feed(core, batch)
+            if profile is not None:
+                profile.disable()
+            if number:  # the observations and the marker behind them
+                spent += used
+                codec += bare(batch, said, decode)
+            out.append(said)
+        found[core.name] = (spent / events * 1e6, codec / events * 1e6)
+        if profile is not None:
+            pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+        batches = out
+    return found
+
+
+def main() -> None:
+    """A line for every domain and stage."""
+    arguments = [argument for argument in sys.argv[1:] if argument.isdigit()]
+    profiled = sys.argv[sys.argv.index("--profile") + 1] if "--profile" in sys.argv else None
+    events = int(arguments[0]) if arguments else 10_000
+    rounds = int(arguments[1]) if len(arguments) > 1 else 3
+    print(f"{events} events and their marker, {MARKETS} markets; us of CPU per raw event:")
+    for domain in sorted(found.name for found in heart().domains.values()):
+        runs = [run(domain, events, profiled) for _ in range(rounds)]
+        for stage in runs[0]:
+            spent = median(found[stage][0] for found in runs)
+            ratio = median(found[stage][0] / found[stage][1] for found in runs)
+            print(f"{domain:8} {stage:10} {spent:7.1f}, {ratio:5.1f} of a bare decode and encode")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""What the cores of all stages have in common: their slots, resuming, checkpoints between markers."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Generic
+
+from m0common.errors import DeadLetterError
+from m0common.ids import Lane
+from m0common.messages import Manifest, StateBatch
+from m0common.stream.core import Cut, LaneReport, Load, Output, Rewind
+from m0common.stream.records import Produce, Record
+from m0common.stream.states import Restored
+from m0common.topics import STATE
+
+from m0lanes.checkpoints import gathered
+from m0lanes.port import Domain
+from m0lanes.slots import S, Slot, Slots, newest, runner
+
+
+def remedy(lane: Lane) -> str:
+    """What an operator does about a lane whose log is not what it must be."""
+    return f"restore the topic, or begin a new life with 'm0 lane rebase {lane.catalog} --partition {lane.partition}'"
+
+
+class LaneStage(ABC, Generic[S]):
+    """See StageCore."""
+
+    name: str
+    stage: int
+    input_topic: str
+    queries: str | None = None
+    tolerant = False
+
+    def __init__(self, build: bytes) -> None:
+        self._domains: Mapping[bytes, Domain] = {}
+        self.build = build
+        self._slots: Slots[S] = Slots(self.stage, build)
+        self.drops: Counter[tuple[str, str]] = Counter()
+
+    @abstractmethod
+    def feed(self, record: Record, only: Lane | None = None) -> Iterable[Output]:
+        """See StageCore."""
+
+    @abstractmethod
+    def _fresh(self, lane: Lane, release: bytes) -> Slot[S]:
+        """A lane of which nothing is known but the release that speaks in it."""
+
+    @abstractmethod
+    def _restored(self, found: Restored) -> tuple[Slot[S], int]:
+        """A slot from a state, and the offset that it must be read from."""
+
+    @abstractmethod
+    def _cut(self, slot: Slot[S], epoch_id: int | None = None, window_end_ms: int = 0) -> Cut: ...
+
+    def _changed(self) -> None:
+        """The lanes looked after are others now."""
+
+    def gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
+        """See StageCore."""
+        return gathered(manifest, found)
+
+    def resume(
+        self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()
+    ) -> int | None:
+        """See StageCore."""
+        self.forget(partition)
+        starts: list[int] = []
+        for manifest in lost:
+            if (manifest.stage, manifest.partition) != (self.stage, partition):
+                continue
+            if begin == 0 and runner(manifest) in self._domains:
+                starts.append(0)
+            else:
+                self._slots.add(self._lost(manifest, begin))
+        for found in newest(restored, self.stage, partition):
+            slot, start = self._restored(found)
+            self._slots.add(slot)
+            if slot.retired:
+                continue
+            if slot.passed:
+                # what gives the lane to a release that is here stands behind what it has read
+                starts.append(max(begin, min(start, end)))
+                continue
+            if not begin <= start <= end:
+                self._miss(
+                    slot,
+                    f"lane {slot.lane.catalog}/{partition} goes on at {start} of {self.input_topic}, which holds "
+                    f"{begin} to {end}: {remedy(slot.lane)}",
+                )
+                continue
+            starts.append(start)
+        self._changed()
+        return min(starts) if starts else None
+
+    def _lost(self, manifest: Manifest, begin: int) -> Slot[S]:
+        slot = self._fresh(Lane(manifest.catalog, manifest.partition), manifest.release)
+        slot.life, slot.release, slot.out_seq = manifest.life, runner(manifest), manifest.out_seq
+        if slot.release not in self._domains:
+            slot.passed = True
+            return slot
+        slot.park(
+            f"no checkpoint of lane {manifest.catalog}/{manifest.partition} in {STATE[self.stage].name} restores, and "
+            f"{self.input_topic} begins at {begin}: {remedy(slot.lane)}"
+        )
+        return slot
+
+    def trimmed(self, partition: int, begin: int) -> None:
+        """See StageCore."""
+        for slot in self._slots.all(partition):
+            slot.history.trimmed(begin)
+
+    def forget(self, partition: int) -> None:
+        """See StageCore."""
+        self._slots.forget(partition)
+        self._changed()
+
+    def park(self, partition: int, reason: str, only: Lane | None = None) -> list[Cut]:
+        """See StageCore."""
+        slots = self._slots.all(partition)
+        parked = [s for s in slots if (s.lane == only if only is not None else s.follows and not s.retired)]
+        for slot in parked:
+            self._miss(slot, f"{reason}; {remedy(slot.lane)}")
+        return [self._cut(slot) for slot in parked]
+
+    def _miss(self, slot: Slot[S], reason: str) -> None:
+        """Something that a lane must have is not in the log."""
+        slot.park(reason)
+
+    def passes_over(self, partition: int) -> list[Lane]:
+        """See StageCore."""
+        return [slot.lane for slot in self._slots.all(partition) if slot.passed]
+
+    def called(self) -> Collection[Lane]:
+        """See StageCore."""
+        return ()
+
+    def adopts(self, manifest: Manifest) -> bool:
+        """See StageCore."""
+        slot = self._slots.get(Lane(manifest.catalog, manifest.partition))
+        ours = manifest.stage == self.stage and runner(manifest) in self._domains
+        return ours and slot is not None and slot.passed and (manifest.life, manifest.position) >= slot.stands
+
+    def adopt(self, found: Restored) -> Iterable[Output]:
+        """See StageCore."""
+        slot, start = self._restored(found)
+        self._slots.add(slot)
+        slot.apart = True
+        self._changed()
+        yield Rewind(slot.lane, start)
+
+    def loaded(self, load: Load, found: Restored | None) -> Iterable[Output]:
+        """See StageCore."""
+        slot = self._slots.get(load.lane)
+        if slot is None:
+            return []
+        if found is None:
+            where = f"lane {load.lane.catalog}/{load.lane.partition}"
+            slot.park(
+                f"no state of stage {load.stage} of {where} at epoch {load.epoch_id} has the digest {load.root.hex()}: "
+                f"choose another epoch with 'm0 lane rebase {load.lane.catalog}'"
+            )
+            return [self._cut(slot)]
+        return self._begin_life(slot, found)
+
+    @abstractmethod
+    def _begin_life(self, slot: Slot[S], found: Restored) -> Iterable[Output]:
+        """A new life from a state."""
+
+    def join(self, lane: Lane) -> None:
+        """See StageCore."""
+        slot = self._slots.get(lane)
+        if slot is not None:
+            slot.apart = False
+
+    def cuts(self, partition: int, behind: int) -> list[Cut]:
+        """See StageCore."""
+        return [self._cut(slot) for slot in self._due(partition, behind)]
+
+    def _born(self, slot: Slot[S]) -> Iterator[Output]:
+        """A checkpoint behind a lane's first message: a group's committed offset may be behind it from then on."""
+        yield self._cut(slot)
+
+    def _due(self, partition: int, behind: int) -> list[Slot[S]]:
+        return [s for s in self._slots.all(partition) if s.works and s.position - s.cut_position > behind]
+
+    def reports(self) -> list[LaneReport]:
+        """See StageCore."""
+        return self._slots.reports()
+
+    def answer(self, record: Record) -> Iterable[Produce]:
+        """See StageCore."""
+        raise DeadLetterError("no_questions", f"{self.name} answers no queries: {record.topic} is not for it")
+
+    def asides(self) -> Iterable[Produce]:
+        """See StageCore."""
+        return ()

@@ -1,0 +1,137 @@
+"""What the heart itself says inside lane messages. Bodies of a domain are the domain's; their kinds may not clash."""
+
+from typing import TypeVar
+
+import msgspec
+from m0common.canonical import Outcome
+from m0common.errors import DeadLetterError
+from m0common.messages import Digest
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Generation(msgspec.Struct, frozen=True, array_like=True):
+    """kind `generation`: a set is in force from here on. `params` ascend by name.
+
+    `reopened`: the lane begins, or begins again after it had ended; markets of before are closed.
+    """
+
+    generation: int
+    set_hash: Digest
+    epoch_ms: int
+    domain: str
+    domain_version: int
+    release: Digest
+    model: str
+    params: tuple[tuple[str, int], ...]
+    reopened: bool
+
+
+class MarketOpened(msgspec.Struct, frozen=True, array_like=True):
+    """kind `market_opened`: a market takes predictions from here on. `attributes` ascend by name."""
+
+    market_id: str
+    group: str
+    outcomes: tuple[str, ...]
+    schema_version: int
+    opens_ms: int
+    attributes: tuple[tuple[str, str], ...]
+
+    def attribute(self, name: str) -> str | None:
+        """A domain fact of the market, None when it has none of that name."""
+        return dict(self.attributes).get(name)
+
+
+class MarketClosed(msgspec.Struct, frozen=True, array_like=True):
+    """kind `market_closed`: a market takes no more predictions, by the registry, the domain or a generation."""
+
+    market_id: str
+
+
+class FeatureRow(msgspec.Struct, frozen=True, array_like=True):
+    """kind `feature_row`: what the model may know of one market at the end of an epoch; `(name, i64)` ascending.
+
+    `failed` says that the domain could not make the row: the leaf is blocked.
+    """
+
+    market_id: str
+    epoch_id: int
+    window_end_ms: int
+    values: tuple[tuple[str, int], ...]
+    features_hash: Digest
+    failed: bool
+
+
+class Prediction(msgspec.Struct, frozen=True, array_like=True):
+    """kind `prediction`: a final distribution over a market's outcomes; it becomes a leaf."""
+
+    market_id: str
+    epoch_id: int
+    window_end_ms: int
+    schema_version: int
+    outcomes: tuple[Outcome, ...]
+    risk_bps: int
+    quality_flags: int
+    model: str
+    model_key: Digest
+    features_hash: Digest
+
+
+class Marker(msgspec.Struct, frozen=True, array_like=True):
+    """kind `marker`: the end of an epoch in one lane, forwarded by every stage after all that came before it.
+
+    `follows` is the generation before its own when that one had no lanes and so no epochs (0: it is the first), else
+    its own.
+    `next` is the generation that takes force behind it and `following` the release that runs this lane in it, zero
+    bytes where none is or the lane ends; `state_digests` are those of the stages passed so far.
+    """
+
+    epoch_id: int
+    window_start_ms: int
+    window_end_ms: int
+    generation: int
+    follows: int
+    lanes: tuple[int, ...]
+    next: tuple[int, Digest] | None
+    following: Digest
+    set_hash: Digest
+    rebase_hash: Digest
+    signer_set_id: int
+    input_digest: Digest
+    model_key: Digest
+    state_digests: tuple[Digest, ...]
+
+
+class Rebased(msgspec.Struct, frozen=True, array_like=True):
+    """kind `rebased`: the first message of a new life: every stage goes on from its own root at the epoch's marker."""
+
+    epoch_id: int
+    release: Digest
+    roots: tuple[Digest, Digest, Digest]
+    rebase_hash: Digest
+
+
+KINDS: dict[str, type[msgspec.Struct]] = {
+    "generation": Generation,
+    "market_opened": MarketOpened,
+    "market_closed": MarketClosed,
+    "feature_row": FeatureRow,
+    "prediction": Prediction,
+    "marker": Marker,
+    "rebased": Rebased,
+}
+"""The heart's own kinds."""
+_decoders: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[msgspec.Struct]] = {}
+
+
+def decode_body(raw: msgspec.Raw, kind: type[T]) -> T:
+    """The body of a lane message. Raises DeadLetterError: a stage before this one says only what it means."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    try:
+        body = decoder.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise DeadLetterError("not_a_lane_body", f"{kind.__name__}: {error}") from error
+    assert isinstance(body, kind)
+    return body

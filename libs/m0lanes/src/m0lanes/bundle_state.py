@@ -1,0 +1,286 @@
+"""Stage 4, one catalog: what its lanes have said of epochs that are not closed, one entity for each saying."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+from m0common.canonical import (
+    ZERO,
+    BundleHeader,
+    LaneConfig,
+    LaneModel,
+    MerkleTree,
+    config_hash,
+    input_root,
+    leaf_hash,
+    model_manifest_hash,
+    state_root,
+)
+from m0common.ids import market_key
+from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
+from m0common.messages.bundles import MISSED_MAX, PIECE_MAX_BYTES
+
+from m0lanes import tags
+from m0lanes.bodies import Marker, Prediction
+from m0lanes.entities import Entities, entity_key
+from m0lanes.model import leaf_of
+from m0lanes.packing import pack, unpack
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+_PIECE_OVERHEAD = 256
+_LEAF_OVERHEAD = 160
+
+
+class CatalogEntity(msgspec.Struct, frozen=True, array_like=True):
+    """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them."""
+
+    last_epoch: int = -1
+    prev_bundle_hash: bytes = ZERO
+    generation: int = 0
+
+
+class Passed(msgspec.Struct, frozen=True, array_like=True):
+    """A lane's marker of an epoch, with the life and release that brought it."""
+
+    marker: Marker
+    life: int
+    release: bytes
+
+
+class SourceEntity(msgspec.Struct, frozen=True, array_like=True):
+    """A lane at its last marker: its life and the digests of its stages."""
+
+    life: int
+    digests: tuple[bytes, ...]
+
+
+class Closed(NamedTuple):
+    """A closed epoch: pieces first, then the header that names them; with a lane's marker and the release of it."""
+
+    pieces: list[bytes]
+    header: HeaderMessage
+    marker: Marker
+    release: bytes
+
+
+class Disagreement(Exception):
+    """Lanes of one epoch name different facts: the log is not one log. The message says which."""
+
+
+class BundleState:
+    """Made from the catalog's entities."""
+
+    def __init__(self, catalog: str, entities: Entities, control_key: bytes) -> None:
+        self.entities = entities
+        self._catalog = catalog
+        self._control_key = control_key
+        self._key = entity_key(tags.LANE)
+        found = entities.get(self._key)
+        self._now = CatalogEntity() if found is None else unpack(found, CatalogEntity)
+        self._open: dict[int, dict[int, Passed]] = {}
+        self._leaves: dict[int, dict[tuple[bytes, int], Prediction]] = {}
+        for _, value in entities.each(entity_key(tags.CLOSING)):
+            partition, passed = unpack(value, tuple[int, Passed])
+            self._open.setdefault(passed.marker.epoch_id, {})[partition] = passed
+        for _, value in entities.each(entity_key(tags.LEAF)):
+            partition, said = unpack(value, tuple[int, Prediction])
+            self._leaves.setdefault(said.epoch_id, {})[market_key(said.market_id), partition] = said
+
+    @property
+    def generation(self) -> int:
+        """See State."""
+        return self._now.generation
+
+    @property
+    def last_epoch(self) -> int:
+        """See State."""
+        return self._now.last_epoch
+
+    def waiting(self, partition: int) -> int:
+        """How many epochs that are not closed a lane has passed."""
+        return sum(partition in lanes for lanes in self._open.values())
+
+    def continue_from(self, last_epoch: int, prev_bundle_hash: bytes, sources: dict[int, SourceEntity]) -> None:
+        """Begin behind an epoch that somebody else closed, as replay and newcomers do."""
+        self._now = CatalogEntity(last_epoch, prev_bundle_hash)
+        self._save()
+        for partition, source in sorted(sources.items()):
+            self.entities.put(_source_key(partition), pack(source))
+
+    def predicted(self, partition: int, said: Prediction) -> None:
+        """A lane says a final prediction."""
+        if said.epoch_id <= self._now.last_epoch:
+            return
+        place = (market_key(said.market_id), partition)
+        self._leaves.setdefault(said.epoch_id, {})[place] = said
+        self.entities.put(_leaf_key(said.epoch_id, *place), pack((partition, said)))
+
+    def reborn(self, partition: int, epoch_id: int) -> None:
+        """A lane begins a new life behind an epoch: what it said of later ones that are not closed it says again."""
+        for epoch, lanes in sorted(self._open.items()):
+            if epoch > epoch_id and lanes.pop(partition, None) is not None:
+                self.entities.drop(_closing_key(epoch, partition))
+        for epoch, leaves in sorted(self._leaves.items()):
+            if epoch <= epoch_id:
+                continue
+            for place in sorted(place for place in leaves if place[1] == partition):
+                del leaves[place]
+                self.entities.drop(_leaf_key(epoch, *place))
+
+    def passed(self, partition: int, life: int, release: bytes, marker: Marker) -> list[Closed]:
+        """A lane passes a marker; the epochs that closes, ascending. Raises Disagreement."""
+        if marker.epoch_id <= self._now.last_epoch:
+            return []
+        lanes = self._open.setdefault(marker.epoch_id, {})
+        for other, before in sorted(lanes.items()):
+            if _facts(before.marker) != _facts(marker):
+                raise Disagreement(
+                    f"lanes {other} and {partition} of {self._catalog} disagree on generation, lanes, next or set of "
+                    f"epoch {marker.epoch_id}"
+                )
+        lanes[partition] = Passed(marker, life, release)
+        self.entities.put(_closing_key(marker.epoch_id, partition), pack((partition, lanes[partition])))
+        return list(self._closable())
+
+    def _closable(self) -> Iterator[Closed]:
+        """Close what can be closed in order of epochs, whatever the order in which lanes were heard.
+
+        One that is whole although an earlier one of its generation is not ends that: every lane has gone past it.
+        """
+        for epoch_id in sorted(self._open):
+            lanes = self._open.get(epoch_id, {})
+            marker = next((passed.marker for passed in lanes.values()), None)
+            if marker is not None and set(marker.lanes) <= lanes.keys() and self._is_due(marker):
+                yield self._close(marker, {p: lanes[p] for p in marker.lanes})
+
+    def _is_due(self, marker: Marker) -> bool:
+        """Whether the generations before the marker's have closed their epochs: lanes that ended may lag behind."""
+        now = self._now
+        return now.generation in (marker.generation, marker.follows) or (now.generation == 0 and now.last_epoch >= 0)
+
+    def _close(self, marker: Marker, lanes: dict[int, Passed]) -> Closed:
+        epoch_id = marker.epoch_id
+        said = self._final_predictions(epoch_id, frozenset(lanes))
+        leaves = [leaf_of(prediction).encode() for prediction in said]
+        roots = [self._roots(partition, passed) for partition, passed in sorted(lanes.items())]
+        first = lanes[min(lanes)].marker
+        states = {(r.partition, s): d for r in roots for s, d in enumerate(r.stage_digests, 1)}
+        before = {(r.partition, s): d for r in roots for s, d in enumerate(r.digests_before or (ZERO, ZERO, ZERO), 1)}
+        header = BundleHeader(
+            self._catalog,
+            epoch_id,
+            marker.window_start_ms,
+            marker.window_end_ms,
+            first.signer_set_id,
+            len(leaves),
+            MerkleTree([leaf_hash(leaf) for leaf in leaves]).root if leaves else EMPTY_ROOT,
+            self._now.prev_bundle_hash,
+            model_manifest_hash(LaneModel(r.partition, r.release, r.model_key) for r in roots),
+            config_hash(marker.set_hash, self._control_key, (LaneConfig(r.partition, r.life, r.rebase) for r in roots)),
+            input_root({r.partition: r.input_digest for r in roots}),
+            state_root(states),
+        )
+        pieces = list(_pieces(self._catalog, leaves, said))
+        is_first = self._now.last_epoch < 0
+        message = HeaderMessage(
+            self._catalog,
+            marker.generation,
+            header.encode(),
+            self._missed(epoch_id),
+            tuple(roots),
+            tuple(hashlib.sha256(piece).digest() for piece in pieces),
+            epoch_id,
+            marker.set_hash,
+            state_root({} if is_first else before),
+        )
+        # an epoch without leaves is not in the chain of headers yet
+        prev = header.bundle_hash if leaves else self._now.prev_bundle_hash
+        self._now = CatalogEntity(epoch_id, prev, marker.next[0] if marker.next is not None else marker.generation)
+        self._save()
+        self._forget(epoch_id)
+        for partition, passed in sorted(lanes.items()):
+            source = SourceEntity(passed.life, passed.marker.state_digests)
+            self.entities.put(_source_key(partition), pack(source))
+        return Closed(pieces, message, marker, lanes[min(lanes)].release)
+
+    def _final_predictions(self, epoch_id: int, lanes: frozenset[int]) -> list[Prediction]:
+        """In order of market keys; of a market that two lanes predict the lowest lane's counts."""
+        chosen: dict[bytes, Prediction] = {}
+        for (key, partition), said in sorted(self._leaves.get(epoch_id, {}).items(), key=lambda item: item[0]):
+            if partition in lanes:
+                chosen.setdefault(key, said)
+        return [chosen[key] for key in sorted(chosen)]
+
+    def _roots(self, partition: int, passed: Passed) -> LaneRoots:
+        known = self.entities.get(_source_key(partition))
+        source = None if known is None else unpack(known, SourceEntity)
+        before = source.digests if source is not None and source.life == passed.life else ()
+        marker = passed.marker
+        return LaneRoots(
+            partition,
+            passed.life,
+            marker.input_digest,
+            marker.state_digests,
+            before,
+            passed.release,
+            marker.model_key,
+            marker.rebase_hash,
+        )
+
+    def _missed(self, epoch_id: int) -> tuple[int, ...]:
+        last = self._now.last_epoch
+        return () if last < 0 else tuple(range(max(last + 1, epoch_id - MISSED_MAX), epoch_id))
+
+    def _forget(self, epoch_id: int) -> None:
+        for epoch in sorted(e for e in self._open if e <= epoch_id):
+            for partition in sorted(self._open.pop(epoch)):
+                self.entities.drop(_closing_key(epoch, partition))
+        for epoch in sorted(e for e in self._leaves if e <= epoch_id):
+            for place in sorted(self._leaves.pop(epoch)):
+                self.entities.drop(_leaf_key(epoch, *place))
+
+    def _save(self) -> None:
+        self.entities.put(self._key, pack(self._now))
+
+
+def _facts(marker: Marker) -> tuple[object, ...]:
+    return (
+        marker.window_start_ms,
+        marker.window_end_ms,
+        marker.generation,
+        marker.follows,
+        marker.lanes,
+        marker.next,
+        marker.set_hash,
+        marker.signer_set_id,
+    )
+
+
+def _pieces(catalog: str, leaves: list[bytes], said: list[Prediction]) -> Iterator[bytes]:
+    start, size = 0, _PIECE_OVERHEAD
+    for index, leaf in enumerate(leaves):
+        weight = len(leaf) + _LEAF_OVERHEAD
+        if size + weight > PIECE_MAX_BYTES:
+            yield _piece(catalog, leaves[start:index], said[start:index])
+            start, size = index, _PIECE_OVERHEAD
+        size += weight
+    if leaves[start:]:
+        yield _piece(catalog, leaves[start:], said[start:])
+
+
+def _piece(catalog: str, leaves: list[bytes], said: list[Prediction]) -> bytes:
+    markets, models = tuple(p.market_id for p in said), tuple(p.model for p in said)
+    return encode(BundlePiece(catalog, tuple(leaves), markets, models))
+
+
+def _source_key(partition: int) -> bytes:
+    return entity_key(tags.SOURCE, partition.to_bytes(4, "big"))
+
+
+def _closing_key(epoch_id: int, partition: int) -> bytes:
+    return entity_key(tags.CLOSING, epoch_id.to_bytes(8, "big"), partition.to_bytes(4, "big"))
+
+
+def _leaf_key(epoch_id: int, key: bytes, partition: int) -> bytes:
+    return entity_key(tags.LEAF, epoch_id.to_bytes(8, "big"), key, partition.to_bytes(4, "big"))

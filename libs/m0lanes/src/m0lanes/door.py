@@ -1,0 +1,89 @@
+"""The door: what a raw value is before any lane is asked, and the verdict on its time.
+
+It checks form; who may say what and whether it means anything is asked where it is applied. A value is one event or
+one dead letter, never an exception of another kind.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+import msgspec
+from m0common.errors import DeadLetterError
+from m0common.messages import RawEvent
+from m0common.topics import RAW_MAX_BYTES
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+AHEAD_MS: Final = 60_000
+"""An observation may be dated so far after the moment it was appended, or into the window after the open one."""
+DEPTH_MAX: Final = 96
+"""So deep a value may be nested. Far from where interpreters give up, which differs from one to the next."""
+
+_text = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+"""A JSON text; one that does not end is taken to the end, so that every byte is read once."""
+_NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_ALIKE = bytes.maketrans(b"{}", b"[]")
+_OPENS = ord("[")
+
+_event_decoder = msgspec.json.Decoder(RawEvent)
+_decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[msgspec.Struct]] = {}
+
+
+def decode_event(value: bytes) -> RawEvent:
+    """The event in a raw message. Raises DeadLetterError naming what is wrong."""
+    if not value:
+        raise DeadLetterError("empty", "the message has no value: write one JSON object")
+    if len(value) > RAW_MAX_BYTES:
+        raise DeadLetterError("too_large", f"a value of {len(value)} bytes: at most {RAW_MAX_BYTES}")
+    if is_too_deep(value):
+        raise DeadLetterError("too_deep", f"the JSON is nested deeper than {DEPTH_MAX}")
+    try:
+        return _event_decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise DeadLetterError("invalid_event", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DeadLetterError("not_json", str(error)) from error
+
+
+def is_too_deep(value: bytes) -> bool:
+    """Whether a JSON text is nested deeper than DEPTH_MAX; of a text that is no JSON it may say anything."""
+    if value.count(b"[") + value.count(b"{") <= DEPTH_MAX:
+        return False
+    depth = 0
+    for bracket in _text.sub(b"", value).translate(_ALIKE, _NO_BRACKETS):
+        if bracket == _OPENS:
+            depth += 1
+            if depth > DEPTH_MAX:
+                return True
+        else:
+            depth -= 1
+    return False
+
+
+def decode_payload(event: RawEvent, payloads: Mapping[str, type[T]]) -> T:
+    """The payload by the event's kind. Raises DeadLetterError naming the field."""
+    struct = payloads.get(event.kind)
+    if struct is None:
+        raise DeadLetterError("unknown_kind", f"kind {event.kind!r}: one of {', '.join(sorted(payloads))}")
+    decoder = _decoders.get(struct)
+    if decoder is None:
+        decoder = _decoders[struct] = msgspec.json.Decoder(struct)
+    try:
+        payload = decoder.decode(event.payload)
+    except msgspec.ValidationError as error:
+        raise DeadLetterError("invalid_payload", f"{event.kind}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DeadLetterError("not_json", f"{event.kind}: {error}") from error
+    assert isinstance(payload, struct)
+    return payload
+
+
+def is_too_old(event_ms: int, append_ms: int, horizon_ms: int) -> bool:
+    """Whether an observation lies further back than the catalog's horizon, seen from where it stands in the log."""
+    return event_ms < append_ms - horizon_ms
+
+
+def is_too_far_ahead(event_ms: int, append_ms: int, open_end_ms: int, epoch_ms: int) -> bool:
+    """Whether an observation lies beyond the next window and a minute beyond where it stands in the log."""
+    return event_ms >= max(open_end_ms + epoch_ms, append_ms + AHEAD_MS)

@@ -1,1 +1,0 @@
-"""Feature families: one way of looking at events each."""

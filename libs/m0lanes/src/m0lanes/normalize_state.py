@@ -1,0 +1,338 @@
+"""Stage 1, one lane: the generations it knows, the window that is open, what waits for a later one."""
+
+from collections.abc import Mapping
+
+import msgspec
+from m0common.canonical import ZERO, LaneDigest, set_hash
+from m0common.errors import DeadLetterError
+from m0common.ids import Lane
+from m0common.messages import Manifest, RawEvent
+
+from m0lanes import tags
+from m0lanes.applied import Applier, Said
+from m0lanes.authority import control_keys, identity, is_signed_by
+from m0lanes.bodies import Generation as GenerationBody
+from m0lanes.bodies import Marker
+from m0lanes.control import CatalogSetPayload, EpochEndPayload, RebasePayload
+from m0lanes.entities import Entities, entity_key
+from m0lanes.generations import SIGNER_SET_ID, Generation
+from m0lanes.holding import Held, Holding, Refill
+from m0lanes.packing import pack, unpack
+from m0lanes.place import Place, counts, named
+from m0lanes.port import ENTITY_MAX_BYTES, Domain
+
+SETS_MAX = 16
+"""Generations that may be defined and not in force."""
+
+
+class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
+    """The lane as a whole. `pending` is the generation that the newest marker named as next, until it is in force."""
+
+    generation: int = 0
+    set_hash: bytes = ZERO
+    last_epoch: int = -1
+    last_end_ms: int = 0
+    input_digest: bytes = ZERO
+    pending: tuple[int, bytes] | None = None
+    control_key: bytes = ZERO
+    retired: bool = False
+    follows: int = 0
+    """See Marker."""
+
+
+class NormalizeState:
+    """One lane's canonical state."""
+
+    def __init__(
+        self, lane: Lane, entities: Entities, genesis_hash: bytes, control_key: bytes, partitions: int
+    ) -> None:
+        self.lane = lane
+        self.entities = entities
+        self._genesis_hash = genesis_hash
+        self._first_key = control_key
+        self._partitions = partitions
+        self._key = entity_key(tags.LANE)
+        known = entities.get(self._key)
+        self._lane = LaneEntity(control_key=control_key) if known is None else unpack(known, LaneEntity)
+        self._digest = LaneDigest(self._lane.input_digest)
+        self.sets: dict[tuple[int, bytes], Generation] = {}
+        for _, value in entities.each(entity_key(tags.SET)):
+            found = Generation.of(msgspec.json.decode(value, type=CatalogSetPayload), value)
+            self.sets[found.number, found.hash] = found
+        self.applier = Applier(entities, lane.catalog, genesis_hash)
+        self.holding = Holding()
+        self.place = self._place()
+        self.kept: bytes | None = None
+        """The release of this life where the lane reads what stood in the log before its rebase: generations that took
+        force there did so under another one.
+        """
+
+    # --- where it stands ---------------------------------------------------------------------------------------------
+
+    @property
+    def generation(self) -> int:
+        """The generation in force, 0 before the first."""
+        return self._lane.generation
+
+    @property
+    def last_epoch(self) -> int:
+        """The newest epoch whose marker was read, -1 before the first."""
+        return self._lane.last_epoch
+
+    @property
+    def last_end_ms(self) -> int:
+        """Where the newest closed window ends."""
+        return self._lane.last_end_ms
+
+    @property
+    def in_force(self) -> Generation | None:
+        """The generation that this lane works with; None before the first and after the last."""
+        return self.place.generation
+
+    @property
+    def known_groups(self) -> frozenset[str]:
+        """The groups of the generation in force, and of those before it that something held was read under."""
+        if self.in_force is None:
+            return frozenset()
+        return frozenset[str]().union(*(made.groups for made in self._so_far()))
+
+    def _place(self) -> Place:
+        lane = self._lane
+        now = None if lane.retired else self.sets.get((lane.generation, lane.set_hash))
+        return Place(now, lane.last_epoch, lane.last_end_ms)
+
+    def _so_far(self) -> list[Generation]:
+        """The generations that were in force since the first held event, the one in force last."""
+        return [made for _, made in sorted(self.sets.items()) if made.number <= self._lane.generation]
+
+    @property
+    def retired(self) -> bool:
+        """Whether the lane has ended."""
+        return self._lane.retired
+
+    @property
+    def pending(self) -> tuple[int, bytes] | None:
+        """What the newest marker named as next and is not in force yet."""
+        return self._lane.pending
+
+    def _set(self, **changes: object) -> None:
+        self._lane = msgspec.structs.replace(self._lane, **changes)
+        self.settle()
+        self.place = self._place()
+
+    def settle(self) -> None:
+        """Write the lane's entity: before a digest or a checkpoint."""
+        if self._lane.input_digest != self._digest.value:
+            self._lane = msgspec.structs.replace(self._lane, input_digest=self._digest.value)
+        self.entities.put(self._key, pack(self._lane))
+
+    # --- control -----------------------------------------------------------------------------------------------------
+
+    def define(self, event: RawEvent, payload: CatalogSetPayload) -> bool:
+        """Take in a `catalog_set`; False when it is a repeat. Raises DeadLetterError."""
+        raw = bytes(event.payload)
+        made = Generation(payload, set_hash(raw))
+        if (made.number, made.hash) in self.sets:
+            return False
+        self._check_set(event, payload, raw)
+        keys = control_keys(self._first_key, self._genesis_hash, payload.certificates)
+        event_id = identity(event)
+        if self._lane.control_key not in keys or not is_signed_by(event, event_id, self._genesis_hash, keys[-1]):
+            raise DeadLetterError(
+                "wrong_signature", f"catalog_set of {payload.catalog} is not signed by the control key {keys[-1].hex()}"
+            )
+        self.sets[made.number, made.hash] = made
+        self.entities.put(self._set_key(made), raw)
+        self._digest.add(event_id)
+        self.settle()
+        return True
+
+    def _check_set(self, event: RawEvent, payload: CatalogSetPayload, raw: bytes) -> None:
+        lane = f"{self.lane.catalog}/{self.lane.partition}"
+        if event.group or event.market_id is not None:
+            raise DeadLetterError("invalid_event", "catalog_set: group is empty and market_id null, it is about lanes")
+        if len(raw) > ENTITY_MAX_BYTES:
+            raise DeadLetterError("too_large", f"catalog_set of {len(raw)} bytes: at most {ENTITY_MAX_BYTES}")
+        if payload.partitions != self._partitions:
+            raise DeadLetterError(
+                "wrong_partitions", f"catalog_set says {payload.partitions} partitions: the log has {self._partitions}"
+            )
+        if payload.generation <= self._lane.generation:
+            raise DeadLetterError(
+                "old_generation", f"generation {payload.generation} of {lane}: {self._lane.generation} is in force"
+            )
+        if list(payload.groups) != sorted(set(payload.groups)):
+            raise DeadLetterError("invalid_payload", "catalog_set: groups ascend, each once")
+        last = self.sets.get((self._lane.generation, self._lane.set_hash))
+        if last is not None and last.payload.epoch_ms != payload.epoch_ms:
+            raise DeadLetterError(
+                "epoch_ms_changed",
+                f"catalog {payload.catalog} has epochs of {last.payload.epoch_ms} ms for ever: choose another name",
+            )
+        defined = len(self.sets) - len(self._so_far())
+        if defined >= SETS_MAX:
+            raise DeadLetterError("too_many_sets", f"{defined} generations of {lane} are defined: use one of them")
+
+    def check_rebase(self, event: RawEvent, payload: RebasePayload) -> None:
+        """Raises DeadLetterError unless the control key in force begins a new life."""
+        if event.group or event.market_id is not None:
+            raise DeadLetterError("invalid_event", "rebase: group is empty and market_id null, it is about a lane")
+        key = self._lane.control_key
+        if not is_signed_by(event, identity(event), self._genesis_hash, key):
+            raise DeadLetterError(
+                "wrong_signature", f"rebase of {payload.catalog} is not signed by the control key {key.hex()}"
+            )
+
+    def counts(self, event: RawEvent, payload: EpochEndPayload, place: Place | None = None) -> bool:
+        """See m0lanes.place.counts; `place` is where the lane stands, unless another is given."""
+        return counts(self.lane, place or self.place, self.sets, event, payload, self._genesis_hash)
+
+    def behind(self, place: Place, payload: EpochEndPayload) -> Place:
+        """The place behind a marker that counts at `place`."""
+        key = named(payload.next)
+        now = place.generation if key is None else self.sets.get(key)
+        return Place(now, payload.epoch_id, payload.window_end_ms)
+
+    # --- epochs ------------------------------------------------------------------------------------------------------
+
+    def note(self, payload: EpochEndPayload) -> None:
+        """The epoch is closed, its digest taken; from here on its end is behind us."""
+        self._digest = LaneDigest()
+        follows = self._lane.follows
+        if payload.next is not None:
+            follows = payload.next.generation if payload.lanes else payload.generation
+        self._set(
+            last_epoch=payload.epoch_id,
+            last_end_ms=payload.window_end_ms,
+            pending=named(payload.next),
+            input_digest=ZERO,
+            follows=follows,
+        )
+
+    def take(self, below_ms: int) -> list[Held]:
+        """The held events dated before `below_ms`, in the order of the log; they are held no longer."""
+        due = self.holding.take(below_ms)
+        first = self.holding.first()
+        oldest = None if first is None else first.place.generation
+        self._forget_sets(self._lane.generation if oldest is None else oldest.number)
+        return due
+
+    def closing(self, payload: EpochEndPayload, rebase_hash: bytes) -> Marker:
+        """The marker that closes an epoch; call `note` before the state is digested, with the input digest kept."""
+        now = self.in_force
+        assert now is not None
+        return Marker(
+            payload.epoch_id,
+            payload.window_start_ms,
+            payload.window_end_ms,
+            payload.generation,
+            self._lane.follows,
+            payload.lanes,
+            named(payload.next),
+            self._follower(named(payload.next)),
+            now.hash,
+            rebase_hash,
+            now.params.get(SIGNER_SET_ID, 0),
+            self._digest.value,
+            ZERO,
+            (),
+        )
+
+    def _follower(self, following: tuple[int, bytes] | None) -> bytes:
+        made = None if following is None else self.sets[following]
+        return self.release_of(made) if made is not None and self.lane.partition in made.lanes else ZERO
+
+    def release_of(self, made: Generation) -> bytes:
+        """The release that runs the lane in a generation that takes force where it reads."""
+        return made.release if self.kept is None else self.kept
+
+    @property
+    def follower(self) -> bytes:
+        """The release that runs the lane in the pending generation, zero bytes when none is pending or it ends."""
+        return self._follower(self._lane.pending)
+
+    def activate(self, domains: Mapping[bytes, Domain]) -> list[Said] | None:
+        """Put the pending generation in force; None when nothing is pending or the lane ends."""
+        if self._lane.pending is None:
+            return None
+        made = self.sets[self._lane.pending]
+        before, reopened = self._lane.generation, self._lane.retired or self._lane.generation == 0
+        ended = self.lane.partition not in made.lanes
+        keys = control_keys(self._first_key, self._genesis_hash, made.payload.certificates)
+        self._set(
+            generation=made.number,
+            set_hash=made.hash,
+            pending=None,
+            control_key=keys[-1],
+            retired=ended,
+        )
+        for key, other in sorted(self.sets.items()):
+            # what no marker named; and an epoch length is for ever
+            overtaken = before < other.number <= made.number and other is not made
+            if overtaken or (other.number > made.number and other.payload.epoch_ms != made.payload.epoch_ms):
+                self._drop_set(key)
+        if ended:
+            self.applier.close_all()
+            self.holding.clear()
+            self._forget_sets(made.number)
+            return None
+        if reopened:
+            self.applier.close_all()
+        said: list[Said] = [("generation", pack(_body(made, reopened=reopened)))]
+        said += self.applier.close_others(made.groups)
+        self.use(domains, self.release_of(made))
+        self.applier.forget_other_domains()
+        return said
+
+    def refill(self, manifest: Manifest) -> Refill | None:
+        """What must be read again to stand where the manifest does; None when nothing must."""
+        # at a marker, and where a life begins behind one, the manifest was made before what follows from that
+        begins_life = manifest.life > 0 and manifest.position == 0
+        at_marker = manifest.epoch_id is not None or self.pending is not None or begins_life
+        if manifest.held_from is None and (begins_life or not at_marker):
+            return None
+        below_ms = self.last_end_ms if at_marker else self.place.open_end_ms
+        so_far = self._so_far()
+        held = manifest.held_from is not None and so_far
+        place = Place.of_window(so_far[0], manifest.held_end) if held else self.place
+        since = manifest.input_offset if manifest.held_from is None else manifest.held_from
+        return Refill(since, manifest.input_offset, below_ms, place, at_marker=at_marker)
+
+    def use(self, domains: Mapping[bytes, Domain], release: bytes) -> None:
+        """Take the domain of the release that decides the lane, when it is here."""
+        now = self.in_force
+        domain = domains.get(release)
+        if now is not None and domain is not None:
+            self.applier.use(now, domain)
+
+    def apply(self, event: RawEvent, append_ms: int) -> object:
+        """See Applier.apply."""
+        return self.applier.apply(event, append_ms, self._digest)
+
+    def _forget_sets(self, below: int) -> None:
+        """Drop the generations with numbers below this one."""
+        for key in sorted(self.sets):
+            if key[0] < below:
+                self._drop_set(key)
+
+    def _drop_set(self, key: tuple[int, bytes]) -> None:
+        self.entities.drop(self._set_key(self.sets.pop(key)))
+
+    @staticmethod
+    def _set_key(made: Generation) -> bytes:
+        return entity_key(tags.SET, made.number.to_bytes(4, "big"), made.hash)
+
+
+def _body(made: Generation, *, reopened: bool) -> GenerationBody:
+    payload = made.payload
+    return GenerationBody(
+        made.number,
+        made.hash,
+        payload.epoch_ms,
+        payload.domain.name,
+        payload.domain.version,
+        made.release,
+        payload.model,
+        tuple(sorted(payload.params.items())),
+        reopened,
+    )

@@ -1,0 +1,26 @@
+"""Canonical bytes of entities: MessagePack of frozen structs, tuples, integers, text and bytes.
+
+One encoder, no maps but those whose keys were sorted when they were made, no floats: the same state is the same bytes.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+
+
+def pack(state: object) -> bytes:
+    """The canonical bytes of `state`."""
+    return _encoder.encode(state)
+
+
+def unpack(data: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """The state in `data`. Raises msgspec.MsgspecError when it is not one of `kind`."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    value: T = decoder.decode(data)
+    return value

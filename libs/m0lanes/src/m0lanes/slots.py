@@ -1,0 +1,245 @@
+"""The lanes a core looks after: where each stands, what it says, when it is saved, how it goes on."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from m0common.ids import Lane
+from m0common.messages import InputSeq, LaneMessage, Manifest
+from m0common.messages.codec import encode
+from m0common.stream.core import Cut, LaneReport
+from m0common.stream.records import Headers, Produce
+from m0common.stream.states import Restored
+from msgspec import Raw
+from msgspec.structs import replace
+
+from m0lanes.checkpoints import History, batches
+from m0lanes.entities import Entities
+
+NO_RELEASE = bytes(32)
+
+
+class State(Protocol):
+    """What a stage knows of one lane. Everything in it is made from `entities`."""
+
+    entities: Entities
+
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def last_epoch(self) -> int: ...
+
+
+S = TypeVar("S", bound=State)
+
+
+@dataclass
+class Slot(Generic[S]):
+    """One lane: its state, what it has read and said, and whether it goes on."""
+
+    lane: Lane
+    state: S
+    place: tuple[str, int]
+    """Topic and partition that it speaks into."""
+    release: bytes = NO_RELEASE
+    life: int = 0
+    rebase: bytes = bytes(32)
+    born_at: int = -1
+    """The raw offset of the rebase that began this life."""
+    position: int = 0
+    out_seq: int = 0
+    cause: int = -1
+    """The highest raw offset behind what it took since this process has it."""
+    input_offset: int = -1
+    input_seqs: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """By source lane: its life and the last sequence number taken."""
+    parked: str | None = None
+    holes: dict[int, str] = field(default_factory=dict)
+    """Source lanes of which something is missing, and what: nothing more is taken of them in this life of theirs."""
+    retired: bool = False
+    passed: bool = False
+    """Its release is not here: somebody else runs it."""
+    apart: bool = False
+    """It is read by a reader of its own."""
+    history: History = field(default_factory=History)
+    cut_position: int = -1
+
+    @property
+    def stands(self) -> tuple[int, int]:
+        """Life and position."""
+        return self.life, self.position
+
+    @property
+    def follows(self) -> bool:
+        """Whether it takes what the partition's common cursor reads."""
+        return self.takes(None)
+
+    @property
+    def works(self) -> bool:
+        """Whether it takes anything, from whatever cursor."""
+        return not (self.passed or self.parked is not None)
+
+    def takes(self, only: Lane | None) -> bool:
+        """Whether it takes what the common cursor reads, or with `only` what that lane's own one does."""
+        return self.works and (not self.apart if only is None else self.lane == only)
+
+    def say(self, kind: str, body: bytes, cause: int, headers: Headers = (), key: bytes | None = None) -> Produce:
+        """Number and encode one message of the lane."""
+        self.out_seq += 1
+        topic, partition = self.place
+        message = LaneMessage(
+            self.lane.catalog, self.lane.partition, self.life, self.out_seq, self.release, cause, kind, Raw(body)
+        )
+        return Produce(topic, partition, key or self.lane.catalog.encode(), encode(message), headers)
+
+    @property
+    def problem(self) -> str | None:
+        """Why it does not go on, or not with all of its sources."""
+        return self.parked or "; ".join(reason for _, reason in sorted(self.holes.items())) or None
+
+    def park(self, reason: str) -> None:
+        """Stop this lane, loudly; the others go on."""
+        self.parked = self.parked or reason
+
+
+class Slots(Generic[S]):
+    """All lanes of one core, in order of catalog and partition."""
+
+    def __init__(self, stage: int, build: bytes) -> None:
+        self.stage = stage
+        self._build = build
+        self._slots: dict[Lane, Slot[S]] = {}
+
+    def get(self, lane: Lane) -> Slot[S] | None:
+        """A lane's slot, None when it is not known."""
+        return self._slots.get(lane)
+
+    def add(self, slot: Slot[S]) -> Slot[S]:
+        """Look after one more lane."""
+        self._slots = dict(sorted({**self._slots, slot.lane: slot}.items()))
+        return slot
+
+    def all(self, partition: int | None = None) -> list[Slot[S]]:
+        """Every lane, or those of one input partition, ascending."""
+        return [s for s in self._slots.values() if partition is None or s.lane.partition == partition]
+
+    def forget(self, partition: int) -> None:
+        """Drop the lanes of a partition."""
+        self._slots = {lane: slot for lane, slot in self._slots.items() if lane.partition != partition}
+
+    def cut(
+        self,
+        slot: Slot[S],
+        epoch_id: int | None = None,
+        window_end_ms: int = 0,
+        held: tuple[int | None, int] = (None, 0),
+        following: bytes = NO_RELEASE,
+        *,
+        retired: bool = False,
+    ) -> Cut:
+        """A checkpoint of a lane as it is now."""
+        whole = slot.history.whole_next
+        entries = slot.state.entities.unsaid(whole=whole)
+        values = batches(slot.lane.catalog, slot.lane.partition, slot.life, slot.position, entries)
+        slot.cut_position = slot.position
+        draft = Manifest(
+            stage=self.stage,
+            catalog=slot.lane.catalog,
+            partition=slot.lane.partition,
+            life=slot.life,
+            generation=slot.state.generation,
+            position=slot.position,
+            epoch_id=epoch_id,
+            digest=slot.state.entities.digest(),
+            out_seq=slot.out_seq,
+            input_offset=slot.input_offset,
+            input_seqs=tuple(InputSeq(p, life, seq) for p, (life, seq) in sorted(slot.input_seqs.items())),
+            held_from=held[0],
+            held_end=held[1],
+            from_position=0,
+            from_offset=0,
+            to_offset=0,
+            release=slot.release,
+            build=self._build,
+            entities=slot.state.entities.count,
+            bytes=slot.state.entities.bytes,
+            status="parked" if slot.problem is not None else "retired" if retired or slot.retired else "running",
+            reason=slot.problem or "",
+            rebase=slot.rebase,
+            window_end_ms=window_end_ms,
+            following=following,
+            born_at=slot.born_at,
+        )
+
+        def complete(first: int, end: int) -> Manifest:
+            position, offset = slot.history.began(draft.position, first, whole=whole)
+            return replace(draft, from_position=position, from_offset=offset, to_offset=end)
+
+        return Cut(slot.lane, self.stage, epoch_id, values, complete)
+
+    def reports(self) -> list[LaneReport]:
+        """See StageCore."""
+        return [
+            LaneReport(
+                slot.lane,
+                slot.state.generation,
+                slot.life,
+                slot.state.last_epoch,
+                slot.out_seq,
+                slot.state.entities.count,
+                slot.state.entities.bytes,
+                slot.release,
+                slot.retired,
+                slot.problem,
+            )
+            for slot in self._slots.values()
+        ]
+
+
+def restored_slot(slot: Slot[S], found: Restored) -> Slot[S]:
+    """Put a slot, whose state is made from the entities found, where its manifest stands."""
+    manifest = found.manifest
+    slot.release = runner(manifest)
+    slot.life = manifest.life
+    slot.rebase = manifest.rebase
+    slot.born_at = manifest.born_at
+    slot.position = slot.cut_position = manifest.position
+    slot.out_seq = manifest.out_seq
+    slot.input_offset = manifest.input_offset
+    slot.input_seqs = {source.partition: (source.life, source.seq) for source in manifest.input_seqs}
+    slot.retired = manifest.status == "retired"
+    slot.history.inherit(manifest)
+    return slot
+
+
+def reborn(slot: Slot[S], found: Restored, life: int, release: bytes, rebase: bytes) -> Slot[S]:
+    """Put a slot, whose state is made from the entities found, at the beginning of a new life."""
+    slot.release = release
+    slot.life = life
+    slot.rebase = rebase
+    slot.input_seqs = {}
+    slot.input_offset = found.manifest.input_offset
+    return slot
+
+
+def state_in(found: Restored, make: Callable[[Entities], S], *, foreign: bool) -> S:
+    """The state that was found. What a release wrote that is not here may mean nothing here: then it is an empty one,
+    and whoever goes on with the lane brings a state of its own.
+    """
+    try:
+        return make(Entities(found.entities.items(), trie=found.trie))
+    except Exception:
+        if not foreign:
+            raise
+        return make(Entities())
+
+
+def runner(manifest: Manifest) -> bytes:
+    """The release that goes on from a manifest."""
+    return manifest.release if manifest.following == NO_RELEASE else manifest.following
+
+
+def newest(restored: Iterable[Restored], stage: int, partition: int) -> Sequence[Restored]:
+    """Those of a stage in one input partition."""
+    return [r for r in restored if r.manifest.stage == stage and r.manifest.partition == partition]

@@ -1,0 +1,191 @@
+"""What a domain sees of a lane's state in one stage, and how what it returns becomes state: whole, or not at all."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import msgspec
+from m0common.errors import DeadLetterError
+
+from m0lanes.bodies import MarketOpened
+from m0lanes.entities import Entities, entity_key, key_parts
+from m0lanes.packing import pack, unpack
+from m0lanes.port import (
+    BODIES_MAX,
+    BODY_MAX_BYTES,
+    CHANGES_MAX,
+    ENTITY_MAX_BYTES,
+    KEY_PART_MAX_BYTES,
+    Drop,
+    Parts,
+    Refused,
+    Step,
+)
+
+E = TypeVar("E", bound=msgspec.Struct)
+R = TypeVar("R")
+OBJECTS_MAX = 50_000
+"""So many decoded entities are kept at hand."""
+
+
+class Space:
+    """The entities of one domain or model in one lane and stage. It is the View that the domain is given."""
+
+    def __init__(
+        self,
+        entities: Entities,
+        tag: int,
+        owner: tuple[str, int],
+        kinds: Mapping[str, type[msgspec.Struct]],
+        markets: Mapping[str, MarketOpened],
+        params: Mapping[str, int],
+    ) -> None:
+        self._entities = entities
+        name, version = owner
+        self._prefix = entity_key(tag, name, str(version))
+        self._names = {kind: name for name, kind in sorted(kinds.items())}
+        self._markets = markets
+        self._objects: dict[bytes, Any] = {}
+        self._keys: dict[tuple[type[msgspec.Struct], Parts], bytes] = {}
+        self.params = MappingProxyType(dict(params))
+        self.cache: dict[Any, Any] = {}
+
+    def get(self, kind: type[E], *parts: str) -> E | None:
+        """See View."""
+        key = self._key(kind, parts)
+        found = self._objects.get(key)
+        if found is None:
+            value = self._entities.get(key)
+            if value is None:
+                return None
+            found = self._remember(key, unpack(value, kind))
+        assert isinstance(found, kind)
+        return found
+
+    def each(self, kind: type[E], *first: str) -> Iterator[tuple[Parts, E]]:
+        """See View."""
+        prefix = self._key(kind, first)
+        for key, value in self._entities.each(prefix):
+            yield tuple(part.decode() for part in key_parts(key)[3:]), unpack(value, kind)
+
+    def market(self, market_id: str) -> MarketOpened | None:
+        """See View."""
+        return self._markets.get(market_id)
+
+    def checked(self, step: Step) -> list[tuple[bytes, bytes | None, Any]]:
+        """The changes of a step as `(key, bytes or None, value)`. Raises Refused when one breaks a bound."""
+        if len(step.changes) > CHANGES_MAX:
+            raise Refused(f"{len(step.changes)} entities change at once: at most {CHANGES_MAX}")
+        changes: list[tuple[bytes, bytes | None, Any]] = []
+        for change in step.changes:
+            if isinstance(change, Drop):
+                changes.append((self._key(change.kind, change.parts), None, None))
+                continue
+            value = pack(change.value)
+            if len(value) > ENTITY_MAX_BYTES:
+                raise Refused(
+                    f"an entity {type(change.value).__name__} of {len(value)} bytes: at most {ENTITY_MAX_BYTES}"
+                )
+            # what is kept at hand is what a restart would read, whatever the domain does to its object later
+            made = unpack(value, type(change.value))
+            changes.append((self._key(type(change.value), change.parts), value, made))
+        return changes
+
+    def apply(self, changes: Sequence[tuple[bytes, bytes | None, Any]]) -> None:
+        """Make checked changes the state."""
+        for key, value, made in changes:
+            if value is None:
+                self._entities.drop(key)
+                self._objects.pop(key, None)
+            else:
+                self._entities.put(key, value)
+                self._remember(key, made)
+
+    def refuse(self) -> None:
+        """A step was refused: whatever the domain keeps at hand may have seen half of it."""
+        self.cache.clear()
+
+    def _remember(self, key: bytes, value: E) -> E:
+        if len(self._objects) >= OBJECTS_MAX:
+            self._objects.clear()
+        self._objects[key] = value
+        return value
+
+    def _key(self, kind: type[msgspec.Struct], parts: Parts) -> bytes:
+        found = self._keys.get((kind, parts))
+        if found is None:
+            if len(self._keys) >= OBJECTS_MAX:
+                self._keys.clear()
+            found = self._keys[kind, parts] = self._made_key(kind, parts)
+        return found
+
+    def _made_key(self, kind: type[msgspec.Struct], parts: Parts) -> bytes:
+        name = self._names.get(kind)
+        if name is None:
+            raise Refused(f"{kind.__name__} is no entity of this stage: name it in the domain")
+        raw = [part.encode() for part in parts]
+        for part in raw:
+            if len(part) > KEY_PART_MAX_BYTES:
+                raise Refused(f"a key part of {len(part)} bytes: at most {KEY_PART_MAX_BYTES}")
+        return self._prefix + entity_key(0, name, *raw)[1:]
+
+
+class Bodies:
+    """The kinds of a domain's bodies and their encoding."""
+
+    def __init__(self, kinds: Mapping[str, type[msgspec.Struct]]) -> None:
+        self._kinds = dict(kinds)
+        self._names = {kind: name for name, kind in sorted(kinds.items())}
+
+    def said(self, bodies: Sequence[msgspec.Struct]) -> list[tuple[str, bytes]]:
+        """`(kind, bytes)` of each. Raises Refused when one breaks a bound."""
+        if len(bodies) > BODIES_MAX:
+            raise Refused(f"{len(bodies)} messages at once: at most {BODIES_MAX}")
+        said = []
+        for body in bodies:
+            name = self._names.get(type(body))
+            if name is None:
+                raise Refused(f"{type(body).__name__} is no body of the domain: name it there")
+            raw = pack(body)
+            if len(raw) > BODY_MAX_BYTES:
+                raise Refused(f"a message {name} of {len(raw)} bytes: at most {BODY_MAX_BYTES}")
+            said.append((name, raw))
+        return said
+
+    def knows(self, kind: str) -> bool:
+        """Whether this kind is the domain's."""
+        return kind in self._kinds
+
+    def decode(self, kind: str, raw: msgspec.Raw) -> msgspec.Struct:
+        """A body of the domain. Raises DeadLetterError."""
+        try:
+            return unpack(raw, self._kinds[kind])
+        except msgspec.MsgspecError as error:
+            raise DeadLetterError("not_a_lane_body", f"{kind}: {error}") from error
+
+
+def clear_owner(entities: Entities, tag: int, name: str, version: int) -> None:
+    """Drop every entity of a domain or model that is not used any more."""
+    for key, _ in entities.each(entity_key(tag, name, str(version))):
+        entities.drop(key)
+
+
+def asked(space: Space, call: Callable[[], R]) -> R:
+    """What the domain answers. Whatever it raises is one dead letter, the state untouched."""
+    try:
+        return call()
+    except Refused as error:
+        space.refuse()
+        raise DeadLetterError("refused", _cut(error)) from error
+    except MemoryError:
+        raise  # says something of this machine, not of the event
+    except Exception as error:
+        space.refuse()
+        raise DeadLetterError("domain_raised", f"{type(error).__name__}: {_cut(error)}") from error
+
+
+def _cut(error: Exception) -> str:
+    try:
+        return str(error)[:1_000]
+    except Exception:  # noqa: BLE001 - an error of a domain that cannot say what it is
+        return "it cannot be put in words"

@@ -1,0 +1,57 @@
+"""Steps that tests of generations share, and the check that everybody who reads a log says the same."""
+
+import lanes_world as world
+from lanes_first import First
+from lanes_fleet import Fleet
+from m0lanes.chain import Chain
+from m0lanes.control import DomainRef
+from m0lanes.generations import partition_of
+from solders.keypair import Keypair
+
+FIRST, EPOCH, START = world.FIRST, world.EPOCH_MS, world.BASE_MS
+NEW_KEY, NEW_CLOCK = Keypair.from_seed(bytes([21]) * 32), Keypair.from_seed(bytes([22]) * 32)
+OTHER = {"release": world.OTHER_RELEASE.hex(), "domain": DomainRef("coins", "tests", 2)}
+
+
+def where(group: str) -> int:
+    return partition_of(group, world.PARTITIONS)
+
+
+def opened(groups=world.GROUPS) -> world.World:
+    """Generation 1 in force, a market in every group, one toss each, the first epoch closed."""
+    log = world.World(groups=groups)
+    log.begin()
+    for number, group in enumerate(sorted(groups)):
+        log.open(group, f"COIN_{number}", START)
+        log.toss(group, True, START + 1)
+    log.end(FIRST)
+    return log
+
+
+def ran(log: world.World, heart=world.HEART) -> tuple[list, Chain]:
+    chain = Chain(heart)
+    return world.play(log.records, chain), chain
+
+
+def errors(chain: Chain) -> list[str]:
+    return [letter.error.error for _, letter in chain.letters]
+
+
+def epochs(closed) -> list[int]:
+    return [epoch.header.epoch_id for epoch in closed]
+
+
+def parked(chain: Chain) -> list[str]:
+    return [report.parked for core in chain.cores for report in core.reports() if report.parked]
+
+
+def agrees(log: world.World, heart=world.HEART, seed: int = 0) -> First:
+    """A fleet that dies and a stage restarted behind every record say what a chain says."""
+    closed, _ = ran(log, heart)
+    fleet = Fleet(heart, seed, dies=0.06)
+    fleet.write(log.records)
+    fleet.settle()
+    assert fleet.topics.headers() == world.headers(closed)
+    first = First(heart, log.records)
+    first.check_every_restart()
+    return first

@@ -1,0 +1,280 @@
+"""Outages, lost answers, bad messages and holes: nothing is lost, and whoever is not concerned goes on."""
+
+import asyncio
+import time
+
+import lanes_world as lanes
+from loop_world import NAMES, QUICK
+from m0common.messages import HeaderMessage, LaneMessage, encode
+from m0common.settings import Stage
+from m0common.stream.records import Produce
+from m0common.topics import FEATURES, NORMALIZED, RAW
+from m0lanes.generations import lanes_of, partition_of
+from msgspec import Raw, msgpack
+
+_message = msgpack.Decoder(LaneMessage).decode
+
+
+# --- the broker ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_broker_that_dies_and_comes_back_costs_time_and_nothing_else(stages):
+    records = lanes.season(4, first=stages.first).records
+    half = len(records) // 2
+    stages.start()
+    await stages.write(records[:half])
+    await asyncio.sleep(0.3)
+    stages.world.break_down()
+    await stages.until(lambda: all(stages.loops[name].ready() is not None for name in NAMES), 60)
+    assert all(stages.loops[name].healthy() is None for name in NAMES)
+    stages.world.repair()
+    await stages.write(records[half:])
+    await stages.until_said(await stages.expected(), 60)
+    await stages.until(stages.ready)
+
+
+async def test_refused_sends_and_lost_answers_are_repeated(memory_stages):
+    stages = memory_stages
+    records = lanes.season(4, first=stages.first).records
+    stages.start()
+    faults = stages.world.broker.faults
+    for start in range(0, len(records), 10):
+        faults.refuse_sends = faults.lose_acks = 0
+        await stages.write(records[start : start + 10])
+        faults.refuse_sends, faults.lose_acks = 3, 3
+        await asyncio.sleep(0.05)
+    faults.refuse_sends = faults.lose_acks = 0
+    await stages.until_said(await stages.expected())
+    assert await stages.letters() == []
+
+
+async def test_a_slow_broker_holds_back_reading_and_drops_nothing(memory_stages):
+    stages = memory_stages
+    stages.world.broker.faults.send_delay_s = 0.02
+    await stages.write(lanes.season(3, first=stages.first).records)
+    stages.start(settings=Stage(batch_records=5, poll_timeout_ms=5, commit_interval_ms=50))
+    await stages.until_said(await stages.expected())
+
+
+async def test_stopping_during_an_outage_ends_with_the_grace_period_and_loses_nothing(memory_stages):
+    stages = memory_stages
+    records = lanes.season(2, first=stages.first).records
+    await stages.write(records)
+    stages.world.broker.faults.refuse_sends = 1_000_000
+    stages.start("normalize", settings=QUICK.model_copy(update={"drain_grace_ms": 200}))
+    await stages.until(lambda: "refused" in (stages.loops["normalize"].ready() or ""))
+    since = time.monotonic()
+    await stages.stop("normalize")
+    assert time.monotonic() - since < 2
+    stages.world.broker.faults.refuse_sends = 0
+    stages.start()
+    await stages.until_said(await stages.expected())
+
+
+# --- bad messages ----------------------------------------------------------------------------------------------------
+
+
+async def test_any_number_of_bad_raw_messages_costs_one_letter_each_and_stops_nothing(stages):
+    world = lanes.season(1, first=stages.first)
+    bad = [world.raw(n % lanes.PARTITIONS, b"{" * (n % 7)) for n in range(400)]
+    lanes.go_on(world, [1])
+    await stages.write(world.records)
+    stages.start()
+    await stages.until_said(await stages.expected())
+    await stages.stop("normalize")
+    stages.start("normalize")
+    await stages.until(stages.ready)
+    origins = {(letter.topic, letter.partition, letter.offset) for letter in await stages.letters()}
+    assert origins == {(RAW.name, record.partition, record.offset) for record in bad}
+
+
+async def test_too_many_letters_stop_a_later_stage_where_it_stands_and_lose_nothing(stages):
+    await stages.write(lanes.season(1, first=stages.first).records)
+    partition = lane_partitions()[0]
+    stages.start()
+    await stages.until_closed(stages.first)
+    producer = stages.broker.producer()
+    await producer.start()
+    await producer.send([Produce(NORMALIZED.name, partition, b"x", b"nonsense %d" % n) for n in range(150)])
+    await producer.stop()
+    await stages.until(lambda: "has stopped" in (stages.loops["feature"].ready() or ""))
+    assert "cannot be processed" in (stages.loops["feature"].ready() or "")
+    assert stages.loops["feature"].healthy() is None
+    letters = {letter.offset for letter in await stages.letters()}
+    assert len(letters) == 100
+    await stages.stop("feature")
+    # a repaired stage, here one that may say more letters, goes on where it was
+    stages.start("feature", settings=QUICK.model_copy(update={"dead_letter_window": 1000}))
+    stages.loops["feature"]._limit.max_in_a_row = 1000
+    await stages.until(lambda: stages.loops["feature"].ready() is None)
+
+    async def all_said() -> bool:
+        return len({letter.offset for letter in await stages.letters()}) == 150
+
+    await stages.until(all_said)
+
+
+async def test_good_messages_between_bad_ones_keep_a_later_stage_going(memory_stages):
+    stages = memory_stages
+    world = lanes.season(10, first=stages.first)
+    stages.start("normalize")
+    await stages.write(world.records)
+    await stages.until(lambda: sum(r.seq for r in stages.reports("normalize")) > 150)
+    await asyncio.sleep(0.1)
+    await stages.stop("normalize")
+    # in one batch: 120 bad ones, each behind a good one or more
+    good = await stages.read(NORMALIZED.name)
+    await stages.recreate(NORMALIZED.name)
+    mixed = []
+    for record in good:
+        mixed.append(Produce(record.topic, record.partition, record.key, record.value))
+        mixed.append(Produce(record.topic, record.partition, record.key, b"nonsense"))
+    producer = stages.broker.producer()
+    await producer.send(mixed)
+    assert len(good) > 120
+    stages.start("feature", settings=QUICK.model_copy(update={"batch_records": 10_000, "dead_letter_max_share": 0.6}))
+
+    async def all_read() -> bool:
+        return len(await stages.letters()) == len(good)
+
+    await stages.until(all_read)
+    assert stages.loops["feature"].ready() is None
+
+
+# --- holes -----------------------------------------------------------------------------------------------------------
+
+
+def lane_partitions() -> tuple[int, ...]:
+    return lanes_of(lanes.World().payload(1))
+
+
+async def test_a_lane_with_a_hole_is_parked_and_another_catalog_in_its_partition_goes_on(stages):
+    one = lanes.season(2, first=stages.first)
+    partition = lane_partitions()[0]
+    group = next(g for g in ("medal", *(f"token{n}" for n in range(99))) if partition_of(g, 4) == partition)
+    other = lanes.World("medals", groups=[group], first=stages.first)
+    other._next = one._next  # one log
+    other.begin()
+    await stages.write([*one.records, *other.records])
+    stages.start()
+    await stages.until_closed(stages.first + 1)
+    # messages of the first catalog that never were: a hole
+    newest = max(r.seq for r in stages.reports("normalize") if r.lane == ("coins", partition))
+    lost = LaneMessage("coins", partition, 0, newest + 7, lanes.COINS_RELEASE, 99, "tossed", Raw(b"\xc0"))
+    producer = stages.broker.producer()
+    await producer.start()
+    await producer.send([Produce(NORMALIZED.name, partition, b"coins", encode(lost))])
+    await producer.stop()
+    await stages.until(lambda: stages.loops["feature"].notes() is not None)
+    note = stages.loops["feature"].notes() or ""
+    assert f"coins/{partition}: lane coins/{partition} expects message {newest + 1} and got {newest + 7}" in note
+    assert stages.loops["feature"].ready() is None
+    other.open(group, "MEDAL", other.base_ms)
+    other.toss(group, True, other.base_ms + 500)
+    for number in range(3):
+        other.end(other.first + number)
+    await stages.write(other.records[-5:])
+
+    async def closed() -> bool:
+        return ("medals", other.first + 2) in {
+            (m.catalog, m.epoch_id) for m in [*map(header, await stages.read("m0.headers.v1"))]
+        }
+
+    await stages.until(closed)
+    parked = [r.lane for r in stages.reports("feature") if r.parked]
+    assert parked == [("coins", partition)]
+    manifests = [m for m in await stages.manifests(2) if m.status == "parked"]
+    assert {(m.catalog, m.partition) for m in manifests} == {("coins", partition)}
+    assert len(manifests) == 1
+    assert "m0 lane rebase coins" in manifests[0].reason
+
+
+def header(record):
+    return msgpack.decode(record.value, type=HeaderMessage)
+
+
+async def test_a_lane_of_which_no_checkpoint_restores_begins_again_with_a_whole_log(memory_stages):
+    stages = memory_stages
+    await stages.write(lanes.season(3, first=stages.first).records)
+    stages.start()
+    await stages.until_closed(stages.first + 2)
+    await stages.stop(*NAMES)
+    for partition in lane_partitions():
+        end = stages.world.broker.topic(stages.broker.name("m0.state.feature.v1")).logs[partition].end_offset
+        await stages.truncate("m0.state.feature.v1", partition, end)
+    stages.start()
+    await stages.until(stages.ready)
+    await stages.until(lambda: sum(r.seq for r in stages.reports("feature")) > 50)
+    assert stages.loops["feature"].notes() is None
+    said = [_message(record.value) for record in await stages.read(FEATURES.name)]
+    assert len(said) > len({(m.partition, m.seq) for m in said}), "it said again what it had said"
+    by_number = {(m.partition, m.seq): bytes(m.body) for m in said}
+    assert all(by_number[m.partition, m.seq] == bytes(m.body) for m in said)
+
+
+async def test_a_lane_of_which_no_checkpoint_restores_is_parked_when_the_log_is_cut(memory_stages):
+    stages = memory_stages
+    await stages.write(lanes.season(3, first=stages.first).records)
+    stages.start()
+    await stages.until_closed(stages.first + 2)
+    await stages.stop(*NAMES)
+    partition = lane_partitions()[0]
+    end = stages.world.broker.topic(stages.broker.name("m0.state.feature.v1")).logs[partition].end_offset
+    await stages.truncate("m0.state.feature.v1", partition, end)
+    await stages.truncate(NORMALIZED.name, partition, 1)
+    stages.start()
+    await stages.until(lambda: stages.loops["feature"].notes() is not None)
+    assert "no checkpoint of lane coins" in (stages.loops["feature"].notes() or "")
+    parked = [r for r in stages.reports("feature") if r.parked]
+    assert [r.lane.partition for r in parked] == [partition]
+    assert parked[0].seq > 0
+
+
+async def test_a_lane_whose_state_was_cut_off_under_it_says_everything_again(stages, monkeypatch):
+    """A lane that stands still for long is carried forward by others, and what it said itself is deleted."""
+    monkeypatch.setattr("m0common.stream.loop.MEASURE_INTERVAL_S", 0.1)
+    records = lanes.season(6, first=stages.first).records
+    half = next(n for n, r in enumerate(records) if b'"epoch_id":%d' % (stages.first + 2) in r.value) + 8
+    await stages.write(records[:half])
+    stages.start()
+    await stages.until_closed(stages.first + 1)
+    await stages.stop("normalize")
+    await stages.until(lambda: all(r.seq > 0 for r in stages.reports("feature")))
+    begins = {}
+    for partition in lane_partitions():
+        begins[partition] = max(m.to_offset for m in await stages.manifests(2) if m.partition == partition)
+        await stages.truncate("m0.state.feature.v1", partition, begins[partition])
+    slots = stages.loops["feature"]._core._slots
+    await stages.until(lambda: all(s.history.whole_next for p in begins for s in slots.all(p)))
+    await stages.write(records[half:])
+    stages.start("normalize")
+    await stages.until_closed(stages.first + 5)
+    await stages.stop("normalize", "feature")
+    for partition, begin in begins.items():
+        newest = max((m for m in await stages.manifests(2) if m.partition == partition), key=lambda m: m.position)
+        assert newest.from_offset >= begin, "a restart cannot read this"
+    stages.start("normalize", "feature")
+    await stages.until(stages.ready)
+    assert stages.loops["feature"].notes() is None
+
+
+async def test_a_stage_without_lanes_goes_on_where_its_group_has_come(stages):
+    world = lanes.World(first=stages.first)
+    for n in range(50):
+        world.event("penny", "toss", {"heads": True}, world.now_ms + n)
+    await stages.write(world.records)
+    stages.start("normalize")
+    partition = partition_of("penny", lanes.PARTITIONS)
+    await stages.until(
+        lambda: {w.partition: o for w, o in stages.loops["normalize"]._positions.items()} == {partition: 50}
+    )
+    await stages.stop("normalize")
+    stages.start("normalize")
+    await stages.until(stages.ready)
+    await asyncio.sleep(0.3)
+    assert stages.loops["normalize"]._core.drops == {}, "nothing is read twice"
+    world.begin()
+    lanes.go_on(world, [0])
+    await stages.write(world.records[50:])
+    stages.start("feature", "model", "bundle")
+    await stages.until_closed(stages.first)

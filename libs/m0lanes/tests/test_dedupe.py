@@ -1,0 +1,164 @@
+"""Exact repeats: what a lane has applied it does not apply again, however late, in whatever order, restarted or not."""
+
+import random
+
+import lanes_world as world
+import pytest
+from m0common.canonical import PredictionLeaf
+from m0lanes.chain import Chain
+from m0lanes.dedupe import CHUNK, IDS, IDS_CHUNK, WINDOW, Repeats
+from m0lanes.entities import Entities
+
+NO_ID = bytes(32)
+
+
+class Lane:
+    """Repeats over entities that may be restarted, beside sets that remember everything."""
+
+    def __init__(self) -> None:
+        self.entities = Entities()
+        self.repeats = Repeats(self.entities)
+        self.applied: dict[tuple[str, str], set[int]] = {}
+
+    def restart(self) -> None:
+        self.entities = Entities(self.entities.items())
+        self.repeats = Repeats(self.entities)
+
+    def offer(self, source: str, group: str, seq: int) -> None:
+        known = self.applied.setdefault((source, group), set())
+        high = max(known, default=0)
+        expected = seq in known or seq <= high - WINDOW
+        assert self.repeats.seen(source, group, seq, NO_ID, dense=True) == expected, (seq, high)
+        if not expected:
+            self.repeats.add(source, group, seq, NO_ID, dense=True)
+            known.add(seq)
+
+
+@pytest.mark.parametrize("seed", range(20 if not world.SOAK else 500))
+def test_a_dense_source_is_told_apart_like_by_a_set_that_remembers_everything(seed: int):
+    rng, lane = random.Random(seed), Lane()
+    at = 0
+    for _ in range(1_500):
+        jump = rng.random()
+        if jump < 0.005:
+            at += rng.choice((WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW, 1 << 40, CHUNK, rng.randrange(WINDOW)))
+        elif jump < 0.7:
+            at += 1
+        edge = rng.choice(
+            (0, 0, 0, rng.randrange(200), rng.randrange(2 * WINDOW), WINDOW - 1, WINDOW, WINDOW + 1, CHUNK)
+        )
+        lane.offer(rng.choice("ab"), rng.choice("gh"), max(1, at - edge))
+        if rng.random() < 0.01:
+            lane.restart()
+
+
+def test_numbers_up_to_the_widest_are_taken():
+    lane = Lane()
+    for seq in (1, (1 << 63) - 1, (1 << 63) - 2, 2):
+        lane.offer("a", "g", seq)
+
+
+def test_a_lane_keeps_no_more_of_a_source_than_its_window():
+    lane = Lane()
+    for seq in range(1, 4 * WINDOW, CHUNK // 2):
+        lane.offer("a", "g", seq)
+    assert lane.entities.count <= WINDOW // CHUNK + 2
+    lane.offer("a", "g", 1 << 50)
+    lane.offer("a", "g", (1 << 50) + WINDOW)
+    assert lane.entities.count <= 3
+
+
+def ids(start: int, end: int) -> list[bytes]:
+    return [number.to_bytes(4, "big").rjust(16, b"i") + bytes(16) for number in range(start, end)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_of_other_sources_the_newest_2048_ids_at_least_are_known(restarts: bool):
+    lane = Lane()
+    made = ids(0, 3 * IDS + 7)
+    assert IDS >= 2_048
+    for count, event_id in enumerate(made, 1):
+        assert not lane.repeats.seen("crowd", "g", 0, event_id, dense=False)
+        lane.repeats.add("crowd", "g", 0, event_id, dense=False)
+        if restarts and count % 501 == 0:
+            lane.restart()
+    assert all(lane.repeats.seen("crowd", "g", 0, event_id, dense=False) for event_id in made[-IDS:])
+    assert not lane.repeats.seen("crowd", "g", 0, made[0], dense=False)
+    assert lane.entities.count <= IDS // IDS_CHUNK + 2
+
+
+def test_live_and_restarted_forget_the_same_ids():
+    live, restarted = Lane(), Lane()
+    made = ids(0, 2 * IDS + 45)
+    for count, event_id in enumerate(made, 1):
+        for lane in (live, restarted):
+            lane.repeats.add("crowd", "g", 0, event_id, dense=False)
+        if count % 37 == 0:
+            restarted.restart()
+        if count % 331 == 0:
+            known = [[lane.repeats.seen("crowd", "g", 0, i, dense=False) for i in made] for lane in (live, restarted)]
+            assert known[0] == known[1]
+    assert live.entities.digest() == restarted.entities.digest()
+
+
+def test_busy_sources_and_groups_push_out_nobody_elses_ids():
+    lane = Lane()
+    rare = ids(0, 1)[0]
+    lane.repeats.add("crowd", "g", 0, rare, dense=False)
+    for event_id in ids(1, 3 * IDS):
+        lane.repeats.add("busy", "g", 0, event_id, dense=False)
+        lane.repeats.add("crowd", "h", 0, event_id, dense=False)
+    assert lane.repeats.seen("crowd", "g", 0, rare, dense=False)
+    assert not lane.repeats.seen("busy", "g", 0, rare, dense=False)
+
+
+def heads(log: world.World) -> int:
+    """The probability of heads in the leaf of the first epoch."""
+    log.end(world.FIRST)
+    (closed,) = world.play(log.records)
+    return PredictionLeaf.decode(closed.leaves[0]).outcomes[0].p
+
+
+def one_market() -> world.World:
+    log = world.World()
+    log.begin()
+    log.open("penny", "COIN", world.BASE_MS)
+    log.toss("penny", True, world.BASE_MS + 1, seq=7)
+    return log
+
+
+def test_a_repeat_with_other_content_under_the_same_number_is_dropped():
+    log = one_market()
+    log.toss("penny", False, world.BASE_MS + 2, seq=7)
+    assert heads(log) == heads(one_market())
+    chain = Chain(world.HEART)
+    world.play(log.records, chain)
+    assert chain.cores[0].drops["table", "repeat"] == 1
+
+
+def test_a_correction_under_a_new_number_reaches_the_domain():
+    log = one_market()
+    log.toss("penny", False, world.BASE_MS + 1, seq=8, identity="e1")
+    assert heads(log) == 500_000_000
+
+
+def test_an_event_sent_again_after_thousands_of_others_is_not_learned_again():
+    log = one_market()
+    log.toss("penny", True, world.BASE_MS + 3, source="crowd", identity="rare")
+    rare = log.records[-1]
+    for number in range(2_100):
+        log.toss("penny", number % 2 == 0, world.BASE_MS + 4)
+    log.raw(rare.partition, rare.value)
+    chain = Chain(world.HEART)
+    world.play(log.records, chain)
+    assert chain.cores[0].drops["crowd", "repeat"] == 1
+
+
+def test_what_was_dropped_or_refused_is_no_repeat_when_it_comes_again():
+    """An event about a market that is not open yet is not applied, so that it may be sent again once it is."""
+    log = world.World()
+    log.begin()
+    log.toss("penny", True, world.BASE_MS + 1, "COIN", seq=1)
+    log.open("penny", "COIN", world.BASE_MS)
+    log.toss("penny", True, world.BASE_MS + 1, "COIN", seq=1)
+    assert heads(log) == 666_666_666

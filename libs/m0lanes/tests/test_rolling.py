@@ -1,0 +1,79 @@
+"""A release is installed beside the old one, in any order, and takes over at one barrier."""
+
+import lanes_world as world
+import pytest
+from lanes_fleet import Fleet, Instance
+from lanes_toy import OtherCoins
+from m0lanes.chain import Chain
+from m0lanes.control import DomainRef
+from m0lanes.stages import Heart
+
+NEW = Heart(world.DEPLOYMENT, {world.OTHER_RELEASE: OtherCoins()}, bytes([3]) * 32)
+STAGES = (1, 2, 3, 4)
+
+
+def upgraded(seed: int, before: int = 2, after: int = 2, back: int = 0) -> world.World:
+    """Some epochs under the old release, some under the new one, perhaps some under the old one again."""
+    log = world.season(before, seed)
+    epoch = world.FIRST + before
+    log.define(2, release=world.OTHER_RELEASE.hex(), domain=DomainRef("coins", "tests", 2))
+    for index in range(after + back):
+        start = epoch * world.EPOCH_MS
+        log.now_ms = start
+        for step, group in enumerate(log.groups):
+            log.open(group, f"NEW_{step}_{index}", start + step)
+            log.toss(group, bool((index + step) % 3), start + 100 * step + 5)
+            log.toss(group, True, start + world.EPOCH_MS + 500)
+        if index == after - 1 and back:
+            log.define(3, release=world.COINS_RELEASE.hex())
+        following = 2 if index == 0 else 3 if index == after - 1 and back else None
+        log.end(epoch, following)
+        epoch += 1
+    return log
+
+
+def test_one_process_that_has_both_switches_at_the_barrier():
+    closed = world.play(upgraded(1).records, Chain(world.BOTH))
+    releases = [{lane.release for lane in epoch.header.lanes} for epoch in closed]
+    assert releases == [{world.COINS_RELEASE}] * 3 + [{world.OTHER_RELEASE}]
+    assert [epoch.header.generation for epoch in closed] == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("dies", [0.0, 0.05])
+def test_old_and_new_processes_side_by_side_say_what_one_that_has_both_says(seed: int, dies: float):
+    records = upgraded(seed, back=2 if seed % 2 else 0).records
+    fleet = Fleet(world.HEART, seed, dies)
+    fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, dies) for stage in STAGES]
+    fleet.write(records)
+    fleet.settle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    assert fleet.parked() == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_new_release_may_come_before_during_or_after_the_switch_stage_by_stage(seed: int):
+    records = upgraded(seed).records
+    fleet = Fleet(world.HEART, seed, 0.03)
+    missing = list(STAGES)
+    fleet.rng.shuffle(missing)
+    for start in range(0, len(records), 9):
+        fleet.write(records[start : start + 9])
+        fleet.settle()
+        if missing and fleet.rng.random() < 0.3:
+            fleet.instances.append(Instance(NEW, missing.pop(), fleet.topics, fleet.rng, 0.03))
+    fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, 0.03) for stage in missing]
+    fleet.settle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    assert fleet.parked() == []
+
+
+def test_what_nobody_runs_waits_and_goes_on_when_somebody_does():
+    records = upgraded(3).records
+    fleet = Fleet(world.HEART, 3)
+    fleet.write(records)
+    fleet.settle()
+    assert max(epoch for _, epoch in fleet.topics.headers()) == world.FIRST + 2
+    fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng) for stage in STAGES]
+    fleet.settle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
