@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
-from m0lint.main import check
+from m0lanes import release
+from m0lint.main import check, check_pure
+from m0lint.rules import PURE, RULES, Rule
 
 LANE = Path("libs/m0lanes/src/m0lanes/x.py")
 CANONICAL = Path("libs/m0common/src/m0common/canonical/x.py")
+QUANT = Path("libs/m0quant/src/m0quant/x.py")
+DOMAIN = Path("libs/m0domains/src/m0domains/sports/models.py")
+MESSAGES = Path("libs/m0common/src/m0common/messages/x.py")
 SERVICE = Path("services/api/src/m0_api/x.py")
 
 
@@ -23,7 +28,13 @@ def codes(path: Path, text: str) -> list[str]:
         (LANE, "import random\nrandom.Random()", "M0L002"),
         (LANE, "import os\nos.urandom(3)", "M0L002"),
         (LANE, "import math\nmath.exp(1)", "M0L003"),
-        (LANE, "x = 2 ** 0.5", "M0L003"),
+        (LANE, "import math\ny = map(math.exp, x)", "M0L003"),
+        (LANE, "from math import erf as f\nf(1)", "M0L003"),
+        (LANE, "import math\nmath.atan2(1, 2)", "M0L003"),
+        (LANE, "import cmath\ncmath.sqrt(1)", "M0L003"),
+        (DOMAIN, "import math\nmath.cbrt(2)", "M0L003"),
+        (LANE, "hash('a')", "M0L002"),
+        (LANE, "sorted(x, key=id)", "M0L002"),
         (CANONICAL, "x = 1 / 2", "M0L004"),
         (CANONICAL, "x = 0.5", "M0L004"),
         (CANONICAL, "x = float(3)", "M0L004"),
@@ -31,6 +42,33 @@ def codes(path: Path, text: str) -> list[str]:
         (LANE, "for x in {1, 2}: pass", "M0L006"),
         (LANE, "y = [x for x in set(z)]", "M0L006"),
         (CANONICAL, "for k, v in d.items(): pass", "M0L007"),
+        (MESSAGES, "class A:\n    x: float", "M0L004"),
+        (DOMAIN.with_name("payloads.py"), "class A:\n    x: float", "M0L004"),
+        (DOMAIN, "import time\ntime.time()", "M0L001"),
+        (QUANT, "import math\nmath.fsum(x)", "M0L010"),
+        (QUANT, "import math\nmath.hypot(1, 2)", "M0L010"),
+        (QUANT, "from statistics import mean\nmean(x)", "M0L010"),
+        (QUANT, "import statistics as s\ny = map(s.fmean, x)", "M0L010"),
+        (QUANT, "sum(x)", "M0L010"),
+        (QUANT, "sum(p * 0.5 for p in x)", "M0L010"),
+        (QUANT, "sum([0.1, 0.2])", "M0L010"),
+        (QUANT, "sum(range(3), 0.5)", "M0L010"),
+        (QUANT, "sum(range(3), start=0.5)", "M0L010"),
+        (QUANT, "y = list(map(sum, x))", "M0L010"),
+        (QUANT, "def f(x: list[float]): return sum(x)", "M0L010"),
+        (QUANT, "def f(x: list[int]): ...\ndef g(x): return sum(x)", "M0L010"),
+        (QUANT, "def f(x: int, y): return sum(x for x in y)", "M0L010"),
+        (QUANT, "def f(x: dict[int, float]): return sum(x.values())", "M0L010"),
+        (QUANT, "class A:\n    def sum(self): return 1\nsum(x)", "M0L010"),
+        (DOMAIN, "sum(x)", "M0L010"),
+        (QUANT, "x = 2 ** 0.5", "M0L011"),
+        (QUANT, "x = 2 ** n", "M0L011"),
+        (QUANT, "x = 10 ** -1", "M0L011"),
+        (QUANT, "x = y ** 2", "M0L011"),
+        (QUANT, "y **= 2", "M0L011"),
+        (QUANT, "y = pow(x, n)", "M0L011"),
+        (QUANT, "import math\nmath.pow(x, 2)", "M0L011"),
+        (QUANT, "from operator import pow as p\nfunctools.reduce(p, x)", "M0L011"),
         (SERVICE, "import time\nasync def f():\n    time.sleep(1)", "M0L008"),
         (SERVICE, "import time\ntime.time()", "M0L009"),
     ],
@@ -43,7 +81,18 @@ def test_it_finds(path: Path, text: str, code: str):
     ("path", "text"),
     [
         (LANE, "import random\nrandom.Random(7)"),
-        (LANE, "import math\nmath.sqrt(2)\nx = y ** 2"),
+        (LANE, "import math\nmath.sqrt(2)\nmath.isfinite(x)\nmath.inf"),
+        (QUANT, "def f(x: list[int]): return sum(x)"),
+        (QUANT, "def f(x: Sequence[int]): return sum(w * 3 for w in x)"),
+        (QUANT, "def f(x: tuple[int, ...]): return sum(x, 1)"),
+        (QUANT, "def f(x: dict[str, int]): return sum(x.values())"),
+        (QUANT, "def f(x):\n    y: list[int] = [int(z) for z in x]\n    return sum(y)"),
+        (QUANT, "sum(len(x) for x in y)\nsum(map(len, y))\nsum(1 for x in y)\nsum(x > 1 for x in y)\nsum([1, 2])"),
+        (QUANT, "def sum(x): ...\nsum(y)"),
+        (QUANT, "from m0quant.detmath import pow\npow(x, n)"),
+        (QUANT, "x = 10 ** 9\ny = pow(a, b, m)\ndef f(n: int): return n ** 2"),
+        (DOMAIN.with_name("dataset.py"), "import time\nsum(x)"),
+        (SERVICE, "y = sum(x) ** n"),
         (CANONICAL, "for k, v in sorted(d.items()): pass\nx = 7 // 2"),
         (LANE, "for x in sorted({1, 2}): pass"),
         (SERVICE, "import time\nasync def f():\n    def g():\n        time.sleep(1)\n    return g"),
@@ -54,3 +103,21 @@ def test_it_finds(path: Path, text: str, code: str):
 )
 def test_it_leaves_alone(path: Path, text: str):
     assert codes(path, text) == []
+
+
+def test_a_domain_of_somebody_else_keeps_the_same_rules_wherever_it_lies():
+    elsewhere = Path("weather/models.py")
+    assert codes(elsewhere, "import time\ntime.time()") == []
+    assert "M0L001" in check_pure(elsewhere, "import time\ntime.time()")[0]
+    assert "M0L010" in check_pure(elsewhere, "sum(x)")[0]
+
+
+def test_every_rule_has_a_code_of_its_own():
+    assert len({rule.code for rule in RULES}) == len(RULES)
+
+
+def test_everything_that_is_hashed_into_a_release_is_held_to_the_rules_of_pure_code():
+    pure = Rule("", "", PURE, lambda _: iter(()))
+    places = [f"libs/{name.split('/')[0]}/src/{name}" for name, _ in release._heart()]
+    assert len(places) > 20
+    assert [place for place in places if not pure.holds_for(place)] == []

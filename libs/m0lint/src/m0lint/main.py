@@ -2,10 +2,10 @@
 
 import ast
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from m0lint.rules import RULES
+from m0lint.rules import PURE_RULES, RULES, Rule
 
 ALLOW = "m0lint: allow"
 """A line that ends with `# m0lint: allow CODE reason` is left alone for that code."""
@@ -20,17 +20,25 @@ def files(paths: Sequence[str]) -> Iterator[Path]:
 
 
 def check(path: Path, text: str) -> list[str]:
-    """Findings of one file as `file:line: code message`."""
+    """Findings of one file by the rules of its place, as `file:line: code message`."""
     place = path.as_posix()
-    lines = text.splitlines()
-    tree = ast.parse(text, place)
-    found = []
-    for rule in RULES:
-        if any(s in place for s in rule.scope) and not any(s in place for s in rule.exempt):
-            for line, message in rule.check(tree):
-                if f"{ALLOW} {rule.code}" not in lines[line - 1]:
-                    found.append((line, f"{place}:{line}: {rule.code} {message}"))
-    return [text for _, text in sorted(found)]
+    return _findings(place, text, [rule for rule in RULES if rule.holds_for(place)])
+
+
+def check_pure(path: Path, text: str) -> list[str]:
+    """Findings of a file that decides a leaf, wherever it lies: what a domain of somebody else is held to."""
+    return _findings(path.as_posix(), text, PURE_RULES)
+
+
+def _findings(place: str, text: str, rules: Iterable[Rule]) -> list[str]:
+    lines, tree = text.splitlines(), ast.parse(text, place)
+    found = [
+        (line, f"{place}:{line}: {rule.code} {message}")
+        for rule in rules
+        for line, message in rule.check(tree)
+        if f"{ALLOW} {rule.code}" not in lines[line - 1]
+    ]
+    return [finding for _, finding in sorted(set(found))]
 
 
 def main() -> None:

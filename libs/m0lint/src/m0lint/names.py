@@ -1,6 +1,7 @@
 """Dotted names of what a file calls, with its imports resolved."""
 
 import ast
+from collections.abc import Iterator
 
 
 def imports(tree: ast.AST) -> dict[str, str]:
@@ -27,3 +28,19 @@ def dotted(node: ast.AST, known: dict[str, str]) -> str:
         return ""
     parts.append(known.get(node.id, node.id))
     return ".".join(reversed(parts))
+
+
+def defined(tree: ast.Module) -> dict[str, str]:
+    """Functions and classes of the file itself, which hide built-ins of the same name."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return {node.name: f"here.{node.name}" for node in tree.body if isinstance(node, kinds)}
+
+
+def references(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    """Every dotted name that is read, called or not: `map(math.exp, xs)` reads `math.exp`."""
+    known = imports(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+            name = dotted(node, known)
+            if name:
+                yield node, name

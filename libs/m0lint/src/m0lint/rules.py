@@ -1,23 +1,30 @@
-"""The rules. Each yields `(line, message)`; `scope` says which files it holds for."""
+"""The rules. Each yields `(line, message)`; `scope` says by patterns which files it holds for."""
 
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from m0lint.names import dotted, imports
+from m0lint import floats
+from m0lint.floats import Finding
+from m0lint.names import defined, dotted, imports, references
 
-Finding = tuple[int, str]
-
-PURE = (
-    "libs/m0lanes/src",
-    "libs/m0quant/src",
-    "m0common/canonical/",
-    "m0common/stream/core.py",
-    "m0common/stream/lanes.py",
-    "m0common/stream/entities.py",
+CANONICAL = ("*/m0common/canonical/*", "*/m0common/ids.py", "*/m0common/fixedpoint.py")
+DECIDING = ("*libs/m0lanes/src/*", "*libs/m0quant/src/*", "*/m0domains/*")
+PURE = (*DECIDING, *CANONICAL, "*/m0common/messages/*", "*/m0common/stream/partition.py")
+"""What decides a leaf: file by file what is hashed into a release."""
+SAMPLES = ("*/dataset.py", "*/data/*")
+"""Files of a domain that decide nothing: how its data sets are read and built."""
+HASHED = (
+    *CANONICAL,
+    "*/m0common/messages/*",
+    "*/m0lanes/bodies.py",
+    "*/m0lanes/control.py",
+    "*/m0domains/*/bodies.py",
+    "*/m0domains/*/payloads.py",
 )
-HASHED = ("m0common/canonical/", "m0common/fixedpoint.py", "m0common/messages.py", "libs/m0lanes/src/m0lanes/codec.py")
-PRODUCT = ("libs/", "services/")
+"""Canonical bytes, and the messages of which they are made."""
+PRODUCT = ("*libs/*", "*services/*")
 CLOCKS = {
     "time.time",
     "time.time_ns",
@@ -54,9 +61,7 @@ BLOCKING = {
     "sqlite3.connect",
     "argon2.low_level.hash_secret_raw",
 }
-LIBM = {
-    f"math.{name}" for name in ("exp", "log", "log2", "log10", "log1p", "expm1", "pow", "sin", "cos", "tan", "tanh")
-}
+Check = Callable[[ast.Module], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,16 @@ class Rule:
     code: str
     why: str
     scope: tuple[str, ...]
-    check: Callable[[ast.Module], Iterator[Finding]]
+    check: Check
     exempt: tuple[str, ...] = ()
+
+    def holds_for(self, place: str) -> bool:
+        """Whether a file, by its path with forward slashes, is to keep this rule."""
+        return _matches(place, self.scope) and not _matches(place, self.exempt)
+
+
+def _matches(place: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(place, pattern) for pattern in patterns)
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
@@ -85,21 +98,15 @@ def clock_in_pure_code(tree: ast.Module) -> Iterator[Finding]:
 
 
 def chance_in_pure_code(tree: ast.Module) -> Iterator[Finding]:
-    """The same log must give the same bytes."""
+    """The same log must give the same bytes, in every process."""
+    for name in sorted({"hash", "id"} - defined(tree).keys()):
+        for node, read in references(tree):
+            if read == name:
+                yield node.lineno, f"{name}() differs from process to process: use sha256, or the value itself"
     for call, name in _calls(tree):
         seeded = name == "random.Random" and call.args
         if name.startswith(CHANCE) and not seeded:
             yield call.lineno, f"{name}() in a lane or model: replay must repeat it; use random.Random(seed)"
-
-
-def libm_in_pure_code(tree: ast.Module) -> Iterator[Finding]:
-    """Libm differs in the last bit between machines."""
-    for call, name in _calls(tree):
-        if name in LIBM:
-            yield call.lineno, f"{name}() differs between machines in the last bit: use m0quant.detmath"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _is_float(node.right):
-            yield node.lineno, "** with a float exponent calls libm's pow: use m0quant.detmath"
 
 
 def _is_float(node: ast.AST) -> bool:
@@ -202,16 +209,31 @@ def wall_clock(tree: ast.Module) -> Iterator[Finding]:
             yield call.lineno, f"{name}(): inject a m0common.clock.Clock instead"
 
 
+def _pure(code: str, why: str, check: Check, scope: tuple[str, ...] = PURE) -> Rule:
+    return Rule(code, why, scope, check, SAMPLES)
+
+
+PURE_RULES: tuple[Rule, ...] = (
+    _pure("M0L001", "no wall clock in what decides a leaf", clock_in_pure_code),
+    _pure("M0L002", "no unseeded randomness in what decides a leaf", chance_in_pure_code),
+    _pure("M0L003", "no libm in what decides a leaf", floats.libm),
+    _pure("M0L005", "no float in lane state", float_in_structs),
+    _pure("M0L006", "no iteration over sets in what decides a leaf", unsorted_iteration),
+    _pure("M0L010", "no sum of floats but a loop's", floats.sums, DECIDING),
+    _pure("M0L011", "no power but a whole one of integers", floats.powers),
+)
+"""What a domain keeps, wherever it lives."""
+
 RULES: tuple[Rule, ...] = (
-    Rule("M0L001", "no wall clock in lanes and models", PURE, clock_in_pure_code),
-    Rule("M0L002", "no unseeded randomness in lanes and models", PURE, chance_in_pure_code),
-    Rule("M0L003", "no libm in lanes and models", PURE, libm_in_pure_code),
+    *PURE_RULES,
     Rule("M0L004", "no float in hashed bytes", HASHED, float_in_hashed_bytes),
-    Rule("M0L005", "no float in lane state", PURE, float_in_structs),
-    Rule("M0L006", "no iteration over sets in lanes and models", PURE, unsorted_iteration),
-    Rule("M0L007", "no unsorted mapping in canonical code", ("m0common/canonical/",), unsorted_mapping),
-    Rule("M0L008", "no blocking call in async code", (*PRODUCT, "infra/"), blocking_in_async),
+    Rule("M0L007", "no unsorted mapping in canonical code", CANONICAL, unsorted_mapping),
+    Rule("M0L008", "no blocking call in async code", (*PRODUCT, "*infra/*"), blocking_in_async),
     Rule(
-        "M0L009", "time is injected", PRODUCT, wall_clock, exempt=("m0common/clock.py", "libs/m0cli/", "libs/m0client/")
+        "M0L009",
+        "time is injected",
+        PRODUCT,
+        wall_clock,
+        exempt=("*/m0common/clock.py", "*libs/m0cli/*", "*libs/m0client/*"),
     ),
 )

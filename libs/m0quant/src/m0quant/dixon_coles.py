@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from m0quant import detmath
 
-MAX_GOALS = 10
-"""The score matrix covers 0 to MAX_GOALS goals for each side; the rest of the mass is spread by normalizing."""
+RATE_MIN, RATE_MAX = 0.01, 30.0
+"""Expected goals of one side are kept inside these, whatever was learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,16 @@ def fitted(
     return Fit(attack, defence, home_rate, away_rate)
 
 
-def poisson(rate: float) -> list[float]:
-    """Probabilities of 0 to MAX_GOALS goals at `rate`."""
+def most_goals(rate: float) -> int:
+    """How many goals of one side are looked at: more come up less than once in 10^8 matches."""
+    return 10 + int(2.5 * rate)
+
+
+def poisson(rate: float, most: int) -> list[float]:
+    """Probabilities of 0 to `most` goals at `rate`."""
     p = detmath.exp(-rate)
     row = [p]
-    for k in range(1, MAX_GOALS + 1):
+    for k in range(1, most + 1):
         p = p * rate / k
         row.append(p)
     return row
@@ -105,18 +110,21 @@ def poisson(rate: float) -> list[float]:
 def outcome_probabilities(home_rate: float, away_rate: float, rho: float) -> tuple[float, float, float]:
     """`(home, draw, away)` from expected goals and the correction tau(rho) of the scores 0-0, 0-1, 1-0 and 1-1.
 
-    `rho` is kept inside the bounds that leave every probability at least zero.
+    `rho` is kept inside the bounds that leave every probability at least zero, the rates inside RATE_MIN and RATE_MAX;
+    what little mass lies beyond `most_goals` is spread by normalizing.
     """
+    home_rate, away_rate = (max(RATE_MIN, min(RATE_MAX, rate)) for rate in (home_rate, away_rate))
+    most = most_goals(max(home_rate, away_rate))
     rho = max(-1.0 / home_rate, -1.0 / away_rate, min(rho, 1.0 / (home_rate * away_rate), 1.0))
-    h, a = poisson(home_rate), poisson(away_rate)
+    h, a = poisson(home_rate, most), poisson(away_rate, most)
     home = draw = away = 0.0
     below_h = below_a = 0.0  # mass of fewer goals than k
-    for k in range(MAX_GOALS + 1):
-        home += h[k] * below_a
-        away += a[k] * below_h
-        draw += h[k] * a[k]
-        below_h += h[k]
-        below_a += a[k]
+    for of_h, of_a in zip(h, a, strict=True):
+        home += of_h * below_a
+        away += of_a * below_h
+        draw += of_h * of_a
+        below_h += of_h
+        below_a += of_a
     draw += h[0] * a[0] * (-home_rate * away_rate * rho) + h[1] * a[1] * -rho
     home += h[1] * a[0] * (away_rate * rho)
     away += h[0] * a[1] * (home_rate * rho)

@@ -32,11 +32,11 @@ def simplex(p: Sequence[float]) -> tuple[int, ...]:
             raise QuantError(f"probabilities {list(p)}: need finite numbers of at least 0")
     ratios = [value.as_integer_ratio() for value in map(float, p)]
     common = max((d for _, d in ratios), default=1)  # denominators are powers of two
-    weights = [n * (common // d) for n, d in ratios]
+    weights: list[int] = [n * (common // d) for n, d in ratios]
     whole = sum(weights)
     if whole <= 0:
         raise QuantError(f"probabilities {list(p)}: their sum must be positive")
-    parts = [w * PPB // whole for w in weights]
+    parts: list[int] = [w * PPB // whole for w in weights]
     rests = [w * PPB % whole for w in weights]
     missing = PPB - sum(parts)
     for index in sorted(range(len(parts)), key=lambda i: (-rests[i], i))[:missing]:

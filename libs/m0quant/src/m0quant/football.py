@@ -1,11 +1,12 @@
 """One football league: Elo with an ordered logit, Dixon-Coles, and their pool.
 
 State is integers (see `football_state`); floats live inside one `update` or `predict`. Everything is iterated in
-order of team ids, which are themselves state, so a league restored from its entities goes on with the same bits.
+order of team ids, which are themselves state, so a league made of its pieces goes on with the same bits.
 """
 
+import bisect
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from m0quant import dixon_coles, elo, ordered_logit, pool
@@ -15,19 +16,23 @@ from m0quant.errors import QuantError
 from m0quant.football_state import (
     GOALS_MAX,
     RATING_SCALE,
+    STRENGTH_MAX,
     STRENGTH_SCALE,
+    TEAMS_MAX,
     WEIGHT_SCALE,
     LeagueState,
-    PairState,
-    StrengthState,
+    Pair,
     TeamState,
+    as_floats,
+    halved,
+    weighs_nothing,
 )
 from m0quant.interval import wilson
 from m0quant.ordered_logit import CutPoints
 
 _EPOCH_ORDINAL = dt.date(1970, 1, 1).toordinal()
-MAX_SEASON_GAP = 5
-"""A result that lies further ahead than this is refused: taken in, it would age everything known to nothing."""
+LONG_GAP_SEASONS = 5
+"""After a longer gap a league begins anew with what it has left: who joins then is not promoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,16 @@ class Forecast:
     models: Mapping[str, tuple[float, float, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a result changed beside the LeagueState: names of teams whose state, and whose home pairs, are others
+    now, in order of team ids.
+    """
+
+    teams: tuple[str, ...]
+    pairs: tuple[str, ...]
+
+
 def season_of(day: int, start: tuple[int, int]) -> int:
     """The year in which the season that `day` falls into began; days before year 1 and after 9999 count as those."""
     date = dt.date.fromordinal(max(1, min(dt.date.max.toordinal(), day + _EPOCH_ORDINAL)))
@@ -72,53 +87,75 @@ def season_of(day: int, start: tuple[int, int]) -> int:
 class League:
     """Ratings and strengths of one league's teams, updated result by result in order of time."""
 
-    def __init__(self, params: LeagueParams | None = None) -> None:
+    def __init__(
+        self,
+        params: LeagueParams | None = None,
+        state: LeagueState | None = None,
+        teams: Mapping[str, TeamState] | None = None,
+        pairs: Mapping[str, Iterable[Pair]] | None = None,
+    ) -> None:
+        """A new league, or the one that these pieces describe. Raises QuantError when they do not fit together."""
         self.params = params or LeagueParams()
-        self._league = LeagueState()
-        self._strength = StrengthState()
-        self._teams: dict[str, TeamState] = {}
-        self._by_id: list[TeamState] = []
-        self._pairs: list[dixon_coles.Pair] | None = None
-        self._positions: dict[tuple[int, int], int] = {}
-        self._touched: set[str] = set()
+        self.state = state or LeagueState()
+        known = sorted((teams or {}).items(), key=lambda named: named[1].team_id)
+        if [team.team_id for _, team in known] != list(range(len(known))):
+            raise QuantError(f"{len(known)} teams with ids {[t.team_id for _, t in known]}: some are missing")
+        self._names = [name for name, _ in known]
+        self._ids = {name: team.team_id for name, team in known}
+        self._teams = [team for _, team in known]
+        self._pairs: list[dict[int, Pair]] = [{} for _ in known]
+        for name, rows in (pairs or {}).items():
+            if name not in self._ids:
+                raise QuantError(f"pairs of {name!r}, which is no team of this league: its state is missing")
+            self._pairs[self._ids[name]] = {pair[0]: pair for pair in rows}
+        self._flat: list[dixon_coles.Pair] | None = None
 
     @property
-    def teams(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Names of the teams seen, in order of their first result."""
-        return tuple(team.name for team in self._by_id)
+        return tuple(self._names)
 
-    @property
-    def results(self) -> int:
-        """Results taken in since the league began."""
-        return self._league.results
+    def team(self, name: str) -> TeamState:
+        """The state of one team. Raises KeyError for an unknown one."""
+        return self._teams[self._ids[name]]
 
-    def update(self, home: str, away: str, home_goals: int, away_goals: int, day: int) -> None:
-        """Take one result in; a late one, from an earlier day, counts with the lower weight of its age.
+    def pairs(self, name: str) -> tuple[Pair, ...]:
+        """The pairs that a team played at home, ascending by opponent. Raises KeyError for an unknown one."""
+        return tuple(pair for _, pair in sorted(self._pairs[self._ids[name]].items()))
 
-        Raises QuantError, the league unchanged, on a team playing itself, goals outside 0 to 99, or a day more than
-        MAX_SEASON_GAP seasons ahead.
+    def update(self, home: str, away: str, home_goals: int, away_goals: int, day: int) -> Changes:
+        """Take one result in; a late one, from an earlier day, counts with the lower weight of its age, and a gap of
+        many seasons ages all that is known.
+
+        Raises QuantError, the league unchanged, on a team playing itself, goals outside 0 to 99, and a team beyond
+        TEAMS_MAX.
         """
         if home == away:
             raise QuantError(f"{home!r} against itself: home and away must differ")
         if not (0 <= home_goals <= GOALS_MAX and 0 <= away_goals <= GOALS_MAX):
             raise QuantError(f"{home} {home_goals}-{away_goals} {away}: goals must be 0 to {GOALS_MAX}")
+        if len(self._names) + (home not in self._ids) + (away not in self._ids) > TEAMS_MAX:
+            raise QuantError(f"{home} v {away}: the league has {TEAMS_MAX} teams already, use more groups")
+        before = list(self._teams)
         self._enter_season(season_of(day, self.params.season_start))
-        h, a = self._team(home), self._team(away)
+        h, a = self._id(home), self._id(away)
         self._rate(h, a, home_goals, away_goals)
-        self._weigh(h, a, home_goals, away_goals, day)
+        paired = self._weigh(h, a, home_goals, away_goals, day)
         self._fit()
-        h.games += 1
-        a.games += 1
-        self._league.results += 1
-        self._touched |= {"league", "strength", h.key, a.key}
+        self.state = self.state._replace(results=self.state.results + 1)
+        teams = (i for i, team in enumerate(self._teams) if i >= len(before) or before[i] != team)
+        return Changes(
+            teams=tuple(self._names[i] for i in teams),
+            pairs=tuple(self._names[i] for i in paired),
+        )
 
     def predict(self, home: str, away: str, day: int) -> Forecast:
         """The forecast of a match on `day`; an unknown team counts as a promoted one (or an average one in the first
         season).
         """
         params = self.params
-        h, a = self._teams.get(home), self._teams.get(away)
-        new_season = season_of(day, params.season_start) > self._league.season and self._league.results > 0
+        h, a = self._find(home), self._find(away)
+        new_season = season_of(day, params.season_start) > self.state.season and self.state.results > 0
         lead = self._rating(h, new_season) - self._rating(a, new_season) + params.elo.home
         p_elo = ordered_logit.probabilities(params.cuts, lead)
         h_attack, h_defence = self._strengths(h)
@@ -145,151 +182,133 @@ class League:
             models={"elo": p_elo, "dixon_coles": p_goals},
         )
 
-    def entities(self) -> dict[str, bytes]:
-        """The whole state as `key -> canonical bytes`: `league`, `strength` and `team/<id>` for every team."""
-        found = {"league": self._league.encode(), "strength": self._strength.encode()}
-        found.update((team.key, team.encode()) for team in self._by_id)
-        return found
+    def _find(self, name: str) -> TeamState | None:
+        team_id = self._ids.get(name)
+        return None if team_id is None else self._teams[team_id]
 
-    def entity(self, key: str) -> bytes:
-        """The canonical bytes of one entity. Raises KeyError when there is none of that key."""
-        if key == "league":
-            return self._league.encode()
-        if key == "strength":
-            return self._strength.encode()
-        for team in self._by_id:
-            if team.key == key:
-                return team.encode()
-        raise KeyError(key)
+    def _id(self, name: str) -> int:
+        team_id = self._ids.get(name)
+        if team_id is None:
+            team_id = self._ids[name] = len(self._names)
+            late = self.state.season > self.state.first_season
+            rating = round((self.params.elo.promoted if late else self.params.elo.mean) * RATING_SCALE)
+            attack, defence = (round(value * STRENGTH_SCALE) for value in self._prior(late))
+            self._names.append(name)
+            self._teams.append(TeamState(team_id, late, rating, 0, attack, defence))
+            self._pairs.append({})
+        return team_id
 
-    def touched(self) -> set[str]:
-        """Keys of entities changed since the last call; only they need encoding again."""
-        touched, self._touched = self._touched, set()
-        return touched
-
-    def restore(self, entities: Mapping[str, bytes]) -> None:
-        """Become the league that `entities()` described. Raises QuantError when they do not fit together."""
-        try:
-            self._league = LeagueState.decode(entities["league"])
-            self._strength = StrengthState.decode(entities["strength"])
-        except KeyError as error:
-            raise QuantError(f"entity {error} is missing: a league needs 'league' and 'strength'") from error
-        teams = [TeamState.decode(raw) for key, raw in entities.items() if key.startswith("team/")]
-        teams.sort(key=lambda team: team.team_id)
-        if [team.team_id for team in teams] != list(range(len(self._strength.attack))):
-            raise QuantError(f"{len(teams)} team entities for {len(self._strength.attack)} strengths: some are missing")
-        self._by_id = teams
-        self._teams = {team.name: team for team in teams}
-        self._pairs = None
-        self._touched = set()
-
-    def _team(self, name: str) -> TeamState:
-        team = self._teams.get(name)
-        if team is None:
-            joined_late = self._league.season > self._league.first_season
-            rating = self.params.elo.promoted if joined_late else self.params.elo.mean
-            team = TeamState(
-                team_id=len(self._by_id), name=name, promoted=joined_late, rating=round(rating * RATING_SCALE)
-            )
-            self._teams[name] = team
-            self._by_id.append(team)
-            attack, defence = self._prior(team)
-            self._strength.attack.append(round(attack * STRENGTH_SCALE))
-            self._strength.defence.append(round(defence * STRENGTH_SCALE))
-            self._pairs = None
-        return team
-
-    def _prior(self, team: TeamState) -> tuple[float, float]:
-        if team.promoted:
+    def _prior(self, promoted: bool) -> tuple[float, float]:
+        if promoted:
             return self.params.dixon_coles.promoted_attack, self.params.dixon_coles.promoted_defence
         return 1.0, 1.0
 
     def _enter_season(self, season: int) -> None:
-        league = self._league
-        if league.results == 0:
-            league.first_season = league.season = season
-        if season > league.season + MAX_SEASON_GAP:
-            raise QuantError(
-                f"a result of season {season} after season {league.season}: at most {MAX_SEASON_GAP} seasons may lie "
-                "between, check its date"
-            )
-        while league.season < season:
-            league.season += 1
-            for team in self._by_id:
-                team.rating = round(elo.regressed(self.params.elo, team.rating / RATING_SCALE) * RATING_SCALE)
-                self._touched.add(team.key)
+        state = self.state
+        if state.results == 0:
+            self.state = state._replace(season=season, first_season=season)
+            return
+        gap = season - state.season
+        if gap <= 0:
+            return
+        first = season if gap > LONG_GAP_SEASONS else state.first_season
+        self.state = state._replace(season=season, first_season=first)
+        for _ in range(gap):
+            ratings = [
+                round(elo.regressed(self.params.elo, team.rating / RATING_SCALE) * RATING_SCALE) for team in self._teams
+            ]
+            if all(team.rating == rating for team, rating in zip(self._teams, ratings, strict=True)):
+                break  # at the mean: no further break changes anything
+            self._teams = [team._replace(rating=rating) for team, rating in zip(self._teams, ratings, strict=True)]
 
-    def _rate(self, h: TeamState, a: TeamState, home_goals: int, away_goals: int) -> None:
-        home, away = elo.updated(
-            self.params.elo, h.rating / RATING_SCALE, a.rating / RATING_SCALE, home_goals, away_goals
+    def _rate(self, h: int, a: int, home_goals: int, away_goals: int) -> None:
+        home, away = self._teams[h], self._teams[a]
+        ratings = elo.updated(
+            self.params.elo, home.rating / RATING_SCALE, away.rating / RATING_SCALE, home_goals, away_goals
         )
-        h.rating, a.rating = round(home * RATING_SCALE), round(away * RATING_SCALE)
+        for team, rating in zip((home, away), ratings, strict=True):
+            self._teams[team.team_id] = team._replace(rating=round(rating * RATING_SCALE), games=team.games + 1)
 
-    def _weigh(self, h: TeamState, a: TeamState, home_goals: int, away_goals: int, day: int) -> None:
+    def _weigh(self, h: int, a: int, home_goals: int, away_goals: int, day: int) -> Iterable[int]:
         """Add the result to its pair with weight 2^((day - reference) / half-life); older weights halve at each new
-        reference.
+        reference. Returns the ids of teams whose home pairs changed.
         """
-        league, half_life = self._league, self.params.dixon_coles.half_life
-        if league.results == 0:
-            league.reference_day = day
-        while day - league.reference_day >= half_life:
-            league.reference_day += half_life
-            for team in self._by_id:
-                team.halve()
-                self._touched.add(team.key)
-            self._pairs = None
-        weight = round(dixon_coles.decay(day - league.reference_day, half_life) * WEIGHT_SCALE)
-        pair = h.pairs.get(a.team_id)
-        if pair is None:
-            pair = h.pairs[a.team_id] = PairState()
-            self._pairs = None
-        pair.games += weight
-        pair.home_goals += weight * home_goals
-        pair.away_goals += weight * away_goals
-        if self._pairs is not None:
-            self._pairs[self._positions[h.team_id, a.team_id]] = pair.as_floats(h.team_id, a.team_id)
+        half_life = self.params.dixon_coles.half_life
+        reference = day if self.state.results == 0 else self.state.reference_day
+        steps = max(0, (day - reference) // half_life)
+        paired: Iterable[int] = self._halve(steps) if steps else ()
+        reference += steps * half_life
+        self.state = self.state._replace(reference_day=reference)
+        weight = round(dixon_coles.decay(day - reference, half_life) * WEIGHT_SCALE)
+        if weight == 0:
+            return paired
+        _, games, scored, conceded = self._pairs[h].get(a, (a, 0, 0, 0))
+        pair = (a, games + weight, scored + weight * home_goals, conceded + weight * away_goals)
+        if self._flat is not None:
+            place = bisect.bisect_left(self._flat, (h, a))
+            self._flat[place : place + (a in self._pairs[h])] = [as_floats(h, pair)]
+        self._pairs[h][a] = pair
+        return sorted({*paired, h})
+
+    def _halve(self, steps: int) -> list[int]:
+        """Halve every weight `steps` times; returns the ids of teams that had pairs."""
+        paired = [team_id for team_id, pairs in enumerate(self._pairs) if pairs]
+        self._flat = None
+        for _ in range(steps):
+            if not any(self._pairs):
+                break
+            for team_id in paired:
+                halves = [halved(pair) for _, pair in sorted(self._pairs[team_id].items())]
+                self._pairs[team_id] = {pair[0]: pair for pair in halves if not weighs_nothing(pair)}
+        return paired
 
     def _fit(self) -> None:
-        if self._pairs is None:
-            self._pairs = [
-                team.pairs[other].as_floats(team.team_id, other) for team in self._by_id for other in sorted(team.pairs)
+        if self._flat is None:
+            self._flat = [
+                as_floats(home, pair) for home, pairs in enumerate(self._pairs) for _, pair in sorted(pairs.items())
             ]
-            self._positions = {(pair[0], pair[1]): index for index, pair in enumerate(self._pairs)}
-        state = self._strength
-        priors = [self._prior(team) for team in self._by_id]
+        priors = [self._prior(team.promoted) for team in self._teams]
         home, away = self._goal_rates()
         start = dixon_coles.Fit(
-            [value / STRENGTH_SCALE for value in state.attack],
-            [value / STRENGTH_SCALE for value in state.defence],
+            [team.attack / STRENGTH_SCALE for team in self._teams],
+            [team.defence / STRENGTH_SCALE for team in self._teams],
             home,
             away,
         )
         fit = dixon_coles.fitted(
-            self.params.dixon_coles, self._pairs, start, [p[0] for p in priors], [p[1] for p in priors]
+            self.params.dixon_coles, self._flat, start, [p[0] for p in priors], [p[1] for p in priors]
         )
-        state.attack = [round(value * STRENGTH_SCALE) for value in fit.attack]
-        state.defence = [round(value * STRENGTH_SCALE) for value in fit.defence]
-        state.home_rate, state.away_rate = round(fit.home * STRENGTH_SCALE), round(fit.away * STRENGTH_SCALE)
+        self._teams = [
+            TeamState(team_id, promoted, rating, games, attack, defence)
+            for (team_id, promoted, rating, games, _, _), attack, defence in zip(
+                self._teams, _strengths(fit.attack), _strengths(fit.defence), strict=True
+            )
+        ]
+        home_rate, away_rate = _strengths([fit.home, fit.away])
+        self.state = self.state._replace(home_rate=home_rate, away_rate=away_rate)
 
     def _goal_rates(self) -> tuple[float, float]:
-        if self._strength.home_rate == 0:
+        if self.state.home_rate == 0:
             return self.params.dixon_coles.base_home, self.params.dixon_coles.base_away
-        return self._strength.home_rate / STRENGTH_SCALE, self._strength.away_rate / STRENGTH_SCALE
+        return self.state.home_rate / STRENGTH_SCALE, self.state.away_rate / STRENGTH_SCALE
 
     def _rating(self, team: TeamState | None, new_season: bool) -> float:
         params = self.params.elo
         if team is None:
-            late = self._league.results > 0 and (new_season or self._league.season > self._league.first_season)
+            late = self.state.results > 0 and (new_season or self.state.season > self.state.first_season)
             return params.promoted if late else params.mean
         rating = team.rating / RATING_SCALE
         return elo.regressed(params, rating) if new_season else rating
 
     def _strengths(self, team: TeamState | None) -> tuple[float, float]:
         if team is not None:
-            return (
-                self._strength.attack[team.team_id] / STRENGTH_SCALE,
-                self._strength.defence[team.team_id] / STRENGTH_SCALE,
-            )
-        if self._league.results > 0 and self._league.season > self._league.first_season:
-            return self.params.dixon_coles.promoted_attack, self.params.dixon_coles.promoted_defence
-        return 1.0, 1.0
+            return team.attack / STRENGTH_SCALE, team.defence / STRENGTH_SCALE
+        return self._prior(self.state.results > 0 and self.state.season > self.state.first_season)
+
+
+def _strengths(values: Sequence[float]) -> list[int]:
+    """Rounded, and inside bounds that no league of people leaves."""
+    found = [round(value * STRENGTH_SCALE) for value in values]
+    if min(found) < 1 or max(found) > STRENGTH_MAX:
+        return [max(1, min(STRENGTH_MAX, value)) for value in found]
+    return found

@@ -1,0 +1,67 @@
+"""Stage 1: order books to what they mean. What is wrong with a level costs the level, not the book."""
+
+from collections.abc import Callable, Sequence
+from operator import gt, lt
+
+import msgspec
+from m0lanes.bodies import MarketOpened
+from m0lanes.port import Event, Refused, Step, View
+
+from m0domains.crypto.bodies import BookUpdate, Quote
+from m0domains.crypto.payloads import OUTCOMES, PPB, BookPayload, Level, QuotePayload
+
+ENTITIES: dict[str, type[msgspec.Struct]] = {}
+Side = tuple[Level, ...]
+
+
+def normalize(view: View, event: Event) -> Step:
+    """See Domain."""
+    market = _market(view, event)
+    match event.payload:
+        case BookPayload() as book:
+            return _book(market, event, book)
+        case QuotePayload() as quote:
+            return _quote(market, event, quote)
+        case _:
+            raise Refused(f"{event.kind} is no kind of this domain")
+
+
+def _book(market: MarketOpened, event: Event, book: BookPayload) -> Step:
+    if sorted(market.outcomes) != sorted(OUTCOMES):
+        raise Refused(f"a book for {market.market_id}, whose outcomes are not {' and '.join(OUTCOMES)}")
+    bids, asks = uncrossed(sound(book.bids, lt), sound(book.asks, gt))
+    if not bids and not asks:
+        raise Refused(f"the book of {market.market_id} has no level that means anything")
+    return Step(say=(BookUpdate(market.market_id, event.event_ms, bids, asks),))
+
+
+def sound(levels: Sequence[Level], worse: Callable[[int, int], bool]) -> Side:
+    """Levels with a size and a price inside (0, 1) that go from the best price outwards."""
+    kept: list[Level] = []
+    for price, size in levels:
+        if 0 < price < PPB and size > 0 and (not kept or worse(price, kept[-1][0])):
+            kept.append((price, size))
+    return tuple(kept)
+
+
+def uncrossed(bids: Side, asks: Side) -> tuple[Side, Side]:
+    """Both sides without the levels that cross or lock each other: which of the two is wrong cannot be known."""
+    while bids and asks and bids[0][0] >= asks[0][0]:
+        bids, asks = bids[1:], asks[1:]
+    return bids, asks
+
+
+def _quote(market: MarketOpened, event: Event, quote: QuotePayload) -> Step:
+    if sorted(quote.p_ppb) != sorted(market.outcomes):
+        raise Refused(f"a quote for other outcomes than those of {market.market_id}: name each of them once")
+    p_ppb = tuple(quote.p_ppb[name] for name in market.outcomes)
+    return Step(say=(Quote(market.market_id, event.event_ms, p_ppb),))
+
+
+def _market(view: View, event: Event) -> MarketOpened:
+    market = None if event.market_id is None else view.market(event.market_id)
+    if market is None:
+        raise Refused(f"a {event.kind} needs an open market, {event.market_id!r} is none")
+    if market.group != event.group:
+        raise Refused(f"{market.market_id} is of group {market.group}, the event of {event.group}")
+    return market
