@@ -91,6 +91,11 @@ def test_lists_are_read_page_by_page(client, api):
     assert len(api.asked) == 3
 
 
+def test_the_newest_of_one_status_can_be_asked_for(client, api):
+    client.latest("M1", "finalized")
+    assert api.asked[-1] == "/v1/predictions/M1/latest?status=finalized"
+
+
 def test_answers_are_typed(client):
     assert client.market("M1").outcomes == ("home", "draw", "away")
     assert next(client.epochs(status="open")).signers[0].revealed is False

@@ -5,6 +5,7 @@ To add one: write a module with a typer app `app` whose command or group does th
 
 import importlib
 import importlib.util
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ class Command:
 
 
 STACK = "The local stack"
+CATALOGS = "Catalogs and lanes"
 USE = "Predictions and proofs"
 
 COMMANDS: dict[str, Command] = {
@@ -31,6 +33,8 @@ COMMANDS: dict[str, Command] = {
     "logs": Command("m0cli.stack", "The last lines of a service's log; -f follows it.", STACK),
     "clean": Command("m0cli.stack", "Stop everything and drop its data.", STACK),
     "config": Command("m0cli.config", "Every setting with its value and where it comes from.", STACK),
+    "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", CATALOGS),
+    "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", CATALOGS),
     "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),
     "watch": Command("m0cli.watch", "Finalized predictions live, each verified.", USE),
     "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),
@@ -58,6 +62,8 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:  # typer keeps its command type private
     """Import the module of the sub-command `name` and return the command itself."""
+    if importlib.util.find_spec("m0local"):
+        os.environ.update(importlib.import_module("m0local.proxies").direct(os.environ))
     command: Any = typer.main.get_command(importlib.import_module(COMMANDS[name].module).app)
     command.params = [option for option in command.params if option.name not in COMPLETION]
     return getattr(command, "commands", {}).get(name, command)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from m0common.errors import M0Error
-from m0lanes.replay import Verdict, replay_epoch
+from m0replay.replay import Verdict, replay_epoch
 
 app = typer.Typer()
 
@@ -39,15 +39,19 @@ def replay(
 
 async def _replay(catalog: str, epoch: int, full: bool, mutation: str | None, index: int) -> Verdict:
     from m0common.chain.final import finalized_root  # noqa: PLC0415
-    from m0common.stream.kafka import KafkaBroker, KafkaOptions  # noqa: PLC0415
+    from m0common.deployment import Deployment  # noqa: PLC0415
+    from m0common.stream.kafka import KafkaBroker  # noqa: PLC0415
+    from m0common.stream.kafka_options import KafkaOptions  # noqa: PLC0415
+    from m0lanes.stages import Heart  # noqa: PLC0415
 
     from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
 
     settings = stack_settings()
+    heart = Heart.installed(Deployment.of(settings))
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, "replay"))
     try:
         return await replay_epoch(
-            broker, finalized_root(settings.solana), catalog, epoch, full=full, mutation=mutation, index=index
+            broker, heart, finalized_root(settings.solana), catalog, epoch, full=full, mutation=mutation, index=index
         )
     finally:
         await broker.close()

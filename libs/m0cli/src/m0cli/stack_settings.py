@@ -1,19 +1,31 @@
 """Settings for a command that talks to a running deployment: the environment wins, else the local stack's addresses."""
 
 import os
+from pathlib import Path
 
+from m0common.errors import SettingsError
 from m0common.settings import Settings, load
 from m0local import deployment
 from m0local import settings as local
 from m0local.environment import common_environment
+from m0local.errors import UsageError
 
 
 def told() -> dict[str, str]:
-    """The environment a service of the local stack would get; every `M0_*` variable that is set overrides it."""
-    stack = local.load(os.environ)
-    return (
-        common_environment(stack, os.environ) | deployment.program_environment(stack.deployment_file) | dict(os.environ)
-    )
+    """The environment a service of the local stack would get; every `M0_*` variable that is set overrides it.
+
+    Raises SettingsError.
+    """
+    try:
+        stack = local.load(os.environ)
+    except UsageError as error:
+        raise SettingsError(str(error)) from error
+    return common_environment(stack, os.environ) | deployment.environment(stack.deployment_file) | dict(os.environ)
+
+
+def config_dir() -> Path:
+    """Where the files of catalogs lie: beside the settings file."""
+    return Path(told()["M0_CONFIG_PATH"]).parent
 
 
 def stack_settings() -> Settings:

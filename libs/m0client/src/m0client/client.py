@@ -65,9 +65,9 @@ class Client:
         """Epochs, newest first; `status` is one of open, committing, revealing, finalized, expired."""
         return self._pages(lambda cursor: endpoints.epochs(catalog, status, cursor))
 
-    def latest(self, market_id: str) -> Prediction:
-        """The newest prediction of a market."""
-        prediction: Prediction = self._get(endpoints.latest(market_id))
+    def latest(self, market_id: str, status: str | None = None) -> Prediction:
+        """The newest prediction of a market; of one `status`, "finalized" or "provisional", when it is named."""
+        prediction: Prediction = self._get(endpoints.latest(market_id, status))
         return prediction
 
     def history(self, market_id: str) -> Iterator[Prediction]:
@@ -180,9 +180,9 @@ class AsyncClient:
         """Epochs, newest first; `status` is one of open, committing, revealing, finalized, expired."""
         return self._pages(lambda cursor: endpoints.epochs(catalog, status, cursor))
 
-    async def latest(self, market_id: str) -> Prediction:
-        """The newest prediction of a market."""
-        prediction: Prediction = await self._get(endpoints.latest(market_id))
+    async def latest(self, market_id: str, status: str | None = None) -> Prediction:
+        """The newest prediction of a market; of one `status`, "finalized" or "provisional", when it is named."""
+        prediction: Prediction = await self._get(endpoints.latest(market_id, status))
         return prediction
 
     def history(self, market_id: str) -> AsyncIterator[Prediction]:

@@ -46,8 +46,8 @@ def epochs(catalog: str | None, status: str | None, cursor: str | None) -> Endpo
     return Endpoint("/v1/epochs", query, Page[Epoch])
 
 
-def latest(market_id: str) -> Endpoint:
-    return Endpoint(f"/v1/predictions/{quote(market_id, safe='')}/latest", {}, Prediction)
+def latest(market_id: str, status: str | None) -> Endpoint:
+    return Endpoint(f"/v1/predictions/{quote(market_id, safe='')}/latest", _query(status=status), Prediction)
 
 
 def history(market_id: str, cursor: str | None) -> Endpoint:

@@ -117,7 +117,7 @@ class Prediction(msgspec.Struct, frozen=True):
     quality_flags: tuple[str, ...]
     model: str
     model_key: str
-    features_hash: str
+    features_hash: str | None
     window_end_ms: int
     bundle_hash: str | None = None
 

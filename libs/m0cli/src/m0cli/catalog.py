@@ -1,0 +1,204 @@
+"""`m0 catalog`: what the log says of catalogs, what the files would change, and the signed set that changes it."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from m0common.chain.keyfile import plain_key
+from m0common.errors import M0Error, SettingsError
+from m0lanes.control import CatalogSetPayload
+from m0replay import catalog_files
+from m0replay.catalog_desk import CatalogDesk
+from solders.keypair import Keypair
+
+from m0cli.catalog_view import entries, listed, plan_json, plan_text
+
+app = typer.Typer(no_args_is_help=True, help="Catalogs: what the log says, and what the files would change.")
+
+EXIT_FAILED = 1
+WAIT_S = 120.0
+
+Name = Annotated[str, typer.Argument(help="The catalog, for example sports.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+File = Annotated[
+    Path | None, typer.Option("--file", help=r"Read \[catalog] from this file (default: markets/CATALOG.toml).")
+]
+Release = Annotated[
+    str | None, typer.Option("--release", help="Name this release, in hex, though it is not installed here.")
+]
+Key = Annotated[
+    Path | None, typer.Option("--key", help="The control key's file.", envvar="M0_CONTROL_KEY_FILE", show_envvar=True)
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Write without asking.")]
+Timeout = Annotated[
+    float, typer.Option(help="Seconds to wait for the marker that puts it in force; 0 does not.", min=0)
+]
+
+
+@app.command(name="list")
+def list_catalogs(as_json: Json = False) -> None:
+    """Catalogs of the log with generation, release, groups, lanes and newest epoch."""
+
+    async def work(desk: CatalogDesk) -> None:
+        found = entries(desk)
+        print(json.dumps({"catalogs": found}) if as_json else listed(found))
+
+    _run(work, as_json)
+
+
+@app.command()
+def plan(name: Name, file: File = None, release: Release = None, as_json: Json = False) -> None:
+    """What `m0 catalog set` would change against the set in force; nothing is written."""
+
+    async def work(desk: CatalogDesk) -> None:
+        found = desk.plan(desk.composed(name, file, release), _named(release))
+        print(json.dumps(plan_json(found)) if as_json else plan_text(found))
+
+    _check_name(name, file)
+    _run(work, as_json)
+
+
+@app.command(name="set")
+def set_catalog(
+    name: Name,
+    file: File = None,
+    release: Release = None,
+    key: Key = None,
+    yes: Yes = False,
+    timeout: Timeout = WAIT_S,
+    as_json: Json = False,
+) -> None:
+    """Write the set that the files describe, signed, and wait until a marker has put it in force."""
+    _check_name(name, file)
+    write = _writing(key, yes, timeout, as_json)
+
+    async def work(desk: CatalogDesk) -> None:
+        await put(desk, desk.composed(name, file, release), write, _named(release))
+
+    _run(work, as_json)
+
+
+@app.command()
+def retire(name: Name, key: Key = None, yes: Yes = False, timeout: Timeout = WAIT_S, as_json: Json = False) -> None:
+    """End a catalog: its markets close at the next marker, and its groups are free for another one."""
+    write = _writing(key, yes, timeout, as_json)
+
+    async def work(desk: CatalogDesk) -> None:
+        await put(desk, desk.retired(name), write)
+
+    _run(work, as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a set is written: who signs, whether to ask first, how long to wait for its marker, how to report."""
+
+    key: Keypair
+    ask: bool
+    timeout_s: float
+    as_json: bool
+
+
+async def put(desk: CatalogDesk, payload: CatalogSetPayload, how: Writing, releases: Sequence[str] = ()) -> None:
+    """Show, ask, write and wait for the marker; says so when there is nothing to change. Raises M0Error."""
+    found, standing = desk.plan(payload, releases), desk.log.standing(payload.catalog)
+    if found.changes:
+        if how.ask:
+            print(plan_text(found))
+            typer.confirm("Write it?", abort=True)
+        await desk.put(payload, how.key, releases)
+    elif standing.newest is not None:
+        payload = standing.newest
+    if how.timeout_s:
+        await desk.log.wait_in_force(payload, how.timeout_s)
+    if how.as_json:
+        said = {"generation": payload.generation, "written": bool(found.changes), "in_force": bool(how.timeout_s)}
+        print(json.dumps(plan_json(found) | said))
+    elif found.changes:
+        state = "in force" if how.timeout_s else "written"
+        print(f"{payload.catalog}: generation {payload.generation} is {state}")
+    else:
+        print(f"{payload.catalog}: nothing to change, generation {payload.generation} is as described")
+
+
+def _writing(key: Path | None, yes: bool, timeout_s: float, as_json: bool) -> Writing:
+    """Refuses wrong use before anything is read."""
+    if not yes and (as_json or not sys.stdin.isatty()):
+        raise typer.BadParameter("nobody can be asked here: look at 'm0 catalog plan', then give --yes")
+    return Writing(_control_key(key), not yes, timeout_s, as_json)
+
+
+def _named(release: str | None) -> tuple[str, ...]:
+    return () if release is None else (release,)
+
+
+def control_key_file(path: Path | None) -> Path:
+    """The control key's file: the one given, else the local stack's. Wrong use when there is none."""
+    from m0local import settings as local  # noqa: PLC0415 - reads the stack only when no key is given
+
+    with _wrong_use():
+        file = path or local.load(os.environ).control_key_file
+        if not file.exists():
+            raise SettingsError(f"there is no control key {file}: give --key FILE or set M0_CONTROL_KEY_FILE")
+        return file
+
+
+def _control_key(path: Path | None) -> Keypair:
+    file = control_key_file(path)
+    with _wrong_use():
+        return plain_key(file)
+
+
+def _check_name(name: str, file: Path | None) -> None:
+    from m0cli.stack_settings import config_dir  # noqa: PLC0415 - reads the deployment only when called
+
+    with _wrong_use():
+        known = catalog_files.names(config_dir())
+        if file is None and name not in known:
+            near = catalog_files.nearest(name, known)
+            raise SettingsError(f"catalog {name} has no file in {config_dir() / 'markets'}{near}")
+
+
+@contextmanager
+def _wrong_use() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _run(work: Callable[[CatalogDesk], Awaitable[None]], as_json: bool) -> None:
+    try:
+        asyncio.run(_at_desk(work))
+    except M0Error as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}))
+        else:
+            print(f"m0 catalog: {error}", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+async def _at_desk(work: Callable[[CatalogDesk], Awaitable[None]]) -> None:
+    from m0common.clock import system_clock  # noqa: PLC0415
+    from m0common.deployment import Deployment  # noqa: PLC0415
+    from m0common.stream.kafka import KafkaBroker, KafkaOptions  # noqa: PLC0415
+    from m0replay.installed import installed_domains  # noqa: PLC0415 - imports every domain
+
+    from m0cli.stack_settings import config_dir, stack_settings  # noqa: PLC0415 - reads the deployment when called
+
+    settings = stack_settings()
+    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "catalog"))
+    try:
+        deployment, keys_dir = Deployment.of(settings), Path(settings.keys_dir)
+        desk = CatalogDesk(broker, deployment, config_dir(), keys_dir, installed_domains(), system_clock(settings))
+        await desk.log.read()
+        await work(desk)
+    finally:
+        await broker.close()

@@ -1,0 +1,233 @@
+"""`m0 lane`: the lanes of every stage, and a new life for one whose log or release is not what it must be."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import typer
+from m0common.chain.keyfile import plain_key
+from m0common.errors import M0Error, SettingsError
+from m0common.settings import Settings
+from m0common.stream.broker import Broker
+from m0common.stream.states import Restored
+from m0lanes.port import Domain
+from m0replay.catalog_log import CatalogLog
+from m0replay.lanes import LaneRow, lane_rows
+from m0replay.readable import unread
+from m0replay.rebasing import RebasePlan, plan_rebase, write_rebases
+from rich.console import Console
+from rich.table import Table
+
+from m0cli.catalog import control_key_file
+
+app = typer.Typer(no_args_is_help=True, help="Lanes: how far each stage is, and new lives for them.")
+
+T = TypeVar("T")
+EXIT_FAILED = 1
+BEGINNING = "beginning"
+INSTALLED = "installed"
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+class Asked(NamedTuple):
+    """What is asked of `m0 lane rebase`: `release` is a hash in hex, INSTALLED, or None for the one that runs; `origin`
+    an epoch, BEGINNING, or None for the newest marker that serves.
+    """
+
+    catalog: str
+    partition: int | None = None
+    release: str | None = None
+    origin: str | None = None
+
+
+@app.command(name="list")
+def list_lanes(as_json: Json = False) -> None:
+    """Every lane by catalog, partition and stage, as its newest checkpoint shows it."""
+
+    async def work(broker: Broker, _: Settings) -> list[LaneRow]:
+        return await lane_rows(broker)
+
+    rows = _run(work, as_json)
+    if as_json:
+        print(json.dumps(lanes_json(rows)))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("lane", "stage", "gen", "life", "epoch", "seq", "lag", "entities", "bytes", "release", "state"):
+        table.add_column(column)
+    for row in rows:
+        numbers = (row.generation, row.life, row.epoch_id, row.seq, row.lag, row.entities, row.state_bytes)
+        state = "running" if row.parked is None else f"parked: {row.parked}"
+        table.add_row(f"{row.catalog}/{row.partition}", row.stage, *map(str, numbers), row.release[:10], state)
+    Console().print(table)
+
+
+@app.command()
+def rebase(
+    catalog: Annotated[str, typer.Argument(help="The catalog, for example sports.")],
+    partition: Annotated[int | None, typer.Option(help="One lane of it; all when not given.", min=0)] = None,
+    release: Annotated[
+        str | None, typer.Option(help="The release to go on with: a hash, or 'installed'; the same when not given.")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", help="An epoch, or 'beginning'; the newest that serves when not given.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="The control key's file.", envvar="M0_CONTROL_KEY_FILE", show_envvar=True)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Begin a new life of a catalog's lanes, from states in the log.
+
+    Shows what it will do and asks; where nobody can be asked, and without --yes, it writes nothing.
+    """
+    if origin is not None and origin != BEGINNING and not origin.isdecimal():
+        raise typer.BadParameter(f"--from {origin}: give an epoch number or '{BEGINNING}'")
+    if release is not None and release != INSTALLED and not _is_hash(release):
+        raise typer.BadParameter(f"--release {release}: give 64 hex digits or '{INSTALLED}'")
+    file = control_key_file(key) if yes else None
+
+    async def look(broker: Broker, settings: Settings) -> list[RebasePlan]:
+        log = await _read(broker, settings)
+        return await plans(broker, log, Asked(catalog, partition, release, origin), _installed())
+
+    found = _run(look, as_json)
+    if not as_json:
+        print(plans_text(found))
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            print(json.dumps(plans_json(found, written=False)) if as_json else "Nothing is written: give --yes.")
+            return
+        typer.confirm("Write it?", abort=True)
+    control = file or control_key_file(key)
+
+    async def write(broker: Broker, settings: Settings) -> None:
+        log = await _read(broker, settings)
+        sign = log.key(catalog, plain_key(control)).sign
+        await write_rebases(broker, log.deployment, found, sign, log.clock)
+
+    _run(write, as_json)
+    print(json.dumps(plans_json(found, written=True)) if as_json else "Written: the lanes go on behind what they read.")
+
+
+async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mapping[bytes, Domain]) -> list[RebasePlan]:
+    """A plan for every lane that is asked for. `log` has been read; `installed` are domains by release.
+
+    Raises SettingsError for what is not there or does not serve; Unavailable.
+    """
+    catalog = asked.catalog
+    rows = [row for row in await lane_rows(broker) if row.catalog == catalog and row.stage == "normalize"]
+    lanes = sorted({row.partition for row in rows}) if asked.partition is None else [asked.partition]
+    if not lanes:
+        raise SettingsError(f"catalog {catalog} has no lane: see 'm0 lane list'")
+    release = _release(log, asked, installed)
+    origin = asked.origin
+    made = []
+    for lane in lanes:
+        runs = release or next((bytes.fromhex(row.release) for row in rows if row.partition == lane), None)
+        plan = plan_rebase(
+            broker,
+            catalog,
+            lane,
+            release,
+            from_epoch=int(origin) if origin is not None and origin != BEGINNING else None,
+            from_beginning=origin == BEGINNING,
+            begun=log.lives.newest(catalog, lane, log.control),
+            unread=_reader(installed.get(runs) if runs is not None else None),
+        )
+        made.append(await plan)
+    return made
+
+
+def _reader(domain: Domain | None) -> Callable[[Sequence[Restored]], str | None]:
+    """What the code that goes on does not read; code that is not here cannot be asked."""
+    return lambda states: None if domain is None else unread(states, domain)
+
+
+def _release(log: CatalogLog, asked: Asked, installed: Mapping[bytes, Domain]) -> bytes | None:
+    """The release to go on with: None for the one that runs the lanes now."""
+    if asked.release is None:
+        return None
+    if asked.release != INSTALLED:
+        return bytes.fromhex(asked.release)
+    in_force = log.control.in_force(asked.catalog)
+    if in_force is None:
+        raise SettingsError(f"catalog {asked.catalog} has no generation in force: see 'm0 catalog list'")
+    wanted = in_force.payload.domain
+    found = next((release for release, domain in installed.items() if domain.name == wanted.name), None)
+    if found is None:
+        raise SettingsError(f"domain {wanted.name} is not installed here: install {wanted.distribution}")
+    return found
+
+
+def lanes_json(rows: Sequence[LaneRow]) -> dict[str, Any]:  # what JSON has
+    """The answer of `m0 lane list --json`."""
+    return {"lanes": [row._asdict() for row in rows]}
+
+
+def plans_json(found: Sequence[RebasePlan], *, written: bool) -> dict[str, Any]:  # what JSON has
+    """The answer of `m0 lane rebase --json`."""
+    fields = ("catalog", "partition", "life", "epoch_id", "release", "offset")
+    rebases = [
+        {field: getattr(plan.payload, field) for field in fields}
+        | {"roots": list(plan.payload.roots), "gap": plan.gap, "unread": plan.unread}
+        for plan in found
+    ]
+    return {"written": written, "rebases": rebases}
+
+
+def plans_text(found: Sequence[RebasePlan]) -> str:
+    """A line for each lane: its life, its release, from where it goes on."""
+    return "\n".join(
+        f"{plan.payload.catalog}/{plan.payload.partition}: life {plan.payload.life} goes on with release "
+        f"{plan.payload.release[:10]} from {plan.origin}"
+        + ("" if plan.unread is None else f" (newer states are not read by the installed code: {plan.unread})")
+        for plan in found
+    )
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+
+
+def _installed() -> Mapping[bytes, Domain]:
+    from m0lanes.release import releases  # noqa: PLC0415
+    from m0replay.installed import loaded_domains  # noqa: PLC0415 - imports every domain
+
+    return releases(loaded_domains())
+
+
+async def _read(broker: Broker, settings: Settings) -> CatalogLog:
+    from m0common.clock import system_clock  # noqa: PLC0415
+    from m0common.deployment import Deployment  # noqa: PLC0415
+
+    log = CatalogLog(broker, Deployment.of(settings), system_clock(settings))
+    await log.read()
+    return log
+
+
+async def _with_broker(work: Callable[[Broker, Settings], Awaitable[T]]) -> T:
+    from m0common.stream.kafka import KafkaBroker, KafkaOptions  # noqa: PLC0415
+
+    from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
+
+    settings = stack_settings()
+    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "lane"))
+    try:
+        return await work(broker, settings)
+    finally:
+        await broker.close()
+
+
+def _run(work: Callable[[Broker, Settings], Awaitable[T]], as_json: bool) -> T:
+    try:
+        return asyncio.run(_with_broker(work))
+    except M0Error as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}))
+        else:
+            print(f"m0 lane: {error}", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILED) from None

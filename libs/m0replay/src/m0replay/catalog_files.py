@@ -1,0 +1,112 @@
+"""What an operator writes about a catalog: `markets/<catalog>.toml` and `risk/<catalog>.toml` beside the settings file.
+
+Of the first only `[catalog]` is read here; `[connector]` belongs to the connector. The second holds the guardrails'
+integers.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from m0common.errors import SettingsError
+from m0common.settings import Section
+from pydantic import Field, StrictInt, TypeAdapter, ValidationError
+
+INSTALLED = "installed"
+
+
+class SourceTable(Section):
+    """`[catalog.sources] NAME`: `key` is true for the public key in the key file of that name, or 64 hex digits."""
+
+    kinds: tuple[str, ...] = Field(min_length=1)
+    key: Literal[True] | str | None = None
+    dense: bool = False
+
+
+class CatalogTable(Section):
+    """`[catalog]`: what a generation of the catalog is; `release` is 64 hex digits, or that of the installed code."""
+
+    domain: str
+    model: str
+    epoch_ms: StrictInt
+    horizon_ms: StrictInt
+    groups: tuple[str, ...] = Field(min_length=1)
+    sources: dict[str, SourceTable] = Field(min_length=1)
+    params: dict[str, StrictInt] = Field(default_factory=dict)
+    release: str = INSTALLED
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFiles:
+    """Both files of one catalog."""
+
+    name: str
+    path: Path
+    risk_path: Path
+    table: CatalogTable
+    guardrails: Mapping[str, int]
+
+
+_integers: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, StrictInt])
+
+
+def names(config_dir: Path) -> list[str]:
+    """The catalogs that have a markets file, ascending."""
+    return sorted(path.stem for path in (config_dir / "markets").glob("*.toml"))
+
+
+def read(config_dir: Path, name: str, path: Path | None = None) -> CatalogFiles:
+    """The files of catalog `name`; `path` takes the place of its markets file, and a missing risk file is empty.
+
+    Raises SettingsError naming file, key, value and the nearest valid name.
+    """
+    markets, risk = path or config_dir / "markets" / f"{name}.toml", config_dir / "risk" / f"{name}.toml"
+    if not markets.exists():
+        where = f"{markets} does not exist"
+        raise SettingsError(where if path else f"catalog {name} has no file: {where}{nearest(name, names(config_dir))}")
+    values = _toml(markets)
+    if "catalog" not in values:
+        raise SettingsError(f"{markets}: there is no table [catalog]{nearest('catalog', values)}")
+    try:
+        table = CatalogTable.model_validate(values["catalog"])
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(markets, e) for e in error.errors())) from None
+    try:
+        guardrails = _integers.validate_python(_toml(risk)) if risk.exists() else {}
+    except ValidationError as error:
+        raise SettingsError("; ".join(_said(risk, _dotted(e["loc"]), e) for e in error.errors())) from None
+    return CatalogFiles(name, markets, risk, table, guardrails)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that names the nearest valid name, empty when nothing is valid."""
+    near = difflib.get_close_matches(name, list(known), 1, 0.0)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def _toml(path: Path) -> dict[str, Any]:  # values are of every type that TOML has
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _explain(path: Path, error: Any) -> str:  # pydantic's error, a typed dict of its own
+    place = error["loc"]
+    where = _dotted(("catalog", *place))
+    if error["type"] != "extra_forbidden":
+        return _said(path, where, error)
+    known = SourceTable.model_fields if len(place) > 1 else CatalogTable.model_fields
+    return f"{path}: {where} is not a setting{nearest(str(place[-1]), known)}"
+
+
+def _said(path: Path, where: str, error: Any) -> str:  # as above
+    given = "" if error["type"] == "missing" else f" = {error['input']!r}"
+    return f"{path}: {where}{given}: {error['msg']}"
+
+
+def _dotted(place: Iterable[int | str]) -> str:
+    return ".".join(str(part) for part in place)

@@ -1,0 +1,313 @@
+"""What `m0.raw` says of catalogs: the sets that define their generations, and the markers that put them in force.
+
+A pure fold over the records of all partitions, in offset order per partition and in any order between them. The epoch
+clock decides by it alone; commands and the launcher show it.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import final
+
+import msgspec
+from m0common.canonical import set_hash
+from m0common.deployment import Deployment
+from m0common.messages import RawEvent
+from m0common.stream.records import Record
+from m0lanes.authority import control_keys, identity, is_signed_by
+from m0lanes.control import CATALOG_SET, EPOCH_END, CatalogSetPayload, EpochEndPayload
+from m0lanes.generations import lanes_of
+from m0lanes.port import ENTITY_MAX_BYTES
+
+UNDECIDED_MAX = 256
+"""Markers per partition that are remembered until the set that decides about them has been read."""
+VERIFIED_MAX = 1_024
+"""Values known to be signed; the same bytes stand in every lane."""
+
+_NEEDLES = (b"catalog_set", b"epoch_end")
+_decode_event = msgspec.json.Decoder(RawEvent).decode
+_decode_set = msgspec.json.Decoder(CatalogSetPayload).decode
+_decode_marker = msgspec.json.Decoder(EpochEndPayload).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Where and when a set was said last in a partition, and whether the log still holds that record."""
+
+    offset: int
+    append_ms: int
+    kept: bool = True
+
+
+@final
+@dataclass(slots=True)
+class DefinedSet:
+    """A `catalog_set` with the control key's signature. `value` are the bytes of its record, `lanes` the partitions of
+    its groups, `keys` the control keys that its certificates vouch for, `copies` where it has been read, by partition.
+    """
+
+    payload: CatalogSetPayload
+    hash: bytes
+    value: bytes
+    lanes: tuple[int, ...]
+    keys: tuple[bytes, ...]
+    copies: dict[int, Copy] = field(default_factory=dict)
+
+    def missing(self, partitions: Iterable[int]) -> tuple[int, ...]:
+        """Those of the partitions in which it has not been read."""
+        return tuple(p for p in partitions if p not in self.copies)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SaidMarker:
+    """The newest marker of a catalog. `value` are the bytes of its record, `targets` the partitions it belongs into,
+    `missing` those of them that do not have it.
+    """
+
+    payload: EpochEndPayload
+    value: bytes
+    targets: tuple[int, ...]
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A marker, decoded: the bytes of its record, its envelope and its payload."""
+
+    value: bytes
+    event: RawEvent
+    marker: EpochEndPayload
+
+
+@dataclass(slots=True)
+class _Catalog:
+    """What the log says of one catalog. `activated` are the hashes of the sets that markers put in force."""
+
+    sets: dict[tuple[int, bytes], DefinedSet] = field(default_factory=dict)
+    activated: dict[int, bytes] = field(default_factory=dict)
+    newest: dict[int, _Signed] = field(default_factory=dict)
+
+    def generation(self, number: int) -> DefinedSet | None:
+        """The set of a generation: the one that a marker put in force, else the one that was said last."""
+        if number in self.activated:
+            return self.sets.get((number, self.activated[number]))
+        known = [defined for (generation, _), defined in self.sets.items() if generation == number]
+        return max(known, key=_last_said, default=None)
+
+
+class ControlLog:
+    """The control records of one deployment."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._catalogs: dict[str, _Catalog] = {}
+        self._undecided: dict[int, deque[_Signed]] = {}
+        self._verified: dict[tuple[bytes, bytes], None] = {}
+        self._append_ms: dict[int, int] = {}
+
+    def take(self, record: Record) -> None:
+        """Take one record of `m0.raw`; whatever is not a valid set or marker is passed over."""
+        self._append_ms[record.partition] = record.append_ms
+        if not any(needle in record.value for needle in _NEEDLES):
+            return
+        try:
+            event = _decode_event(record.value)
+            if event.group or event.market_id is not None:
+                return
+            if event.kind == CATALOG_SET:
+                self._take_set(record, event, _decode_set(event.payload))
+            elif event.kind == EPOCH_END:
+                self._take_marker(record.partition, _Signed(record.value, event, _decode_marker(event.payload)))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+
+    def trimmed(self, partition: int, begin_offset: int) -> None:
+        """Learn where a partition begins now: copies of sets before it are gone."""
+        for catalog in self._catalogs.values():
+            for defined in catalog.sets.values():
+                copy = defined.copies.get(partition)
+                if copy is not None and copy.offset < begin_offset:
+                    defined.copies[partition] = replace(copy, kept=False)
+
+    def catalogs(self) -> list[str]:
+        """Every catalog that a set defines, ascending."""
+        return sorted(self._catalogs)
+
+    def in_force(self, catalog: str) -> DefinedSet | None:
+        """The set that the newest marker leaves in force, None before the first (generation 0)."""
+        known = self._catalogs.get(catalog)
+        newest = None if known is None else _newest(known)
+        if known is None or newest is None:
+            return None
+        return (
+            known.generation(newest.marker.generation)
+            if newest.marker.next is None
+            else _next_set(known, newest.marker)
+        )
+
+    def settled(self, catalog: str) -> DefinedSet | None:
+        """The set in force in *every* lane: as `in_force`, once the marker that activated it has been read in all."""
+        newest = self.newest(catalog)
+        if newest is None or newest.payload.next is None or not newest.missing:
+            return self.in_force(catalog)
+        generation = newest.payload.generation
+        return self._catalogs[catalog].generation(generation) if generation else None
+
+    def ready(self, catalog: str) -> DefinedSet | None:
+        """The next generation, once it has been read in every lane of the old and the new one: a marker may name it.
+
+        Of several the one that was said last. One with another epoch length or control key than before is none, nor
+        one without any lane before or after.
+        """
+        whole = [defined for defined in self._following(catalog) if not self.unread(defined)]
+        return max(whole, key=_last_said, default=None)
+
+    def waiting(self, catalog: str) -> list[tuple[DefinedSet, tuple[int, ...]]]:
+        """Sets of the next generation that are not everywhere yet, with the lanes that lack them."""
+        return [(defined, unread) for defined in self._following(catalog) if (unread := self.unread(defined))]
+
+    def unread(self, defined: DefinedSet) -> tuple[int, ...]:
+        """The lanes of the set in force and of this one in which this one has not been read."""
+        old = self.in_force(defined.payload.catalog)
+        return defined.missing(sorted({*(() if old is None else old.lanes), *defined.lanes}))
+
+    def newest(self, catalog: str) -> SaidMarker | None:
+        """The newest marker found in any lane, None when there is none."""
+        known = self._catalogs.get(catalog)
+        newest = None if known is None else _newest(known)
+        if known is None or newest is None:
+            return None
+        marker = newest.marker
+        following = _next_set(known, marker)
+        targets = sorted({*marker.lanes, *(() if following is None else following.lanes)})
+        has = {p for p, said in known.newest.items() if said.marker.epoch_id == marker.epoch_id}
+        return SaidMarker(marker, newest.value, tuple(targets), tuple(p for p in targets if p not in has))
+
+    def open_end(self, catalog: str, partition: int) -> int | None:
+        """Where the open window of a lane begins, in ms: the end of its newest marker's; None before the first."""
+        known = self._catalogs.get(catalog)
+        said = None if known is None else known.newest.get(partition)
+        return None if said is None else said.marker.window_end_ms
+
+    def fading(self, catalog: str, age_ms: int) -> tuple[int, ...]:
+        """Lanes whose newest copy of the set in force is gone, or `age_ms` older than their newest record."""
+        now = self.in_force(catalog)
+        if now is None:
+            return ()
+        copies = {p: now.copies.get(p) for p in now.lanes}
+        return tuple(
+            p
+            for p, copy in copies.items()
+            if copy is None or not copy.kept or copy.append_ms + age_ms < self._append_ms.get(p, 0)
+        )
+
+    def _following(self, catalog: str) -> list[DefinedSet]:
+        known = self._catalogs.get(catalog)
+        if known is None:
+            return []
+        now = self.in_force(catalog)
+        newest = self.newest(catalog)
+        if now is None and newest is not None:
+            return []  # the set in force is not in the log any more
+        return [defined for defined in known.sets.values() if _follows(defined, now)]
+
+    def _take_set(self, record: Record, event: RawEvent, payload: CatalogSetPayload) -> None:
+        deployment = self._deployment
+        ordered = list(payload.groups) == sorted(set(payload.groups))
+        if payload.partitions != deployment.partitions or not ordered or len(event.payload) > ENTITY_MAX_BYTES:
+            return
+        keys = control_keys(deployment.control_key, deployment.genesis_hash, payload.certificates)
+        if not self._is_signed(record.value, event, keys[-1]):
+            return
+        known = self._catalogs.setdefault(payload.catalog, _Catalog())
+        place = (payload.generation, set_hash(bytes(event.payload)))
+        defined = known.sets.get(place)
+        if defined is None:
+            defined = DefinedSet(payload, place[1], record.value, lanes_of(payload), tuple(keys))
+            known.sets[place] = defined
+        defined.copies[record.partition] = Copy(record.offset, record.append_ms)
+        self._decide_again()
+
+    def _take_marker(self, partition: int, said: _Signed) -> None:
+        verdict = self._decide(partition, said)
+        if verdict is None:
+            self._undecided.setdefault(partition, deque(maxlen=UNDECIDED_MAX)).append(said)
+        elif verdict and said.marker.next is not None:
+            self._decide_again()
+
+    def _decide_again(self) -> None:
+        """Look at undecided markers until nothing new follows from them."""
+        again = True
+        while again:
+            again = False
+            for partition, waiting in self._undecided.items():
+                for _ in range(len(waiting)):
+                    said = waiting.popleft()
+                    verdict = self._decide(partition, said)
+                    if verdict is None:
+                        waiting.append(said)
+                    again = again or (verdict is True and said.marker.next is not None)
+
+    def _decide(self, partition: int, said: _Signed) -> bool | None:
+        """Whether a marker counts; None as long as the set that says so has not been read."""
+        marker = said.marker
+        known = self._catalogs.get(marker.catalog)
+        judge = None if known is None else _judge(known, marker)
+        if known is None or judge is None:
+            return None
+        rule = judge.payload.sources.get(said.event.source)
+        if rule is None or rule.key is None or EPOCH_END not in rule.kinds:
+            return False
+        if not self._is_signed(said.value, said.event, bytes.fromhex(rule.key)):
+            return False
+        before = known.newest.get(partition)
+        if before is not None and marker.epoch_id <= before.marker.epoch_id:
+            return False  # the first marker of an epoch in a lane counts
+        known.newest[partition] = said
+        if marker.next is not None:
+            known.activated.setdefault(marker.next.generation, bytes.fromhex(marker.next.hash))
+        return True
+
+    def _is_signed(self, value: bytes, event: RawEvent, key: bytes) -> bool:
+        if (key, value) in self._verified:
+            return True
+        if not is_signed_by(event, identity(event), self._deployment.genesis_hash, key):
+            return False
+        self._verified[key, value] = None
+        if len(self._verified) > VERIFIED_MAX:
+            del self._verified[next(iter(self._verified))]
+        return True
+
+
+def _follows(defined: DefinedSet, now: DefinedSet | None) -> bool:
+    """Whether a set may be the next generation behind the one in force, as the lanes will see it."""
+    if now is None:
+        return defined.payload.generation == 1 and bool(defined.lanes)
+    return (
+        defined.payload.generation == now.payload.generation + 1
+        and defined.payload.epoch_ms == now.payload.epoch_ms
+        and now.keys[-1] in defined.keys
+        and bool(defined.lanes or now.lanes)
+    )
+
+
+def _judge(known: _Catalog, marker: EpochEndPayload) -> DefinedSet | None:
+    """The set that says who may write a marker: the one in force, or where no lane is the one that it activates."""
+    return known.generation(marker.generation) if marker.lanes else _next_set(known, marker)
+
+
+def _next_set(known: _Catalog, marker: EpochEndPayload) -> DefinedSet | None:
+    if marker.next is None:
+        return None
+    return known.sets.get((marker.next.generation, bytes.fromhex(marker.next.hash)))
+
+
+def _newest(known: _Catalog) -> _Signed | None:
+    return max(known.newest.values(), key=lambda said: said.marker.epoch_id, default=None)
+
+
+def _last_said(defined: DefinedSet) -> tuple[int, int, bytes]:
+    """Orders sets of one catalog and generation by when they were said last."""
+    last = max((copy.append_ms, copy.offset) for copy in defined.copies.values())
+    return *last, defined.hash

@@ -1,0 +1,213 @@
+"""A new life for a lane: the newest marker whose states restore at every stage, and the signed `rebase` behind it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from m0common.canonical import ZERO
+from m0common.clock import Clock
+from m0common.deployment import Deployment
+from m0common.errors import SettingsError
+from m0common.messages import Manifest, encode_raw, raw_event
+from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.partition import partition_for
+from m0common.stream.records import Produce
+from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_newest
+from m0common.topics import MANIFESTS, RAW
+from m0lanes.authority import Sign, signed
+from m0lanes.bundle import STAGE as BUNDLE_STAGE
+from m0lanes.checkpoints import gathered
+from m0lanes.control import REBASE, RebasePayload
+from m0lanes.slots import runner
+
+from m0replay.catalogs import CONTROL
+from m0replay.lives import Begun
+
+Unread = Callable[[Sequence[Restored]], str | None]
+"""What the code that is to go on does not read of these states, None when it reads all of them."""
+
+
+class RebasePlan(NamedTuple):
+    """What a rebase will do, and in words from where the lane goes on. `unread` says why not from a newer marker."""
+
+    payload: RebasePayload
+    origin: str
+    gap: bool
+    unread: str | None = None
+
+
+class Saved(NamedTuple):
+    """What the log has of a lane: the manifests of its stages, and of the stage that bundles its catalog."""
+
+    catalog: str
+    partition: int
+    lane: list[Manifest]
+    bundle: list[Manifest]
+
+    @property
+    def newest(self) -> Manifest | None:
+        """Where the lane stands in its first stage, or in the first that has anything."""
+        stage = min((m.stage for m in self.lane), default=0)
+        mine = [m for m in self.lane if m.stage == stage]
+        return max(reversed(mine), key=lambda m: (m.life, m.position), default=None)
+
+    @property
+    def closed(self) -> int | None:
+        """The newest epoch that the catalog's bundle stage has closed, None where nothing says."""
+        return max((m.epoch_id for m in self.bundle if m.epoch_id is not None), default=None)
+
+    def life_behind(self, begun: Begun | None) -> int:
+        """The life to begin behind all that were ever begun."""
+        return max([m.life for m in self.lane] + [0 if begun is None else begun.life]) + 1
+
+
+async def saved(broker: Broker, catalog: str, partition: int) -> Saved:
+    """Raises Unavailable."""
+    home = partition_for(catalog.encode(), await broker.partitions(MANIFESTS.name))
+    known = [m for m in await manifests(broker, sorted({partition, home})) if m.catalog == catalog]
+    lane = [m for m in known if m.partition == partition and m.stage in LANE_STAGES]
+    return Saved(catalog, partition, lane, [m for m in known if m.partition == home and m.stage == BUNDLE_STAGE])
+
+
+def _all_read(_: Sequence[Restored]) -> str | None:
+    return None
+
+
+async def plan_rebase(
+    broker: Broker,
+    catalog: str,
+    partition: int,
+    release: bytes | None,
+    *,
+    from_epoch: int | None = None,
+    from_beginning: bool = False,
+    begun: Begun | None = None,
+    unread: Unread = _all_read,
+) -> RebasePlan:
+    """The rebase of one lane: from the newest marker whose states of stages 1 to 3 restore and are read, exactly
+    `from_epoch` when that is given, or else from the beginning of the log. `release` None: the one that runs the lane
+    now. `begun` is the newest life that the log begins.
+
+    A marker of an epoch that the catalog has not closed yet is passed over unless it is asked for: what the lane had
+    said of that epoch is said again.
+
+    Raises SettingsError when the lane is not known, or the epoch asked for does not serve; Unavailable.
+    """
+    known = await saved(broker, catalog, partition)
+    now = known.newest
+    if now is None:
+        raise SettingsError(f"no lane {catalog}/{partition} has ever been saved: see 'm0 lane list'")
+    if release is None:
+        release = bytes.fromhex(begun.release) if begun is not None and begun.life > now.life else runner(now)
+    life, begin, why = known.life_behind(begun), await _begin(broker, partition), None
+    if not from_beginning:
+        states, why = await _chosen(broker, known, from_epoch, unread)
+        if states is not None:
+            return _from_marker(catalog, partition, life, release, states, begin)._replace(unread=why)
+        if from_epoch is not None:
+            raise SettingsError(
+                f"epoch {from_epoch} of lane {catalog}/{partition} "
+                + ("does not restore at every stage" if why is None else f"is not read by the installed code ({why})")
+                + ": leave --from out to take the newest that serves, or use --from beginning"
+            )
+    return _anew(catalog, partition, life, release, begin)._replace(unread=why)
+
+
+async def plan_anew(
+    broker: Broker, catalog: str, partition: int, release: bytes, begun: Begun | None = None
+) -> RebasePlan:
+    """The rebase of a lane that nobody has ever saved: from the beginning of the log. Raises Unavailable."""
+    life = Saved(catalog, partition, [], []).life_behind(begun)
+    return _anew(catalog, partition, life, release, await _begin(broker, partition))
+
+
+def _anew(catalog: str, partition: int, life: int, release: bytes, begin: int) -> RebasePlan:
+    payload = RebasePayload(catalog, partition, life, 0, release.hex(), (ZERO.hex(),) * 3, begin)
+    origin = "the beginning of the log" + (
+        f", which has lost what was before offset {begin}: it goes on with the next generation" if begin else ""
+    )
+    return RebasePlan(payload, origin, gap=begin > 0)
+
+
+def _from_marker(
+    catalog: str, partition: int, life: int, release: bytes, states: Sequence[Restored], begin: int
+) -> RebasePlan:
+    first, second, third = (found.manifest.digest.hex() for found in states)
+    marker = states[0].manifest
+    behind, epoch_id = marker.input_offset + 1, marker.epoch_id
+    assert epoch_id is not None
+    payload = RebasePayload(
+        catalog, partition, life, epoch_id, release.hex(), (first, second, third), max(begin, behind)
+    )
+    gap = begin > behind
+    lost = f", without the events from offset {behind} to {begin}, which are gone" if gap else ""
+    return RebasePlan(payload, f"the marker of epoch {epoch_id}{lost}", gap)
+
+
+async def _chosen(
+    broker: Broker, known: Saved, from_epoch: int | None, unread: Unread
+) -> tuple[list[Restored] | None, str | None]:
+    """The states to go on from, and what is not read of newer ones. What one release wrote is of one shape: where the
+    newest of its states is not read, its older ones are not tried.
+    """
+    why: str | None = None
+    foreign: set[bytes] = set()
+    at: dict[int, list[Manifest]] = {}
+    for manifest in known.lane:
+        if manifest.epoch_id is not None:
+            at.setdefault(manifest.epoch_id, []).append(manifest)
+    for epoch_id, found in sorted(at.items(), reverse=True):
+        not_closed = known.closed is not None and epoch_id > known.closed
+        if epoch_id != from_epoch and (from_epoch is not None or not_closed):
+            continue
+        if {m.release for m in found} <= foreign:
+            continue
+        states = await _states(broker, found)
+        if states is None:
+            continue
+        problem = unread(states)
+        if problem is None:
+            return states, why
+        why = why or problem
+        foreign |= {state.manifest.release for state in states}
+    return None, why
+
+
+async def _states(broker: Broker, at: Sequence[Manifest]) -> list[Restored] | None:
+    """The states of stages 1 to 3 among the manifests of an epoch, of one life; None when one does not restore."""
+    for life in sorted({m.life for m in at}, reverse=True):
+        mine = [m for m in at if m.life == life]
+        found = await restore_newest(broker, mine, gathered)
+        if len(found) == len(LANE_STAGES):
+            return found
+    return None
+
+
+async def _begin(broker: Broker, partition: int) -> int:
+    consumer = broker.consumer()
+    await consumer.start()
+    try:
+        where = TopicPartition(RAW.name, partition)
+        return (await consumer.begin_offsets([where]))[where]
+    finally:
+        await consumer.stop()
+
+
+async def write_rebases(
+    broker: Broker, deployment: Deployment, plans: Iterable[RebasePlan], sign: Sign, clock: Clock
+) -> None:
+    """Write signed rebases, each into its lane's partition. Raises Unavailable."""
+    now_ms = clock.now_ms()
+    messages = []
+    for plan in plans:
+        payload = plan.payload
+        name = f"{payload.catalog}:{payload.partition}:{payload.life}"
+        event = raw_event(CONTROL, name, "", None, REBASE, now_ms, now_ms, payload)
+        value = encode_raw(signed(event, deployment.genesis_hash, sign))
+        # no key: it concerns a whole lane, and the partition is given
+        messages.append(Produce(RAW.name, payload.partition, None, value))
+    producer = broker.producer()
+    await producer.start()
+    try:
+        await producer.send(messages)
+    finally:
+        await producer.stop()

@@ -1,0 +1,175 @@
+"""Published states: finding the manifests of an epoch, and taking a state only when its header commits to it.
+
+Replay goes on from one, and so does a signer that has no state of its own.
+"""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+import msgspec
+from m0common.canonical import BundleHeader
+from m0common.errors import M0Error
+from m0common.ids import Lane
+from m0common.messages import HeaderMessage, InputSeq, Manifest
+from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
+from m0common.stream.partition import partition_for
+from m0common.stream.records import Record
+from m0common.stream.states import Restored, restore
+from m0common.topics import MANIFESTS
+from m0lanes.bundle import STAGE as BUNDLE_STAGE
+from m0lanes.bundle_state import BundleState, SourceEntity
+from m0lanes.checkpoints import gathered
+from m0lanes.entities import Entities
+from m0lanes.stages import Heart
+
+from m0replay.seek import read_from, seek
+
+STAGES = {1: "normalize", 2: "feature", 3: "model"}
+"""The stages whose states a header commits to."""
+BEHIND = 500
+"""So many records behind a manifest are looked at for others of the same epoch."""
+
+_decode = msgspec.msgpack.Decoder(Manifest).decode
+
+
+class Untrusted(M0Error):
+    """A published state is not the one that the header of its epoch commits to; names stage and lane."""
+
+
+class Published(NamedTuple):
+    """A header and, for every lane it names, the states of stages 1 to 3 that it commits to."""
+
+    header: HeaderMessage
+    states: list[Restored]
+
+
+def _manifest(record: Record, stage: int, catalog: str) -> Manifest | None:
+    try:
+        manifest = _decode(record.value)
+    except msgspec.MsgspecError:
+        return None
+    return manifest if (manifest.stage, manifest.catalog) == (stage, catalog) else None
+
+
+async def manifests_at(broker: Broker, lane: Lane, stage: int, epoch_id: int) -> list[Manifest]:
+    """The manifests of a lane at an epoch's marker, in the order written. Raises Unavailable."""
+    where = TopicPartition(MANIFESTS.name, lane.partition)
+
+    def reached(record: Record) -> bool | None:
+        manifest = _manifest(record, stage, lane.catalog)
+        return None if manifest is None or manifest.epoch_id is None else manifest.epoch_id >= epoch_id
+
+    start = (await seek(broker, where, reached)).offset
+    found: list[Manifest] = []
+    async with aclosing(read_from(broker, where, start)) as records:
+        async for record in records:
+            manifest = _manifest(record, stage, lane.catalog)
+            at = None if manifest is None else manifest.epoch_id
+            if record.offset > start + BEHIND or (at is not None and at > epoch_id):
+                break
+            if manifest is not None and at == epoch_id:
+                found.append(manifest)
+    return found
+
+
+async def published(broker: Broker, header: HeaderMessage) -> Published | None:
+    """The states that a header commits to; None when one of them is no longer in the log.
+
+    Raises Untrusted when a lane has published another one, Unavailable.
+    """
+    states: list[Restored] = []
+    for roots in header.lanes:
+        lane = Lane(header.catalog, roots.partition)
+        for stage, digest in enumerate(roots.stage_digests, 1):
+            known = await manifests_at(broker, lane, stage, header.epoch_id)
+            committed = [manifest for manifest in known if manifest.digest == digest and manifest.life == roots.life]
+            if known and not committed:
+                raise Untrusted(
+                    f"the checkpoint of lane {lane.catalog}/{lane.partition}, stage {STAGES[stage]}, epoch "
+                    f"{header.epoch_id} has the digest {known[-1].digest.hex()}, its header commits to {digest.hex()}"
+                )
+            restored = await _first_restored(broker, committed)
+            if restored is None:
+                return None
+            states.append(restored)
+    return Published(header, states)
+
+
+async def ended_before(broker: Broker, lane: Lane, epoch_id: int) -> list[Restored]:
+    """The last states of a lane that a generation has ended by an epoch: it goes on from them when it is opened again.
+
+    Empty for a lane that had not begun. Raises Unavailable.
+    """
+
+    def reached(record: Record) -> bool | None:
+        manifest = _manifest(record, 1, lane.catalog)
+        return None if manifest is None or manifest.epoch_id is None else manifest.epoch_id > epoch_id
+
+    before = (await seek(broker, TopicPartition(MANIFESTS.name, lane.partition), reached)).before
+    last = None if before is None else _manifest(before, 1, lane.catalog)
+    if last is None or last.epoch_id is None:
+        return []
+    states = [await _first_restored(broker, await manifests_at(broker, lane, s, last.epoch_id)) for s in STAGES]
+    return [state for state in states if state is not None]
+
+
+async def began_at(broker: Broker, lane: Lane) -> int | None:
+    """The raw offset of the first record that a lane took; None when its first manifest is gone. Raises Unavailable."""
+    where = TopicPartition(MANIFESTS.name, lane.partition)
+    async with aclosing(read_from(broker, where, AT_BEGINNING)) as records:
+        async for record in records:
+            manifest = _manifest(record, 1, lane.catalog)
+            if manifest is not None:
+                return manifest.input_offset
+    return None
+
+
+async def _first_restored(broker: Broker, known: Sequence[Manifest]) -> Restored | None:
+    for manifest in known:
+        restored = await restore(broker, manifest, gathered)
+        if restored is not None:
+            return restored
+    return None
+
+
+def reads_from(manifest: Manifest) -> int:
+    """The offset that reading must begin at to go on from a state of normalize, or of the bundle stage."""
+    if manifest.held_from is not None:
+        return manifest.held_from
+    at_marker = manifest.stage == 1 and manifest.epoch_id is not None
+    return manifest.input_offset + (0 if at_marker else 1)  # what follows a marker is done when it is read again
+
+
+def bundle_state(heart: Heart, header: HeaderMessage, models: Sequence[Manifest]) -> Restored:
+    """The bundle stage behind an epoch that others closed; `models` are the manifests of stage 3, one a lane."""
+    known = BundleHeader.decode(header.header)
+    entities = Entities()
+    state = BundleState(header.catalog, entities, heart.deployment.control_key)
+    sources = {r.partition: SourceEntity(r.life, r.stage_digests) for r in header.lanes}
+    prev = known.bundle_hash if known.leaf_count else known.prev_bundle_hash
+    state.continue_from(header.epoch_id, prev, sources)
+    manifest = Manifest(
+        stage=BUNDLE_STAGE,
+        catalog=header.catalog,
+        partition=partition_for(header.catalog.encode(), heart.deployment.partitions),
+        life=0,
+        generation=header.generation,
+        position=0,
+        epoch_id=header.epoch_id,
+        digest=entities.digest(),
+        out_seq=0,
+        input_offset=-1,
+        input_seqs=tuple(InputSeq(m.partition, m.life, m.out_seq) for m in sorted(models, key=lambda m: m.partition)),
+        held_from=None,
+        held_end=0,
+        from_position=0,
+        from_offset=0,
+        to_offset=0,
+        release=bytes(32),
+        build=heart.build,
+        entities=entities.count,
+        bytes=entities.bytes,
+        window_end_ms=known.window_end_ms,
+    )
+    return Restored(manifest, dict(entities.items()))

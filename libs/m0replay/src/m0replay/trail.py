@@ -1,0 +1,134 @@
+"""What each stage says of one epoch, by lane and sequence number: as recorded in the topics, or as replay says it."""
+
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import msgspec
+from m0common.ids import Lane
+from m0common.messages import LaneMessage
+from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.core import Output
+from m0common.stream.partition import partition_for
+from m0common.stream.records import Produce, Record
+from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
+from m0lanes.bodies import KINDS, Marker
+
+from m0replay.seek import read_from, seek
+
+STAGES = {"normalize": NORMALIZED.name, "feature": FEATURES.name, "model": PREDICTIONS.name}
+Place = tuple[int, int]
+"""Life and sequence number of a lane message."""
+
+_decode = msgspec.msgpack.Decoder(LaneMessage).decode
+_decode_marker = msgspec.msgpack.Decoder(Marker).decode
+
+
+@dataclass(slots=True)
+class Trail:
+    """`messages[stage, lane][place]` are the bytes of a lane message: those from the marker before an epoch up to its
+    own. `passed` is the newest epoch whose marker normalize has said, by partition.
+    """
+
+    epoch_id: int
+    messages: dict[tuple[str, Lane], dict[Place, bytes]] = field(default_factory=dict)
+    passed: dict[int, int] = field(default_factory=dict)
+    _over: set[tuple[str, Lane]] = field(default_factory=set)
+
+    def observe(self, stage: str, output: Output) -> None:
+        """An observer for Chain."""
+        if not isinstance(output, Produce) or STAGES.get(stage) != output.topic:
+            return
+        message = _decode(output.value)
+        lane = Lane(message.catalog, message.partition)
+        said = self.messages.setdefault((stage, lane), {})
+        at = _decode_marker(message.body).epoch_id if message.kind == "marker" else None
+        if at is not None and stage == "normalize":
+            self.passed[lane.partition] = at
+        if (stage, lane) in self._over:
+            return
+        if at is not None and at < self.epoch_id:
+            said.clear()  # so that it does not grow with the epochs on the way
+        said[message.life, message.seq] = output.value
+        if at is not None and at >= self.epoch_id:
+            self._over.add((stage, lane))
+
+    def observations(self) -> list[tuple[int, int]]:
+        """`(partition, raw offset)` of what the domain was told in the epoch and had something to say of, in order."""
+        found: dict[tuple[int, int], None] = {}
+        for (stage, lane), said in sorted(self.messages.items()):
+            for _, value in sorted(said.items()) if stage == "normalize" else ():
+                message = _decode(value)
+                if message.kind not in KINDS:
+                    found[lane.partition, message.cause] = None
+        return list(found)
+
+
+async def first_difference(broker: Broker, again: Trail) -> str | None:
+    """The first lane, stage and message in which replay says something else; None when all it said was recorded.
+
+    Raises Unavailable.
+    """
+    for stage in STAGES:
+        for lane in sorted(lane for name, lane in again.messages if name == stage):
+            said = again.messages[stage, lane]
+            was = await _recorded(broker, stage, lane, min(said), max(said))
+            for place in sorted(said):
+                if said[place] != was.get(place):
+                    where = f"lane {lane.catalog}/{lane.partition}, stage {stage}, seq {place[1]}"
+                    return f"{where}: {_explain(was.get(place), said[place])}"
+    return None
+
+
+async def _recorded(broker: Broker, stage: str, lane: Lane, first: Place, last: Place) -> dict[Place, bytes]:
+    """What a live stage said in a lane from one place to another; the first saying of each counts."""
+    partition = lane.partition
+    if stage == "model":
+        partition = partition_for(lane.catalog.encode(), await broker.partitions(STAGES[stage]))
+    where = TopicPartition(STAGES[stage], partition)
+
+    def place(record: Record) -> Place | None:
+        try:
+            message = _decode(record.value)
+        except msgspec.MsgspecError:
+            return None
+        return (message.life, message.seq) if Lane(message.catalog, message.partition) == lane else None
+
+    def reached(record: Record) -> bool | None:
+        at = place(record)
+        return None if at is None else at >= first
+
+    found: dict[Place, bytes] = {}
+    start = (await seek(broker, where, reached)).offset
+    async with aclosing(read_from(broker, where, start)) as records:
+        async for record in records:
+            at = place(record)
+            if at is not None and first <= at <= last:
+                found.setdefault(at, record.value)
+            if at is not None and at >= last:
+                break
+    return found
+
+
+def _explain(recorded: bytes | None, said: bytes) -> str:
+    new = _decode(said)
+    if recorded is None:
+        return f"nothing is recorded, replay says {_brief(new)}"
+    old = _decode(recorded)
+    if old.kind == new.kind == "marker":
+        was, says = _decode_marker(old.body), _decode_marker(new.body)
+        for name in Marker.__struct_fields__:
+            if getattr(was, name) != getattr(says, name):
+                return f"the marker's {name} is {_show(getattr(was, name))}, replay says {_show(getattr(says, name))}"
+    return f"recorded {_brief(old)}, replay says {_brief(new)}"
+
+
+def _brief(message: LaneMessage) -> str:
+    return f"{message.kind} caused by raw offset {message.cause}"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return "(" + ", ".join(_show(v) for v in value) + ")"
+    return str(value)

@@ -1,0 +1,92 @@
+"""A log as the live stages leave it: every stage run over a broker in memory, and what the chain would say is final."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import lanes_world as world
+import msgspec
+from m0common.canonical import BundleHeader
+from m0common.clock import ManualClock
+from m0common.messages import HeaderMessage, encode
+from m0common.stream.broker import TopicPartition
+from m0common.stream.core import Cut, Rewind
+from m0common.stream.memory import MemoryBroker
+from m0common.stream.records import Produce, Record
+from m0common.topics import HEADERS, MANIFESTS, RAW, STATE, TOPICS
+from m0lanes.stages import Heart
+
+_header = msgspec.msgpack.Decoder(HeaderMessage).decode
+
+
+class CountingBroker(MemoryBroker):
+    """Counts the records that its consumers are given, by topic."""
+
+    def __init__(self, clock) -> None:
+        super().__init__(clock)
+        self.read: Counter[str] = Counter()
+
+    def consumer(self, **options):
+        consumer = super().consumer(**options)
+        getmany = consumer.getmany
+
+        async def counted(max_records, timeout_ms):
+            records = await getmany(max_records, timeout_ms)
+            self.read.update(record.topic for record in records)
+            return records
+
+        consumer.getmany = counted
+        return consumer
+
+
+class Recorded:
+    """A raw log and what the stages said of it."""
+
+    def __init__(self, heart: Heart = world.HEART) -> None:
+        self.clock = ManualClock(world.BASE_MS)
+        self.broker = CountingBroker(self.clock)
+        self.heart = heart
+        self.cores = (heart.normalize(), heart.feature(), heart.model(), heart.bundle())
+        self._read: dict[tuple[str, int], int] = {}
+
+    async def of(self, records: Iterable[Record]) -> "Recorded":
+        await self.broker.create_topics(TOPICS, world.PARTITIONS)
+        for record in records:
+            self.clock.advance(record.append_ms - self.clock.now_ms())
+            self.broker.append([Produce(RAW.name, record.partition, record.key, record.value)])
+            self._settle()
+        return self
+
+    def _settle(self) -> None:
+        """Every stage reads what is there, one after the other."""
+        for core in self.cores:
+            for partition in range(world.PARTITIONS):
+                place = (core.input_topic, partition)
+                log = self.broker.logs.topic(core.input_topic).logs[partition].records
+                for record in log[self._read.get(place, 0) :]:
+                    for output in core.feed(record):
+                        self._take(output)
+                self._read[place] = len(log)
+
+    def _take(self, output) -> None:
+        if isinstance(output, Produce):
+            self.broker.append([output])
+        elif isinstance(output, Cut):
+            topic, partition, key = STATE[output.stage].name, output.lane.partition, output.lane.catalog.encode()
+            values = [Produce(topic, partition, key, value) for value in output.values]
+            written = self.broker.append(values)[TopicPartition(topic, partition)]
+            manifest = output.complete(written.first, written.end)
+            self.broker.append([Produce(MANIFESTS.name, partition, key, encode(manifest))])
+        else:
+            assert not isinstance(output, Rewind)
+
+    def headers(self) -> dict[int, HeaderMessage]:
+        found = [_header(r.value) for p in range(world.PARTITIONS) for r in self.broker.log(HEADERS.name, p)]
+        return {message.epoch_id: message for message in found}
+
+    async def final(self, catalog: str, epoch_id: int) -> tuple[bytes, bytes] | None:
+        """What the chain says of an epoch."""
+        message = self.headers().get(epoch_id)
+        if message is None or message.catalog != catalog:
+            return None
+        header = BundleHeader.decode(message.header)
+        return header.merkle_root, header.bundle_hash

@@ -1,0 +1,195 @@
+"""Where a new life begins, and that the live stages go on with it."""
+
+import lanes_world as world
+import pytest
+from lanes_toy import Coins
+from m0common.canonical import ZERO, BundleHeader
+from m0common.errors import SettingsError
+from m0common.messages import HeaderMessage
+from m0common.topics import FEATURES, RAW, STATE
+from m0lanes.generations import lanes_of
+from m0lanes.stages import Heart
+from m0replay.catalog_log import CatalogLog
+from m0replay.lives import Begun
+from m0replay.rebasing import plan_rebase, saved, write_rebases
+from recorded_world import Recorded
+from stages_world import Live
+
+EDITED = bytes([13]) * 32
+"""The same code under another hash, as after an edited comment."""
+AFTER = Heart(world.DEPLOYMENT, {EDITED: Coins()}, bytes([4]) * 32)
+LANES = lanes_of(world.World().payload(1))
+LANE = LANES[0]
+LAST = world.FIRST + 2
+
+
+def sign(message: bytes) -> bytes:
+    return bytes(world.CONTROL.sign_message(message))
+
+
+@pytest.fixture
+async def live():
+    """Three epochs, closed; nobody runs."""
+    log = world.season(3)
+    made = Live(await Recorded().of(log.records), log)
+    yield made
+    await made.kill()
+
+
+async def plan(live, lane=LANE, release=None, **options):
+    return await plan_rebase(live.broker, "coins", lane, release, **options)
+
+
+async def write(live, plans) -> None:
+    await write_rebases(live.broker, world.DEPLOYMENT, plans, sign, live.clock)
+
+
+async def manifests_at(live, epoch_id):
+    known = (await saved(live.broker, "coins", LANE)).lane
+    return {m.stage: m for m in known if m.epoch_id == epoch_id}
+
+
+async def test_a_lane_goes_on_from_its_newest_marker_under_the_release_that_runs_it(live):
+    made = await plan(live)
+    at = await manifests_at(live, LAST)
+    assert made.payload.roots == tuple(at[stage].digest.hex() for stage in (1, 2, 3))
+    assert (made.payload.life, made.payload.epoch_id) == (1, LAST)
+    assert (made.payload.offset, made.gap) == (at[1].input_offset + 1, False)
+    assert made.payload.release == world.COINS_RELEASE.hex()
+    assert made.origin == f"the marker of epoch {LAST}"
+
+
+async def test_an_older_marker_or_the_beginning_may_be_asked_for(live):
+    older = await plan(live, from_epoch=world.FIRST)
+    assert older.payload.roots[0] == (await manifests_at(live, world.FIRST))[1].digest.hex()
+    anew = await plan(live, release=EDITED, from_beginning=True)
+    assert (anew.payload.roots, anew.payload.offset, anew.gap) == ((ZERO.hex(),) * 3, 0, False)
+    assert anew.payload.release == EDITED.hex()
+    assert anew.origin == "the beginning of the log"
+
+
+async def test_an_epoch_that_the_lane_has_not_marked_is_refused(live):
+    with pytest.raises(SettingsError, match=r"does not restore at every stage: leave --from out"):
+        await plan(live, from_epoch=LAST + 1)
+
+
+async def test_events_that_raw_has_lost_are_a_declared_gap(live):
+    end = len(live.broker.topic(RAW.name).logs[LANE].records)
+    behind = (await plan(live)).payload.offset
+    live.broker.truncate(RAW.name, LANE, behind - 1)
+    assert not (await plan(live)).gap
+    live.write([live.world.toss(live.world.groups[0], True, live.clock.now_ms(), partition=LANE)] * 3)
+    live.broker.truncate(RAW.name, LANE, end + 2)
+    made = await plan(live)
+    assert (made.payload.epoch_id, made.payload.offset, made.gap) == (LAST, end + 2, True)
+    assert f"without the events from offset {behind} to {end + 2}, which are gone" in made.origin
+    anew = await plan(live, from_beginning=True)
+    assert (anew.payload.offset, anew.gap) == (end + 2, True)
+    assert "it goes on with the next generation" in anew.origin
+
+
+async def test_a_lane_that_was_never_saved_is_refused(live):
+    nowhere = next(p for p in range(world.PARTITIONS) if p not in LANES)
+    with pytest.raises(SettingsError, match=rf"no lane coins/{nowhere} has ever been saved"):
+        await plan(live, nowhere)
+    with pytest.raises(SettingsError, match="no lane stamps/1"):
+        await plan_rebase(live.broker, "stamps", 1, None)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+async def test_where_no_state_restores_the_lane_begins_anew(live, stage):
+    await live.recreate(STATE[stage].name)
+    made = await plan(live)
+    assert made.payload.roots == (ZERO.hex(),) * 3
+    assert made.unread is None
+    with pytest.raises(SettingsError, match="does not restore"):
+        await plan(live, from_epoch=LAST)
+
+
+async def test_an_epoch_that_the_catalog_has_not_closed_is_said_again():
+    log = world.season(2)
+    recorded = await Recorded().of(log.records)
+    # nobody bundles from here on
+    recorded.cores = recorded.cores[:3]
+    since = len(log.records)
+    world.go_on(log, [2, 3])
+    await recorded.of(log.records[since:])
+    assert (await plan_rebase(recorded.broker, "coins", LANE, None)).payload.epoch_id == world.FIRST + 1
+    asked = await plan_rebase(recorded.broker, "coins", LANE, None, from_epoch=world.FIRST + 3)
+    assert asked.payload.epoch_id == world.FIRST + 3
+
+
+async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody_has_read_it(live):
+    control = CatalogLog(live.broker, world.DEPLOYMENT, live.clock)
+    await write(live, [await plan(live, release=EDITED)])
+    await control.read()
+    begun = control.lives.newest("coins", LANE, control.control)
+    assert begun == Begun(1, EDITED.hex())
+    made = await plan(live, begun=begun)
+    assert (made.payload.life, made.payload.release) == (2, EDITED.hex())
+    live.write([live.world.rebase(LANE, 0, [ZERO] * 3, 0, life=900, key=world.STRANGER)])
+    await control.read()
+    assert control.lives.newest("coins", LANE, control.control) == begun
+    assert control.lives.newest("coins", LANES[1], control.control) is None
+
+
+async def test_what_is_not_read_is_passed_over_with_all_that_its_release_wrote(live):
+    looked = []
+
+    def unread(states):
+        looked.append(states[0].manifest.epoch_id)
+        return "entity faces is no more"
+
+    made = await plan(live, unread=unread)
+    assert looked == [LAST]
+    assert made.payload.roots == (ZERO.hex(),) * 3
+    assert made.unread == "entity faces is no more"
+    with pytest.raises(SettingsError, match=r"is not read by the installed code \(entity faces is no more\)"):
+        await plan(live, from_epoch=LAST, unread=unread)
+
+
+def roots(messages: dict[int, HeaderMessage]) -> dict[int, bytes]:
+    return {epoch: BundleHeader.decode(message.header).merkle_root for epoch, message in messages.items()}
+
+
+def uninterrupted(live) -> dict[int, bytes]:
+    """The Merkle roots of the same log, had nothing happened to it."""
+    log = [r for p in range(world.PARTITIONS) for r in live.broker.log(RAW.name, p) if b'"rebase"' not in r.value]
+    closed = world.play(log)
+    return {epoch.header.epoch_id: BundleHeader.decode(epoch.header.header).merkle_root for epoch in closed}
+
+
+@pytest.mark.parametrize("heart", [world.HEART, AFTER], ids=["same release", "another release"])
+@pytest.mark.parametrize("beginning", [False, True], ids=["marker", "beginning"])
+async def test_the_stages_go_on_under_the_new_life(live, heart, beginning):
+    (release,) = heart.domains
+    await write(live, [await plan(live, lane, release, from_beginning=beginning) for lane in LANES])
+    live.start(heart)
+    await live.epochs(3)
+    message = await live.epochs(4)
+    assert {(lane.life, lane.release) for lane in message.lanes} == {(1, release)}
+    assert {lane.rebase == ZERO for lane in message.lanes} == {False}
+    assert roots(live.messages()) == uninterrupted(live)
+    assert live.letters() == []
+    assert [loop.notes() or loop.ready() for loop in live.loops] == [None] * 4
+
+
+async def test_a_release_and_back_again_are_two_lives(live):
+    for life, heart in enumerate([AFTER, world.HEART, AFTER], 1):
+        (release,) = heart.domains
+        await write(live, [await plan(live, lane, release) for lane in LANES])
+        live.start(heart)
+        message = await live.epochs(2 + life)
+        assert {(lane.life, lane.release) for lane in message.lanes} == {(life, release)}
+        await (live.stop() if life == 1 else live.kill())
+    assert roots(live.messages()) == uninterrupted(live)
+
+
+async def test_a_deleted_topic_between_the_lanes_is_repaired(live):
+    await live.recreate(FEATURES.name)
+    await write(live, [await plan(live, lane) for lane in LANES])
+    live.start(world.HEART)
+    message = await live.epochs(3)
+    assert {lane.life for lane in message.lanes} == {1}
+    assert roots(live.messages()) == uninterrupted(live)
+    assert [loop.notes() or loop.ready() for loop in live.loops] == [None] * 4
