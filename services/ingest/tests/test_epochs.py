@@ -1,94 +1,275 @@
-"""The epoch clock writes each due epoch once into every lane, and never a backlog."""
+"""The epoch clock decides by the log alone: each due epoch once in every lane, the same bytes, never a backlog."""
+
+import asyncio
+import tempfile
+from pathlib import Path
 
 import msgspec
 import pytest
-from m0_ingest.catalogs import announce, catalog_payload
-from m0_ingest.epochs import ClockState, EpochClock
-from m0_ingest.state import StateFile
-from m0_ingest.writer import RawWriter
-from m0common.messages import CatalogPayload, EpochEndPayload
-from m0common.settings import Catalog
+from control_world import CLOCK, EPOCH_MS, GENESIS, OTHER, a_marker, a_set, group_in, hash_of, marker_value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ingest_world import World
+from m0_ingest.epochs import CARRY_MS, EpochClock
+from m0_ingest.marker_clock import MarkerClock
+from m0common.errors import Unavailable
+from m0common.topics import RAW
+from m0lanes.authority import identity, is_signed_by
+from m0lanes.control import EpochEndPayload, SourceRule
+from m0replay.control_log import ControlLog
 
-CATALOG = Catalog(epoch_ms=10_000, lateness_ms=1_000, model="football", groups=("x.1",), params={"b": 2, "a": 1})
+LATENESS_MS = 1_000
+FIRST = a_set(lanes=(3, 5))
+SECOND = a_set(2, lanes=(5, 6))
+
+
+class Lives:
+    """Lives of the epoch clock on one log."""
+
+    def __init__(self, world):
+        self.world = world
+        self.begin()
+
+    def begin(self, key=CLOCK):
+        """Another life: it knows what is in the log and nothing else."""
+        world = self.world
+        world.control = ControlLog(world.control._deployment)
+        world._read = [0] * len(world._read)
+        world.follow()
+        newest = world.control.newest("sports")
+        self.clock = MarkerClock(world.clock, 0 if newest is None else newest.payload.window_end_ms)
+        self.epochs = EpochClock(world.control, world.writer, self.clock, key, GENESIS, lambda _: LATENESS_MS)
+
+    async def run(self, ms, every=100):
+        for _ in range(0, ms, every):
+            self.world.clock.advance(every)
+            await self.turn()
+
+    async def turn(self):
+        wait_ms = await self.epochs.turn()
+        self.world.follow()
+        return wait_ms
+
+    def markers(self, lane):
+        """Payloads of the markers of one lane, in order, copies included."""
+        said = [payload_of(record.value) for record in self.world.broker.log(RAW.name, lane)]
+        return [marker for marker in said if marker is not None]
+
+
+def payload_of(value):
+    raw = msgspec.json.decode(value)
+    return msgspec.convert(raw["payload"], EpochEndPayload) if raw["kind"] == "epoch_end" else None
 
 
 @pytest.fixture
-async def make_clock(broker, clock, tmp_path):
-    async def make():
-        writer = RawWriter(broker, clock)
-        await writer.start()
-        return EpochClock("sports", CATALOG, writer, clock, StateFile(tmp_path / "clock.json", ClockState))
-
-    return make
+def lives(world):
+    return Lives(world)
 
 
-@pytest.fixture
-def markers(events_of):
-    return lambda: [
-        msgspec.json.decode(event.payload, type=EpochEndPayload).epoch_id
-        for event in events_of()
-        if event.kind == "epoch_end"
-    ]
+async def begun(lives):
+    await lives.world.put(FIRST)
+    await lives.run(200)
+    return lives.markers(3)[-1].epoch_id
 
 
-async def test_a_marker_goes_into_every_lane_after_the_end_and_the_lateness(make_clock, clock, markers, events_of):
-    epochs = await make_clock()
-    await epochs.start()
-    await epochs.turn()
-    clock.advance(10_000 - clock.now_ms() % 10_000)
-    now = clock.now_ms()
-    clock.advance(999)
-    await epochs.turn()
-    assert markers() == [], "the windows before the first start have no marker"
-    clock.advance(1)
-    assert await epochs.turn() == 500
-    assert markers() == [now // 10_000 - 1] * 2
-    last = msgspec.json.decode(events_of()[-1].payload, type=EpochEndPayload)
-    assert (last.window_start_ms, last.window_end_ms, last.partitions) == (now - 10_000, now, 2)
+async def test_before_the_first_set_is_in_every_lane_nothing_is_written(lives):
+    await lives.world.put(FIRST, 3)
+    await lives.run(60_000)
+    assert lives.markers(3) == []
+    assert lives.epochs.note() == "generation 1 of sports is missing in lanes 5: say it again with 'm0 catalog set'"
 
 
-async def test_every_epoch_gets_its_marker_while_the_clock_runs(make_clock, clock, markers):
-    epochs = await make_clock()
-    await epochs.start()
-    for _ in range(1000):
-        clock.advance(100)
-        await epochs.turn()
-    ids = sorted(set(markers()))
-    assert ids == list(range(ids[0], ids[-1] + 1))
-    assert len(ids) in {9, 10}
-    assert len(markers()) == 2 * len(ids)
+async def test_the_first_set_takes_force_at_once_by_a_marker_that_closes_nothing(lives, world):
+    await world.put(FIRST)
+    await lives.run(200)
+    due = (world.clock.now_ms() - LATENESS_MS) // EPOCH_MS - 1
+    expected = EpochEndPayload(
+        "sports", due, due * EPOCH_MS, (due + 1) * EPOCH_MS, 0, (), a_marker(due, 0, (), FIRST).next
+    )
+    assert lives.markers(3) == lives.markers(5) == [expected]
+    assert world.control.in_force("sports").payload == FIRST
+    assert lives.epochs.note() is None
 
 
-async def test_after_a_stop_only_the_unfinished_and_the_latest_epoch_are_written(make_clock, clock, markers):
-    epochs = await make_clock()
-    await epochs.start()
-    clock.advance(11_000)
-    await epochs.turn()
-    first = markers()[0]
-    clock.advance(100_000)
-    epochs = await make_clock()
-    await epochs.start()
-    await epochs.turn()
-    assert sorted(markers()) == [first] * 4 + [first + 10] * 2
+async def test_every_epoch_has_one_marker_in_each_lane_after_its_end_and_the_lateness(lives, world):
+    first = await begun(lives)
+    await lives.run(10 * EPOCH_MS)
+    markers = lives.markers(3)
+    assert lives.markers(5) == markers
+    assert [m.epoch_id for m in markers] == list(range(first, first + len(markers)))
+    assert len(markers) in {10, 11}
+    assert {(m.generation, m.lanes, m.next) for m in markers[1:]} == {(1, (3, 5), None)}
+    for record in world.broker.log(RAW.name, 3)[2:]:
+        late_ms = record.append_ms - payload_of(record.value).window_end_ms
+        assert LATENESS_MS <= late_ms <= LATENESS_MS + 200
 
 
-async def test_a_marker_cut_off_between_lanes_is_completed_with_the_same_identity(
-    make_clock, broker, clock, markers, events_of
-):
-    epochs = await make_clock()
-    await epochs.start()
-    clock.advance(11_000)
-    broker.faults.lose_acks = 1
-    await epochs.turn()
-    epochs = await make_clock()
-    await epochs.start()
-    assert len(set(markers())) == 1
-    assert len({(e.source_event_id, bytes(e.payload)) for e in events_of()}) == 1
+async def test_a_marker_is_signed_and_bears_no_time_of_its_own(lives, world):
+    await begun(lives)
+    event = world.events("epoch_end")[-1]
+    assert is_signed_by(event, identity(event), GENESIS, bytes(CLOCK.pubkey()))
+    assert event.received_ms == event.event_ms == payload_of(msgspec.json.encode(event)).window_end_ms
+    assert (event.source, event.group, event.market_id) == ("clock", "", None)
 
 
-async def test_the_settings_of_a_catalog_reach_every_lane(broker, clock, events_of):
-    writer = RawWriter(broker, clock)
-    await writer.start()
-    await announce(catalog_payload("sports", CATALOG, ("eng.1",)), writer, clock)
-    payloads = [msgspec.json.decode(e.payload, type=CatalogPayload) for e in events_of()]
-    assert payloads == [CatalogPayload("sports", 10_000, 1, "football", ("eng.1", "x.1"), {"a": 1, "b": 2})] * 2
+async def test_it_says_how_long_until_the_next_marker(lives, world):
+    await begun(lives)
+    assert await lives.turn() == 500
+    world.clock.advance(EPOCH_MS + LATENESS_MS - 120 - world.clock.now_ms() % EPOCH_MS)
+    await lives.turn()
+    assert await lives.turn() in {120, 500}
+
+
+async def test_a_generation_takes_force_at_the_marker_after_it_is_in_every_lane(lives, world):
+    await begun(lives)
+    await world.put(SECOND, 5, 6)
+    await lives.run(EPOCH_MS)
+    assert world.control.in_force("sports").payload == FIRST
+    await world.put(SECOND, 3)
+    await lives.run(EPOCH_MS)
+    activating = lives.markers(3)[-1]
+    assert (activating.generation, activating.lanes, activating.next.generation) == (1, (3, 5), 2)
+    assert bytes.fromhex(activating.next.hash) == hash_of(SECOND)
+    assert lives.markers(6) == [activating]
+    await lives.run(EPOCH_MS)
+    assert lives.markers(3)[-1] == activating
+    assert lives.markers(5)[-1] == lives.markers(6)[-1]
+    assert (lives.markers(6)[-1].generation, lives.markers(6)[-1].lanes) == (2, (5, 6))
+
+
+async def test_a_retired_catalog_gets_no_marker_after_the_activating_one_and_can_begin_again(lives, world):
+    await begun(lives)
+    await world.put(a_set(2, lanes=(3, 5), retired=True), 3, 5)
+    await lives.run(10 * EPOCH_MS)
+    assert lives.markers(3)[-1].next.generation == 2
+    count = len(lives.markers(3))
+    lives.begin()
+    await lives.run(2 * EPOCH_MS)
+    assert len(lives.markers(3)) == count
+    await world.put(a_set(3, lanes=(3,)))
+    await lives.run(3 * EPOCH_MS)
+    again, *others = lives.markers(3)[count:]
+    assert (again.generation, again.lanes, again.next.generation) == (2, (), 3)
+    assert len(others) in {2, 3}
+
+
+async def test_a_marker_cut_off_between_lanes_is_completed_with_the_same_bytes(lives, world):
+    first = await begun(lives)
+    await world.writer.say([3], marker_value(a_marker(first + 1, 1, (3, 5))))
+    lives.begin()
+    await lives.turn()
+    assert world.broker.log(RAW.name, 5)[-1].value == world.broker.log(RAW.name, 3)[-1].value
+    await lives.run(100)
+    assert lives.markers(5)[-1].epoch_id == first + 1
+
+
+async def test_an_unacknowledged_marker_is_said_again_before_any_other_bytes_for_its_epoch(lives, world):
+    await begun(lives)
+    world.clock.advance(EPOCH_MS)
+    world.broker.faults.lose_acks = 1
+    with pytest.raises(Unavailable):
+        await lives.epochs.turn()
+    await world.put(SECOND, 3, 5, 6)
+    await lives.run(300)
+    epochs = [marker.epoch_id for marker in lives.markers(3)]
+    assert len(set(map(msgspec.json.encode, lives.markers(3)))) == len(set(epochs))
+    assert lives.markers(3)[-1].next is None
+
+
+async def test_the_next_marker_waits_until_the_last_one_has_been_read_back(lives, world):
+    await begun(lives)
+    for _ in range(3):
+        world.clock.advance(EPOCH_MS)
+        await lives.epochs.turn()
+    assert len(lives.markers(3)) == 2
+    world.follow()
+    await lives.turn()
+    assert lives.markers(3)[-1].epoch_id == lives.markers(3)[-2].epoch_id + 2
+
+
+async def test_after_an_outage_only_the_newest_due_epoch_is_written(lives, world):
+    first = await begun(lives)
+    world.clock.advance(100 * EPOCH_MS)
+    lives.begin()
+    await lives.run(300)
+    assert [m.epoch_id for m in lives.markers(3)] == [first, first + 100]
+
+
+async def test_a_wall_clock_set_back_between_two_lives_repeats_no_epoch(lives, world):
+    await begun(lives)
+    await lives.run(5 * EPOCH_MS)
+    count = len(lives.markers(3))
+    world.clock.step(-4 * EPOCH_MS)
+    lives.begin()
+    await lives.run(5 * EPOCH_MS)
+    epochs = [m.epoch_id for m in lives.markers(3)]
+    assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))
+    assert len(epochs) - count in {3, 4, 5}
+
+
+async def test_ten_minutes_ahead_for_five_seconds_cost_no_epoch(lives, world):
+    await begun(lives)
+    world.clock.step(600_000)
+    await lives.run(5_000)
+    world.clock.step(-600_000)
+    await lives.run(5 * EPOCH_MS)
+    epochs = [m.epoch_id for m in lives.markers(3)]
+    assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))
+    assert abs(lives.markers(3)[-1].window_end_ms - world.clock.now_ms()) < 2 * EPOCH_MS
+
+
+async def stepping(folder, moves):
+    """Epochs and append times of the markers that are written while the wall clock is moved about."""
+    lives = Lives(await World(folder).start())
+    await begun(lives)
+    for step, ms in moves:
+        lives.world.clock.step(step)
+        await lives.run(ms, 500)
+    return [m.epoch_id for m in lives.markers(3)], lives.clock.now_ms()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(-600_000, 600_000), st.integers(500, 40_000)), min_size=1, max_size=12))
+def test_no_steps_of_the_wall_clock_skip_an_epoch_or_shorten_one_by_more_than_a_tenth(moves):
+    with tempfile.TemporaryDirectory() as folder:
+        epochs, now_ms = asyncio.run(stepping(Path(folder), moves))
+    assert epochs == list(range(epochs[0], epochs[0] + len(epochs)))
+    passed = sum(ms for _, ms in moves)
+    assert len(epochs) - 1 <= 1.1 * (passed + 1_000) / EPOCH_MS + 1
+    assert len(epochs) - 1 >= 0.9 * (passed - 1_000) / EPOCH_MS - 1
+    assert now_ms - (epochs[-1] + 1) * EPOCH_MS <= EPOCH_MS + LATENESS_MS + 1_000
+
+
+async def test_a_clock_whose_key_the_catalog_does_not_name_says_so_and_writes_nothing(lives, world):
+    lives.begin(OTHER)
+    await world.put(FIRST)
+    await lives.run(EPOCH_MS)
+    assert lives.markers(3) == []
+    assert f"end epochs with key {bytes(OTHER.pubkey()).hex()}" in lives.epochs.problem()
+    await world.put(a_set(1, lanes=(3, 5), sources={"clock": SourceRule(("epoch_end",), bytes(OTHER.pubkey()).hex())}))
+    await lives.run(EPOCH_MS)
+    assert lives.epochs.problem() is None
+    assert lives.markers(3) != []
+
+
+async def test_a_set_that_the_log_is_about_to_forget_is_said_again(lives, world):
+    await begun(lives)
+    copies = lambda: [r for r in world.broker.log(RAW.name, 3) if b"catalog_set" in r.value]  # noqa: E731
+    world.clock.advance(CARRY_MS + 2 * EPOCH_MS)
+    await lives.run(200)
+    await lives.run(200)
+    assert len(copies()) == 2
+    assert copies()[0].value == copies()[1].value
+    world.control.trimmed(3, copies()[1].offset + 1)
+    await lives.run(2 * EPOCH_MS)
+    assert len(copies()) == 3
+    assert lives.epochs.problem() is None
+
+
+async def test_each_catalog_has_its_own_epochs(lives, world):
+    await begun(lives)
+    await world.put(a_set(lanes=(3,), catalog="crypto", epoch_ms=5_000, groups=(group_in(3, 1),)))
+    await lives.run(2 * EPOCH_MS)
+    by_catalog = {name: [m for m in lives.markers(3) if m.catalog == name] for name in ("sports", "crypto")}
+    assert len(by_catalog["crypto"]) in {8, 9}
+    assert len(by_catalog["sports"]) in {3, 4}

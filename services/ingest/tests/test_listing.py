@@ -1,12 +1,10 @@
 """Markets are created ahead of their opening, once each, however the chain behaves."""
 
-import json
-
 import pytest
-from m0_ingest.listing import Lister, load_registrar
+from ingest_world import SECOND
+from m0_ingest import listing
+from m0_ingest.listing import Lister
 from m0common.chain import RpcUnavailable, TransactionFailed
-from m0common.errors import SettingsError
-from solders.keypair import Keypair
 
 
 class FakeRegistry:
@@ -24,51 +22,74 @@ class FakeRegistry:
         return new
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    monkeypatch.setattr("m0_ingest.listing.FIRST_WAIT_S", 0.001)
+def lister_of(rig, registry, lead_ms=0):
+    return Lister("test", rig.schedule, registry, rig.replayer.named, rig.clock, lead_ms, first_wait_s=0.001)
 
 
 async def listed(rig, registry, ms, lead_ms=0):
-    lister = Lister("test", rig.schedule, registry, rig.clock, lead_ms)
+    lister = lister_of(rig, registry, lead_ms)
     for _ in range(0, ms, 100):
+        await rig.replayer.turn()
         await lister.turn()
         rig.clock.advance(100)
     return lister
 
 
-async def test_markets_are_created_when_they_open_with_their_times(rig, clock):
-    await rig.start()
-    began, registry = clock.now_ms(), FakeRegistry()
+async def test_markets_are_created_when_they_open_with_their_times(rig, world):
+    began, registry = world.clock.now_ms(), FakeRegistry()
     await listed(rig, registry, 500)
     assert set(registry.markets) == {"FB_1"}
     await listed(rig, registry, 12_000)
-    assert list(registry.markets) == ["FB_1", "BTC_1", "FB_1_C2", "BTC_1_C2"]
-    market = registry.markets["BTC_1_C2"]
-    assert (market.opens_ms - began, market.resolves_after_ms - began) == (11_000, 13_000)
+    assert list(registry.markets) == ["FB_1", "BTC_1"]
+    market = registry.markets["BTC_1"]
+    assert (market.opens_ms - began, market.resolves_after_ms - began) == (1_000, 3_000)
     assert (market.catalog, market.group, market.outcomes) == ("test", "btc", ("UP", "DOWN"))
-    assert registry.calls == 4
+    assert registry.calls == 2
 
 
 async def test_a_lead_creates_them_earlier(rig):
-    await rig.start()
     registry = FakeRegistry()
     await listed(rig, registry, 100, lead_ms=1_000)
     assert set(registry.markets) == {"FB_1", "BTC_1"}
 
 
+async def test_nothing_is_listed_before_the_season_begins_nor_after_it_is_over(make_rig, world):
+    rig, registry = await make_rig(named=()), FakeRegistry()
+    await listed(rig, registry, 1_000)
+    assert registry.markets == {}
+    await world.name("btc", "eng.1")
+    rig.open("FB_1", "BTC_1")
+    await listed(rig, registry, 60 * SECOND)
+    assert set(registry.markets) == {"FB_1", "BTC_1"}
+
+
+async def test_markets_of_the_next_season_say_so_in_their_titles(rig, world):
+    registry = FakeRegistry()
+    rig.open("FB_1", "BTC_1")
+    await listed(rig, registry, 20 * SECOND)
+    await world.name("btc~2", "eng.1~2", generation=2, epoch=8)
+    await listed(rig, registry, 2 * SECOND)
+    assert registry.markets["FB_1_S2"].title == "A v B (replay, season 2)"
+    assert registry.markets["FB_1_S2"].group == "eng.1~2"
+
+
+async def test_a_market_whose_group_nobody_names_is_not_listed(rig, world):
+    registry = FakeRegistry()
+    await rig.replayer.turn()
+    await world.name("eng.1", generation=2, epoch=8)
+    await listed(rig, registry, 2 * SECOND)
+    assert set(registry.markets) == {"FB_1"}
+
+
 async def test_a_restart_does_not_list_again_what_was_listed(rig):
-    await rig.start()
     registry = FakeRegistry()
     await listed(rig, registry, 1_500)
-    again = rig.reborn()
-    await again.start()
+    again = await rig.reborn()
     await listed(again, registry, 2_000)
     assert registry.calls == 2
 
 
 async def test_an_unavailable_chain_is_waited_for(rig):
-    await rig.start()
     registry = FakeRegistry(*[RpcUnavailable("gone")] * 7)
     lister = await listed(rig, registry, 100)
     assert set(registry.markets) == {"FB_1"}
@@ -76,28 +97,32 @@ async def test_an_unavailable_chain_is_waited_for(rig):
 
 
 async def test_a_market_the_chain_refuses_does_not_hold_up_the_others(rig):
-    await rig.start()
-    registry = FakeRegistry(*[TransactionFailed("Custom(6100)", 0)] * 5)
+    registry = FakeRegistry(*[TransactionFailed("Custom(6100)", 0)] * listing.TRIES)
     lister = await listed(rig, registry, 1_500)
     assert set(registry.markets) == {"BTC_1"}
     assert lister.problem is None
 
 
 async def test_a_market_that_is_over_is_not_created(rig):
-    await rig.start()
+    await rig.replayer.turn()
     rig.clock.advance(3_500)
     registry = FakeRegistry()
     await listed(rig, registry, 100)
     assert set(registry.markets) == {"FB_1"}
 
 
-def test_the_registrar_key_is_read_and_a_bad_one_named(tmp_path):
-    key = Keypair()
-    with pytest.raises(SettingsError, match=r"registrar\.json"):
-        load_registrar(tmp_path)
-    (tmp_path / "registrar.json").write_text(json.dumps(list(bytes(key))))
-    assert load_registrar(tmp_path).pubkey() == key.pubkey()
-    for damaged in ("[1, 2]", "{}", "", "[300]"):
-        (tmp_path / "registrar.json").write_text(damaged)
-        with pytest.raises(SettingsError, match=r"registrar\.json"):
-            load_registrar(tmp_path)
+@pytest.mark.parametrize("failure", [RpcUnavailable("gone"), TransactionFailed("Custom(1)", 0)])
+async def test_what_cannot_be_listed_is_said(rig, failure):
+    class Forever(FakeRegistry):
+        async def create(self, market):
+            self.calls += 1
+            problems.append(lister.problem)
+            if self.calls > 2:
+                return True
+            raise failure
+
+    problems = []
+    await rig.replayer.turn()
+    lister = lister_of(rig, Forever())
+    await lister.turn()
+    assert problems[1] == f"FB_1 cannot be listed: {failure}"

@@ -1,39 +1,53 @@
-"""Registry records become control events, once each, through restarts."""
+"""Registry records become signed control events, once each, through restarts and generations."""
 
 import asyncio
+from collections import Counter
 
 import msgspec
 import pytest
+from control_world import GENESIS, OTHER
 from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.registry import RegistryConnector, RegistryState
 from m0_ingest.state import StateFile
-from m0_ingest.writer import RawWriter
-from m0common.messages import MarketClosePayload, MarketOpenPayload, RegistryMarket, encode
+from m0common.messages import RegistryMarket, encode
 from m0common.stream.records import Produce
 from m0common.topics import REGISTRY
+from m0lanes.authority import identity, is_signed_by
+from m0lanes.control import MarketClosePayload, MarketOpenPayload
 
 
-def market(market_id="FB_1", state="ACTIVE", slot=7, catalog="sports", opens_ms=1_600_000_000_000):
-    outcomes = ("HOME", "DRAW", "AWAY")
-    return RegistryMarket(
-        market_id, catalog, "eng.1", "A v B", outcomes, state, 1, opens_ms, opens_ms + 5000, None, slot
+def market(market_id="FB_1", state="ACTIVE", slot=7, opens_ms=1_600_000_000_000, group="eng.1", **changes):
+    record = RegistryMarket(
+        market_id,
+        "test",
+        group,
+        "A v B",
+        ("HOME", "DRAW", "AWAY"),
+        state,
+        1,
+        opens_ms,
+        opens_ms + 5000,
+        None,
+        slot,
     )
+    return msgspec.structs.replace(record, **changes)
 
 
 @pytest.fixture
-async def make_connector(broker, clock, tmp_path):
-    async def make():
-        writer = RawWriter(broker, clock)
-        await writer.start()
+async def make_connector(world):
+    def make():
         markets = OpenMarkets()
         connector = RegistryConnector(
-            broker,
-            writer,
-            clock,
+            world.broker,
+            world.writer,
+            world.clock,
+            world.control,
+            OTHER,
+            GENESIS,
             markets,
-            frozenset({"sports"}),
             lambda catalog, market_id: {"home": f"{catalog}/{market_id}"},
-            StateFile(tmp_path / "registry.json", RegistryState),
+            StateFile(world.folder / "registry.json", RegistryState),
+            retry_s=0.01,
         )
         connector.start()
         return connector, markets
@@ -41,12 +55,22 @@ async def make_connector(broker, clock, tmp_path):
     return make
 
 
-async def publish(broker, *records):
-    await broker.producer().send([Produce(REGISTRY.name, 0, b"key", encode(r) if r else b"") for r in records])
+@pytest.fixture
+async def named(world):
+    return await world.name("eng.1", "es.1")
+
+
+async def take(connector, *records):
+    for record in records:
+        connector.see([encode(record)])
+        await connector.turn()
+
+
+async def publish(world, *records):
+    await world.broker.producer().send([Produce(REGISTRY.name, 0, b"key", encode(r) if r else b"") for r in records])
 
 
 async def until(condition):
-
     for _ in range(200):
         if condition():
             return
@@ -54,91 +78,149 @@ async def until(condition):
     raise AssertionError("it did not happen within two seconds")
 
 
-async def test_an_active_market_is_opened_with_what_the_connector_knows_of_it(make_connector, events_of):
-    connector, markets = await make_connector()
-    await connector.take([encode(market())])
-    (event,) = events_of()
+async def stop(task):
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def said(world):
+    return [(event.kind, event.market_id) for event in world.events()]
+
+
+async def test_an_active_market_is_opened_with_what_the_connector_knows_of_it(make_connector, world, named):
+    connector, markets = make_connector()
+    await take(connector, market())
+    (event,) = world.events()
     payload = msgspec.json.decode(event.payload, type=MarketOpenPayload)
     assert (event.kind, event.market_id, event.group, event.source) == ("market_open", "FB_1", "eng.1", "registry")
     assert payload.outcomes == ("HOME", "DRAW", "AWAY")
-    assert payload.attributes == {"home": "sports/FB_1", "resolves_after_ms": "1600000005000"}
+    assert payload.attributes == {"home": "test/FB_1", "resolves_after_ms": "1600000005000"}
+    assert is_signed_by(event, identity(event), GENESIS, bytes(OTHER.pubkey()))
+    assert event.event_ms == 1_600_000_000_000
     assert markets.is_open("FB_1")
 
 
 @pytest.mark.parametrize("state", ["PAUSED", "DEPRECATED", "ARCHIVED", "deprecated"])
-async def test_a_market_that_is_no_longer_active_is_closed_once(make_connector, events_of, state):
-    connector, markets = await make_connector()
-    await connector.take([encode(market()), encode(market(state=state, slot=9)), encode(market(state=state, slot=10))])
-    events = events_of()
-    assert [e.kind for e in events] == ["market_open", "market_close"]
-    assert msgspec.json.decode(events[1].payload, type=MarketClosePayload).reason == state.lower()
+async def test_a_market_that_is_no_longer_active_is_closed_once(make_connector, world, named, state):
+    connector, markets = make_connector()
+    await take(connector, market(), market(state=state, slot=9), market(state=state, slot=10))
+    assert said(world) == [("market_open", "FB_1"), ("market_close", "FB_1")]
+    closing = world.events()[1]
+    assert msgspec.json.decode(closing.payload, type=MarketClosePayload).reason == state.lower()
+    assert is_signed_by(closing, identity(closing), GENESIS, bytes(OTHER.pubkey()))
     assert not markets.is_open("FB_1")
 
 
-async def test_a_paused_market_can_open_again(make_connector, events_of):
-    connector, _ = await make_connector()
-    await connector.take([encode(market(slot=1)), encode(market(state="PAUSED", slot=2)), encode(market(slot=3))])
-    events = events_of()
-    assert [e.kind for e in events] == ["market_open", "market_close", "market_open"]
-    assert len({e.source_event_id for e in events}) == 3
+async def test_a_paused_market_can_open_again(make_connector, world, named):
+    connector, _ = make_connector()
+    await take(connector, market(slot=1), market(state="PAUSED", slot=2), market(slot=3))
+    assert [kind for kind, _ in said(world)] == ["market_open", "market_close", "market_open"]
+    assert len({event.source_event_id for event in world.events()}) == 3
 
 
-async def test_what_is_not_ours_or_cannot_be_read_is_passed_over(make_connector, events_of):
-    connector, _ = await make_connector()
-    await connector.take([b"", b"\xff\xff", encode(market(catalog="crypto")), encode(market(state="DRAFT"))])
-    assert events_of() == []
+async def test_of_several_records_of_a_market_the_last_one_counts(make_connector, world, named):
+    connector, _ = make_connector()
+    connector.see([encode(market(slot=1)), encode(market(state="PAUSED", slot=2))])
+    await connector.turn()
+    assert said(world) == []
 
 
-async def test_a_market_of_the_far_future_is_dated_now(make_connector, events_of, clock):
-    connector, _ = await make_connector()
-    await connector.take([encode(market(opens_ms=clock.now_ms() + 10**9))])
-    assert events_of()[0].event_ms == clock.now_ms()
+async def test_what_nobody_names_or_can_read_is_passed_over(make_connector, world, named):
+    connector, _ = make_connector()
+    connector.see([b"", b"\xff\xff", encode(market(catalog="crypto")), encode(market(state="DRAFT"))])
+    connector.see([encode(market(group="it.1"))])
+    await connector.turn()
+    assert said(world) == []
 
 
-async def test_a_restart_goes_on_where_it_was(make_connector, broker, events_of, clock):
+async def test_a_market_that_the_door_would_refuse_is_not_said(make_connector, world, named):
+    connector, markets = make_connector()
+    await take(connector, market(outcomes=("ONLY",)), market("FB_2"))
+    assert said(world) == [("market_open", "FB_2")]
+    assert not markets.is_open("FB_1")
 
-    connector, markets = await make_connector()
+
+async def test_before_a_set_is_in_force_in_every_lane_nothing_is_opened(make_connector, world):
+    connector, _ = make_connector()
+    await take(connector, market())
+    assert said(world) == []
+    await world.name("eng.1")
+    await connector.turn()
+    assert said(world) == [("market_open", "FB_1")]
+
+
+async def test_a_new_generation_opens_again_what_it_names_and_forgets_the_rest(make_connector, world, named):
+    connector, markets = make_connector()
+    await take(connector, market("FB_1"), market("FB_2", group="es.1"))
+    await world.name("eng.1", generation=2, epoch=8)
+    await connector.turn()
+    assert Counter(said(world)) == {("market_open", "FB_1"): 2, ("market_open", "FB_2"): 1}
+    assert not markets.is_open("FB_2")
+    assert len({event.source_event_id for event in world.events()}) == 3
+    await take(connector, market("FB_2", "DEPRECATED", 9, group="es.1"), market("FB_3", group="es.1"))
+    before = Counter(said(world))
+    assert before.total() == 3
+    await world.name("eng.1", "es.1", generation=3, epoch=9)
+    await connector.turn()
+    assert set((Counter(said(world)) - before).elements()) == {("market_open", "FB_1"), ("market_open", "FB_3")}
+
+
+async def test_a_retired_catalog_has_no_open_market_and_gets_them_back_with_its_next_generation(
+    make_connector, world, named
+):
+    connector, markets = make_connector()
+    await take(connector, market())
+    await world.name("eng.1", "es.1", generation=2, epoch=8, retired=True)
+    await connector.turn()
+    assert not markets.is_open("FB_1")
+    assert len(said(world)) == 1
+    await world.name("eng.1", generation=3, epoch=9)
+    await connector.turn()
+    assert said(world) == [("market_open", "FB_1")] * 2
+
+
+async def test_a_market_of_the_far_future_is_dated_now(make_connector, world, named):
+    connector, _ = make_connector()
+    await take(connector, market(opens_ms=world.clock.now_ms() + 10**9))
+    assert world.events()[0].event_ms == world.clock.now_ms()
+
+
+async def test_a_restart_says_nothing_twice_and_closes_what_ended_meanwhile(make_connector, world, named):
+    connector, markets = make_connector()
     task = asyncio.create_task(connector.run())
-    await publish(broker, market(), market("FB_2"), None)
+    await publish(world, market(), market("FB_2"), None)
     await until(lambda: markets.is_open("FB_2") and connector.problem is None)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    connector, markets = await make_connector()
+    await stop(task)
+    await publish(world, market("FB_1", "DEPRECATED", 9), market("FB_3"))
+    connector, markets = make_connector()
     assert markets.is_open("FB_1")
     assert connector.problem is not None
     task = asyncio.create_task(connector.run())
-    await publish(broker, market("FB_1", "DEPRECATED", 9), market("FB_3"))
     await until(lambda: markets.is_open("FB_3"))
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert [(e.kind, e.market_id) for e in events_of()] == [
+    await stop(task)
+    assert sorted(said(world)) == [
+        ("market_close", "FB_1"),
         ("market_open", "FB_1"),
         ("market_open", "FB_2"),
-        ("market_close", "FB_1"),
         ("market_open", "FB_3"),
     ]
 
 
-async def test_a_broker_that_goes_away_is_waited_for(make_connector, broker, monkeypatch):
+async def test_a_generation_that_took_force_while_it_was_away_is_noticed(make_connector, world, named):
+    connector, _ = make_connector()
+    await take(connector, market())
+    await world.name("eng.1", generation=2, epoch=8)
+    connector, _ = make_connector()
+    await take(connector, market())
+    assert said(world) == [("market_open", "FB_1")] * 2
 
-    monkeypatch.setattr("m0_ingest.registry.RETRY_S", 0.01)
-    connector, markets = await make_connector()
-    broker.faults.down = True
+
+async def test_a_broker_that_goes_away_is_waited_for(make_connector, world, named):
+    connector, markets = make_connector()
+    world.broker.faults.down = True
     task = asyncio.create_task(connector.run())
     await until(lambda: "does not answer" in (connector.problem or ""))
-    broker.faults.down = False
-    await publish(broker, market())
+    world.broker.faults.down = False
+    await publish(world, market())
     await until(lambda: markets.is_open("FB_1") and connector.problem is None)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_a_replaced_topic_is_read_from_its_beginning(make_connector, broker, tmp_path):
-
-    await StateFile(tmp_path / "registry.json", RegistryState).save(RegistryState(10_000, {}))
-    connector, markets = await make_connector()
-    await publish(broker, market())
-    task = asyncio.create_task(connector.run())
-    await until(lambda: markets.is_open("FB_1"))
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await stop(task)

@@ -1,87 +1,166 @@
-"""The replay: order, holding, resuming, looping."""
+"""The replay: order, holding, resuming, seasons, and what is never sent."""
 
 import hashlib
 
-import msgspec
 import pytest
+from ingest_world import SECOND, Book, Result, book, result, small_dataset
+from m0_ingest.replay import SeasonRequest
 from m0_ingest.state import StateError
-from m0common.messages import MarketOutcome
-from m0common.topics import OUTCOMES
-from m0lanes.raw import event_id
-
-SECOND = 1000
+from m0common.errors import Unavailable
+from m0domains.history import Observation, Settlement
+from m0lanes.control import CATALOG_SET
 
 
-def outcomes_of(broker):
-    return [
-        msgspec.msgpack.decode(record.value, type=MarketOutcome)
-        for partition in range(2)
-        for record in broker.log(OUTCOMES.name, partition)
-    ]
+def sent(world):
+    return {(event.group, event.source_seq) for event in world.events()}
 
 
-async def test_the_warm_up_is_sent_at_once_without_markets_and_dated_before_the_start(rig, broker, clock, events_of):
-    await rig.start()
-    began = clock.now_ms()
+WHOLE = {("btc", 1), ("btc", 2), ("eng.1", 1), ("eng.1", 2), ("eng.1", 3)}
+
+
+async def test_the_warm_up_is_sent_at_once_without_markets_and_dated_now(rig, world):
     await rig.replayer.turn()
-    events = events_of()
-    assert [(e.market_id, e.kind, e.event_ms - began) for e in events] == [
-        (None, "match_result", -9 * SECOND),
-        (None, "match_result", -8 * SECOND),
+    events = world.events()
+    assert [(e.market_id, e.kind, e.event_ms - world.clock.now_ms(), e.source_seq) for e in events] == [
+        (None, "result", 0, 1),
+        (None, "result", 0, 2),
     ]
-    assert outcomes_of(broker) == []
+    assert {e.source for e in events} == {"toy"}
+    assert world.outcomes() == []
 
 
-async def test_events_come_when_they_are_due_and_outcomes_follow_results(rig, broker, clock, events_of):
-    await rig.start()
-    began = clock.now_ms()
+async def test_events_come_when_they_are_due_and_outcomes_follow_what_decides_them(rig, world):
+    began = world.clock.now_ms()
+    await rig.replayer.turn()
     rig.open("BTC_1", "FB_1")
     await rig.play(2500)
-    assert [e.event_ms - began for e in events_of() if e.market_id] == [1 * SECOND, 2 * SECOND]
+    assert [e.event_ms - began for e in world.events() if e.market_id] == [1 * SECOND, 2 * SECOND]
     await rig.play(3000)
-    assert {(o.market_id, o.outcome, o.evidence_hash) for o in outcomes_of(broker)} == {
-        ("BTC_1", 1, hashlib.sha256(b"btc,DOWN").digest()),
-        ("FB_1", 0, hashlib.sha256(b"A,B,1,0").digest()),
+    assert {(o.market_id, o.outcome, o.evidence_hash, o.catalog, o.source) for o in world.outcomes()} == {
+        ("BTC_1", 1, hashlib.sha256(b"btc,DOWN").digest(), "test", "toy"),
+        ("FB_1", 2, hashlib.sha256(b"A,B,1,0").digest(), "test", "toy"),
     }
-    assert all(e.event_ms <= e.received_ms for e in events_of())
+    assert all(e.event_ms <= e.received_ms for e in world.events())
+    assert sent(world) == WHOLE
 
 
-async def test_events_wait_for_their_market_and_keep_their_time(rig, clock, events_of):
-    await rig.start()
-    began = clock.now_ms()
+async def test_events_wait_for_their_market_and_keep_their_time(rig, world):
+    began = world.clock.now_ms()
     await rig.play(4000)
-    assert [e for e in events_of() if e.market_id] == []
-    assert "BTC_1" in rig.replayer.problem
+    assert [e for e in world.events() if e.market_id] == []
+    assert "BTC_1 has not opened" in rig.replayer.note
     rig.open("BTC_1", "FB_1")
     await rig.play(200)
-    assert [e.event_ms - began for e in events_of() if e.market_id] == [1 * SECOND, 2 * SECOND, 3 * SECOND]
-    assert rig.replayer.problem is None
+    assert [e.event_ms - began for e in world.events() if e.market_id] == [1 * SECOND + 100, 2 * SECOND + 100]
+    assert rig.replayer.note is None
 
 
-async def test_after_the_hold_a_result_still_counts_for_its_group_and_books_are_left_out(broker, make_rig, events_of):
-    rig = make_rig(hold_ms=2 * SECOND)
-    await rig.start()
+async def test_after_the_hold_a_result_still_counts_for_its_group_and_books_are_left_out(make_rig, world):
+    rig = await make_rig(hold_ms=2 * SECOND)
     await rig.play(8 * SECOND)
-    late = [e for e in events_of() if e.source_event_id not in {"0", "1"}]
-    assert [(e.kind, e.market_id) for e in late] == [("match_result", None)]
-    assert {o.market_id for o in outcomes_of(broker)} == {"BTC_1", "FB_1"}
+    late = [e for e in world.events() if e.source_seq > 2 or e.group == "btc"]
+    assert [(e.kind, e.market_id) for e in late] == [("result", None)]
+    assert {o.market_id for o in world.outcomes()} == {"BTC_1", "FB_1"}
 
 
-async def test_the_second_cycle_has_its_own_markets_and_later_times(rig, clock, events_of):
-    await rig.start()
-    began = clock.now_ms()
-    rig.open("BTC_1", "FB_1", "BTC_1_C2", "FB_1_C2", "FB_1_C3", "BTC_1_C3")
-    await rig.play(30 * SECOND)
-    books = sorted((e.event_ms - began, e.market_id) for e in events_of() if e.kind == "book")
-    assert books == [
-        (1 * SECOND, "BTC_1"),
-        (2 * SECOND, "BTC_1"),
-        (11 * SECOND, "BTC_1_C2"),
-        (12 * SECOND, "BTC_1_C2"),
-        (21 * SECOND, "BTC_1_C3"),
-        (22 * SECOND, "BTC_1_C3"),
+async def test_what_the_domain_would_refuse_is_not_sent_and_decides_nothing(make_rig, world):
+    bad = [
+        result(5 * SECOND, "FB_1", away="A"),
+        result(5 * SECOND, "FB_1", home_goals=100),
+        Observation(5 * SECOND, "btc", None, "candle", Book(1)),
+        Observation(5 * SECOND, "eng.1", "FB_1", "book", Result("A", "B", 1)),
+        Observation(5 * SECOND, "eng.1", "FB_1", "result", Result("\ud800", "B", 1)),
+        Settlement(5 * SECOND, "btc", "BTC_1", "SIDEWAYS"),
+        Settlement(5 * SECOND, "btc", "BTC_9", "UP"),
     ]
-    assert len({e.source_event_id for e in events_of()}) == len(events_of())
+    rig = await make_rig(dataset=small_dataset(bad))
+    rig.open("BTC_1", "FB_1")
+    await rig.play(6 * SECOND)
+    assert len(world.events()) == len(WHOLE)
+    assert [(o.market_id, o.outcome) for o in world.outcomes()] == [("BTC_1", 1), ("FB_1", 2)]
+
+
+async def test_an_event_that_the_domain_fails_on_is_refused(make_rig, world):
+    rig = await make_rig(dataset=small_dataset([result(4 * SECOND, "BTC_1")]))
+    rig.open("BTC_1", "FB_1")
+    await rig.play(4 * SECOND + 500)
+    assert [e.market_id for e in world.events() if e.kind == "result"] == [None, None]
+
+
+async def test_nothing_is_sent_before_the_set_in_force_names_every_group_of_the_season(make_rig, world):
+    rig = await make_rig(named=())
+    await rig.play(60 * SECOND)
+    await world.name("eng.1")
+    await rig.play(60 * SECOND)
+    assert world.events() == []
+    assert rig.replayer.note == "season 1 begins when the set in force of test names btc"
+    assert rig.requests.load() is None
+    await world.name("btc", "eng.1", generation=2, epoch=8)
+    rig.open("BTC_1", "FB_1")
+    await rig.play(6 * SECOND)
+    assert sent(world) == WHOLE
+
+
+async def test_a_group_that_the_set_drops_is_left_out_and_the_others_go_on(rig, world):
+    rig.open("BTC_1", "FB_1")
+    await world.name("eng.1", generation=2, epoch=8)
+    assert rig.schedule.state.anchor is None
+    await world.name("btc", "eng.1", generation=3, epoch=9)
+    await rig.play(1500)
+    await world.name("eng.1", generation=4, epoch=10)
+    await rig.play(5 * SECOND)
+    assert sent(world) == WHOLE - {("btc", 2)}
+
+
+async def test_a_retired_catalog_is_sent_nothing_and_goes_on_where_it_was(rig, world):
+    rig.open("BTC_1", "FB_1")
+    await rig.play(1500)
+    await world.name("btc", "eng.1", generation=2, epoch=8, retired=True)
+    before = sent(world)
+    await rig.play(90 * SECOND)
+    assert sent(world) == before
+    await world.name("btc", "eng.1", generation=3, epoch=9)
+    await rig.play(400)
+    assert sent(world) == before
+    await rig.play(4 * SECOND)
+    assert sent(world) == WHOLE
+
+
+async def test_when_history_is_over_the_next_season_is_asked_for_and_waited_for(rig, world):
+    rig.open("BTC_1", "FB_1")
+    await rig.play(60 * SECOND)
+    assert rig.replayer.note == "history is over; season 2 begins when the set in force of test names btc~2, eng.1~2"
+    assert rig.requests.load() == SeasonRequest("test", 2, ("btc~2", "eng.1~2"))
+    assert sent(world) == WHOLE
+    again = await rig.reborn()
+    await again.play(1 * SECOND)
+    assert sent(world) == WHOLE
+    assert "season 2" in again.replayer.note
+
+
+async def test_the_next_season_begins_anew_under_its_own_names(rig, world):
+    rig.open("BTC_1", "FB_1")
+    await rig.play(60 * SECOND)
+    await world.name("btc~2", "eng.1~2", generation=2, epoch=8)
+    began = world.clock.now_ms()
+    rig.open("BTC_1_S2", "FB_1_S2")
+    await rig.play(2 * SECOND)
+    assert not rig.requests.path.exists()
+    await rig.play(4 * SECOND)
+    second = {(e.group, e.source_seq, e.market_id) for e in world.events()} - {
+        (e.group, e.source_seq, e.market_id) for e in world.events() if not e.group.endswith("~2")
+    }
+    assert second == {
+        ("eng.1~2", 1, None),
+        ("eng.1~2", 2, None),
+        ("btc~2", 1, "BTC_1_S2"),
+        ("btc~2", 2, "BTC_1_S2"),
+        ("eng.1~2", 3, "FB_1_S2"),
+    }
+    books = [e.event_ms - began for e in world.events("book") if e.group == "btc~2"]
+    assert books == [1 * SECOND + 100, 2 * SECOND + 100]
+    assert {o.market_id for o in world.outcomes()} == {"BTC_1", "FB_1", "BTC_1_S2", "FB_1_S2"}
+    assert rig.requests.load().season == 3
 
 
 class Killed(Exception):
@@ -89,102 +168,89 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("stop_s", [0, 3, 30, 600, 100_000])
-async def test_killed_after_the_write_and_before_the_cursor_the_same_bytes_are_sent_again(
-    rig, clock, stop_s, events_of
-):
-    await rig.start()
+async def test_killed_after_the_write_and_before_the_cursor_the_same_numbers_are_sent_again(rig, world, stop_s):
     rig.open("BTC_1", "FB_1")
     await rig.play(1500)
-    write = rig.writer.write
+    save = rig.schedule.save
 
-    async def dies(*args):
-        await write(*args)
+    async def dies():
         raise Killed
 
-    rig.writer.write = dies
+    rig.schedule.save = dies
     with pytest.raises(Killed):
         await rig.play(2000)
-    before = {event_id(e) for e in events_of()}
-    clock.advance(stop_s * SECOND)
-    again = rig.reborn()
-    moved = await again.start()
-    assert moved == (stop_s > 60)
+    rig.schedule.save = save
+    before = [(e.group, e.source_seq) for e in world.events()]
+    world.clock.advance(stop_s * SECOND)
+    again = await rig.reborn()
     again.open("BTC_1", "FB_1")
-    await again.play(5 * SECOND)
-    events = events_of()
-    ids = [event_id(e) for e in events]
-    assert before <= set(ids)
-    assert len(ids) == len(set(ids)) + 1
-    assert sorted({e.source_event_id for e in events}, key=int) == [str(i) for i in range(6)]
+    resumed = world.clock.now_ms()
+    await again.play(6 * SECOND)
+    numbers = [(e.group, e.source_seq) for e in world.events()]
+    assert set(numbers) == WHOLE
+    assert len(numbers) == len(WHOLE) + 1
+    assert before.count(("btc", 2)) == 1
+    assert numbers.count(("btc", 2)) == 2
+    twice = [e for e in world.events() if (e.group, e.source_seq) == ("btc", 2)]
+    assert len({e.source_event_id for e in twice}) == 1
+    if stop_s > 60:
+        assert twice[-1].event_ms >= resumed
 
 
-async def test_killed_before_the_write_nothing_is_lost(rig, events_of):
-    await rig.start()
+async def test_killed_before_the_write_nothing_is_lost(rig, world):
     rig.open("BTC_1", "FB_1")
     await rig.play(1500)
-
-    async def dies(*_):
-        raise Killed
-
-    rig.writer.write = dies
-    with pytest.raises(Killed):
-        await rig.play(2000)
-    again = rig.reborn()
-    await again.start()
+    world.broker.faults.down = True
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await rig.play(2000)
+    world.broker.faults.down = False
+    again = await rig.reborn()
     again.open("BTC_1", "FB_1")
-    await again.play(5 * SECOND)
-    assert sorted({e.source_event_id for e in events_of()}, key=int) == [str(i) for i in range(6)]
+    await again.play(6 * SECOND)
+    assert sent(world) == WHOLE
 
 
-async def test_a_result_that_went_without_its_market_goes_so_again_after_a_kill(make_rig, events_of):
-    rig = make_rig(hold_ms=1 * SECOND)
-    await rig.start()
-    write = rig.writer.write
-
-    async def dies_after_a_result(events, outcomes=()):
-        await write(events, outcomes)
-        if any(e.source_event_id == "5" for e in events):
-            raise Killed
-
-    rig.writer.write = dies_after_a_result
-    with pytest.raises(Killed):
-        await rig.play(9 * SECOND)
-    again = rig.reborn()
-    await again.start()
-    again.open("FB_1", "BTC_1")
-    await again.play(1 * SECOND)
-    sent = [e for e in events_of() if e.source_event_id == "5"]
-    assert [e.market_id for e in sent] == [None, None]
-    assert len({event_id(e) for e in sent}) == 1
-
-
-async def test_lost_acknowledgements_make_repeats_and_no_holes(rig, broker, events_of):
-    await rig.start()
+async def test_lost_acknowledgements_make_repeats_and_no_holes(rig, world):
     rig.open("BTC_1", "FB_1")
-    broker.faults.lose_acks = 1
-    broker.faults.refuse_sends = 1
+    world.broker.faults.lose_acks = 1
+    world.broker.faults.refuse_sends = 1
+    failures = 0
+    for _ in range(70):
+        try:
+            await rig.play(100)
+        except Unavailable:
+            failures += 1
+    assert failures == 2
+    assert sent(world) == WHOLE
+
+
+async def test_a_broker_that_is_long_away_does_not_make_events_too_old(rig, world):
+    rig.open("BTC_1", "FB_1")
+    await rig.play(1500)
+    world.broker.faults.down = True
+    with pytest.raises(Unavailable):
+        await rig.play(2000)
+    world.clock.advance(3_600 * SECOND)
+    world.broker.faults.down = False
     await rig.play(6 * SECOND)
-    events = events_of()
-    assert {e.source_event_id for e in events} == {str(i) for i in range(6)}
-    assert len({event_id(e) for e in events}) == 6
-
-
-async def test_a_long_stop_moves_the_rest_of_history(rig, clock, events_of):
-    await rig.start()
-    rig.open("BTC_1", "FB_1")
-    await rig.play(2500)
-    clock.advance(3_600 * SECOND)
-    again = rig.reborn()
-    assert await again.start()
-    again.open("BTC_1", "FB_1")
-    resumed = clock.now_ms()
-    await again.play(4 * SECOND)
-    last = [e.event_ms for e in events_of() if e.source_event_id in {"4", "5"}]
-    assert all(resumed <= ms <= resumed + 4 * SECOND for ms in last)
+    late = [e for e in world.events() if e.source_seq > 1 and e.market_id]
+    assert all(e.received_ms - e.event_ms < 2 * SECOND for e in late)
+    assert sent(world) == WHOLE
 
 
 async def test_a_damaged_state_file_is_named_and_not_overwritten(rig):
-    await rig.start()
+    await rig.play(1500)
     rig.file.path.write_text('{"anchors": ')
-    with pytest.raises(StateError, match=r"replay\.json"):
-        await rig.reborn().start()
+    with pytest.raises(StateError, match=r"replay-test\.json"):
+        await rig.reborn()
+
+
+async def test_books_of_a_market_come_in_order_even_when_many_are_due(make_rig, world):
+    many = [book(1 * SECOND + n, "BTC_1", n) for n in range(1_200)]
+    rig = await make_rig(dataset=small_dataset(many))
+    rig.open("BTC_1", "FB_1")
+    await rig.play(6 * SECOND)
+    seqs = [e.source_seq for e in world.events("book")]
+    assert seqs == list(range(1, 1_203))
+    assert world.events(CATALOG_SET)

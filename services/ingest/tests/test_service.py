@@ -1,35 +1,37 @@
-"""The whole of ingest on a broker in memory: what it writes passes the first stage without one dead letter."""
+"""The whole of ingest on a log in memory: the lanes' first stage takes what it writes without one dead letter."""
 
 import asyncio
 import pathlib
+import re
+import shutil
 from collections import Counter
 
 import msgspec
 import pytest
-from m0_ingest.service import Ingest
+from control_world import CLOCK, CONTROL, GENESIS, OTHER, set_value
+from ingest_world import PARTITIONS
+from m0_ingest.service import Ingest, Keys
 from m0_ingest.state import StateError
 from m0common.clock import SystemClock
+from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.http import Status
-from m0common.messages import (
-    BookUpdate,
-    CatalogSet,
-    LaneMessage,
-    Marker,
-    MarketClosed,
-    MarketOpened,
-    MarketOutcome,
-    MatchResult,
-    RegistryMarket,
-    encode,
-)
+from m0common.messages import LaneMessage, MarketOutcome, RawEvent, RegistryMarket, encode
 from m0common.settings import Catalog, Settings
+from m0common.stream.core import Letter
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
-from m0common.topics import OUTCOMES, RAW, REGISTRY, TOPICS
+from m0common.topics import NORMALIZED, OUTCOMES, RAW, REGISTRY, TOPICS
+from m0lanes.control import CatalogSetPayload, DomainRef, SourceRule
+from m0lanes.domains import load_domains
+from m0lanes.generations import lanes_of
 from m0lanes.normalize import NormalizeCore
+from m0lanes.release import release_of, releases
 
 CONFIG = pathlib.Path(__file__).parents[3] / "config"
+GROUPS = {"sports": ("at.1", "de.1", "eng.1", "es.1", "it.1"), "crypto": ("btc",)}
+KINDS = {"sports": ("football", "match_result"), "crypto": ("books", "book")}
+DEPLOYMENT = Deployment(GENESIS, bytes(CONTROL.pubkey()), PARTITIONS)
 
 
 class Chain:
@@ -61,88 +63,194 @@ class Chain:
         return True
 
 
-def settings_in(home):
-    """A week of football lasts 0.7 s, a quarter of an hour of books as long."""
-    fast = {"hold_ms": 5000, "lead_ms": 500}
-    return Settings(
-        home=str(home),
-        catalogs={
-            "sports": Catalog(epoch_ms=1000, lateness_ms=100, model="football", replay={**fast, "day_lasts_ms": 100}),
-            "crypto": Catalog(epoch_ms=1000, lateness_ms=100, model="book", replay={**fast, "day_lasts_ms": 40_000}),
+def catalog_set(catalog, generation=1, groups=None):
+    domain = load_domains()[catalog]
+    source, kind = KINDS[catalog]
+    return CatalogSetPayload(
+        catalog=catalog,
+        generation=generation,
+        partitions=PARTITIONS,
+        epoch_ms=1_000,
+        domain=DomainRef(domain.name, "m0domains", domain.version),
+        release=release_of(domain).hex(),
+        model=next(iter(domain.models)),
+        params={},
+        horizon_ms=600_000,
+        groups=groups or GROUPS[catalog],
+        sources={
+            "clock": SourceRule(("epoch_end",), bytes(CLOCK.pubkey()).hex()),
+            "registry": SourceRule(("market_close", "market_open"), bytes(OTHER.pubkey()).hex()),
+            source: SourceRule((kind,), None, dense=True),
         },
     )
 
 
-async def live(broker, chain, home, seconds):
+async def put(broker, *payloads):
+    messages = [Produce(RAW.name, lane, None, set_value(p)) for p in payloads for lane in lanes_of(p)]
+    await broker.producer().send(messages)
+
+
+def settings_in(home):
+    return Settings.model_validate(
+        {
+            "home": str(home),
+            "deployment": {"genesis_hash": GENESIS.hex(), "control_key": bytes(CONTROL.pubkey()).hex()},
+            "kafka": {"partitions": PARTITIONS},
+            "catalogs": {name: Catalog(lateness_ms=100) for name in GROUPS},
+        }
+    )
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Our own settings, played faster: a week of football lasts 0.7 s, a quarter of an hour of books as long."""
+    folder = tmp_path / "config"
+    shutil.copytree(CONFIG / "markets", folder / "markets")
+    for name, day_lasts_ms in (("sports", 100), ("crypto", 40_000)):
+        path = folder / "markets" / f"{name}.toml"
+        text = path.read_text()
+        for key, value in (("day_lasts_ms", day_lasts_ms), ("hold_ms", 5_000), ("lead_ms", 500)):
+            text = re.sub(rf"^{key} = \d+", f"{key} = {value}", text, flags=re.MULTILINE)
+        path.write_text(text)
+    return folder
+
+
+@pytest.fixture
+async def broker():
+    made = MemoryBroker()
+    await made.create_topics(TOPICS, PARTITIONS)
+    return made
+
+
+def ingest_of(broker, chain, home, config, status=None, chain_time=None):
+    return Ingest(
+        settings_in(home),
+        config,
+        broker,
+        chain,
+        Keys(CLOCK, OTHER),
+        load_domains(),
+        SystemClock(),
+        status or Status("ingest"),
+        chain_time,
+    )
+
+
+async def live(broker, chain, home, config, seconds, chain_time=None):
+    """One life of ingest; what is wrong at its end."""
     status = Status("ingest")
-    ingest = Ingest(settings_in(home), CONFIG, broker, chain, SystemClock(), status)
-    task = asyncio.create_task(ingest.run())
+    task = asyncio.create_task(ingest_of(broker, chain, home, config, status, chain_time).run())
     await asyncio.sleep(seconds)
     problems = [problem for check in status.ready.values() if (problem := check()) is not None]
+    notes = [note for check in status.notes.values() if (note := check()) is not None]
     task.cancel()
     assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
-    return problems
+    return problems, notes
 
 
 def normalized(broker):
-    """Bodies of every lane after the first stage; DeadLetterError if ingest wrote anything that stage refuses."""
-    core = NormalizeCore(bytes(32))
+    """`(catalog, kind)` of what the first stage says of the log, its dead letters, and what it dropped."""
+    core = NormalizeCore(DEPLOYMENT, releases(load_domains()), bytes(32))
     decoder = msgspec.msgpack.Decoder(LaneMessage)
-    bodies = []
-    for partition in range(2):
+    kinds, letters = Counter(), []
+    for partition in range(PARTITIONS):
         for record in broker.log(RAW.name, partition):
             for output in core.feed(record):
-                if isinstance(output, Produce):
+                if isinstance(output, Letter):
+                    letters.append(output.error)
+                elif isinstance(output, Produce) and output.topic == NORMALIZED.name:
                     message = decoder.decode(output.value)
-                    bodies.append((message.catalog, message.body))
-    return bodies
+                    kinds[message.catalog, message.kind] += 1
+    return kinds, letters, core.drops
 
 
-async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, tmp_path):
+def raw_events(broker):
+    logs = [broker.log(RAW.name, partition) for partition in range(PARTITIONS)]
+    return [msgspec.json.decode(record.value, type=RawEvent) for log in logs for record in log]
+
+
+async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, tmp_path, config):
     chain = Chain(broker)
+    await put(broker, catalog_set("sports"), catalog_set("crypto"))
     for _ in range(2):
-        assert await live(broker, chain, tmp_path, 3.0) == []
-    bodies = normalized(broker)
-    kinds = Counter((catalog, type(body)) for catalog, body in bodies)
-    assert kinds["sports", MatchResult] > 3308 + 20
-    assert kinds["crypto", BookUpdate] > 300
-    assert kinds["sports", CatalogSet] == kinds["crypto", CatalogSet] == 2
-    assert kinds["sports", Marker] >= 2 * 4
-    assert kinds["crypto", Marker] >= 2 * 4
-    assert kinds["crypto", MarketClosed] >= 1
-    opened = {body.market_id for _, body in bodies if isinstance(body, MarketOpened)}
-    assert set(chain.created[:-60]) <= opened <= set(chain.created)  # the last ones may not have come round yet
-    results = [body for _, body in bodies if isinstance(body, MatchResult)]
-    with_market = {body.market_id for body in results} - {None}
-    assert with_market <= opened
-    outcomes = {
-        msgspec.msgpack.decode(record.value, type=MarketOutcome).market_id
-        for partition in range(2)
-        for record in broker.log(OUTCOMES.name, partition)
+        problems, _ = await live(broker, chain, tmp_path, config, 3.0)
+        assert problems == []
+    kinds, letters, drops = normalized(broker)
+    assert letters == []
+    assert {reason for _, reason in drops} <= {"repeat"}
+    for catalog in GROUPS:
+        assert kinds[catalog, "generation"] == len(lanes_of(catalog_set(catalog)))
+        assert kinds[catalog, "marker"] >= 3 * len(lanes_of(catalog_set(catalog)))
+        assert kinds[catalog, "market_opened"] >= 1
+    events = raw_events(broker)
+    opened = {event.market_id for event in events if event.kind == "market_open"}
+    assert opened <= set(chain.created)
+    observed = {event.market_id for event in events if event.kind in {"match_result", "book"}}
+    assert observed - {None} <= opened
+    numbers = {(event.group, event.source_seq) for event in events if event.kind == "match_result"}
+    for group in GROUPS["sports"]:
+        seqs = sorted(seq for name, seq in numbers if name == group)
+        assert seqs == list(range(1, len(seqs) + 1))
+    logs = [broker.log(OUTCOMES.name, partition) for partition in range(PARTITIONS)]
+    outcomes = [msgspec.msgpack.decode(record.value, type=MarketOutcome) for log in logs for record in log]
+    assert {event.market_id for event in events if event.kind == "match_result"} - {None} <= {
+        outcome.market_id for outcome in outcomes
     }
-    closed = {body.market_id for _, body in bodies if isinstance(body, MarketClosed)}
-    assert with_market | closed == outcomes
 
 
-async def test_the_warm_up_of_a_group_comes_in_order_before_its_first_market_is_settled(broker, tmp_path):
-    await live(broker, Chain(broker), tmp_path, 2.0)
-    days = {}
-    for _, body in normalized(broker):
-        if isinstance(body, MatchResult):
-            assert body.played_day >= days.get(body.group, 0)
-            days[body.group] = body.played_day
-    assert len(days) == 5
+async def test_before_anybody_sets_a_catalog_nothing_is_sent_and_ingest_is_ready(broker, tmp_path, config):
+    chain = Chain(broker)
+    problems, notes = await live(broker, chain, tmp_path, config, 1.5)
+    assert problems == []
+    assert any("season 1 begins when the set in force of sports names at.1, de.1" in note for note in notes)
+    assert raw_events(broker) == []
+    assert chain.created == []
 
 
-async def test_a_state_that_belongs_to_another_log_is_refused_with_the_remedy(broker, tmp_path):
-    await live(broker, Chain(broker), tmp_path, 1.0)
+class FarChain:
+    async def chain_time(self):
+        return SystemClock().now_ms() + 120_000
+
+
+async def test_no_epoch_ends_while_the_chain_says_that_the_time_is_wrong(broker, tmp_path, config):
+    await put(broker, catalog_set("sports"))
+    problems, _ = await live(broker, Chain(broker), tmp_path, config, 0.5, FarChain())
+    assert any("more than 60 s apart" in problem for problem in problems)
+    assert {event.kind for event in raw_events(broker)} == {"catalog_set"}
+
+
+async def test_a_state_that_belongs_to_another_log_is_refused_with_the_remedy(broker, tmp_path, config):
+    await put(broker, catalog_set("sports"))
+    await live(broker, Chain(broker), tmp_path, config, 1.5)
     other = MemoryBroker()
-    await other.create_topics(TOPICS, 2, 2)
-    ingest = Ingest(settings_in(tmp_path), CONFIG, other, Chain(other), SystemClock(), Status("ingest"))
+    await other.create_topics(TOPICS, PARTITIONS)
     with pytest.raises(StateError, match="delete that folder"):
-        await ingest.run()
+        await ingest_of(other, Chain(other), tmp_path, config).run()
 
 
-async def test_ingest_without_a_catalog_does_not_start(broker, tmp_path):
+async def test_ingest_without_a_catalog_does_not_start(broker, tmp_path, config):
+    empty = settings_in(tmp_path).model_copy(update={"catalogs": {}})
     with pytest.raises(SettingsError, match="catalogs"):
-        Ingest(Settings(home=str(tmp_path)), CONFIG, broker, Chain(broker), SystemClock(), Status("ingest"))
+        Ingest(empty, config, broker, Chain(broker), Keys(CLOCK, OTHER), {}, SystemClock(), Status("ingest"))
+
+
+async def test_a_connector_whose_domain_is_not_installed_names_it(broker, tmp_path, config):
+    with pytest.raises(SettingsError, match=r"football of sports needs domain sports, .* \(installed: none\)"):
+        Ingest(
+            settings_in(tmp_path),
+            config,
+            broker,
+            Chain(broker),
+            Keys(CLOCK, OTHER),
+            {},
+            SystemClock(),
+            Status("ingest"),
+        )
+
+
+def test_keys_come_from_files_that_are_named_when_they_are_missing(tmp_path):
+    with pytest.raises(SettingsError, match=r"clock\.json"):
+        Keys.load(tmp_path)
+    for name, key in (("clock", CLOCK), ("registry", OTHER)):
+        (tmp_path / f"{name}.json").write_text(str(list(bytes(key))))
+    assert Keys.load(tmp_path) == Keys(CLOCK, OTHER)

@@ -48,7 +48,7 @@ async def test_without_a_database_nobody_leads():
 
 async def test_the_running_service_resolves_and_cranks_on_its_schedule(dsn, house):
     broker = MemoryBroker()
-    await broker.create_topics(TOPICS, 1, 1)
+    await broker.create_topics(TOPICS, 1)
     house.create_market("M1", BASE_MS)
     await house.index_market("M1", BASE_MS)
     house.open_epoch(FIRST, committed=3, revealed=2)

@@ -3,21 +3,25 @@ import asyncio
 import msgspec
 import pytest
 from jobs_house import BASE_MS
-from m0_jobs.outcomes import OutcomeConsumer
+from m0_jobs import repository
+from m0_jobs.outcomes import OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
 from m0common.chain import RpcUnavailable
 from m0common.chain.accounts import MarketState
 from m0common.clock import ManualClock
 from m0common.messages import DeadLetter, MarketOutcome, encode
+from m0common.settings import Stage
+from m0common.store.postgres import transaction
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import DLQ, OUTCOMES, TOPICS
+from prometheus_client import REGISTRY
 
 
 @pytest.fixture
 async def broker():
     made = MemoryBroker()
-    await made.create_topics(TOPICS, 1, 1)
+    await made.create_topics(TOPICS, 1)
     return made
 
 
@@ -32,12 +36,18 @@ async def take(house, broker, *values):
         [Produce(OUTCOMES.name, 0, b"k", v if isinstance(v, bytes) else encode(v)) for v in values]
     )
     wanted = len(broker.log(OUTCOMES.name, 0))
-    task = asyncio.create_task(OutcomeConsumer(house.pool, broker, ManualClock(5)).run())
+    settings = Stage(poll_timeout_ms=10, commit_interval_ms=0)
+    loop = outcome_loop(OutcomeStore(house.pool, ManualClock(5)), broker, settings)
+    task = asyncio.create_task(loop.run())
     async with asyncio.timeout(10):
         while sum(broker.committed("m0-jobs").values()) < wanted:  # noqa: ASYNC110 - the broker is asked
             await asyncio.sleep(0.01)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    loop.stop()
+    await task
+
+
+def letters(broker):
+    return [msgspec.msgpack.decode(r.value, type=DeadLetter) for r in broker.log(DLQ.name, 0)]
 
 
 def resolver(house):
@@ -76,18 +86,59 @@ async def test_void_is_an_outcome(house, broker):
     assert house.market("M1").resolution == 255
 
 
-async def test_the_first_outcome_counts_and_repeats_change_nothing(house, broker):
-    await listed(house, "M1")
-    await take(house, broker, outcome("M1", 1), outcome("M1", 1), outcome("M1", 2))
-    rows = await house.rows("SELECT outcome, received_ms FROM outcomes")
-    assert [(r["outcome"], r["received_ms"]) for r in rows] == [(1, 5)]
+async def in_force(house, market_id="M1"):
+    """The outcome that would be resolved."""
+    async with transaction(house.pool) as connection:
+        return (await repository.standing(connection, market_id)).outcome
 
 
-async def test_an_outcome_that_is_none_of_the_market_is_kept_but_never_sent(house, broker):
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [((1, 1), 1), ((1, 2), 2), ((1, 2, 1), 1), ((255, 1), 1), ((1, 255), 255), ((2, 1, 1), 1)],
+)
+async def test_the_last_outcome_said_counts_until_the_market_is_resolved(house, broker, said, counts):
     await listed(house, "M1")
-    await take(house, broker, outcome("M1", 9))
-    assert await resolver(house).run() == 0
-    assert house.chain.sent == 0
+    await take(house, broker, *(outcome("M1", index) for index in said))
+    assert await in_force(house) == counts
+    assert await resolver(house).run() == 1
+    assert house.market("M1").resolution == counts
+
+
+async def test_a_repeat_changes_nothing(house, broker):
+    await listed(house, "M1")
+    await take(house, broker, outcome("M1", 1), outcome("M1", 1, source="another"))
+    (row,) = await house.rows("SELECT outcome, source, received_ms FROM outcomes")
+    assert (row["outcome"], row["source"], row["received_ms"]) == (1, "test", 5)
+
+
+def contradictions():
+    return REGISTRY.get_sample_value("m0_jobs_outcomes_total", {"kind": "contradicting"}) or 0
+
+
+async def test_what_contradicts_a_resolved_market_is_counted_and_not_kept(house, broker):
+    await listed(house, "M1", resolution=1, resolved_ms=BASE_MS)
+    before = contradictions()
+    await take(house, broker, outcome("M1", 1), outcome("M1", 2))
+    assert contradictions() == before + 1
+    assert await house.rows("SELECT * FROM outcomes") == []
+
+
+async def test_an_outcome_that_is_none_of_its_market_never_takes_its_place(house, broker):
+    await listed(house, "M1")
+    await take(house, broker, outcome("M1", 7), outcome("M1", 2), outcome("M1", 3), outcome("M1", 1, catalog="crypto"))
+    assert [(letter.offset, letter.error) for letter in letters(broker)] == [
+        (0, "unfit_outcome"), (2, "unfit_outcome"), (3, "unfit_outcome"),
+    ]  # fmt: skip
+    assert await in_force(house) == 2
+    assert await resolver(house).run() == 1
+
+
+async def test_an_impossible_outcome_takes_no_place_although_its_market_was_not_known_yet(house, broker):
+    await take(house, broker, outcome("M1", 2), outcome("M1", 7), outcome("M1", 1, catalog="crypto"))
+    await listed(house, "M1")
+    assert await in_force(house) == 2
+    assert await resolver(house).run() == 1
+    assert house.market("M1").resolution == 2
 
 
 async def test_an_outcome_may_come_before_its_market(house, broker):
@@ -102,13 +153,21 @@ async def test_what_is_no_outcome_becomes_a_dead_letter_and_the_rest_goes_on(hou
     bad = [
         b"",
         b"\xc1",
+        b"\x91\xa1\xff",
+        b"\x91" * 50_000,
         encode(outcome("bad id")),
+        encode(outcome("M1\0")),
         encode(outcome("M1", 256)),
+        encode(outcome("M1", -1)),
         encode(outcome("M1", evidence_hash=b"x")),
-    ]
+        encode(outcome("M1", source="feed\0")),
+        encode(outcome("M1", source="é" * 129)),
+        encode(outcome("M1", catalog="sports\0")),
+        encode(outcome("M1", event_ms=1 << 63)),
+        encode(outcome("M1", event_ms=-1)),
+    ] * 10
     await take(house, broker, *bad, outcome("M1"))
-    letters = [msgspec.msgpack.decode(r.value, type=DeadLetter) for r in broker.log(DLQ.name, 0)]
-    assert [(x.offset, x.error) for x in letters] == [(i, "invalid_outcome") for i in range(5)]
+    assert [(x.offset, x.error) for x in letters(broker)] == [(i, "invalid_outcome") for i in range(len(bad))]
     assert await resolver(house).run() == 1
 
 

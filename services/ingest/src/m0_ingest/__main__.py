@@ -4,13 +4,14 @@ import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from m0common.clock import SystemClock
+from m0common.clock import system_clock
 from m0common.http import Status, status_server
 from m0common.process import run_service
 from m0common.settings import Settings
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0lanes.domains import load_domains
 
-from m0_ingest.service import Ingest, chain_registry
+from m0_ingest.service import Ingest, Keys, chain_parts
 
 SERVICE = "ingest"
 
@@ -22,8 +23,10 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         broker = KafkaBroker(KafkaOptions.of(settings.kafka, SERVICE))
         stack.push_async_callback(broker.close)
-        registry = chain_registry(settings, stack)
-        ingest = Ingest(settings, config.parent, broker, registry, SystemClock(), status)
+        registry, chain = chain_parts(settings, stack)
+        keys = Keys.load(Path(settings.keys_dir))
+        clock = system_clock(settings)
+        ingest = Ingest(settings, config.parent, broker, registry, keys, load_domains(), clock, status, chain)
         server = status_server(status, settings.telemetry.prometheus_bind)
         await server.start()
         stack.push_async_callback(server.stop)

@@ -3,15 +3,13 @@ harmless.
 """
 
 import asyncio
-import json
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from m0common.chain import ChainClient, ChainError, Registry, Sender, TransactionFailed, pda
 from m0common.chain.accounts import MarketState
 from m0common.clock import Clock
-from m0common.errors import SettingsError
 from m0common.telemetry.logs import logger
 from solders.keypair import Keypair
 
@@ -105,49 +103,60 @@ class ChainRegistry:
 
 
 class Lister:
-    """Follows one catalog's schedule and keeps its markets `lead_ms` ahead of their opening."""
+    """Follows one catalog's schedule and keeps its markets `lead_ms` ahead of their opening.
 
-    def __init__(self, catalog: str, schedule: Schedule, registry: MarketRegistry, clock: Clock, lead_ms: int) -> None:
+    `named` gives the groups that the set in force names; markets of others are not listed.
+    """
+
+    def __init__(
+        self,
+        catalog: str,
+        schedule: Schedule,
+        registry: MarketRegistry,
+        named: Callable[[], Collection[str]],
+        clock: Clock,
+        lead_ms: int,
+        first_wait_s: float = FIRST_WAIT_S,
+    ) -> None:
         self.catalog = catalog
         self._schedule = schedule
         self._registry = registry
+        self._named = named
         self._clock = clock
         self._lead_ms = lead_ms
+        self._first_wait_s = first_wait_s
         self.problem: str | None = None
-
-    async def run(self) -> None:
-        """List until cancelled."""
-        while True:
-            wait_ms = await self.turn()
-            await asyncio.sleep(wait_ms / 1000)
 
     async def turn(self) -> int:
         """List what is due now; returns milliseconds until there may be more."""
-        state, now = self._schedule.state, self._clock.now_ms()
+        state, now, named = self._schedule.state, self._clock.now_ms(), self._named()
         due: list[NewMarket] = []
         index, wait = state.listed, LONGEST_SLEEP_MS
-        while len(due) < AT_ONCE:
-            listing, placed, opens_ms, settles_ms = self._schedule.listing(index + 1)
+        if state.anchor is None or not named:
+            return wait
+        while len(due) < AT_ONCE and index + 1 < self._schedule.dataset.listing_count:
+            listing, opens_ms, settles_ms = self._schedule.listing(index + 1)
             if opens_ms - self._lead_ms > now:
                 wait = min(wait, opens_ms - self._lead_ms - now)
                 break
             index += 1
-            market_id = placed.market_id or listing.market
             if settles_ms <= now:
-                log.warning("market is over before it could be listed", market_id=market_id)
+                log.warning("market is over before it could be listed", market_id=listing.market)
                 metrics.LISTED.labels(self.catalog, "too_late").inc()
-                continue
-            due.append(
-                NewMarket(
-                    self.catalog,
-                    market_id,
-                    listing.group,
-                    listing.title,
-                    listing.outcomes,
-                    max(0, opens_ms),
-                    settles_ms,
+            elif listing.group not in named:
+                metrics.LISTED.labels(self.catalog, "not_named").inc()
+            else:
+                due.append(
+                    NewMarket(
+                        self.catalog,
+                        listing.market,
+                        listing.group,
+                        listing.title,
+                        listing.outcomes,
+                        max(0, opens_ms),
+                        settles_ms,
+                    )
                 )
-            )
         if index == state.listed:
             return wait
         await asyncio.gather(*(self._list(market) for market in due))
@@ -157,7 +166,7 @@ class Lister:
 
     async def _list(self, market: NewMarket) -> None:
         """Create one market; after TRIES refusals by the chain it is given up, an unavailable chain is waited for."""
-        refusals, wait = 0, FIRST_WAIT_S
+        refusals, wait = 0, self._first_wait_s
         while True:
             try:
                 created = await self._registry.create(market)
@@ -175,14 +184,3 @@ class Lister:
                 self.problem = None
                 metrics.LISTED.labels(self.catalog, "created" if created else "found").inc()
                 return
-
-
-def load_registrar(keys_dir: Path) -> Keypair:
-    """The registrar's key, a file in the format of the Solana tools. Raises SettingsError naming the file."""
-    path = keys_dir / "registrar.json"
-    try:
-        return Keypair.from_bytes(bytes(json.loads(path.read_text())))
-    except FileNotFoundError:
-        raise SettingsError(f"key file {path} does not exist: set M0_KEYS_DIR to the folder of the keys") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(f"key file {path}: {error}") from error

@@ -1,38 +1,52 @@
 """The markets whose opening has been written to `m0.raw`, and not yet their close."""
 
+import msgspec
+
 from m0_ingest import metrics
+
+
+class OpenMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an open market belongs."""
+
+    catalog: str
+    group: str
 
 
 class OpenMarkets:
     """Shared between the registry connector, which fills it, and the replays, which wait for it."""
 
     def __init__(self) -> None:
-        self._catalogs: dict[str, str] = {}
+        self._markets: dict[str, OpenMarket] = {}
 
     def is_open(self, market_id: str) -> bool:
         """Whether events of this market may be written."""
-        return market_id in self._catalogs
+        return market_id in self._markets
 
-    def opened(self, market_id: str, catalog: str) -> None:
+    def opened(self, market_id: str, catalog: str, group: str) -> None:
         """Its opening has been acknowledged."""
-        self._catalogs[market_id] = catalog
+        self._markets[market_id] = OpenMarket(catalog, group)
         self._count(catalog)
 
     def closed(self, market_id: str) -> None:
-        """Its close has been acknowledged."""
-        catalog = self._catalogs.pop(market_id, None)
-        if catalog is not None:
-            self._count(catalog)
+        """Its close has been acknowledged, or a generation has closed it."""
+        found = self._markets.pop(market_id, None)
+        if found is not None:
+            self._count(found.catalog)
 
-    def snapshot(self) -> dict[str, str]:
-        """Market id to catalog, ascending."""
-        return dict(sorted(self._catalogs.items()))
+    def of(self, catalog: str) -> dict[str, OpenMarket]:
+        """Those of one catalog, ascending."""
+        return {name: market for name, market in sorted(self._markets.items()) if market.catalog == catalog}
 
-    def restore(self, catalogs: dict[str, str]) -> None:
+    def snapshot(self) -> dict[str, OpenMarket]:
+        """All of them, ascending."""
+        return dict(sorted(self._markets.items()))
+
+    def restore(self, markets: dict[str, OpenMarket]) -> None:
         """Become what `snapshot` returned."""
-        self._catalogs = dict(catalogs)
-        for catalog in sorted(set(catalogs.values())):
+        self._markets = dict(markets)
+        for catalog in sorted({market.catalog for market in markets.values()}):
             self._count(catalog)
 
     def _count(self, catalog: str) -> None:
-        metrics.OPEN_MARKETS.labels(catalog).set(sum(1 for name in self._catalogs.values() if name == catalog))
+        count = sum(1 for market in self._markets.values() if market.catalog == catalog)
+        metrics.OPEN_MARKETS.labels(catalog).set(count)

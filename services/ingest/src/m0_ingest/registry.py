@@ -1,30 +1,35 @@
-"""The registry connector: markets as the chain has them become `market_open` and `market_close` control events.
+"""The registry connector: markets as the chain has them become signed `market_open` and `market_close` events.
 
-It follows the compacted topic `m0.registry.v1` without a consumer group; offset and open markets are saved together
-once the control events are acknowledged, so a restart repeats at most one batch, with the same bytes.
+It follows the compacted topic `m0.registry.v1` from its beginning, so it always knows which markets are active. A
+market is opened when the set in force of its catalog names its group; when a generation takes force, whatever is active
+is opened again, also what was open before: opening an open market is harmless. What is open is saved once the events
+are acknowledged; a restart repeats at most one batch.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from m0common.clock import Clock
-from m0common.errors import Unavailable
-from m0common.messages import MarketClosePayload, MarketOpenPayload, RegistryMarket
-from m0common.stream.broker import Broker, TopicPartition
+from m0common.errors import OffsetsGone, Unavailable
+from m0common.messages import RawEvent, RegistryMarket, raw_event
+from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.telemetry.logs import logger
 from m0common.topics import REGISTRY
+from m0lanes.authority import Sign, signed
+from m0lanes.control import MARKET_CLOSE, MARKET_OPEN, MarketClosePayload, MarketOpenPayload
+from m0replay.control_log import ControlLog
+from solders.keypair import Keypair
 
 from m0_ingest import metrics
-from m0_ingest.open_markets import OpenMarkets
+from m0_ingest.open_markets import OpenMarket, OpenMarkets
 from m0_ingest.state import StateFile
-from m0_ingest.writer import Event, RawWriter
+from m0_ingest.writer import RawWriter
 
 SOURCE = "registry"
 BATCH = 500
 POLL_MS = 500
 RETRY_S = 1.0
-BEGINNING = -2
 
 Attributes = Callable[[str, str], Mapping[str, str]]
 """`(catalog, market_id)` to what the connectors know of a market."""
@@ -34,94 +39,127 @@ _decode = msgspec.msgpack.Decoder(RegistryMarket).decode
 
 
 class RegistryState(msgspec.Struct, forbid_unknown_fields=True):
-    """The next offset to read and the markets announced as open, with their catalogs."""
+    """The markets announced as open, and the generation of each catalog that they were announced in."""
 
-    offset: int = 0
-    open: dict[str, str] = {}
+    open: dict[str, OpenMarket] = {}
+    generations: dict[str, int] = {}
 
 
 class RegistryConnector:
-    """Follows the registry for the catalogs of this process."""
+    """Follows the registry for the catalogs in the log."""
 
     def __init__(
         self,
         broker: Broker,
         writer: RawWriter,
         clock: Clock,
+        control: ControlLog,
+        key: Keypair,
+        genesis_hash: bytes,
         markets: OpenMarkets,
-        catalogs: frozenset[str],
         attributes: Attributes,
         file: StateFile[RegistryState],
+        retry_s: float = RETRY_S,
     ) -> None:
         self._broker = broker
         self._writer = writer
         self._clock = clock
+        self._control = control
+        self._sign: Sign = lambda message: bytes(key.sign_message(message))
+        self._genesis_hash = genesis_hash
         self._markets = markets
-        self._catalogs = catalogs
         self._attributes = attributes
         self._file = file
-        self._partition = TopicPartition(REGISTRY.name, 0)
+        self._retry_s = retry_s
+        self._active: dict[str, RegistryMarket] = {}
+        self._changed: dict[str, RegistryMarket] = {}
+        self._generations: dict[str, int] = {}
         self.problem: str | None = "the registry topic has not been read yet"
 
     def start(self) -> None:
         """Take over what an earlier life had announced."""
-        self._markets.restore((self._file.load() or RegistryState()).open)
+        state = self._file.load() or RegistryState()
+        self._markets.restore(state.open)
+        self._generations = dict(state.generations)
 
     async def run(self) -> None:
         """Follow until cancelled; a broker that goes away is waited for."""
         while True:
             try:
                 await self._follow()
-            except Unavailable as error:
+            except (Unavailable, OffsetsGone) as error:
                 self.problem = str(error)
                 metrics.RETRIES.labels("registry topic").inc()
                 log.warning("registry topic unavailable, trying again", reason=str(error))
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
 
     async def _follow(self) -> None:
+        place = TopicPartition(REGISTRY.name, 0)
         consumer = self._broker.consumer()
         await consumer.start()
         try:
-            offset = (self._file.load() or RegistryState()).offset
-            end = (await consumer.end_offsets([self._partition]))[self._partition]
-            begin = (await consumer.begin_offsets([self._partition]))[self._partition]
-            if not begin <= offset <= end:
-                log.warning("registry topic was replaced, reading it anew", saved_offset=offset, end_offset=end)
-                offset = begin
-            await consumer.assign({self._partition: offset if offset > 0 else BEGINNING})
+            end = (await consumer.end_offsets([place]))[place]
+            await consumer.assign({place: AT_BEGINNING})
             while True:
                 records = await consumer.getmany(BATCH, POLL_MS)
-                if records:
-                    await self.take([record.value for record in records])
-                    offset = records[-1].offset + 1
-                    await self._file.save(RegistryState(offset, self._markets.snapshot()))
-                self.problem = None if offset >= end else f"reading the registry topic: {offset} of {end}"
+                self.see(record.value for record in records)
+                at = consumer.position(place)
+                if at >= end:
+                    await self.turn()
+                self.problem = None if at >= end else f"reading the registry topic: {at} of {end}"
         finally:
             await consumer.stop()
 
-    async def take(self, values: list[bytes]) -> None:
-        """Write the control events that these registry records call for."""
-        open_now = set(self._markets.snapshot())
-        events: list[tuple[Event, str]] = []
+    def see(self, values: Iterable[bytes]) -> None:
+        """Learn what these registry records say; the last one of a market counts."""
         for value in values:
             market = self._market(value)
-            if market is None or market.catalog not in self._catalogs:
+            if market is None:
                 continue
-            active = market.state.upper() == "ACTIVE"
-            if active and market.market_id not in open_now:
-                open_now.add(market.market_id)
-                events.append((self._opening(market), market.catalog))
-            elif not active and market.market_id in open_now:
-                open_now.discard(market.market_id)
-                events.append((self._closing(market), market.catalog))
-        if events:
-            await self._writer.write([event for event, _ in events])
-        for event, catalog in events:
-            market_id = event.market_id or ""
-            if event.kind == "market_open":
-                self._markets.opened(market_id, catalog)
+            if market.state.upper() == "ACTIVE":
+                self._active[market.market_id] = market
             else:
-                self._markets.closed(market_id)
+                self._active.pop(market.market_id, None)
+            self._changed[market.market_id] = market
+
+    async def turn(self) -> None:
+        """Write the events that the registry and the sets in force call for. Raises Unavailable."""
+        generations = {catalog: self._generation(catalog) for catalog in self._control.catalogs()}
+        due = dict(self._changed)
+        forgotten: dict[str, OpenMarket] = {}
+        for catalog, generation in generations.items():
+            if generation != self._generations.get(catalog, 0):
+                forgotten |= self._markets.of(catalog)
+                due |= {name: market for name, market in self._active.items() if market.catalog == catalog}
+        events: list[RawEvent] = []
+        opened: list[RegistryMarket] = []
+        closed: list[str] = [*forgotten]
+        for name, market in due.items():
+            is_open = self._markets.is_open(name) and name not in forgotten
+            if (name in self._active) == is_open or not self._is_named(market):
+                continue
+            event = self._closing(market, generations) if is_open else self._opening(market, generations)
+            if event is not None:
+                events.append(event)
+                (closed.append(name) if is_open else opened.append(market))
+        if events:
+            await self._writer.write(events)
+        for name in closed:
+            self._markets.closed(name)
+        for market in opened:
+            self._markets.opened(market.market_id, market.catalog, market.group)
+        self._changed = {}
+        if events or generations != self._generations:
+            self._generations = generations
+            await self._file.save(RegistryState(self._markets.snapshot(), generations))
+
+    def _generation(self, catalog: str) -> int:
+        now = self._control.settled(catalog)
+        return 0 if now is None else now.payload.generation
+
+    def _is_named(self, market: RegistryMarket) -> bool:
+        now = self._control.settled(market.catalog)
+        return now is not None and not now.payload.retired and market.group in now.payload.groups
 
     def _market(self, value: bytes) -> RegistryMarket | None:
         if not value:
@@ -133,7 +171,7 @@ class RegistryConnector:
             metrics.DEAD_LETTERS.labels("registry_record").inc()
             return None
 
-    def _opening(self, market: RegistryMarket) -> Event:
+    def _opening(self, market: RegistryMarket, generations: Mapping[str, int]) -> RawEvent | None:
         known = self._attributes(market.catalog, market.market_id)
         payload = MarketOpenPayload(
             catalog=market.catalog,
@@ -143,12 +181,30 @@ class RegistryConnector:
             title=market.title,
             attributes={**known, "resolves_after_ms": str(market.resolves_after_ms)},
         )
-        identity = f"{market.market_id}:open:{market.slot}"
-        event_ms = min(market.opens_ms, self._clock.now_ms())
-        return Event(SOURCE, identity, market.group, market.market_id, "market_open", event_ms, payload)
+        return self._event(market, MARKET_OPEN, "open", payload, generations)
 
-    def _closing(self, market: RegistryMarket) -> Event:
+    def _closing(self, market: RegistryMarket, generations: Mapping[str, int]) -> RawEvent | None:
         payload = MarketClosePayload(market.catalog, market.state.lower())
-        identity = f"{market.market_id}:close:{market.slot}"
-        event_ms = min(market.opens_ms, self._clock.now_ms())
-        return Event(SOURCE, identity, market.group, market.market_id, "market_close", event_ms, payload)
+        return self._event(market, MARKET_CLOSE, "close", payload, generations)
+
+    def _event(
+        self,
+        market: RegistryMarket,
+        kind: str,
+        what: str,
+        payload: MarketOpenPayload | MarketClosePayload,
+        generations: Mapping[str, int],
+    ) -> RawEvent | None:
+        """The signed event; None, and a line in the log, when the chain's values break a bound of the door."""
+        # the generation is part of the identity: the lanes drop an event that they have seen before
+        identity = f"{market.market_id}:{what}:{market.slot}:{generations.get(market.catalog, 0)}"
+        now_ms = self._clock.now_ms()
+        at_ms = max(0, min(market.opens_ms, now_ms))
+        try:
+            msgspec.convert(msgspec.to_builtins(payload), type(payload))
+        except msgspec.ValidationError as error:
+            log.warning("a market cannot be said", market_id=market.market_id, kind=kind, reason=str(error))
+            metrics.REFUSED.labels(market.catalog, kind).inc()
+            return None
+        event = raw_event(SOURCE, identity, market.group, market.market_id, kind, at_ms, now_ms, payload)
+        return signed(event, self._genesis_hash, self._sign)

@@ -1,19 +1,25 @@
 """The replay connector: history's events, due by the schedule, written in order; the cursor follows
 acknowledgements.
+
+Nothing is sent under groups that nobody names. When a season is over, the next one is asked for and waited for.
 """
 
-import asyncio
 import hashlib
 
+import msgspec
 from m0common.clock import Clock
-from m0common.messages import MarketOutcome
+from m0common.messages import MarketOutcome, RawEvent, raw_event
 from m0common.telemetry.logs import logger
+from m0domains.history import Observation, Placed, Settlement
+from m0lanes.port import Domain, Refused
+from m0replay.control_log import ControlLog
 
 from m0_ingest import metrics
-from m0_ingest.dataset import Item, Placed
+from m0_ingest.door import checked, decided
 from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.schedule import Schedule
-from m0_ingest.writer import Event, RawWriter
+from m0_ingest.state import StateFile
+from m0_ingest.writer import RawWriter
 
 BATCH = 500
 LONGEST_SLEEP_MS = 500
@@ -22,98 +28,186 @@ SAVE_EVERY_MS = 5_000
 log = logger(__name__)
 
 
+class SeasonRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What the launcher is asked for: that the set in force of `catalog` names these groups, those of a season."""
+
+    catalog: str
+    season: int
+    groups: tuple[str, ...]
+
+
+class Batch:
+    """What one turn is going to write."""
+
+    def __init__(self) -> None:
+        self.events: list[RawEvent] = []
+        self.outcomes: list[MarketOutcome] = []
+
+
 class Replayer:
-    """Plays one catalog's dataset. An event waits up to `hold_ms` for its market to open; all later ones wait with
-    it.
+    """Plays one catalog's dataset as `source`. An event waits up to `hold_ms` for its market to open; all later ones
+    wait with it.
     """
 
     def __init__(
-        self, catalog: str, schedule: Schedule, writer: RawWriter, markets: OpenMarkets, clock: Clock, hold_ms: int
+        self,
+        catalog: str,
+        source: str,
+        domain: Domain,
+        schedule: Schedule,
+        writer: RawWriter,
+        control: ControlLog,
+        markets: OpenMarkets,
+        clock: Clock,
+        hold_ms: int,
+        requests: StateFile[SeasonRequest],
     ) -> None:
         self.catalog = catalog
-        self.source = f"replay-{catalog}"
+        self._source = source
+        self._domain = domain
         self._schedule = schedule
         self._writer = writer
+        self._control = control
         self._markets = markets
         self._clock = clock
         self._hold_ms = hold_ms
+        self._requests = requests
         self._given_up: set[str] = set()
-        self.problem: str | None = None
+        self._saved_ms = 0
+        self._waits = True
+        self.note: str | None = None
 
-    async def run(self) -> None:
-        """Play until cancelled."""
-        while True:
-            wait_ms = await self.turn()
-            await asyncio.sleep(wait_ms / 1000)
+    def named(self) -> frozenset[str]:
+        """The groups that the set in force names in every lane."""
+        now = self._control.settled(self.catalog)
+        return frozenset() if now is None or now.payload.retired else frozenset(now.payload.groups)
 
     async def turn(self) -> int:
-        """Write what is due now; returns milliseconds until there may be more."""
-        state, now = self._schedule.state, self._clock.now_ms()
-        events: list[Event] = []
-        outcomes: list[MarketOutcome] = []
-        bare: list[int] = []
-        index, wait = state.cursor, LONGEST_SLEEP_MS
-        self.problem = None
-        while len(events) < BATCH:
-            item, placed, due_ms = self._schedule.item(index + 1)
+        """Write what is due now; returns milliseconds until there may be more. Raises Unavailable."""
+        named = self.named()
+        if self._schedule.over:
+            self._schedule.next_season()
+            await self._schedule.save()
+        if not self._schedule.follow(named):
+            await self._wait_for_groups(named)
+            return LONGEST_SLEEP_MS
+        if self._waits:
+            self._waits = False
+            self._requests.discard()
+        self.note = None
+        return await self._play(named)
+
+    async def _play(self, named: frozenset[str]) -> int:
+        schedule, now = self._schedule, self._clock.now_ms()
+        batch = Batch()
+        index, wait = schedule.state.cursor, LONGEST_SLEEP_MS
+        while len(batch.events) < BATCH and index + 1 < schedule.dataset.item_count:
+            placed, due_ms = schedule.item(index + 1)
             if due_ms > now:
                 wait = min(wait, due_ms - now)
                 break
-            if not self._may_go(item, placed, now - due_ms):
-                self.problem = f"{placed.market_id} has not opened {now - due_ms} ms after its event was due"
-                break
-            index += 1
-            market_id = self._market_of(item, placed)
-            if placed.market_id is not None and market_id is None:
-                bare.append(index)
-            if market_id is not None or item.kind == "match_result":
-                payload = self._schedule.dataset.in_cycle(item.payload, placed.cycle)
-                events.append(Event(self.source, str(index), item.group, market_id, item.kind, due_ms, payload))
+            if placed.item.group in named:
+                if not self._may_go(placed, now - due_ms):
+                    self.note = f"{placed.item.market} has not opened {now - due_ms} ms after its event was due"
+                    break
+                self._add(batch, placed, due_ms)
             else:
-                metrics.SKIPPED.labels(self.catalog, item.kind).inc()
-            if item.outcome is not None and placed.market_id is not None:
-                outcomes.append(self._outcome(item, placed.market_id, item.outcome, due_ms))
-        lag = max(0, now - self._schedule.item(index + 1)[2])
-        metrics.LAG_MS.labels(self.catalog).set(lag)
-        if index > state.cursor:
-            state.intent, state.bare = max(index, state.intent), bare
-            await self._schedule.save()
-            await self._writer.write(events, outcomes)
-            state.cursor, state.bare = index, []
-            await self._schedule.save()
+                metrics.SKIPPED.labels(self.catalog, _kind(placed)).inc()
+            index += 1
+        if index > schedule.state.cursor:
+            await self._writer.write(batch.events, batch.outcomes)
+            schedule.state.cursor = index
+            await self._save(now)
             metrics.CURSOR.labels(self.catalog).set(index)
-            metrics.CYCLE.labels(self.catalog).set(self._schedule.item(index)[1].cycle)
-            return 0
-        if now - state.seen_ms > SAVE_EVERY_MS:
-            await self._schedule.save()
+            metrics.SEASON.labels(self.catalog).set(schedule.state.season)
+            wait = 0
+        elif now - self._saved_ms > SAVE_EVERY_MS:
+            await self._save(now)
+        metrics.LAG_MS.labels(self.catalog).set(0 if schedule.over else max(0, now - schedule.item(index + 1)[1]))
         return wait
 
-    def _may_go(self, item: Item, placed: Placed, late_ms: int) -> bool:
-        market_id = placed.market_id
-        if market_id is None or market_id in self._given_up or placed.index <= self._schedule.state.intent:
+    async def _save(self, now_ms: int) -> None:
+        await self._schedule.save()
+        self._saved_ms = now_ms
+
+    async def _wait_for_groups(self, named: frozenset[str]) -> None:
+        """Ask for the groups of the season that is to begin."""
+        season, groups = self._schedule.state.season, self._schedule.groups
+        missing = ", ".join(group for group in groups if group not in named)
+        begins = "history is over; " if season > 1 else ""
+        note = f"{begins}season {season} begins when the set in force of {self.catalog} names {missing}"
+        if note == self.note:
+            return
+        self.note, self._waits = note, True
+        log.info(note, catalog=self.catalog)
+        if season > 1:  # the first one's groups stand in the catalog's file
+            await self._requests.save(SeasonRequest(self.catalog, season, groups))
+
+    def _may_go(self, placed: Placed, late_ms: int) -> bool:
+        market_id = placed.item.market
+        if isinstance(placed.item, Settlement) or market_id is None or self._markets.is_open(market_id):
             return True
-        if self._markets.is_open(market_id):
-            return True
-        if late_ms <= self._hold_ms:
+        if late_ms <= self._hold_ms and market_id not in self._given_up:
             return False
-        log.warning("market did not open in time", market_id=market_id, kind=item.kind, late_ms=late_ms)
-        self._given_up.add(market_id)
+        if market_id not in self._given_up:
+            log.warning("market did not open in time", market_id=market_id, late_ms=late_ms)
+            self._given_up.add(market_id)
         return True
 
-    def _market_of(self, item: Item, placed: Placed) -> str | None:
-        """The market an event is written for; None when its market never opened, or an earlier life sent it so."""
-        market_id = placed.market_id
-        if market_id is None:
-            return None
-        if placed.index <= self._schedule.state.intent:
-            return None if placed.index in self._schedule.state.bare else market_id
-        if market_id in self._given_up and not self._markets.is_open(market_id):
-            if item.outcome is not None:
-                self._given_up.discard(market_id)
-            return None
-        self._given_up.discard(market_id)
-        return market_id
+    def _add(self, batch: Batch, placed: Placed, due_ms: int) -> None:
+        """Put an item into the batch, unless its domain refuses it.
 
-    def _outcome(self, item: Item, market_id: str, outcome: int, event_ms: int) -> MarketOutcome:
-        evidence = hashlib.sha256(item.evidence).digest()
-        return MarketOutcome(market_id, self.catalog, outcome, evidence, event_ms, self.source)
+        Of a market that never opened only what decides its outcome goes, without it: the group learns from it.
+        """
+        item = placed.item
+        if isinstance(item, Settlement):
+            self._settle(batch, item, due_ms)
+            return
+        try:
+            payload = checked(self._domain, item.kind, item.payload)
+            outcome = self._outcome(item)
+        except Refused as error:
+            log.warning("event refused", catalog=self.catalog, identity=placed.source_event_id, reason=str(error))
+            metrics.REFUSED.labels(self.catalog, item.kind).inc()
+            return
+        market_id = item.market if item.market is not None and self._markets.is_open(item.market) else None
+        if item.market is not None and market_id is None and outcome is None:
+            metrics.SKIPPED.labels(self.catalog, item.kind).inc()
+            return
+        batch.events.append(
+            raw_event(
+                self._source,
+                placed.source_event_id,
+                item.group,
+                market_id,
+                item.kind,
+                due_ms,
+                self._clock.now_ms(),
+                payload,
+                placed.source_seq,
+            )
+        )
+        if outcome is not None and item.market is not None:
+            self._publish(batch, item.market, outcome, item.evidence, due_ms)
+
+    def _outcome(self, item: Observation) -> int | None:
+        """The outcome that an event decides for its market, in the registry's order."""
+        listing = None if item.market is None else self._schedule.dataset.find(item.market)
+        return None if listing is None else decided(self._domain, item.kind, item.payload, listing.outcomes)
+
+    def _settle(self, batch: Batch, item: Settlement, due_ms: int) -> None:
+        listing = self._schedule.dataset.find(item.market)
+        if listing is None or item.outcome not in listing.outcomes:
+            log.warning("settlement refused", market_id=item.market, outcome=item.outcome)
+            metrics.REFUSED.labels(self.catalog, "settlement").inc()
+            return
+        self._publish(batch, item.market, listing.outcomes.index(item.outcome), item.evidence, due_ms)
+
+    def _publish(self, batch: Batch, market_id: str, outcome: int, evidence: bytes, due_ms: int) -> None:
+        digest = hashlib.sha256(evidence).digest()
+        batch.outcomes.append(MarketOutcome(market_id, self.catalog, outcome, digest, due_ms, self._source))
+        self._given_up.discard(market_id)
+
+
+def _kind(placed: Placed) -> str:
+    return placed.item.kind if isinstance(placed.item, Observation) else "settlement"

@@ -1,85 +1,101 @@
 """Where a replay stands and when its next events are due; survives restarts.
 
-Before a batch is sent its last index is saved as the *intent*: whatever was possibly written keeps the anchor it was
-sent with, so that sending it again gives the same bytes, while a long stop may move everything after it.
+A season has an anchor that maps its time to now. Sources are dense: an event that was sent before an unlucky stop is
+known by its number, so what follows the acknowledged ones may be dated anew after a long pause.
 """
+
+from collections.abc import Collection
 
 import msgspec
 from m0common.clock import Clock
+from m0domains.history import Dataset, Listing, Placed
+from m0domains.timeline import DAY_MS, Anchor
 
-from m0_ingest.dataset import Dataset, Item, Listing, Placed
 from m0_ingest.state import StateFile
-from m0_ingest.timeline import DAY_MS, Anchor
 
 
 class ReplayState(msgspec.Struct, forbid_unknown_fields=True):
-    """`cursor`: last item acknowledged. `intent`: last item possibly written, with `bare` those sent without a market.
-    `listed`: last listing done. `seen_ms`: when this was last true. The newest anchor is last; older ones serve the
-    intent.
+    """`season` and the last of its items acknowledged (`cursor`) and of its markets listed (`listed`). `anchor` is
+    None until the season begins; `seen_ms` is when it last went on.
     """
 
-    anchors: list[Anchor]
-    seen_ms: int
+    season: int = 1
     cursor: int = -1
-    intent: int = -1
-    bare: list[int] = []
     listed: int = -1
+    anchor: Anchor | None = None
+    seen_ms: int = 0
+
+    def has_sent(self) -> bool:
+        """Whether events have been acknowledged."""
+        return self.season > 1 or self.cursor >= 0
 
 
 class Schedule:
-    """A dataset in time."""
+    """A dataset in time. `gap_ms` is the pause after which history goes on where it was instead of catching up."""
 
     def __init__(
         self, dataset: Dataset, file: StateFile[ReplayState], clock: Clock, day_lasts_ms: int, lead_ms: int, gap_ms: int
     ) -> None:
         self.dataset = dataset
-        self.state = ReplayState([], 0)
         self._file = file
+        self.state = file.load() or ReplayState()
         self._clock = clock
         self._day_lasts_ms = day_lasts_ms
         self._lead_ms = lead_ms
         self._gap_ms = gap_ms
 
-    async def start(self) -> bool:
-        """Go on from the saved state, or begin. True when the clock of history was moved because of a long stop."""
-        now = self._clock.now_ms()
-        saved = self._file.load()
-        moved = False
-        if saved is None:
-            lead = self._lead_ms * DAY_MS // self._day_lasts_ms
-            self.state = ReplayState([Anchor(0, now, self.dataset.start_ms - lead, self._day_lasts_ms)], now)
-        else:
-            self.state = saved
-            newest = saved.anchors[-1]
-            if now - saved.seen_ms > self._gap_ms or newest.day_lasts_ms != self._day_lasts_ms:
-                moved = True
-                virtual = newest.virtual_of(min(saved.seen_ms, now))
-                anchor = Anchor(saved.intent + 1, now, virtual, self._day_lasts_ms)
-                saved.anchors = [self._anchor(saved.cursor + 1), anchor]
-        await self.save()
-        return moved
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What the present season writes to."""
+        return self.dataset.groups(self.state.season)
 
-    def has_sent(self) -> bool:
-        """Whether an earlier life may have written events."""
-        saved = self._file.load()
-        return saved is not None and saved.intent >= 0
+    @property
+    def over(self) -> bool:
+        """Whether every item of the season has been acknowledged."""
+        return self.state.cursor + 1 >= self.dataset.item_count
+
+    def follow(self, named: Collection[str]) -> bool:
+        """Go on to now; False while the present season may not begin or go on: nobody names its groups.
+
+        It begins when all its groups are named.
+        """
+        state, now = self.state, self._clock.now_ms()
+        if not named or (state.anchor is None and not set(self.groups) <= set(named)):
+            return False
+        if state.anchor is None:
+            start = self.dataset.start_ms + (state.season - 1) * self.dataset.span_ms
+            lead = self._lead_ms * DAY_MS // self._day_lasts_ms
+            state.anchor = Anchor(0, now, start - lead, self._day_lasts_ms)
+        elif now - state.seen_ms > self._gap_ms or state.anchor.day_lasts_ms != self._day_lasts_ms:
+            virtual = state.anchor.virtual_of(min(state.seen_ms, now))
+            state.anchor = Anchor(state.cursor + 1, now, virtual, self._day_lasts_ms)
+        state.seen_ms = now
+        return True
+
+    def next_season(self) -> None:
+        """Leave the present season, which is over; the next one has not begun."""
+        self.state = ReplayState(season=self.state.season + 1)
 
     async def save(self) -> None:
         """Make the present state what a restart finds."""
-        self.state.seen_ms = self._clock.now_ms()
         await self._file.save(self.state)
 
-    def item(self, index: int) -> tuple[Item, Placed, int]:
-        """An item, its place, and when it is due."""
-        item, placed = self.dataset.item(index)
-        return item, placed, self._anchor(index).now_of(placed.at_ms)
+    def item(self, index: int) -> tuple[Placed, int]:
+        """An item of the season and when it is due. The warm-up is due at once, and dated so: it is old knowledge that
+        is learned now.
+        """
+        placed = self.dataset.item(self.state.season, index)
+        anchor = self._anchor()
+        if index < self.dataset.warmup_count:
+            return placed, anchor.now_ms
+        return placed, anchor.now_of(placed.item.at_ms)
 
-    def listing(self, index: int) -> tuple[Listing, Placed, int, int]:
-        """A listing, its place, when its market opens and when its outcome may be known."""
-        listing, placed = self.dataset.listing(index)
-        anchor = self.state.anchors[-1]
-        opens = anchor.now_of(placed.at_ms)
-        return listing, placed, opens, anchor.now_of(placed.at_ms + listing.settles_ms - listing.opens_ms)
+    def listing(self, index: int) -> tuple[Listing, int, int]:
+        """A listing of the season, when its market opens and when its outcome may be known."""
+        listing = self.dataset.listing(self.state.season, index)
+        anchor = self._anchor()
+        return listing, anchor.now_of(listing.opens_ms), anchor.now_of(listing.settles_ms)
 
-    def _anchor(self, index: int) -> Anchor:
-        return next(anchor for anchor in reversed(self.state.anchors) if anchor.from_index <= index)
+    def _anchor(self) -> Anchor:
+        assert self.state.anchor is not None, "the season has not begun"
+        return self.state.anchor

@@ -40,6 +40,10 @@ class StateFile(Generic[T]):
         async with self._lock:
             await asyncio.to_thread(self._write, data)
 
+    def discard(self) -> None:
+        """Forget what was saved, if anything was."""
+        self.path.unlink(missing_ok=True)
+
     def _write(self, data: bytes) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")

@@ -1,1 +1,1 @@
-"""Resolution, scoring and epoch cranks."""
+"""Resolution, scoring, epoch cranks and the trim of lane state."""

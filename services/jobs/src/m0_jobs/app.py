@@ -19,9 +19,10 @@ from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
 from m0_jobs.cranks import Cranks
 from m0_jobs.leader import Leadership, leadership
-from m0_jobs.outcomes import OutcomeConsumer
+from m0_jobs.outcomes import OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
 from m0_jobs.scores import Scorer
+from m0_jobs.trimmer import Trimmer
 
 STANDBY_S = 2.0
 
@@ -61,7 +62,8 @@ class Jobs:
         metrics.LEADER.set(1)
         scheduler = self._scheduler()
         scheduler.start()
-        outcomes = asyncio.create_task(OutcomeConsumer(self.pool, self.broker, self.clock).run())
+        loop = outcome_loop(OutcomeStore(self.pool, self.clock), self.broker, self.config.stage)
+        outcomes = asyncio.create_task(loop.run())
         lost = asyncio.create_task(held.lost.wait())
         try:
             await asyncio.wait({outcomes, lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,8 +82,14 @@ class Jobs:
         resolver = Resolver(self.pool, self.chain, Registry(self.registry))
         cranks = Cranks(self.pool, self.chain, Oracle(self.oracle), self.config.jobs.close_epochs_after_ms)
         scorer = Scorer(self.pool, self.clock)
-        every_s = self.config.jobs.crank_interval_ms / 1000
-        for name, job in (("resolve", resolver.run), ("crank", cranks.run), ("score", scorer.run)):
+        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms)
+        often_s, rarely_s = self.config.jobs.crank_interval_ms / 1000, self.config.jobs.trim_interval_ms / 1000
+        for name, job, every_s in (
+            ("resolve", resolver.run, often_s),
+            ("crank", cranks.run, often_s),
+            ("score", scorer.run, often_s),
+            ("trim", trimmer.run, rarely_s),
+        ):
             scheduler.add_job(
                 observed, "interval", (name, job), seconds=every_s, id=name, max_instances=1, coalesce=True,
                 misfire_grace_time=None, jitter=every_s / 5,

@@ -1,99 +1,103 @@
-"""Takes outcomes from `m0.outcomes` into the database; the first one of a market counts."""
+"""Takes outcomes from `m0.outcomes` into the database.
 
-import asyncio
-from collections.abc import Mapping
+The last one said of a market counts, until the chain has resolved it: a later one is a correction, void or not. What
+does not fit its market counts nowhere.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+from m0common.chain.accounts import VOID
 from m0common.clock import Clock
-from m0common.errors import InvalidValue, Unavailable
-from m0common.ids import check_market_id
-from m0common.messages import DeadLetter, MarketOutcome, encode
-from m0common.store.postgres import Pool, transaction
-from m0common.stream.broker import Broker, Consumer, Producer, TopicPartition
-from m0common.stream.records import Produce, Record
+from m0common.errors import DeadLetterError, InvalidValue
+from m0common.ids import check_catalog, check_market_id
+from m0common.messages import MarketOutcome
+from m0common.settings import Stage
+from m0common.store.postgres import Pool, storable, transaction
+from m0common.stream.broker import Broker
+from m0common.stream.consumer_loop import ConsumerLoop
+from m0common.stream.door import check_count, check_digest, check_text, checked, decoded
+from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
-from m0common.topics import DLQ, OUTCOMES
+from m0common.topics import OUTCOMES
 
 from m0_jobs import metrics, repository
+from m0_jobs.repository import Standing
 
 GROUP = "m0-jobs"
-_BATCH = 200
-_POLL_MS = 500
-_RETRY_S = 1.0
 
 _log = logger(__name__)
-_decode = msgspec.msgpack.Decoder(MarketOutcome).decode
-
-
-async def _where_committed(_: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
-    return {}
-
-
-async def _nothing_to_save(_: frozenset[TopicPartition]) -> None:
-    return None
+_decoder = msgspec.msgpack.Decoder(MarketOutcome)
 
 
 def read_outcome(value: bytes) -> MarketOutcome:
-    """A checked outcome. Raises InvalidValue."""
-    try:
-        outcome = _decode(value)
-    except msgspec.MsgspecError as error:
-        raise InvalidValue(f"not an outcome: {error}") from error
-    check_market_id(outcome.market_id)
-    if not 0 <= outcome.outcome <= 255 or len(outcome.evidence_hash) != 32:
-        raise InvalidValue(f"outcome {outcome.outcome} of {outcome.market_id} with evidence of another size: 0 to 255")
+    """An outcome that can be stored. Raises DeadLetterError `invalid_outcome`."""
+    outcome = decoded(_decoder, value, "invalid_outcome")
+    with checked("invalid_outcome"):
+        check_market_id(outcome.market_id)
+        check_catalog(outcome.catalog)
+        check_text("source", outcome.source)
+        check_count("event_ms", outcome.event_ms)
+        check_digest("evidence hash", outcome.evidence_hash)
+        if not 0 <= outcome.outcome <= VOID:
+            raise InvalidValue(f"outcome {outcome.outcome} of {outcome.market_id}: 0 to {VOID}")
     return outcome
 
 
+def verdict(outcome: MarketOutcome, known: Standing) -> str:
+    """What an outcome is: `new`, `repeated`, `corrected` (the one before it is replaced), `contradicting` (the market
+    is resolved otherwise). Raises DeadLetterError `unfit_outcome` when its market cannot have it.
+    """
+    if known.catalog is not None and outcome.catalog != known.catalog:
+        raise DeadLetterError("unfit_outcome", f"{outcome.market_id} is in {known.catalog}, not in {outcome.catalog}")
+    if known.outcome_count is not None and outcome.outcome != VOID and outcome.outcome >= known.outcome_count:
+        raise DeadLetterError(
+            "unfit_outcome", f"outcome {outcome.outcome} of {outcome.market_id}: it has {known.outcome_count}"
+        )
+    if known.resolution is not None:
+        return "repeated" if known.resolution == outcome.outcome else "contradicting"
+    if known.outcome is None:
+        return "new"
+    return "repeated" if known.outcome == outcome.outcome else "corrected"
+
+
 @dataclass(slots=True)
-class OutcomeConsumer:
-    """Reads until cancelled; an offset is committed once its outcome is in the database."""
+class OutcomeStore:
+    """Writes what is checked."""
 
     pool: Pool
-    broker: Broker
     clock: Clock
 
-    async def run(self) -> None:
-        """A broker or database that is away is waited for."""
-        while True:
-            consumer, producer = self.broker.consumer(group=GROUP), self.broker.producer()
-            try:
-                await consumer.start()
-                await producer.start()
-                await consumer.subscribe([OUTCOMES.name], _where_committed, _nothing_to_save)
-                while True:
-                    await self.once(consumer, producer)
-            except Unavailable as error:
-                _log.warning("outcomes_wait", error=str(error))
-                await asyncio.sleep(_RETRY_S)
-            finally:
-                await consumer.stop()
-                await producer.stop()
-
-    async def once(self, consumer: Consumer, producer: Producer) -> int:
-        """One poll; how many records were read."""
-        records = await consumer.getmany(_BATCH, _POLL_MS)
-        for record in records:
-            await self._take(record, producer)
-        if records:
-            await consumer.commit({TopicPartition(r.topic, r.partition): r.offset + 1 for r in records})
-        return len(records)
-
-    async def _take(self, record: Record, producer: Producer) -> None:
-        try:
-            outcome = read_outcome(record.value)
-        except InvalidValue as error:
-            metrics.DEAD_LETTERS.labels("invalid_outcome").inc()
-            letter = DeadLetter(
-                record.topic, record.partition, record.offset, "jobs", "invalid_outcome", str(error), record.key,
-                record.value,
-            )  # fmt: skip
-            await producer.send([Produce(DLQ.name, 0, record.topic.encode(), encode(letter))])
-            return
-        async with transaction(self.pool) as connection:
-            before = await repository.store_outcome(connection, outcome, self.clock.now_ms())
-        kind = "new" if before is None else "repeated" if before == outcome.outcome else "contradicting"
+    async def take(self, value: bytes) -> None:
+        """Take in one message. Raises DeadLetterError, or Unavailable."""
+        outcome = read_outcome(value)
+        with storable():
+            async with transaction(self.pool) as connection:
+                known = await repository.standing(connection, outcome.market_id)
+                kind = verdict(outcome, known)
+                if kind in {"new", "corrected"}:
+                    await repository.store_outcome(connection, outcome, self.clock.now_ms())
         metrics.OUTCOMES.labels(kind).inc()
-        if kind == "contradicting":
-            _log.error("outcome_contradicted", market_id=outcome.market_id, kept=before, ignored=outcome.outcome)
+        if kind == "corrected":
+            _log.warning("outcome_corrected", market_id=outcome.market_id, before=known.outcome, now=outcome.outcome)
+        elif kind == "contradicting":
+            _log.error(
+                "outcome_contradicted", market_id=outcome.market_id, resolved=known.resolution, ignored=outcome.outcome
+            )
+
+
+def outcome_loop(store: OutcomeStore, broker: Broker, settings: Stage) -> ConsumerLoop:
+    """The loop that feeds `store`; an offset is committed once its outcome is in the database."""
+
+    async def handle(records: Sequence[Record]) -> None:
+        for record in records:
+            try:
+                await store.take(record.value)
+            except DeadLetterError as error:
+                metrics.DEAD_LETTERS.labels(error.error).inc()
+                _log.error("dead_letter", topic=record.topic, offset=record.offset, reason=str(error))
+                await loop.dead_letter(record, error, limited=False)
+
+    loop = ConsumerLoop("jobs", [OUTCOMES.name], handle, broker, settings, group=GROUP)
+    return loop

@@ -1,14 +1,15 @@
 """`python -m m0_normalize`: the normalize stage over Kafka until SIGTERM."""
 
+from m0common.deployment import Deployment
 from m0common.settings import Settings
 from m0common.stream.core import StageCore
 from m0common.stream.service import run_stage
-from m0lanes.stages import normalize_core
+from m0lanes.stages import Heart
 
 
-def core(_settings: Settings) -> StageCore:
-    """The stage as the settings want it."""
-    return normalize_core()
+def core(settings: Settings) -> StageCore:
+    """The stage with every domain that is installed."""
+    return Heart.installed(Deployment.of(settings)).normalize()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,0 @@
-"""Committed samples of public data; `DATA_LICENSES.md` at the root of the repository says whose they are."""
