@@ -1,59 +1,75 @@
-"""A small raw log of order books, the way ingest writes it, and what a live pipeline makes of it."""
+"""What the live stages left in the topics of a small log, to be published again bit by bit before a signer's eyes."""
 
-from m0common.messages import BookPayload, CatalogPayload, EpochEndPayload, MarketOpenPayload, encode_raw, raw_event
-from m0common.stream.records import Produce, Record, Save
-from m0common.topics import BUNDLES, PREDICTIONS, RAW
-from m0lanes.chain import Chain
+import asyncio
+import dataclasses
 
-EPOCH_MS = 20_000
-FIRST_EPOCH = 1_700_000_000_000 // EPOCH_MS
-BASE_MS = FIRST_EPOCH * EPOCH_MS
-PARTITIONS = 2
-CRYPTO = CatalogPayload("crypto", EPOCH_MS, 1, "book_consensus", ("btc",), {"stale_ms": 15_000})
+import lanes_world as world
+import msgspec
+from m0common.canonical import BundleHeader
+from m0common.clock import ManualClock
+from m0common.messages import HeaderMessage, encode
+from m0common.stream.memory import MemoryBroker
+from m0common.stream.records import Produce, Record
+from m0common.topics import HEADERS, MANIFESTS, PREDICTIONS, STATE, TOPICS
+from recorded_world import Recorded
+
+BASE_MS, EPOCH_MS, FIRST_EPOCH, PARTITIONS = world.BASE_MS, world.EPOCH_MS, world.FIRST, world.PARTITIONS
+HEART = world.HEART
 
 
 class Live:
-    """Raw records of `epochs` epochs, with the predictions and bundles of the live stages for them."""
+    """The topics of a log that stages have worked through."""
 
-    def __init__(self, epochs: int) -> None:
-        self.raw: list[Produce] = []
-        self.predictions: list[Produce] = []
-        self.checkpoints = []
-        self.bundles = []
-        self._offsets = [0] * PARTITIONS
-        self._count = 0
-        self._chain = Chain(observer=self._observe)
-        for partition in range(PARTITIONS):
-            self._event(partition, "", None, "catalog", BASE_MS, CRYPTO)
-        for index in range(epochs):
-            self._epoch(index)
+    def __init__(self, records: list[Record]) -> None:
+        self.raw = records
+        self.recorded = asyncio.run(Recorded().of(records))
+        self.headers = [message for _, message in sorted(self.recorded.headers().items())]
 
-    def _observe(self, stage, output) -> None:
-        if isinstance(output, Save):
-            self.checkpoints.append(output.checkpoint)
-        elif output.topic == PREDICTIONS.name:
-            self.predictions.append(output._replace(partition=0))
+    def topic(self, name: str) -> list[Record]:
+        """Everything in a topic, in the order appended within each partition."""
+        return [r for p in range(PARTITIONS) for r in self.recorded.broker.log(name, p)]
 
-    def _event(self, partition, group, market_id, kind, at_ms, payload) -> None:
-        self._count += 1
-        value = encode_raw(raw_event("test", f"e{self._count}", group, market_id, kind, at_ms, at_ms + 5, payload))
-        self.raw.append(Produce(RAW.name, partition, None, value))
-        record = Record(RAW.name, partition, self._offsets[partition], None, value)
-        self._offsets[partition] += 1
-        self.bundles += self._chain.feed(record)
+    @property
+    def predictions(self) -> list[Record]:
+        return self.topic(PREDICTIONS.name)
 
-    def _epoch(self, index: int) -> None:
-        at = BASE_MS + index * EPOCH_MS
-        self._event(1, "btc", f"BTC_{index}", "market_open", at, MarketOpenPayload("crypto", ("UP", "DOWN"), 1, at))
-        for step in range(3):
-            bid = 400_000_000 + 50_000_000 * ((index + step) % 4)
-            book = BookPayload(((bid, 900_000), (bid - 10_000_000, 500_000)), ((bid + 20_000_000, 700_000),), at)
-            self._event(1, "btc", f"BTC_{index}", "book", at + 1000 * (step + 1), book)
-        end = EpochEndPayload("crypto", FIRST_EPOCH + index, at, at + EPOCH_MS, PARTITIONS)
-        for partition in range(PARTITIONS):
-            self._event(partition, "", None, "epoch_end", at + EPOCH_MS, end)
+    @property
+    def states(self) -> list[Record]:
+        """State topics and the manifests over them."""
+        return [r for name in (*(t.name for t in STATE.values()), MANIFESTS.name) for r in self.topic(name)]
 
-    def bundle_messages(self) -> list[Produce]:
-        from m0common.messages import encode
+    @property
+    def headers_partition(self) -> int:
+        return self.topic(HEADERS.name)[0].partition
 
-        return [Produce(BUNDLES.name, 0, b"crypto", encode(b)) for b in self.bundles]
+    def header_messages(self, messages: list[HeaderMessage] | None = None) -> list[Produce]:
+        found = self.headers if messages is None else messages
+        return [Produce(HEADERS.name, self.headers_partition, b"coins", encode(message)) for message in found]
+
+
+class Stage:
+    """A broker on which a log is published again, with its append times."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(BASE_MS)
+        self.broker = MemoryBroker(self.clock)
+
+    async def prepare(self) -> None:
+        await self.broker.create_topics(TOPICS, PARTITIONS)
+
+    def publish(self, messages: list[Record] | list[Produce]) -> None:
+        for message in messages:
+            if isinstance(message, Record):
+                self.clock.advance(message.append_ms - self.clock.now_ms())
+            self.broker.append([Produce(message.topic, message.partition, message.key, message.value)])
+
+
+def with_header(message: HeaderMessage, **fields) -> HeaderMessage:
+    """The message with other fields in its canonical header."""
+    header = dataclasses.replace(BundleHeader.decode(message.header), **fields)
+    return msgspec.structs.replace(message, header=header.encode())
+
+
+def behind(message: HeaderMessage, before: HeaderMessage) -> HeaderMessage:
+    """The header as the bundle stage would publish it behind another one."""
+    return with_header(message, prev_bundle_hash=BundleHeader.decode(before.header).bundle_hash)

@@ -16,7 +16,7 @@ SET_ID = 1
 
 
 class Vm(chain_vm.Vm):
-    """A chain with the oracle deployed, a set of `count` signers and the catalogs `sports` and `crypto`."""
+    """A chain with the oracle deployed, a set of `count` signers and the catalogs `coins` and `empty`."""
 
     def __init__(self, now_ms: int, count: int = 3, threshold: int = 2) -> None:
         super().__init__(now_ms)
@@ -28,7 +28,7 @@ class Vm(chain_vm.Vm):
         me = self.admin.pubkey()
         self.do(self.oracle.initialize(me, me, me, Pubkey.new_unique()))
         self.do(self.oracle.create_signer_set(me, me, SET_ID, threshold, [k.pubkey() for k in self.keys]))
-        for name in ("sports", "crypto"):
+        for name in ("coins", "empty"):
             self.do(self.oracle.create_catalog(me, me, name, SET_ID, EPOCH_MS, COMMIT_MS, REVEAL_MS))
 
     def epoch(self, catalog: str, epoch_id: int):

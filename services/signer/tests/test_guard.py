@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from m0_signer.guard import EquivocationRefused, Guard, GuardBusy
+from m0_signer.database import GuardBusy
+from m0_signer.guard import EquivocationRefused, Guard
 
 PROGRAM = b"p" * 32
 
@@ -58,13 +59,13 @@ def test_a_transaction_that_fails_leaves_nothing(guard):
     def half() -> None:
         with guard.transaction():
             guard.move("t", 0, 5)
-            guard.keep("sports", "cut", b"x")
+            guard.keep_link("sports", 7, b"x")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         half()
     assert guard.place("t", 0) is None
-    assert guard.snapshot("sports", "cut") is None
+    assert guard.link("sports") is None
 
 
 def test_a_decision_survives_kill_9_right_after_it_was_made(tmp_path):
@@ -85,3 +86,15 @@ def test_a_decision_survives_kill_9_right_after_it_was_made(tmp_path):
 
 def test_the_guard_file_is_readable_by_its_owner_alone(guard, tmp_path):
     assert (tmp_path / "guard").stat().st_mode & 0o077 == 0
+
+
+def test_every_transaction_is_forced_to_disk_before_it_returns(guard):
+    assert guard.database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_the_newest_link_takes_the_place_of_the_one_before(guard):
+    guard.keep_link("sports", 7, b"a" * 32)
+    guard.keep_link("sports", 8, b"b" * 32)
+    assert guard.link("sports") == (8, b"b" * 32)
+    guard.forget_links()
+    assert guard.link("sports") is None

@@ -1,17 +1,20 @@
+import dataclasses
+
+import lanes_world as world
 import msgspec
 import pytest
 from m0_signer.compare import first_difference
-from m0_signer.policy import Refusal, check_bundle, check_chain
-from m0common.canonical import BundleHeader, PredictionLeaf
-from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, Live
+from m0_signer.policy import Refusal, check_chain, check_header
+from m0common.canonical import BundleHeader
+from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, Live, with_header
 from signer_vm import Vm
 
 replace = msgspec.structs.replace
 
 
 @pytest.fixture(scope="module")
-def bundle():
-    return Live(3).bundles[-1]
+def claim():
+    return Live(world.season(3).records).headers[-1]
 
 
 @pytest.fixture(scope="module")
@@ -19,59 +22,43 @@ def vm():
     return Vm(BASE_MS + EPOCH_MS)
 
 
-def test_a_bundle_of_the_lanes_holds(bundle):
-    header = check_bundle(bundle)
+def with_lane(claim, index, **fields):
+    lanes = list(claim.lanes)
+    lanes[index] = replace(lanes[index], **fields)
+    return replace(claim, lanes=tuple(lanes))
+
+
+def test_a_header_of_the_lanes_holds(claim):
+    header = check_header(claim)
     assert isinstance(header, BundleHeader)
-    assert header.leaf_count == 3
-
-
-def change_leaf(bundle, **fields):
-    import dataclasses
-
-    leaf = dataclasses.replace(PredictionLeaf.decode(bundle.leaves[0]), **fields)
-    return replace(bundle, leaves=(leaf.encode(), *bundle.leaves[1:]))
-
-
-def change_header(bundle, **fields):
-    import dataclasses
-
-    return replace(bundle, header=dataclasses.replace(BundleHeader.decode(bundle.header), **fields).encode())
+    assert header.leaf_count > 3
 
 
 @pytest.mark.parametrize(
     ("rule", "damage"),
     [
-        ("malformed", lambda b: replace(b, header=b.header[:-1])),
-        ("malformed", lambda b: replace(b, catalog="sports")),
-        ("malformed", lambda b: replace(b, epoch_id=b.epoch_id + 1)),
-        ("malformed", lambda b: replace(b, leaves=(b.leaves[0][:-1], *b.leaves[1:]))),
-        ("malformed", lambda b: replace(b, market_ids=b.market_ids[1:])),
-        ("malformed", lambda b: replace(b, market_ids=("not an id", *b.market_ids[1:]))),
-        ("leaf_count", lambda b: replace(b, leaves=b.leaves[1:])),
-        ("leaf_count", lambda b: replace(b, leaves=())),
-        ("leaf_window", lambda b: change_leaf(b, epoch_id=b.epoch_id - 1)),
-        ("leaf_window", lambda b: change_leaf(b, window_end_ms=5)),
-        ("market_key", lambda b: replace(b, market_ids=b.market_ids[::-1])),
-        ("leaf_order", lambda b: replace(b, leaves=b.leaves[::-1], market_ids=b.market_ids[::-1])),
-        ("merkle_root", lambda b: change_leaf(b, risk_bps=1)),
-        ("merkle_root", lambda b: change_header(b, merkle_root=bytes(32))),
-        ("input_root", lambda b: change_header(b, input_root=bytes(32))),
-        ("state_root", lambda b: replace(b, state_digests=b.state_digests[1:])),
+        ("malformed", lambda c: replace(c, header=c.header[:-1])),
+        ("malformed", lambda c: replace(c, catalog="sports")),
+        ("malformed", lambda c: replace(c, epoch_id=c.epoch_id + 1)),
+        ("pieces", lambda c: replace(c, pieces=())),
+        ("pieces", lambda c: with_header(c, leaf_count=0)),
+        ("input_root", lambda c: with_header(c, input_root=bytes(32))),
+        ("input_root", lambda c: with_lane(c, 0, input_digest=bytes(32))),
+        ("state_root", lambda c: with_header(c, state_root=bytes(32))),
+        ("state_root", lambda c: with_lane(c, 1, stage_digests=c.lanes[1].stage_digests[:2])),
     ],
 )
-def test_any_damage_to_a_bundle_is_refused_by_its_rule(bundle, rule, damage):
-    refusal = check_bundle(damage(bundle))
+def test_any_damage_to_a_claim_is_refused_by_its_rule(claim, rule, damage):
+    refusal = check_header(damage(claim))
     assert isinstance(refusal, Refusal)
     assert refusal.rule == rule
 
 
-async def test_the_chain_decides_window_set_membership_and_order(bundle, vm):
-    header, catalog = BundleHeader.decode(bundle.header), vm.catalog("crypto")
+async def test_the_chain_decides_window_set_membership_and_order(claim, vm):
+    header, catalog = BundleHeader.decode(claim.header), vm.catalog("coins")
     members = await vm.port(0).signer_set(1)
     me = vm.keys[0].pubkey()
     assert check_chain(header, catalog, members, me) is None
-    import dataclasses
-
     moved = dataclasses.replace(header, window_start_ms=header.window_start_ms + 1)
     assert check_chain(moved, catalog, members, me).rule == "window"
     assert check_chain(dataclasses.replace(header, signer_set_id=2), catalog, members, me).rule == "signer_set"
@@ -83,17 +70,21 @@ async def test_the_chain_decides_window_set_membership_and_order(bundle, vm):
     assert header.epoch_id == FIRST_EPOCH + 2
 
 
-def test_the_first_difference_is_named_from_input_to_header(bundle):
-    assert first_difference(bundle, bundle) is None
-    bare = change_header(bundle, prev_bundle_hash=b"x" * 32)
-    assert first_difference(bare, bundle) == "header field prev_bundle_hash"
-    other = change_header(bundle, merkle_root=b"x" * 32)
-    leaf = replace(other, leaves=change_leaf(bundle, risk_bps=9999).leaves)
-    assert first_difference(leaf, bundle) == f"leaf of {bundle.market_ids[0]}"
-    assert first_difference(leaf, replace(bundle, leaves=(), market_ids=())) == "header field merkle_root"
-    states = ((*bundle.state_digests[0][:2], b"y" * 32), *bundle.state_digests[1:])
-    assert first_difference(replace(leaf, state_digests=states), bundle) == "state of stage normalize in lane crypto/0"
-    inputs = (bundle.input_digests[0], (1, b"z" * 32))
-    assert (
-        first_difference(replace(leaf, state_digests=states, input_digests=inputs), bundle) == "input of lane crypto/1"
-    )
+def test_the_first_difference_is_named_from_lanes_over_input_and_state_to_the_header(claim):
+    assert first_difference(claim, claim) is None
+    bare = with_header(claim, prev_bundle_hash=b"x" * 32)
+    assert first_difference(bare, claim) == "header field prev_bundle_hash"
+    leaves = with_header(bare, merkle_root=b"x" * 32)
+    assert first_difference(leaves, claim) == "header field merkle_root"
+    release = with_lane(leaves, 2, release=b"r" * 32)
+    lane = [roots.partition for roots in claim.lanes]
+    assert first_difference(release, claim) == f"release of lane coins/{lane[2]}"
+    digests = claim.lanes[1].stage_digests
+    model = with_lane(release, 1, stage_digests=(*digests[:2], b"y" * 32))
+    assert first_difference(model, claim) == f"state of stage model in lane coins/{lane[1]}"
+    normalize = with_lane(model, 2, stage_digests=(b"z" * 32, *claim.lanes[2].stage_digests[1:]))
+    assert first_difference(normalize, claim) == f"state of stage normalize in lane coins/{lane[2]}"
+    events = with_lane(normalize, 1, input_digest=b"i" * 32)
+    assert first_difference(events, claim) == f"input of lane coins/{lane[1]}"
+    fewer = replace(events, lanes=events.lanes[1:])
+    assert first_difference(fewer, claim) == f"lane coins/{lane[0]}, which is only computed"

@@ -7,10 +7,12 @@ from m0common import settings
 from m0common.chain import Fees, Sender, Subscriptions
 from m0common.chain.keystore import open_key_file, read_passphrase
 from m0common.clock import SystemClock
+from m0common.deployment import Deployment
 from m0common.http import Status, status_server
 from m0common.process import run_service
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
+from m0lanes.stages import Heart
 
 from m0_signer.app import Signer, chain_client, guard_path, programs, rpc_chain
 from m0_signer.guard import Guard
@@ -19,6 +21,7 @@ from m0_signer.guard import Guard
 async def serve(config: settings.Settings) -> None:
     """Run until cancelled."""
     deployed = programs(config)
+    heart = Heart.installed(Deployment.of(config))
     status = Status(config.signer.name)
     async with contextlib.AsyncExitStack() as stack:
         server = status_server(status, config.bind or config.telemetry.prometheus_bind)
@@ -33,8 +36,8 @@ async def serve(config: settings.Settings) -> None:
         broker = KafkaBroker(KafkaOptions.of(config.kafka, config.signer.name))
         stack.push_async_callback(broker.close)
         signer = Signer(
-            config, deployed, broker, rpc_chain(client, sender, deployed, key), key, guard, SystemClock(), status,
-            Subscriptions(config.solana.ws_url),
+            config, deployed, heart, broker, rpc_chain(client, sender, deployed, key), key, guard, SystemClock(),
+            status, Subscriptions(config.solana.ws_url),
         )  # fmt: skip
         await signer.run()
 

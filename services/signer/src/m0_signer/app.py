@@ -14,14 +14,17 @@ from m0common.http import Status
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0common.telemetry.logs import logger
+from m0lanes.stages import Heart
 from solders.pubkey import Pubkey
 
+from m0_signer.bundle_depth import BundleDepth
 from m0_signer.chain import ChainPort, RpcChain
-from m0_signer.compute import BundleDepth, Depth, RawDepth
+from m0_signer.depth import Depth
 from m0_signer.desk import Desk
 from m0_signer.guard import Guard
-from m0_signer.published import published_cut
-from m0_signer.read import claims, computed
+from m0_signer.published import published_states
+from m0_signer.raw_depth import RawDepth
+from m0_signer.read import Claims, Computing, Reader
 from m0_signer.report import Reporter
 from m0_signer.runner import Pace, Runner
 
@@ -68,6 +71,7 @@ class Signer:
 
     config: Settings
     deployed: Programs
+    heart: Heart
     broker: Broker
     chain: ChainPort
     key: KeyStore
@@ -84,10 +88,13 @@ class Signer:
         desk = Desk(self.guard, self.chain, self.key, self.clock, runner.start, reporter.put)
         depth = self._depth()
         desk.attach(depth)
-        published = partial(published_cut, self.broker, self.chain)
-        readers = [claims(self.broker, self.guard, desk), computed(self.broker, depth, desk, published)]
+        every_ms = self.config.stage.checkpoint_interval_ms
+        sources = (Claims(self.guard, desk, depth.catalogs), Computing(depth, desk, every_ms))
+        readers = [Reader(self.broker, source) for source in sources]
         for reader in readers:
             self.status.ready[reader.topic] = lambda reader=reader: reader.problem  # type: ignore[misc]
+        self.status.ready["chain"] = lambda: desk.problem
+        self.status.notes["lanes"] = depth.notes
         for decision in self.guard.unfinished():
             _log.info("resumed", catalog=decision.catalog, epoch_id=decision.epoch_id)
             runner.start(decision)
@@ -102,8 +109,11 @@ class Signer:
             await runner.stop()
 
     def _depth(self) -> Depth:
-        kind = RawDepth if self.config.signer.depth == "raw" else BundleDepth
-        return kind(self.guard, self.config.catalogs)
+        published = partial(published_states, self.broker, self.chain, self.heart)
+        database, catalogs = self.guard.database, self.config.catalogs
+        if self.config.signer.depth == "raw":
+            return RawDepth(self.heart, database, catalogs, published)
+        return BundleDepth(self.heart, self.broker, database, catalogs, published)
 
     async def _listen(self, subscriptions: Subscriptions, runner: Runner) -> None:
         """Wake an epoch as soon as something happens to it; polling catches what this misses."""

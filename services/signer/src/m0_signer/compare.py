@@ -1,41 +1,36 @@
-"""Where a bundle differs from the one computed here: lane input, then stage, then leaf, then header field."""
+"""Where a claimed epoch differs from the one computed here: lane input, then stage, then release, then header field."""
 
 from dataclasses import fields
 
 from m0common.canonical import BundleHeader
-from m0common.messages import BundleMessage
+from m0common.messages import HeaderMessage
+from m0replay.states import STAGES
 
-STAGES = {1: "normalize", 2: "feature", 3: "model"}
 
-
-def first_difference(claim: BundleMessage, mine: BundleMessage) -> str | None:
+def first_difference(claim: HeaderMessage, mine: HeaderMessage) -> str | None:
     """One phrase that names the first difference, None when both headers are the same bytes. Both must be headers.
 
-    `mine` may come without leaves, as it does from a snapshot; a difference in them then shows as that of the root.
+    Leaves that differ alone show as the header's Merkle root.
     """
     if claim.header == mine.header:
         return None
-    theirs, ours = dict(claim.input_digests), dict(mine.input_digests)
-    for partition in sorted(theirs.keys() | ours.keys()):
-        if theirs.get(partition) != ours.get(partition):
+    theirs = {roots.partition: roots for roots in claim.lanes}
+    ours = {roots.partition: roots for roots in mine.lanes}
+    lanes = sorted(theirs.keys() | ours.keys())
+    for partition in lanes:
+        if partition not in theirs or partition not in ours:
+            who = "claimed" if partition in theirs else "computed"
+            return f"lane {claim.catalog}/{partition}, which is only {who}"
+        if theirs[partition].input_digest != ours[partition].input_digest:
             return f"input of lane {claim.catalog}/{partition}"
-    states = {(p, stage): digest for p, stage, digest in claim.state_digests}
-    own = {(p, stage): digest for p, stage, digest in mine.state_digests}
-    for partition, stage in sorted(states.keys() | own.keys(), key=lambda place: (place[1], place[0])):
-        if states.get((partition, stage)) != own.get((partition, stage)):
-            return f"state of stage {STAGES.get(stage, stage)} in lane {claim.catalog}/{partition}"
-    return _leaf(claim, mine) or _field(claim.header, mine.header)
-
-
-def _leaf(claim: BundleMessage, mine: BundleMessage) -> str | None:
-    if not mine.leaves:
-        return None
-    theirs = dict(zip(claim.market_ids, claim.leaves, strict=False))
-    ours = dict(zip(mine.market_ids, mine.leaves, strict=False))
-    for market_id in sorted(theirs.keys() | ours.keys()):
-        if theirs.get(market_id) != ours.get(market_id):
-            return f"leaf of {market_id}"
-    return None
+    for stage, name in STAGES.items():
+        for partition in lanes:
+            if theirs[partition].stage_digests[stage - 1 : stage] != ours[partition].stage_digests[stage - 1 : stage]:
+                return f"state of stage {name} in lane {claim.catalog}/{partition}"
+    for partition in lanes:
+        if theirs[partition].release != ours[partition].release:
+            return f"release of lane {claim.catalog}/{partition}"
+    return _field(claim.header, mine.header)
 
 
 def _field(claim: bytes, mine: bytes) -> str:

@@ -1,7 +1,8 @@
-"""Where a claimed bundle (`m0.bundles`) meets the one this signer computed itself, and is decided on.
+"""Where a claimed epoch (`m0.headers`) meets the one this signer computed itself, and is decided on.
 
-A claim is decided once: signed when both are the same bytes and every policy rule holds, otherwise never. Decisions are
-on disk, together with the place to read on from, before anything is signed.
+A claim is decided once: signed when both are the same bytes and every policy rule holds, otherwise never. An epoch
+without leaves is compared and not voted on. Decisions are on disk, together with the place to read on from, before
+anything is signed.
 """
 
 import asyncio
@@ -15,19 +16,18 @@ from m0common.chain import ChainError
 from m0common.chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.errors import Unavailable
-from m0common.messages import BundleMessage, Submission
+from m0common.messages import HeaderMessage, Submission
 from m0common.stream.broker import TopicPartition
 from m0common.telemetry.logs import logger
 
 from m0_signer import metrics
 from m0_signer.chain import ChainPort
 from m0_signer.compare import first_difference
+from m0_signer.depth import KEPT_PER_CATALOG
 from m0_signer.guard import Decision, EquivocationRefused, Guard
 from m0_signer.links import Links, linked
-from m0_signer.policy import Refusal, check_bundle, check_chain
+from m0_signer.policy import Refusal, check_chain, check_header
 
-KEPT_PER_CATALOG = 64
-"""Claims, and computed bundles, that may wait for their twin; older ones are dropped, unsigned."""
 _RETRY_S = 1.0
 
 _log = logger(__name__)
@@ -35,7 +35,7 @@ _log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    bundle: BundleMessage
+    header: HeaderMessage
     where: TopicPartition
     offset: int
 
@@ -64,45 +64,47 @@ class Desk:
         self._start, self._report = start, report
         self._computed_by: Computed | None = None
         self._claims: dict[str, OrderedDict[int, _Claim]] = {}
-        self._mine: dict[str, OrderedDict[int, BundleMessage]] = {}
+        self._mine: dict[str, OrderedDict[int, HeaderMessage]] = {}
         self._read: dict[TopicPartition, int] = {}
         self._links = Links(guard)
         self._lock = asyncio.Lock()
+        self.problem: str | None = None
+        """Why nothing is decided at the moment: the chain that must be asked does not answer."""
 
     def attach(self, computed_by: Computed) -> None:
         """Name who computes."""
         self._computed_by = computed_by
 
-    async def claim(self, bundle: BundleMessage, where: TopicPartition, offset: int) -> None:
-        """A bundle as the bundle service published it."""
+    async def claim(self, header: HeaderMessage, where: TopicPartition, offset: int) -> None:
+        """An epoch as the bundle service closed it."""
         async with self._lock:
             self._read[where] = offset + 1
-            self._links.saw(bundle)
-            decided = self._guard.decision(bundle.catalog, bundle.epoch_id)
+            self._links.saw(header)
+            decided = self._guard.decision(header.catalog, header.epoch_id)
             if decided is not None:  # a repeat, or a message read again after a restart
-                if decided.header != bundle.header:
+                if decided.header != header.header:
                     again = f"epoch was decided for bundle {decided.bundle_hash.hex()}"
-                    self._refuse(_Claim(bundle, where, offset), Refusal("equivocation", again))
+                    self._refuse(_Claim(header, where, offset), Refusal("equivocation", again))
                 return
-            waiting = self._claims.setdefault(bundle.catalog, OrderedDict())
-            if bundle.epoch_id not in waiting:
-                waiting[bundle.epoch_id] = _Claim(bundle, where, offset)
-            await self._match(bundle.catalog, bundle.epoch_id)
+            waiting = self._claims.setdefault(header.catalog, OrderedDict())
+            if header.epoch_id not in waiting:
+                waiting[header.epoch_id] = _Claim(header, where, offset)
+            await self._match(header.catalog, header.epoch_id)
             if len(waiting) > KEPT_PER_CATALOG:
                 epoch_id, dropped = waiting.popitem(last=False)
                 self._settle(dropped, "unmatched", f"epoch {epoch_id} was not computed here in time")
 
-    async def mine(self, bundle: BundleMessage) -> None:
-        """A bundle as computed here."""
+    async def mine(self, header: HeaderMessage) -> None:
+        """An epoch as computed here."""
         async with self._lock:
-            waiting = self._mine.setdefault(bundle.catalog, OrderedDict())
-            waiting[bundle.epoch_id] = bundle
-            await self._match(bundle.catalog, bundle.epoch_id)
+            waiting = self._mine.setdefault(header.catalog, OrderedDict())
+            waiting[header.epoch_id] = header
+            await self._match(header.catalog, header.epoch_id)
             while len(waiting) > KEPT_PER_CATALOG:
                 waiting.popitem(last=False)
             # Epochs are computed in ascending order: what was passed over will not come any more.
-            claims = self._claims.setdefault(bundle.catalog, OrderedDict())
-            for epoch_id in [e for e in claims if e < bundle.epoch_id and e not in waiting]:
+            claims = self._claims.setdefault(header.catalog, OrderedDict())
+            for epoch_id in [e for e in claims if e < header.epoch_id and e not in waiting]:
                 self._settle(claims.pop(epoch_id), "unmatched", "never computed here since the last decision")
 
     async def _match(self, catalog: str, epoch_id: int) -> None:
@@ -112,16 +114,19 @@ class Desk:
             await self._decide(claims[epoch_id], mine[epoch_id])
             del claims[epoch_id], mine[epoch_id]
 
-    async def _decide(self, claim: _Claim, mine: BundleMessage) -> None:
-        header = check_bundle(claim.bundle)
+    async def _decide(self, claim: _Claim, mine: HeaderMessage) -> None:
+        header = check_header(claim.header)
         if isinstance(header, Refusal):
             self._refuse(claim, header)
             return
-        difference = first_difference(claim.bundle, linked(mine, self._links.before(claim.bundle)))
+        difference = first_difference(claim.header, linked(mine, self._links.before(claim.header)))
         if difference is not None:
             metrics.DISAGREEMENTS.labels(header.catalog).inc()
             self._settle(claim, "disagreed", difference)
             self._report(self._disagreement(header, difference))
+            return
+        if not header.leaf_count:
+            self._settle(claim, "empty", "an epoch without leaves is not voted on")
             return
         refusal = await self._against_chain(header)
         if refusal is not None:
@@ -144,12 +149,15 @@ class Desk:
             try:
                 view = await self._chain.view(header.catalog, header.epoch_id)
                 if view is None:
+                    self.problem = None
                     return Refusal("catalog", f"catalog {header.catalog} does not exist on chain")
                 members = await self._chain.signer_set(view.catalog.signer_set_id)
             except (ChainError, Unavailable) as error:
+                self.problem = f"the chain is asked before anything is signed: {error}"
                 _log.warning("chain_away", error=str(error))
                 await asyncio.sleep(_RETRY_S)
                 continue
+            self.problem = None
             if members is None:
                 return Refusal("signer_set", f"set {view.catalog.signer_set_id} does not exist on chain")
             refusal = check_chain(header, view.catalog, members, self._key.public_key)
@@ -162,18 +170,18 @@ class Desk:
 
     def _settle(self, claim: _Claim, outcome: str, detail: str, header: BundleHeader | None = None) -> Decision | None:
         """Write everything about a claim to disk at once."""
-        bundle, decision = claim.bundle, None
+        said, decision = claim.header, None
         with self._guard.transaction():
             if header is not None:
-                decision = self._guard.decide(bundle.catalog, bundle.epoch_id, header.bundle_hash, bundle.header)
+                decision = self._guard.decide(said.catalog, said.epoch_id, header.bundle_hash, said.header)
             self._guard.move(*claim.where, self._resume_at(claim))
-            waiting = [c.bundle.seq for c in self._claims.get(bundle.catalog, {}).values() if c is not claim]
-            self._links.keep(bundle.catalog, min(waiting, default=None))
+            waiting = [c.header.epoch_id for c in self._claims.get(said.catalog, {}).values() if c is not claim]
+            self._links.keep(said.catalog, min(waiting, default=None))
             if self._computed_by is not None:
-                self._computed_by.decided(bundle.catalog, bundle.epoch_id)
+                self._computed_by.decided(said.catalog, said.epoch_id)
         metrics.BUNDLES.labels(outcome).inc()
         note = _log.info if outcome == "signed" else _log.warning
-        note("bundle_decided", catalog=bundle.catalog, epoch_id=bundle.epoch_id, outcome=outcome, detail=detail)
+        note("bundle_decided", catalog=said.catalog, epoch_id=said.epoch_id, outcome=outcome, detail=detail)
         return decision
 
     def _resume_at(self, settled: _Claim) -> int:

@@ -2,12 +2,14 @@
 
 from prometheus_client import Counter, Gauge
 
-BUNDLES = Counter("m0_signer_bundles_total", "Bundles decided on: signed, disagreed, refused, late", ["outcome"])
-DISAGREEMENTS = Counter("m0_signer_disagreements_total", "Bundles that differ from what was computed", ["catalog"])
-REFUSALS = Counter("m0_signer_refusals_total", "Bundles that broke a policy rule", ["rule"])
+BUNDLES = Counter(
+    "m0_signer_bundles_total", "Epochs decided on: signed, empty, disagreed, refused, unmatched", ["outcome"]
+)
+DISAGREEMENTS = Counter("m0_signer_disagreements_total", "Epochs that differ from what was computed", ["catalog"])
+REFUSALS = Counter("m0_signer_refusals_total", "Epochs that broke a policy rule", ["rule"])
 ACTIONS = Counter("m0_signer_actions_total", "Transactions that landed", ["action"])
 FAILURES = Counter(
-    "m0_signer_failures_total", "Transactions that failed, by the name of the error", ["action", "error"]
+    "m0_signer_failures_total", "Steps of an epoch that failed, by the name of the error", ["action", "error"]
 )
 FINISHED = Counter("m0_signer_epochs_total", "Epochs no longer in flight, by how they ended for this signer", ["how"])
 IN_FLIGHT = Gauge("m0_signer_epochs_in_flight", "Epochs decided and not yet over")

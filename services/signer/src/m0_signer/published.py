@@ -1,45 +1,64 @@
-"""A state to start from when the log's beginning is gone: published by the stages, committed to by a finalized header.
+"""A state to start from when the log's beginning is gone: published by the stages, committed to by a final header.
 
 Only needed by a signer without a state of its own, or one that was away for longer than the topics' retention.
 """
 
+from contextlib import aclosing
+from typing import NamedTuple
+
 from m0common.canonical import BundleHeader
+from m0common.ids import Lane
+from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker
+from m0common.stream.states import Restored
 from m0common.telemetry.logs import logger
-from m0common.topics import RAW
-from m0lanes.chain import Cut
-from m0lanes.states import is_complete, published_bundles, published_cuts, why_untrusted
+from m0lanes.stages import Heart
+from m0replay.headers import headers
+from m0replay.states import Untrusted, bundle_state, ended_before, published
 
 from m0_signer.chain import ChainPort
 
 _log = logger(__name__)
 
 
-async def published_cut(broker: Broker, chain: ChainPort, catalog: str) -> Cut | None:
-    """The newest complete state of a catalog that is what the header of a finalized epoch says; None without one.
+class Standing(NamedTuple):
+    """What there is of a catalog: whether any epoch of it is final, and the states behind the newest that serves."""
 
-    Raises Unavailable or ChainError.
-    """
-    headers = await _finalized_headers(broker, chain, catalog)
-    if not headers:
-        return None
-    lanes = await broker.partitions(RAW.name)
-    cuts = await published_cuts(broker, catalog, headers.__contains__)
-    for epoch_id in sorted(cuts, reverse=True):
-        if is_complete(cuts[epoch_id], lanes) and why_untrusted(cuts[epoch_id], headers[epoch_id]) is None:
-            _log.info("state_adopted", catalog=catalog, epoch_id=epoch_id)
-            return cuts[epoch_id]
-    return None
+    has_finals: bool
+    states: list[Restored]
 
 
-async def _finalized_headers(broker: Broker, chain: ChainPort, catalog: str) -> dict[int, BundleHeader]:
+async def published_states(broker: Broker, chain: ChainPort, heart: Heart, catalog: str) -> Standing:
+    """The newest states of all stages that a final header commits to. Raises Unavailable or ChainError."""
     view = await chain.view(catalog, 0)
-    if view is None:
-        return {}
-    headers = {}
-    for epoch_id, bundle in (await published_bundles(broker, catalog)).items():
-        header = BundleHeader.decode(bundle.header)
-        final = view.catalog.finalized(epoch_id)
-        if final is not None and final.bundle_hash == header.bundle_hash:
-            headers[epoch_id] = header
-    return headers
+    if view is None or not view.catalog.finalized_count:
+        return Standing(False, [])
+    oldest = min(entry.epoch_id for entry in view.catalog.ring[: view.catalog.finalized_count])
+    final: dict[int, HeaderMessage] = {}
+    async with aclosing(headers(broker, catalog, oldest, view.catalog.last_finalized_epoch)) as found:
+        async for header in found:
+            entry = view.catalog.finalized(header.epoch_id)
+            if entry is not None and entry.bundle_hash == BundleHeader.decode(header.header).bundle_hash:
+                final[header.epoch_id] = header
+    for epoch_id in sorted(final, reverse=True):
+        try:
+            states = await _behind(broker, heart, final[epoch_id])
+        except Untrusted as error:
+            _log.warning("published_state_refused", catalog=catalog, reason=str(error))
+            continue
+        if states:
+            _log.info("state_adopted", catalog=catalog, epoch_id=epoch_id)
+            return Standing(True, states)
+    return Standing(True, [])
+
+
+async def _behind(broker: Broker, heart: Heart, header: HeaderMessage) -> list[Restored]:
+    found = await published(broker, header)
+    if found is None:
+        return []
+    states = list(found.states)
+    named = {roots.partition for roots in header.lanes}
+    for partition in sorted(set(range(heart.deployment.partitions)) - named):
+        states += await ended_before(broker, Lane(header.catalog, partition), header.epoch_id)
+    models = [state.manifest for state in states if state.manifest.stage == 3]
+    return [*states, bundle_state(heart, header, models)]

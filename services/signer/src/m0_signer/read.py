@@ -1,109 +1,183 @@
-"""The signer's two readers: bundles claimed, and the topic from which it computes its own."""
+"""The signer's two readers: epochs claimed (`m0.headers`), and the topic from which it computes its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 from m0common.chain import ChainError
-from m0common.errors import LaneHole, Unavailable
-from m0common.messages import BundleMessage
+from m0common.errors import OffsetsGone, Unavailable
+from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker, Consumer, TopicPartition
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
-from m0common.topics import BUNDLES
+from m0common.topics import HEADERS
 
 from m0_signer import metrics
-from m0_signer.compute import FROM_BEGINNING, Depth, Published
+from m0_signer.depth import Depth, StartAgain
 from m0_signer.desk import Desk
 from m0_signer.guard import Guard
 
 _BATCH = 500
+_SLICE = 32
+"""After so many records the event loop gets a turn."""
 _POLL_MS = 1000
 _RETRY_S = 1.0
 
 _log = logger(__name__)
-_decode = msgspec.msgpack.Decoder(BundleMessage).decode
+_decode = msgspec.msgpack.Decoder(HeaderMessage).decode
+Offsets = Mapping[TopicPartition, int]
 
 
-@dataclass(slots=True)
-class Reader:
-    """Reads all partitions of a topic, without a group; `start` is told where they begin and says where to."""
+class Source(Protocol):
+    """What is read, and what is done with it."""
 
-    broker: Broker
     topic: str
-    start: Callable[[Mapping[TopicPartition, int]], Awaitable[dict[TopicPartition, int]]]
-    take: Callable[[Record], Awaitable[None]]
-    next: dict[TopicPartition, int] = field(default_factory=dict)
-    problem: str | None = "has not read anything yet"
+
+    async def start(self, begins: Offsets, ends: Offsets) -> dict[TopicPartition, int]:
+        """Where to read each partition from, in a log of `begins` to `ends`."""
+        ...
+
+    async def take(self, record: Record) -> None:
+        """One record."""
+        ...
+
+    async def pause(self, next_offsets: Offsets) -> None:
+        """A batch has been taken, or there was none for a while."""
+        ...
+
+    async def stop(self, next_offsets: Offsets) -> None:
+        """Reading ends here."""
+        ...
+
+
+class Reader:
+    """Reads all partitions of a topic that a source wants, without a group. `problem` says why it does not, or None."""
+
+    def __init__(self, broker: Broker, source: Source) -> None:
+        self.topic = source.topic
+        self.problem: str | None = "has not read anything yet"
+        self._broker = broker
+        self._source = source
+        self._next: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
-        """Until cancelled; a broker that is away is waited for, a hole stops reading for good."""
-        while True:
-            consumer = self.broker.consumer()
-            try:
-                await consumer.start()
-                if not self.next:
-                    self.next = await self._where_to_start(consumer)
-                await consumer.assign(self.next)
-                while True:
-                    records = await consumer.getmany(_BATCH, _POLL_MS)
-                    self.problem = None
-                    for record in records:
-                        await self.take(record)
-                        self.next[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            except (Unavailable, ChainError) as error:
-                self.problem = f"{self.topic}: {error}"
-                _log.warning("reader_waits", topic=self.topic, error=str(error))
-                await asyncio.sleep(_RETRY_S)
-            except LaneHole as error:
-                self.problem = f"{self.topic}: {error}"
-                _log.error("lane_hole", topic=self.topic, error=str(error))
-                return
-            finally:
-                await consumer.stop()
+        """Until cancelled; a broker that is away is waited for, a log that lost what comes next stops it for good."""
+        try:
+            while True:
+                try:
+                    await self._read()
+                except StartAgain:
+                    self._next = {}
+                except (Unavailable, ChainError) as error:
+                    self.problem = f"{self.topic}: {error}"
+                    _log.warning("reader_waits", topic=self.topic, error=str(error))
+                    await asyncio.sleep(_RETRY_S)
+        except OffsetsGone as error:
+            self.problem = f"{self.topic}: {error}; start the signer again, it goes on from a published state"
+            _log.error("reader_stopped", topic=self.topic, error=str(error))
+        finally:
+            await self._source.stop(self._next)
+
+    async def _read(self) -> None:
+        consumer = self._broker.consumer()
+        try:
+            await consumer.start()
+            if not self._next:
+                self._next = await self._where_to_start(consumer)
+            await consumer.assign(self._next)
+            while True:
+                for count, record in enumerate(await consumer.getmany(_BATCH, _POLL_MS), 1):
+                    await self._source.take(record)
+                    self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                    if count % _SLICE == 0:
+                        await asyncio.sleep(0)
+                await self._source.pause(self._next)
+                self.problem = None
+        finally:
+            await consumer.stop()
 
     async def _where_to_start(self, consumer: Consumer) -> dict[TopicPartition, int]:
-        """Raises LaneHole when more was read before than there is: the topic was replaced by another."""
-        where = [TopicPartition(self.topic, p) for p in range(await self.broker.partitions(self.topic))]
+        """Raises OffsetsGone when more was read before than there is: the topic was replaced by another."""
+        where = [TopicPartition(self.topic, p) for p in range(await self._broker.partitions(self.topic))]
         begins, ends = await consumer.begin_offsets(where), await consumer.end_offsets(where)
-        starts = await self.start(begins)
+        starts = await self._source.start(begins, ends)
         for place, at in starts.items():
             if at > ends[place]:
-                raise LaneHole(
-                    f"{self.topic}/{place.partition} ends at {ends[place]} and was read up to {at} before: it is not "
-                    "the same topic any more; restore it, or remove this signer's guard if its chain is gone too"
-                )
+                raise OffsetsGone(self.topic, place.partition, at, begins[place], ends[place])
         return starts
 
 
-def claims(broker: Broker, guard: Guard, desk: Desk) -> Reader:
-    """The reader of `m0.bundles`."""
+class Claims:
+    """The epochs that the bundle service closes. Those of catalogs that are not this signer's are passed over."""
 
-    async def start(begins: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        kept = {where: guard.place(*where) for where in begins}
-        return {where: FROM_BEGINNING if at is None else at for where, at in kept.items()}
+    topic = HEADERS.name
 
-    async def take(record: Record) -> None:
+    def __init__(self, guard: Guard, desk: Desk, catalogs: frozenset[str]) -> None:
+        self._guard, self._desk, self._catalogs = guard, desk, catalogs
+
+    async def start(self, begins: Offsets, _ends: Offsets) -> dict[TopicPartition, int]:
+        """See Source. Claims that the log no longer holds are of epochs that are long over: they are let go."""
+        starts = {}
+        for where, begin in begins.items():
+            kept = self._guard.place(*where)
+            starts[where] = begin if kept is None else max(kept, begin)
+            if kept is not None and kept < begin:
+                _log.warning("claims_gone", partition=where.partition, wanted=kept, first=begin)
+                self._guard.forget_links()
+        return starts
+
+    async def take(self, record: Record) -> None:
+        """See Source."""
         try:
-            bundle = _decode(record.value)
+            header = _decode(record.value)
         except msgspec.MsgspecError as error:
             metrics.DEAD_LETTERS.labels(record.topic).inc()
-            _log.warning("not_a_bundle", partition=record.partition, offset=record.offset, error=str(error))
+            _log.warning("not_a_header", partition=record.partition, offset=record.offset, error=str(error))
             return
-        await desk.claim(bundle, TopicPartition(record.topic, record.partition), record.offset)
+        if header.catalog in self._catalogs:
+            await self._desk.claim(header, TopicPartition(record.topic, record.partition), record.offset)
 
-    return Reader(broker, BUNDLES.name, start, take)
+    async def pause(self, next_offsets: Offsets) -> None:
+        """See Source: every decision has noted its place."""
+
+    async def stop(self, next_offsets: Offsets) -> None:
+        """See Source."""
 
 
-def computed(broker: Broker, depth: Depth, desk: Desk, published: Published) -> Reader:
-    """The reader that feeds a depth."""
+class Computing:
+    """Feeds a depth, hands what it computes to the desk, and saves its lanes from time to time and at the end."""
 
-    async def start(begins: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        return await depth.start(begins, published)
+    def __init__(self, depth: Depth, desk: Desk, save_every_ms: int) -> None:
+        self.topic = depth.topic
+        self._depth, self._desk = depth, desk
+        self._save_every_s = save_every_ms / 1000
+        self._saved_s = 0.0
 
-    async def take(record: Record) -> None:
-        for bundle in depth.feed(record):
-            await desk.mine(bundle)
+    async def start(self, begins: Offsets, ends: Offsets) -> dict[TopicPartition, int]:
+        """See Source."""
+        starts = await self._depth.start(begins, ends)
+        self._saved_s = asyncio.get_running_loop().time()
+        for header in self._depth.undecided():
+            await self._desk.mine(header)
+        return starts
 
-    return Reader(broker, depth.topic, start, take)
+    async def take(self, record: Record) -> None:
+        """See Source."""
+        for header in self._depth.feed(record):
+            await self._desk.mine(header)
+
+    async def pause(self, next_offsets: Offsets) -> None:
+        """See Source."""
+        for header in await self._depth.catch_up(next_offsets):
+            await self._desk.mine(header)
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._saved_s + self._save_every_s:
+            self._saved_s = now_s
+            self._depth.save(next_offsets)
+
+    async def stop(self, next_offsets: Offsets) -> None:
+        """See Source."""
+        if next_offsets:
+            self._depth.save(next_offsets)
+        await self._depth.stop()

@@ -1,9 +1,11 @@
 """Takes decided epochs through commit, reveal and finalization, each in a task of its own."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
 from m0common.canonical import BundleHeader
 from m0common.chain import ChainError, Landed, Oracle, ProgramError
 from m0common.chain.accounts import SignerSet
@@ -135,15 +137,24 @@ class Runner:
                     continue
                 await self._act(decision, step, members)
                 pause = self._pace.first_pause_s
-            except ChainError as error:
-                name = error.name if isinstance(error, ProgramError) else type(error).__name__
-                metrics.FAILURES.labels(doing.value, name).inc()
-                if name in _RACES:
-                    log.info("race_lost", action=doing.value, error=name)
-                else:
-                    log.warning("chain_failed", action=doing.value, error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, what is committed must be revealed
+                self._failed(log, doing, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._pace.longest_pause_s)
+
+    @staticmethod
+    def _failed(log: structlog.stdlib.BoundLogger, doing: Do, error: Exception) -> None:
+        """Count and log a step that failed; it is tried again until the chain says that the epoch is over."""
+        name = error.name if isinstance(error, ProgramError) else type(error).__name__
+        metrics.FAILURES.labels(doing.value, name).inc()
+        if name in _RACES:
+            log.info("race_lost", action=doing.value, error=name)
+        elif isinstance(error, ChainError):
+            log.warning("chain_failed", action=doing.value, error=str(error))
+        else:
+            # as text: a formatter that shows local variables would show the salt
+            text = "".join(traceback.format_exception(error))
+            log.error("step_failed", action=doing.value, error=str(error), traceback=text)
 
     async def _members(self, decision: Decision) -> SignerSet:
         set_id = BundleHeader.decode(decision.header).signer_set_id

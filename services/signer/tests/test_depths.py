@@ -1,0 +1,310 @@
+"""Both depths say what the live stages said, wherever they are stopped, and go on from what they kept."""
+
+import random
+
+import lanes_world as world
+import msgspec
+import pytest
+from lanes_fleet import Fleet
+from m0_signer.bundle_depth import BundleDepth
+from m0_signer.database import Database
+from m0_signer.depth import StartAgain
+from m0_signer.kept import KeptStates
+from m0_signer.published import Standing
+from m0_signer.raw_depth import RawDepth
+from m0common.errors import OffsetsGone
+from m0common.messages import LaneMessage
+from m0common.stream.broker import TopicPartition
+from m0common.topics import PREDICTIONS, RAW
+from m0lanes.generations import lanes_of, partition_of
+from m0replay.states import bundle_state
+from signer_log import HEART, PARTITIONS, Live, Stage
+
+
+async def nothing(_catalog):
+    return Standing(False, [])
+
+
+class Machine:
+    """One signer's depth on a broker; `start` again on the same file is a restart after kill -9."""
+
+    def __init__(self, folder, stage, kind, published=nothing, catalogs=("coins",)):
+        self.database = Database(folder / "guard")
+        self.stage, self.kind, self.published, self.catalogs = stage, kind, published, catalogs
+        self.said = {}
+
+    async def start(self):
+        await self.stop()
+        self._make()
+        await self._begin()
+
+    def _make(self):
+        if self.kind == "raw":
+            self.depth = RawDepth(HEART, self.database, self.catalogs, self.published)
+        else:
+            self.depth = BundleDepth(HEART, self.stage.broker, self.database, self.catalogs, self.published)
+
+    async def _begin(self):
+        where = [TopicPartition(self.depth.topic, p) for p in range(PARTITIONS)]
+        self.consumer = self.stage.broker.consumer()
+        begins, ends = await self.consumer.begin_offsets(where), await self.consumer.end_offsets(where)
+        self.next = await self.depth.start(begins, ends)
+        self.take(self.depth.undecided())
+        await self.consumer.assign(self.next)
+
+    def take(self, headers):
+        for header in headers:
+            assert self.said.setdefault(header.epoch_id, header.header) == header.header
+
+    async def read(self, limit=1 << 30):
+        while limit > 0:
+            records = await self.consumer.getmany(min(limit, 7), 0)
+            for record in records:
+                self.take(self.depth.feed(record))
+                self.next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            try:
+                self.take(await self.depth.catch_up(self.next))
+            except StartAgain:
+                await self._begin()
+                continue
+            limit -= len(records)
+            if not records:
+                return
+
+    async def stop(self):
+        if hasattr(self, "depth"):
+            await self.depth.stop()
+
+
+@pytest.fixture(scope="module")
+def live():
+    return Live(world.season(6).records)
+
+
+@pytest.fixture(scope="module")
+def long():
+    return Live(world.season(14).records)
+
+
+def expected(live):
+    return {message.epoch_id: message.header for message in live.headers}
+
+
+async def machine(folder, kind, live, **options):
+    stage = Stage()
+    await stage.prepare()
+    stage.publish(live.raw)
+    stage.publish(live.predictions)
+    return Machine(folder, stage, kind, **options)
+
+
+@pytest.mark.parametrize("kind", ["raw", "bundle"])
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_depth_that_is_killed_and_saves_at_any_moment_says_what_the_stages_said(tmp_path, live, kind, seed):
+    rng = random.Random(seed)
+    one = await machine(tmp_path, kind, live)
+    await one.start()
+    for _ in range(12):
+        await one.read(rng.randrange(40))
+        if rng.random() < 0.5:
+            one.depth.save(one.next)
+        if rng.random() < 0.4:
+            await one.start()
+    await one.read()
+    assert one.said == expected(live)
+    assert one.depth.notes() is None
+
+
+@pytest.mark.parametrize("kind", ["raw", "bundle"])
+async def test_an_epoch_that_was_computed_and_not_decided_is_still_known_after_a_restart(tmp_path, live, kind):
+    one = await machine(tmp_path, kind, live)
+    await one.start()
+    await one.read()
+    one.depth.decided("coins", live.headers[0].epoch_id)
+    one.depth.save(one.next)
+    one.said.clear()
+    await one.start()
+    assert sorted(one.said) == sorted(expected(live))[1:]
+    ends = await one.consumer.end_offsets(list(one.next))
+    assert sum(ends.values()) - sum(one.next.values()) < sum(ends.values()) / 3  # held events are read again
+
+
+async def test_saving_writes_what_changed_and_not_the_whole_state(tmp_path, live):
+    one = await machine(tmp_path, "raw", live)
+    await one.start()
+    await one.read()
+    one.depth.save(one.next)
+    rows = one.database.execute("SELECT count(*) FROM entity").fetchone()[0]
+    before = one.database.execute("SELECT total_changes()").fetchone()[0]
+    record = world.season(7).records[len(world.season(6).records)]
+    one.depth.feed(record)
+    one.depth.save(one.next)
+    changes = one.database.execute("SELECT total_changes()").fetchone()[0] - before
+    assert rows > 60
+    assert changes < rows / 2
+
+
+async def test_a_damaged_state_is_computed_again(tmp_path, live):
+    one = await machine(tmp_path, "raw", live)
+    await one.start()
+    await one.read(60)
+    one.depth.save(one.next)
+    one.database.execute("UPDATE entity SET value = x'00' WHERE stage = 2")
+    await one.start()
+    assert set(one.next.values()) == {0}
+    await one.read()
+    assert one.said == expected(live)
+    one.depth.save(one.next)
+    assert KeptStates(one.database, RAW.name).states()["coins"]
+
+
+async def test_of_another_depth_nothing_is_gone_on_from(tmp_path, live):
+    one = await machine(tmp_path, "raw", live)
+    await one.start()
+    await one.read()
+    one.depth.save(one.next)
+    one.kind = "bundle"
+    await one.start()
+    assert KeptStates(one.database, PREDICTIONS.name).states() == {}
+    await one.read()
+    assert one.said == expected(live)
+
+
+def lane_by_lane(live):
+    """The predictions of each lane after another, so that one is far ahead of the next."""
+    lanes = sorted({partition_of(group, PARTITIONS) for group in world.GROUPS})
+    chain_lane = {lane: [] for lane in lanes}
+    for record in live.predictions:
+        chain_lane[msgspec.msgpack.decode(record.value, type=LaneMessage).partition].append(record)
+    return [record for lane in lanes for record in chain_lane[lane]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_lanes_far_ahead_of_others_are_read_again_behind_them(tmp_path, long, seed):
+    stage = Stage()
+    await stage.prepare()
+    stage.publish(lane_by_lane(long))
+    one = Machine(tmp_path, stage, "bundle")
+    await one.start()
+    rng = random.Random(seed)
+    for _ in range(40):
+        await one.read(rng.randrange(60))
+        if seed and rng.random() < 0.3:
+            one.depth.save(one.next)
+        if seed and rng.random() < 0.2:
+            await one.start()
+    await one.read()
+    for _ in range(20):  # the readers of lanes go on by themselves
+        one.take(await one.depth.catch_up(one.next))
+    assert one.said == expected(long)
+    assert one.depth.notes() is None
+
+
+async def test_a_lane_whose_messages_are_gone_while_it_waits_is_not_passed_over(tmp_path, long):
+    stage = Stage()
+    await stage.prepare()
+    records = lane_by_lane(long)
+    stage.publish(records)
+    one = Machine(tmp_path, stage, "bundle")
+    await one.start()
+    stage.broker.truncate(PREDICTIONS.name, records[0].partition, len(records) - 20)
+    with pytest.raises(OffsetsGone):
+        await one.read()
+
+
+@pytest.mark.parametrize("kind", ["raw", "bundle"])
+async def test_a_state_that_the_log_does_not_reach_back_to_makes_the_catalog_abstain_and_says_so(tmp_path, live, kind):
+    one = await machine(tmp_path, kind, live)
+    await one.start()
+    await one.read(40)
+    one.depth.save(one.next)
+    for topic in (RAW.name, PREDICTIONS.name):
+        for partition in range(PARTITIONS):
+            one.stage.broker.truncate(topic, partition, 1 << 30)
+    await one.start()
+    assert "abstains" in one.depth.notes()
+    await one.read()
+    assert sorted(one.said) == [message.epoch_id for message in live.headers[: len(one.said)]]
+    assert len(one.said) < len(live.headers)
+
+
+@pytest.mark.parametrize("kind", ["raw", "bundle"])
+async def test_a_catalog_without_any_final_epoch_begins_where_the_log_does(tmp_path, live, kind):
+    one = await machine(tmp_path, kind, live, catalogs=("coins", "other"))
+    one.stage.broker.truncate(RAW.name, 0, 1 << 30)
+    one.stage.broker.truncate(PREDICTIONS.name, (live.predictions[0].partition + 1) % PARTITIONS, 1 << 30)
+    await one.start()
+    await one.read()
+    assert one.said == expected(live)
+
+
+class Rebased:
+    """A log whose lanes were rebased to an older epoch, and what the stages made of it."""
+
+    def __init__(self, epochs_behind):
+        log = world.season(4)
+        self.fleet = Fleet(HEART)
+        self.fleet.write(log.records)
+        self.fleet.settle()
+        since = len(log.records)
+        self.lanes = lanes_of(log.payload(1))
+        for lane in self.lanes:
+            log.rebase(lane, world.FIRST + 2, *self.fleet.topics.roots(lane, world.FIRST + 2))
+        world.go_on(log, range(4, 4 + epochs_behind))
+        self.fleet.write(log.records[since:])
+        self.fleet.settle()
+        self.raw, self.since = log.records, since
+        self.final = []
+
+    def headers(self):
+        return {epoch_id: header for (_, epoch_id), header in self.fleet.topics.headers().items()}
+
+    async def published(self, _catalog):
+        """The states behind the newest final epoch."""
+        if not self.final:
+            return Standing(False, [])
+        header = self.fleet.topics.message(self.final[-1])
+        lives = {roots.partition: roots.life for roots in header.lanes}
+        known = [
+            m
+            for m in self.fleet.topics.manifests
+            if m.epoch_id == header.epoch_id and m.stage < 4 and m.life == lives[m.partition]
+        ]
+        models = [m for m in known if m.stage == 3]
+        return Standing(True, [*map(self.fleet.topics.restore, known), bundle_state(HEART, header, models)])
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_signer_that_computes_from_raw_goes_on_behind_a_rebase_once_an_epoch_of_the_new_lives_is_final(
+    tmp_path, monkeypatch, restarts
+):
+    monkeypatch.setattr("m0_signer.raw_depth.LOOK_S", 0.0)
+    made = Rebased(4)
+    stage = Stage()
+    await stage.prepare()
+    one = Machine(tmp_path, stage, "raw", made.published)
+    stage.publish(made.raw[: made.since])
+    await one.start()
+    await one.read()
+    before = set(one.said)
+    assert before
+    assert one.depth.notes() is None
+    made.final = [max(before)]
+    one.depth.save(one.next)
+    stage.publish(made.raw[made.since :])
+    await one.read()
+    assert "rebased" in one.depth.notes()
+    assert set(one.said) == before, "nothing of an old life is signed behind the rebase"
+    if restarts:
+        one.depth.save(one.next)
+        await one.start()
+        await one.read()
+        assert "rebased" in one.depth.notes()
+    made.final.append(world.FIRST + 5)
+    await one.read()
+    assert one.depth.notes() is None
+    assert one.said == {epoch: header for epoch, header in made.headers().items() if epoch in {*before, *one.said}}
+    assert set(one.said) - before == {epoch for epoch in made.headers() if epoch > world.FIRST + 5}
+    await one.start()
+    await one.read()
+    assert one.depth.notes() is None
