@@ -12,10 +12,12 @@ import pytest
 from m0_api.app import create_app
 from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
+from m0_indexer.provisional import ProvisionalStore
 from m0_indexer.testing import EPOCH_MS, Scene
+from m0common.canonical import Outcome
 from m0common.chain.idl import ORACLE, REGISTRY
 from m0common.clock import ManualClock
-from m0common.messages import encode
+from m0common.messages import ProvisionalPrediction, encode
 from m0common.settings import Postgres, Settings, Solana
 from m0common.store import migrations, postgres
 from m0local.ports import free_port
@@ -53,6 +55,8 @@ async def fill(world: World, dsn: str) -> None:
 
     for epoch_id in EPOCHS:
         scene.whole_epoch(bundle(epoch_id))
+    for epoch_id in (107, 108, 109):
+        scene.open(epoch_id, "crypto")  # their windows end together with those of sports
     world.lost = scene.bundle(50, {"BTC_UP": [PPB_HALF, PPB_HALF]}, "crypto")
     scene.whole_epoch(world.lost)
     scene.chain.finalize()
@@ -66,15 +70,44 @@ async def fill(world: World, dsn: str) -> None:
     scene.open(109)
     scene.expire(109)
     bundle(110, [*MARKETS, "FRESH"])
+    world.live = [
+        provisional("EPL_002", NOW_EPOCH, 7),
+        provisional("EPL_002", NOW_EPOCH, 6, model="older"),
+        provisional("EPL_003", NOW_EPOCH - 2, 7),  # its window has long been over
+        provisional("EPL_004", 106, 7, window_end_ms=1 << 50),  # that epoch is final
+        provisional("FRESH", NOW_EPOCH, 8),
+        provisional("EPL_000", NOW_EPOCH, 9),  # resolved
+    ]
     async with postgres.opened(dsn, name="fill") as pool:
         store = BundleStore(pool, clock, lambda: None)
         for each in world.bundles.values():
-            assert await store.add(encode(each))
+            for piece in each.pieces:
+                await store.add_piece(piece)
+            await store.add_header(encode(each.message))
+        live = ProvisionalStore(pool)
+        for each in world.live:
+            live.take(encode(each))
+        await live.write()
         for name, program in ((REGISTRY, scene.programs.registry), (ORACLE, scene.programs.oracle)):
             await Follower(name, program, scene.programs, scene.chain, pool, clock, lambda: None).once()
 
 
 PPB_HALF = 500_000_000
+NOW_EPOCH = 111
+"""The epoch that is open by the application's clock."""
+
+
+def provisional(market_id, epoch_id, cause, **changes):
+    """What the model says of a market now."""
+    fields = {
+        "catalog": "sports", "partition": 0, "life": 0, "cause": cause, "market_id": market_id, "epoch_id": epoch_id,
+        "event_ms": 1, "window_end_ms": (epoch_id + 1) * EPOCH_MS, "schema_version": 1,
+        "outcomes": (Outcome(600_000_000, 5, 700_000_000), Outcome(400_000_000, 4, 500_000_000), Outcome(0, 0, 6)),
+        "risk_bps": 77, "quality_flags": 1, "model": "live", "model_key": b"k" * 32,
+    }  # fmt: skip
+    return ProvisionalPrediction(**fields | changes)
+
+
 assert EPOCH_MS == 20_000
 
 
@@ -101,7 +134,7 @@ def settings(dsn, world):
 
 @pytest.fixture
 def app(settings):
-    return create_app(settings)
+    return create_app(settings, ManualClock(NOW_EPOCH * EPOCH_MS))
 
 
 @pytest.fixture

@@ -57,10 +57,11 @@ async def ask(app, path="/x", headers=()):
 class Routes:
     """An application that counts what it is asked."""
 
-    def __init__(self, status=200, tagged=True, pieces=(b"body",)):
+    def __init__(self, status=200, tagged=True, pieces=(b"body",), cache_control=b"no-cache"):
         self.asked = 0
         self.status = status
-        self.headers = KEPT.headers if tagged else KEPT.headers[1:]
+        tag, _, kind = KEPT.headers
+        self.headers = [*([tag] if tagged else []), (b"cache-control", cache_control), kind]
         self.pieces = pieces
 
     async def __call__(self, scope, receive, send):
@@ -69,6 +70,16 @@ class Routes:
         await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
         for i, piece in enumerate(self.pieces):
             await send({"type": "http.response.body", "body": piece, "more_body": i < len(self.pieces) - 1})
+
+
+async def test_an_answer_that_passes_by_itself_is_made_anew_every_time():
+    answers = Answers()
+    answers.changed()
+    routes = Routes(cache_control=b"no-store")
+    app = AnswerCache(routes, answers)
+    for _ in range(2):
+        assert (await ask(app))[:2] == (200, b"body")
+    assert routes.asked == 2
 
 
 async def test_the_second_answer_comes_from_memory_and_conditions_hold_for_both():

@@ -62,9 +62,15 @@ async def test_markets_can_be_filtered_by_catalog_and_state(client):
 
 async def test_walking_the_pages_of_epochs_gives_each_once_newest_first(client):
     items = await walk(client, "/v1/epochs", limit=3)
-    order = [(i["window_end_ms"], i["catalog"]) for i in items]
-    assert order == sorted(order, reverse=True)
-    assert [i["epoch_id"] for i in items] == [109, 108, 107, 106, 105, 104, 103, 102, 101, 100, 50]
+    both = [(epoch_id, catalog) for epoch_id in (109, 108, 107) for catalog in ("sports", "crypto")]
+    single = [(epoch_id, "sports") for epoch_id in range(106, 99, -1)]
+    assert [(i["epoch_id"], i["catalog"]) for i in items] == [*both, *single, (50, "crypto")]
+
+
+@pytest.mark.parametrize(("path", "count"), [("/v1/markets", 11), ("/v1/epochs", 14)])
+async def test_a_page_that_holds_exactly_what_is_left_is_the_last(client, path, count):
+    page = (await client.get(path, params={"limit": count})).json()
+    assert (len(page["items"]), page["next_cursor"]) == (count, None)
 
 
 async def test_only_what_cannot_be_taken_back_is_called_finalized(client):
@@ -72,7 +78,8 @@ async def test_only_what_cannot_be_taken_back_is_called_finalized(client):
     assert [i["epoch_id"] for i in items] == [106, 105, 104, 103, 102, 101, 100]
     unrooted = (await client.get("/v1/epochs/sports/107")).json()
     assert unrooted["status"] == "revealing"
-    assert unrooted["finalize_signature"] is None
+    for field in ("finalize_signature", "finalized_slot", "merkle_root", "bundle_hash", "leaf_count"):
+        assert unrooted[field] is None
     assert [i["epoch_id"] for i in await walk(client, "/v1/epochs", limit=50, status="expired")] == [109]
 
 
@@ -125,7 +132,7 @@ async def ready(client, wanted):
 
 
 async def test_ready_says_whether_the_database_answers(client):
-    assert (await ready(client, 200)).json() == {"status": "ok", "service": "api", "problems": {}}
+    assert (await ready(client, 200)).json() == {"status": "ok", "service": "api", "problems": {}, "notes": {}}
 
 
 async def test_a_database_that_is_not_migrated_or_not_there_makes_it_unready_and_answers_are_problems(settings, dsn):

@@ -13,14 +13,17 @@ from m0common.canonical import (
     signer_set_digest,
 )
 from m0common.chain import pda
+from m0common.stream.door import PROVISIONAL_GRACE_MS
 from solders.pubkey import Pubkey
 from solders.signature import Signature
+
+from .conftest import MARKETS, NOW_EPOCH
 
 pytestmark = pytest.mark.postgres
 
 
-async def test_the_latest_prediction_is_the_newest_final_one(client):
-    item = (await client.get("/v1/predictions/EPL_002/latest")).json()
+async def test_the_latest_prediction_is_the_newest_final_one_while_nothing_provisional_is_open(client):
+    item = (await client.get("/v1/predictions/EPL_005/latest")).json()
     assert (item["epoch_id"], item["status"], item["catalog"]) == (106, "finalized", "sports")
     assert item["outcomes"][0] == {
         "name": "home",
@@ -37,13 +40,48 @@ async def test_the_latest_prediction_is_the_newest_final_one(client):
     assert len(item["model_key"]) == len(item["features_hash"]) == 64
 
 
-async def test_a_provisional_prediction_is_shown_when_asked_for_or_when_there_is_no_other(client):
-    asked = (await client.get("/v1/predictions/EPL_002/latest", params={"status": "provisional"})).json()
-    assert (asked["epoch_id"], asked["status"]) == (110, "provisional")
-    only = (await client.get("/v1/predictions/FRESH/latest")).json()
-    assert (only["epoch_id"], only["status"]) == (110, "provisional")
+@pytest.mark.parametrize("market", ["EPL_002", "FRESH"])
+async def test_a_provisional_prediction_is_shown_while_its_epoch_is_open(client, market):
+    for params in ({}, {"status": "provisional"}):
+        answer = await client.get(f"/v1/predictions/{market}/latest", params=params)
+        item = answer.json()
+        assert (item["epoch_id"], item["status"], item["model"]) == (111, "provisional", "live")
+        assert (item["features_hash"], item["bundle_hash"]) == (None, None)
+        assert [(o["name"], o["p_ppb"], o["lo_ppb"], o["hi_ppb"]) for o in item["outcomes"]] == [
+            ("home", 600_000_000, 5, 700_000_000), ("draw", 400_000_000, 4, 500_000_000), ("away", 0, 0, 6),
+        ]  # fmt: skip
+        assert (item["risk_bps"], item["quality_flags"], item["window_end_ms"]) == (77, ["stale"], 112 * 20_000)
+        assert (item["model_key"], answer.headers["cache-control"]) == ((b"k" * 32).hex(), "no-store")
+
+
+async def test_a_final_prediction_can_be_asked_for_while_a_provisional_one_is_open(client):
+    item = (await client.get("/v1/predictions/EPL_002/latest", params={"status": "finalized"})).json()
+    assert (item["epoch_id"], item["status"]) == (106, "finalized")
     answer = await client.get("/v1/predictions/FRESH/latest", params={"status": "finalized"})
     assert (answer.status_code, answer.json()["code"]) == (404, "prediction_not_found")
+
+
+@pytest.mark.parametrize("market", ["EPL_003", "EPL_004", "EPL_000"])
+async def test_a_provisional_prediction_of_an_epoch_that_is_over_or_a_closed_market_is_not_shown(client, market):
+    item = (await client.get(f"/v1/predictions/{market}/latest")).json()
+    assert (item["epoch_id"], item["status"]) == (106, "finalized")
+    answer = await client.get(f"/v1/predictions/{market}/latest", params={"status": "provisional"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "prediction_not_found")
+
+
+async def test_a_bundle_that_the_chain_has_not_decided_is_never_shown(client):
+    for market in MARKETS:
+        item = (await client.get(f"/v1/predictions/{market}/latest")).json()
+        assert item["epoch_id"] in {106, NOW_EPOCH}
+        items = (await client.get(f"/v1/predictions/{market}/history")).json()["items"]
+        assert max(each["epoch_id"] for each in items) == 106
+
+
+async def test_an_open_epoch_passes_with_the_clock_and_no_kept_answer_outlives_it(app, client):
+    path = "/v1/predictions/EPL_002/latest"
+    assert (await client.get(path)).json()["status"] == "provisional"
+    app.state.clock.advance(20_000 + PROVISIONAL_GRACE_MS)
+    assert (await client.get(path)).json()["status"] == "finalized"
 
 
 async def test_a_blocked_market_has_no_outcomes_and_says_why(client):
@@ -126,11 +164,12 @@ async def test_a_proof_that_cannot_be_given_yet_says_what_is_missing(client):
 async def test_a_bundle_is_served_as_fields_and_as_the_bytes_that_were_hashed(client, world):
     bundle = world.bundles[104]
     name = hashlib.sha256(bundle.header).hexdigest()
+    (lane,) = bundle.message.lanes
     item = (await client.get(f"/v1/bundles/{name}")).json()
     assert item["header"] == bundle.header.hex()
     assert item["market_ids"] == list(bundle.market_ids)
-    assert item["input_digests"] == [{"partition": 0, "digest": bundle.input_digests[0][1].hex()}]
-    assert item["state_digests"] == [{"partition": 0, "stage": 1, "digest": bundle.state_digests[0][2].hex()}]
+    assert item["input_digests"] == [{"partition": 0, "digest": lane.input_digest.hex()}]
+    assert item["state_digests"] == [{"partition": 0, "stage": 1, "digest": lane.stage_digests[0].hex()}]
     header = await client.get(f"/v1/bundles/{name}/header")
     assert (header.content, header.headers["content-type"]) == (bundle.header, "application/octet-stream")
     leaves = (await client.get(f"/v1/bundles/{name}/leaves")).content
@@ -145,4 +184,12 @@ async def test_a_bundle_is_served_as_fields_and_as_the_bytes_that_were_hashed(cl
 @pytest.mark.parametrize("suffix", ["", "/header", "/leaves"])
 async def test_a_bundle_that_is_not_stored_is_not_found(client, suffix):
     answer = await client.get(f"/v1/bundles/{'0' * 64}{suffix}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "bundle_not_found")
+
+
+@pytest.mark.parametrize("epoch_id", [107, 108, 109, 110])
+@pytest.mark.parametrize("suffix", ["", "/header", "/leaves"])
+async def test_a_bundle_that_is_not_final_is_not_found_by_its_hash(client, world, epoch_id, suffix):
+    name = hashlib.sha256(world.bundles[epoch_id].header).hexdigest()
+    answer = await client.get(f"/v1/bundles/{name}{suffix}")
     assert (answer.status_code, answer.json()["code"]) == (404, "bundle_not_found")

@@ -7,10 +7,10 @@ import pytest
 from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.publish import Publisher
-from m0_indexer.testing import Scene
+from m0_indexer.testing import Said, Scene
 from m0common.chain.idl import ORACLE, REGISTRY
 from m0common.clock import ManualClock
-from m0common.messages import BundleMessage, encode
+from m0common.messages import encode
 from m0common.store import migrations, postgres
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.partition import partition_for
@@ -41,7 +41,7 @@ async def pool(dsn):
 @pytest.fixture
 async def broker():
     made = MemoryBroker()
-    await made.create_topics(TOPICS, 2, 2)
+    await made.create_topics(TOPICS, 2)
     return made
 
 
@@ -74,8 +74,10 @@ class Bench:
         await producer.start()
         return await self.publisher.once(producer)
 
-    async def store(self, bundle: BundleMessage):
-        return await self.bundles.add(encode(bundle))
+    async def store(self, bundle: Said):
+        for piece in bundle.pieces:
+            await self.bundles.add_piece(piece)
+        await self.bundles.add_header(encode(bundle.message))
 
     async def produce(self, topic, key: bytes, value: bytes):
         producer = self.broker.producer()

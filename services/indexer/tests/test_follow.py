@@ -1,9 +1,13 @@
 """The chain's history into tables: order, commitment, forks, restarts."""
 
 import pytest
+from m0_indexer.plan import Cursor
+from m0_indexer.repository import history
 from m0_indexer.testing import event_line
 from m0common.chain import idl
 from m0common.errors import Unavailable
+from m0common.ids import market_key
+from m0common.store import postgres
 
 pytestmark = pytest.mark.postgres
 MARKET = "EPL_1"
@@ -102,6 +106,30 @@ async def test_the_cursor_stays_behind_what_could_still_vanish(bench):
     bench.chain.fetched.clear()
     await bench.index()
     assert bench.chain.fetched == []
+
+
+async def test_a_cursor_never_goes_back(bench):
+    async with postgres.transaction(bench.pool) as connection:
+        for slot in (5, 3, 5, 7, 6):
+            await history.move_cursor(connection, "program", Cursor(f"at {slot}", slot), 0)
+        assert await history.cursor(connection, "program") == Cursor("at 7", 7)
+
+
+async def test_transactions_of_one_slot_count_in_the_order_of_the_chain(bench):
+    bench.scene.market(MARKET)
+    slot = bench.chain.height
+    key = market_key(MARKET)
+    moves = [(1, 2), (2, 1), (1, 2), (2, 1), (1, 3), (3, 4)]
+    for old, new in moves:
+        line = event_line(idl.registry(), "MarketStateChanged", {"market_key": key, "old_state": old, "new_state": new})
+        bench.chain.add(bench.scene.programs.registry, [line], slot=slot)
+        await bench.index()
+    rows = await bench.rows("SELECT state FROM markets")
+    assert [r["state"] for r in rows] == ["ARCHIVED"]
+    async with postgres.transaction(bench.pool) as connection:
+        (events,) = (await history.events_of(connection, [f"market:{key.hex()}"])).values()
+    changes = [e.event for e in events if e.name == "MarketStateChanged"]
+    assert [(int(e.old_state), int(e.new_state)) for e in changes] == [(0, 1), *moves]
 
 
 async def test_a_transaction_lost_to_a_fork_takes_its_effect_with_it(bench):

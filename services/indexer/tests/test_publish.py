@@ -4,11 +4,9 @@ import asyncio
 
 import pytest
 from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
-from m0_indexer.consume import DEAD_VALUE_MAX_BYTES, bundle_loop
 from m0common.errors import SettingsError, Unavailable
-from m0common.messages import DeadLetter, FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
-from m0common.settings import Stage
-from m0common.topics import BUNDLES, DLQ, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, REGISTRY
+from m0common.messages import FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
+from m0common.topics import BUNDLES, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, HEADERS, REGISTRY
 
 pytestmark = pytest.mark.postgres
 SPLIT = [500_000_000, 300_000_000, 200_000_000]
@@ -102,40 +100,9 @@ async def test_markets_are_announced_again_when_the_topic_was_lost(bench):
     await bench.index()
     await bench.publish()
     assert await repeat_registry_if_lost(bench.pool, bench.broker, 0) == 0
-    bench.broker._topics[REGISTRY.name].logs[0].records.clear()
-    bench.broker._topics[REGISTRY.name].logs[0].end_offset = 0
+    bench.broker.logs.topics[REGISTRY.name].logs[0].records.clear()
+    bench.broker.logs.topics[REGISTRY.name].logs[0].end_offset = 0
     assert await repeat_registry_if_lost(bench.pool, bench.broker, 0) == 2
-
-
-async def test_a_bundle_that_does_not_fit_its_header_becomes_one_dead_letter(bench):
-    import msgspec
-
-    good = bench.scene.bundle(7, {"A": SPLIT, "B": SPLIT})
-    bad = [
-        b"\xc1",
-        encode(msgspec.structs.replace(good, leaves=good.leaves[:1])),
-        encode(msgspec.structs.replace(good, leaves=good.leaves[::-1])),
-        encode(msgspec.structs.replace(good, market_ids=good.market_ids[::-1])),
-        encode(msgspec.structs.replace(good, epoch_id=8)),
-        encode(msgspec.structs.replace(good, header=good.header[:-1])),
-        encode(msgspec.structs.replace(good, models=())),
-        b"\xc1" * (DEAD_VALUE_MAX_BYTES * 3),
-    ]
-    for value in [*bad, encode(good), encode(good)]:
-        await bench.produce(BUNDLES.name, b"sports", value)
-    loop = bundle_loop(bench.bundles, bench.broker, Stage(poll_timeout_ms=10, commit_interval_ms=0))
-    work = asyncio.create_task(loop.run())
-    while sum(bench.broker.committed("m0-indexer").values()) < len(bad) + 2:  # noqa: ASYNC110 - a log, not an event
-        await asyncio.sleep(0.01)
-    loop.stop()
-    await work
-    letters = bench.sent(DLQ.name, DeadLetter, 1)
-    assert [letter.offset for letter in letters] == list(range(len(bad)))
-    assert {letter.topic for letter in letters} == {BUNDLES.name}
-    assert len(await bench.rows("SELECT * FROM bundles")) == 1
-    rows = await bench.rows("SELECT leaf FROM leaves ORDER BY leaf_index")
-    assert [r["leaf"] for r in rows] == list(good.leaves)
-    assert max(bench.broker.committed("m0-indexer").values()) == len(bad) + 2
 
 
 async def test_a_database_of_another_chain_is_refused(bench):
@@ -152,7 +119,9 @@ async def test_the_whole_indexer_takes_an_epoch_from_the_chain_to_the_broker_and
     bundle = bench.scene.bundle(7, {"A": SPLIT})
     bench.scene.whole_epoch(bundle)
     bench.chain.finalize()
-    await bench.produce(BUNDLES.name, b"sports", encode(bundle))
+    for piece in bundle.pieces:
+        await bench.produce(BUNDLES.name, b"sports", piece)
+    await bench.produce(HEADERS.name, b"sports", encode(bundle.message))
     indexer = Indexer(bench.scene.programs, bench.chain, bench.pool, bench.broker, bench.clock)
     stopped = asyncio.Event()
     work = asyncio.create_task(indexer.run(stopped))
@@ -166,4 +135,4 @@ async def test_the_whole_indexer_takes_an_epoch_from_the_chain_to_the_broker_and
     }
     stopped.set()
     await asyncio.wait_for(work, 10)
-    assert sum(bench.broker.committed("m0-indexer").values()) == 1
+    assert sum(bench.broker.committed("m0-indexer").values()) == len(bundle.pieces) + 1

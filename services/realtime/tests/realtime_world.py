@@ -15,14 +15,13 @@ from m0common.messages import (
     EpochMember,
     FinalizedEpoch,
     FinalizedPrediction,
-    LaneMessage,
-    Prediction,
+    ProvisionalPrediction,
     RegistryMarket,
     encode,
 )
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
-from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PREDICTIONS, REGISTRY
+from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REGISTRY
 from websockets.asyncio.client import connect
 
 EPOCH_MS = 20_000
@@ -51,7 +50,7 @@ class World:
         self.port = free_port()
 
     async def topics(self):
-        await self.broker.create_topics([REGISTRY, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PREDICTIONS], 2, 2)
+        await self.broker.create_topics([REGISTRY, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL], 2)
         await self.producer.start()
 
     async def put(self, topic, message, partition=0, key=b"k"):
@@ -94,9 +93,15 @@ class World:
             )
             await self.put(FINALIZED_PREDICTIONS, finalized, partition)
 
-    async def provisional(self, market_id, seq, risk_bps=5, catalog="sports", lane=0):
-        body = Prediction(market_id, 7, False, 1, 2, 1, OUTCOMES, risk_bps, 0, "pool", h("model"), h("features"))
-        await self.put(PREDICTIONS, LaneMessage(catalog, lane, seq, seq, body))
+    async def provisional(self, market_id, cause, risk_bps=5, catalog="sports", life=0, epoch_id=None, **changes):
+        """What the model says of a market now; by default of the epoch that is open by the clock."""
+        epoch_id = self.clock.now_ms() // EPOCH_MS if epoch_id is None else epoch_id
+        fields = {
+            "catalog": catalog, "partition": 0, "life": life, "cause": cause, "market_id": market_id,
+            "epoch_id": epoch_id, "event_ms": 1, "window_end_ms": (epoch_id + 1) * EPOCH_MS, "schema_version": 1,
+            "outcomes": OUTCOMES, "risk_bps": risk_bps, "quality_flags": 0, "model": "pool", "model_key": h("model"),
+        }  # fmt: skip
+        await self.put(PROVISIONAL, ProvisionalPrediction(**fields | changes))
 
     @contextlib.asynccontextmanager
     async def service(self, wait=True):

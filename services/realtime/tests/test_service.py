@@ -4,11 +4,16 @@ import asyncio
 import json
 
 import httpx2
+import msgspec
 import pytest
-from m0_realtime import connection, limits
+from m0_realtime import limits
+from m0_realtime.numbering import Anchor
 from m0common.errors import SettingsError
-from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
-from realtime_world import World
+from m0common.messages import FinalizedPrediction
+from m0common.stream.door import PROVISIONAL_GRACE_MS
+from m0common.stream.records import Produce
+from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REALTIME_ANCHORS, REGISTRY
+from realtime_world import OUTCOMES, World
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -197,11 +202,10 @@ async def test_a_market_listed_together_with_its_first_prediction_has_names(worl
     async with world.service(), world.client() as client:
         await client.subscribe("market.NEW")
         await client.hear_op("snapshot")
-        await world.epoch(3, ("NEW",))
-        await asyncio.sleep(0.05)
         await world.market("NEW")
+        await world.epoch(3, ("NEW",))
         update = await client.hear_op("update")
-        assert [o["name"] for o in update["data"]["outcomes"]] in (["up", "down"], ["0", "1"])
+        assert [o["name"] for o in update["data"]["outcomes"]] == ["up", "down"]
 
 
 async def test_a_closed_market_leaves_the_snapshots(world):
@@ -235,6 +239,57 @@ async def test_provisional_predictions_are_conflated_to_the_newest(world, monkey
         assert await client.silent()
         await client.subscribe("provisional.sports")
         assert len((await client.hear_op("snapshot"))["data"]) == 2
+
+
+async def test_a_provisional_prediction_says_neither_what_the_model_saw_nor_a_bundle(world):
+    async with world.service(), world.client() as client:
+        await client.subscribe("provisional.sports")
+        await client.hear_op("snapshot")
+        await world.provisional("M0", 1)
+        data = (await client.hear_op("update"))["data"]
+        assert (data["status"], data["features_hash"], data["bundle_hash"]) == ("provisional", None, None)
+        assert data["outcomes"][0]["p_ppb"] == 450_000_000
+
+
+async def test_of_several_provisional_predictions_the_highest_life_and_cause_counts(world):
+    async with world.service(), world.client() as client:
+        await client.subscribe("provisional.sports")
+        await client.hear_op("snapshot")
+        await world.provisional("M0", 9, risk_bps=1)
+        await world.provisional("M0", 2, risk_bps=3, life=1)
+        await world.provisional("M0", 8, risk_bps=2)
+        await world.provisional("M0", 1, risk_bps=4, life=1)
+        assert (await client.hear_op("update"))["data"]["risk_bps"] == 3
+        assert await client.silent()
+
+
+async def test_a_provisional_prediction_is_shown_while_its_epoch_is_open(world):
+    now = world.clock.now_ms() // 20_000
+    async with world.service(), world.client() as client:
+        await client.subscribe("provisional.sports")
+        await client.hear_op("snapshot")
+        await world.provisional("M0", 1, epoch_id=now - 2)  # its window has long been over
+        await world.provisional("M1", 2, epoch_id=now)
+        assert (await client.hear_op("update"))["data"]["market_id"] == "M1"
+        await world.epoch(now)
+        await asyncio.sleep(0.1)
+        await client.subscribe("provisional.sports")
+        assert (await client.hear_op("snapshot"))["data"] == []
+        await world.provisional("M1", 3, epoch_id=now)  # late: the epoch is final
+        assert await client.silent(0.4)
+
+
+async def test_a_provisional_prediction_leaves_the_snapshot_when_its_window_is_long_over(world, monkeypatch):
+    monkeypatch.setattr(limits, "POLL_MS", 20)
+    async with world.service(), world.client() as client:
+        await client.subscribe("provisional.sports")
+        await client.hear_op("snapshot")
+        await world.provisional("M0", 1)
+        await client.hear_op("update")
+        world.clock.advance(20_000 + PROVISIONAL_GRACE_MS)
+        await asyncio.sleep(0.1)
+        await client.subscribe("provisional.sports")
+        assert (await client.hear_op("snapshot"))["data"] == []
 
 
 async def test_a_provisional_channel_resumes_with_an_announced_gap_across_restarts(world):
@@ -458,17 +513,49 @@ async def test_a_taken_address_is_one_clear_sentence(world):
             await Realtime(world.broker, f"127.0.0.1:{world.port}", world.clock).run()
 
 
-async def test_records_that_are_no_messages_are_counted_and_passed(world):
-    from m0common.stream.records import Produce
+BROKEN = [
+    b"", b"\xc1", b"{}", b"\x93\x01", b"\x91\xa1\xff", b"\x91\xa3\xed\xa0\x80", b"\x91" * 50_000,
+    b"\x9f" + b"\xa1a" * 15,
+]  # fmt: skip
 
+
+async def test_records_that_are_no_messages_are_counted_and_passed(world):
     async with world.service(), world.client() as client:
         await client.subscribe("epochs.sports")
         await client.hear_op("snapshot")
-        for value in (b"", b"\xc1", b"{}", b"\x93\x01"):
-            await world.producer.send([Produce(FINALIZED_EPOCHS.name, 0, None, value)])
-            await world.producer.send([Produce(FINALIZED_PREDICTIONS.name, 0, None, value)])
+        for value in BROKEN:
+            for topic in (FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REGISTRY):
+                await world.producer.send([Produce(topic.name, 0, None, value)])
         await world.epoch(3)
         assert (await client.hear_op("update"))["seq"] == 3
+
+
+async def test_a_message_about_what_cannot_exist_leaves_no_trace_that_a_restart_stumbles_over(world):
+    async with world.service(), world.client() as client:
+        await client.subscribe("predictions.*", "provisional.*")
+        await client.hear_op("snapshot")
+        await world.epoch(1, catalog="a catalog\0", markets=())
+        await world.provisional("not\0a market", 1)
+        await world.provisional("M0", 1, outcomes=OUTCOMES[:1])  # not a distribution
+        await world.provisional("M0", 1, window_end_ms=1 << 63)
+        wrong = FinalizedPrediction("not a market", "sports", 3, bytes(32), 0, b"", "pool")
+        await world.put(FINALIZED_PREDICTIONS, wrong)
+        await world.epoch(3)
+        updates = [(await client.hear_op("update"))["data"]["market_id"] for _ in range(2)]
+        assert updates == ["M0", "M1"]
+    async with world.service(), world.client() as client:
+        await client.subscribe("predictions.sports")
+        assert (await client.hear_op("snapshot"))["seq"] == 6
+
+
+async def test_an_anchor_that_cannot_be_read_is_passed_over(world):
+    await world.broker.create_topics([REALTIME_ANCHORS], 1)
+    odd = Anchor(FINALIZED_EPOCHS.name, 0, 1, {"market.not a market": 7})
+    for value in [*BROKEN, msgspec.msgpack.encode(odd)]:
+        await world.producer.send([Produce(REALTIME_ANCHORS.name, 0, b"k", value)])
+    async with world.service(), world.client() as client:
+        await client.subscribe("epochs.sports")
+        assert (await client.hear_op("snapshot"))["seq"] == 2
 
 
 async def test_the_broker_may_go_away_for_a_while(world, monkeypatch):
@@ -483,11 +570,3 @@ async def test_the_broker_may_go_away_for_a_while(world, monkeypatch):
         world.broker.faults.down = False
         await world.epoch(3)
         assert (await client.hear_op("update"))["seq"] == 3
-
-
-def test_a_client_is_a_listener():
-    from m0_realtime.hub import Listener
-
-    def check(listener: Listener) -> None: ...
-
-    check(connection.Client.__new__(connection.Client))

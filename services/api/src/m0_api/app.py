@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from m0common.clock import Clock, SystemClock
 from m0common.errors import Unavailable
 from m0common.http import Status, routes
 from m0common.settings import Settings
@@ -34,8 +35,8 @@ Every answer has an `ETag`; send it back as `If-None-Match`.
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The ASGI application; its lifespan opens the pool."""
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """The ASGI application; its lifespan opens the pool. `clock` (the wall clock) says which epochs are open."""
     status = Status("api")
     answers = Answers()
 
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.clock = clock or SystemClock()
     app.state.trees = Trees()
     for router in (markets, epochs, predictions, bundles, info):
         app.include_router(router, prefix=PREFIX)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from m0_api.caching import matches
+from m0_api.caching import PASSING, matches
 
 MAX_BYTES = 32 << 20
 MAX_BODY_BYTES = 256 << 10
@@ -77,7 +77,7 @@ class Answers:
 
 
 class AnswerCache:
-    """The middleware. Only GET answers with status 200 and an ETag are kept."""
+    """The middleware. Only GET answers with status 200 and an ETag are kept, and none that pass by themselves."""
 
     def __init__(self, app: ASGIApp, answers: Answers) -> None:
         self._app = app
@@ -135,7 +135,7 @@ class _Keeper:
             await self._send(message)
             return
         kept = Kept(list(start["headers"]), message.get("body", b""), tag)
-        if len(kept.body) <= MAX_BODY_BYTES:
+        if len(kept.body) <= MAX_BODY_BYTES and (b"cache-control", PASSING.encode()) not in kept.headers:
             self._answers.put(self._key, kept, self._generation)
         await _answer(kept, self._wanted, self._send)
 

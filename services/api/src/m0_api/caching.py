@@ -7,6 +7,8 @@ from pydantic import BaseModel
 
 CHANGING = "no-cache"
 """Kept by caches, asked about every time: a 304 costs no body."""
+PASSING = "no-store"
+"""Kept by nobody, also not here: it is over at a moment that nothing announces."""
 FOREVER = "public, max-age=31536000, immutable"
 """What is addressed by content never changes."""
 

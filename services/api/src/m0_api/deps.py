@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
+from m0common.clock import Clock
 from m0common.settings import Settings
 from m0common.store.postgres import Pool
 
@@ -29,5 +30,11 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
+def _clock(request: Request) -> Clock:
+    clock: Clock = request.app.state.clock
+    return clock
+
+
 PoolDep = Annotated[Pool, Depends(_pool)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
+ClockDep = Annotated[Clock, Depends(_clock)]

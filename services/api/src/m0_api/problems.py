@@ -70,7 +70,7 @@ class PredictionNotFound(Problem):
 
 
 class BundleNotFound(Problem):
-    """No bundle with this hash is stored."""
+    """No bundle of a final epoch has this hash."""
 
     status, code, title = 404, "bundle_not_found", "There is no such bundle"
 

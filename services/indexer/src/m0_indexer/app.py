@@ -20,9 +20,11 @@ from m0_indexer.chain import Chain, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
 from m0_indexer.follow import Follower
 from m0_indexer.plan import Cursor
+from m0_indexer.provisional import ProvisionalStore, provisional_loop
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
 from m0_indexer.repository import entities, history, outbox
+from m0_indexer.sweep import Sweeper
 from m0_indexer.tasks import together
 
 GENESIS = "genesis"
@@ -91,9 +93,17 @@ class Indexer:
         publisher = Publisher(self.pool, self.broker, self.clock, publish)
         store = BundleStore(self.pool, self.clock, publish.set)
         loop = bundle_loop(store, self.broker, self.stage, self.member)
+        live = ProvisionalStore(self.pool)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
         self.checks["bundles"] = loop.ready
-        parts = {"publish": publisher.run(), "bundles": _until(stopped, loop), "reconcile": reconciler.run()}
+        parts = {
+            "publish": publisher.run(),
+            "bundles": _until(stopped, loop),
+            "sweep": Sweeper(self.pool, self.clock).run(),
+            "provisional": live.run(),
+            "read provisional": _beside(stopped, provisional_loop(live, self.broker, self.stage)),
+            "reconcile": reconciler.run(),
+        }
         for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
             follower = Follower(name, program, self.programs, self.chain, self.pool, self.clock, publish.set)
             self.checks[name] = follower.ready
@@ -110,7 +120,13 @@ async def _until(stopped: asyncio.Event, loop: ConsumerLoop) -> None:
         loop.stop()
         await asyncio.Event().wait()
 
-    await together({"bundles": loop.run(), "stop": stop()})
+    await together({"loop": loop.run(), "stop": stop()})
+
+
+async def _beside(stopped: asyncio.Event, loop: ConsumerLoop) -> None:
+    """Until cancelled: what has no offsets to commit does not end the drain of what has."""
+    await _until(stopped, loop)
+    await asyncio.Event().wait()
 
 
 async def _listen(ws_url: str, program: Pubkey, wake: asyncio.Event) -> None:

@@ -1,4 +1,9 @@
-"""Stores bundles from `m0.bundles`; an offset is committed once its bundle is in the database."""
+"""Takes headers and pieces from the log and stores the bundles that they make.
+
+Both wait in the database for one another, in whatever order and through whichever replica they come: a piece under its
+hash, a header with the names of its pieces. An offset is committed once its record is stored, so a restart loses
+nothing.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,54 +12,106 @@ from m0common.clock import Clock
 from m0common.errors import DeadLetterError
 from m0common.settings import Stage
 from m0common.store import changes
-from m0common.store.postgres import Pool, transaction
+from m0common.store.postgres import Connection, Pool, storable, transaction
 from m0common.stream.broker import Broker
 from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
-from m0common.topics import BUNDLES, DLQ
+from m0common.topics import BUNDLES, HEADERS
 
 from m0_indexer import bundles, metrics
+from m0_indexer.bundles import Header
 from m0_indexer.repository import bundles as repository
+from m0_indexer.repository import history, waiting
 
 GROUP = "m0-indexer"
-DEAD_VALUE_MAX_BYTES = DLQ.max_message_bytes // 2
-"""A bundle may be larger than a dead letter; its beginning and its origin are enough to find it."""
 
 _log = logger(__name__)
 
 
 @dataclass(slots=True)
 class BundleStore:
-    """Writes checked bundles; `on_change` is called after one was stored."""
+    """Writes what is checked; `on_change` is called after a bundle was stored.
+
+    Both ways in raise DeadLetterError for bytes that cannot be stored, and Unavailable.
+    """
 
     pool: Pool
     clock: Clock
     on_change: Callable[[], None]
 
-    async def add(self, value: bytes) -> bool:
-        """Store the bundle in a message; False when it is there. Raises DeadLetterError, or Unavailable."""
-        bundle = bundles.read(value)
+    async def add_piece(self, value: bytes) -> None:
+        """Keep a piece, and store the bundles that waited for it."""
+        piece = bundles.read_piece(value)
         async with transaction(self.pool) as connection:
-            added = await repository.store(connection, bundle, self.clock.now_ms())
-            if added:
-                await changes.announce(connection)
-        if added:
-            metrics.BUNDLES.labels(bundle.header.catalog).inc()
+            await _alone(connection, piece.message.catalog)
+            if not await waiting.add_piece(connection, piece, self.clock.now_ms()):
+                metrics.PIECES.labels("repeated").inc()
+                return
+            stored = []
+            for each in await waiting.headers_for(connection, piece.name):
+                header = bundles.read_header(each)
+                try:
+                    if await self._complete(connection, header):
+                        stored.append(header)
+                except DeadLetterError as error:
+                    # the piece is as good as it says; the header is what does not hold
+                    await waiting.remove_header(connection, header.header.bundle_hash)
+                    metrics.REFUSED.labels(header.header.catalog).inc()
+                    _log.error("header_refused", error=error.error, reason=error.reason)
+        metrics.PIECES.labels("kept").inc()
+        self._tell(stored)
+
+    async def add_header(self, value: bytes) -> None:
+        """Store the bundle of a header, or let it wait for its pieces."""
+        header = bundles.read_header(value)
+        if header.empty:
+            metrics.EMPTY.labels(header.header.catalog).inc()
+            return
+        async with transaction(self.pool) as connection:
+            await _alone(connection, header.header.catalog)
+            if await repository.is_stored(connection, header.header.bundle_hash):
+                return
+            stored = await self._complete(connection, header)
+            if not stored:
+                await waiting.add_header(connection, header, self.clock.now_ms())
+        self._tell([header] if stored else [])
+
+    async def _complete(self, connection: Connection, header: Header) -> bool:
+        values = await waiting.pieces(connection, header.message.pieces)
+        if values is None:
+            return False
+        bundle = bundles.assemble(header, [bundles.read_piece(value).message for value in values])
+        await repository.store(connection, bundle, self.clock.now_ms())
+        await waiting.remove_header(connection, header.header.bundle_hash)
+        await changes.announce(connection)
+        return True
+
+    def _tell(self, stored: Sequence[Header]) -> None:
+        for header in stored:
+            metrics.BUNDLES.labels(header.header.catalog).inc()
+        if stored:
             self.on_change()
-        return added
+
+
+async def _alone(connection: Connection, catalog: str) -> None:
+    """A header and its last piece must not miss each other in two transactions at once."""
+    await history.lock(connection, f"bundles:{catalog}")
 
 
 def bundle_loop(store: BundleStore, broker: Broker, settings: Stage, member: str | None = None) -> ConsumerLoop:
-    """The loop that feeds `store` from the topic."""
+    """The loop that feeds `store` from both topics."""
+    take = {HEADERS.name: store.add_header, BUNDLES.name: store.add_piece}
 
     async def handle(records: Sequence[Record]) -> None:
         for record in records:
             try:
-                await store.add(record.value)
+                with storable():
+                    await take[record.topic](record.value)
             except DeadLetterError as error:
-                _log.error("dead_letter", offset=record.offset, error=error.error, reason=error.reason)
-                await loop.dead_letter(record._replace(value=record.value[:DEAD_VALUE_MAX_BYTES]), error)
+                _log.error("dead_letter", topic=record.topic, offset=record.offset, reason=str(error))
+                # signers write pieces too: none of them can stop this loop
+                await loop.dead_letter(record, error, limited=record.topic == HEADERS.name)
 
-    loop = ConsumerLoop("indexer", [BUNDLES.name], handle, broker, settings, group=GROUP, member=member)
+    loop = ConsumerLoop("indexer", list(take), handle, broker, settings, group=GROUP, member=member)
     return loop

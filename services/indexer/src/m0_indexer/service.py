@@ -38,6 +38,10 @@ class IndexerService:
             return self._problem or "starting"
         return next((problem for check in self._indexer.checks.values() if (problem := check()) is not None), None)
 
+    def notes(self) -> str | None:
+        """Always None: what it waits for makes it not ready."""
+        return None
+
     def healthy(self) -> str | None:
         """Always None: a part that cannot go on ends the process."""
         return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from m0common.canonical import (
     BundleHeader,
     MerkleTree,
@@ -20,7 +21,7 @@ from m0common.chain import accounts, idl, pda
 from m0common.chain.rpc import SignatureInfo, TransactionRecord
 from m0common.errors import Unavailable
 from m0common.ids import catalog_bytes, market_key
-from m0common.messages import BundleMessage
+from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -43,6 +44,37 @@ def event_line(interface: idl.Idl, name: str, fields: Mapping[str, Any]) -> str:
     data = bytearray(interface.events[name])
     interface.codec(name).write(dict(fields), data)
     return "Program data: " + base64.b64encode(bytes(data)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A bundle as the bundle service says it: pieces of `m0.bundles.v1`, then a header of `m0.headers.v1`."""
+
+    message: HeaderMessage
+    pieces: tuple[bytes, ...]
+
+    @property
+    def catalog(self) -> str:
+        return self.message.catalog
+
+    @property
+    def epoch_id(self) -> int:
+        return self.message.epoch_id
+
+    @property
+    def header(self) -> bytes:
+        return self.message.header
+
+    def _read(self) -> list[BundlePiece]:
+        return [msgspec.msgpack.decode(value, type=BundlePiece) for value in self.pieces]
+
+    @property
+    def leaves(self) -> tuple[bytes, ...]:
+        return tuple(leaf for piece in self._read() for leaf in piece.leaves)
+
+    @property
+    def market_ids(self) -> tuple[str, ...]:
+        return tuple(market_id for piece in self._read() for market_id in piece.market_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +245,9 @@ class Scene:
             resolved_ms=3_000,
         )
 
-    def bundle(self, epoch_id: int, markets: Mapping[str, Sequence[int]], catalog: str = "sports") -> BundleMessage:
+    def bundle(
+        self, epoch_id: int, markets: Mapping[str, Sequence[int]], catalog: str = "sports", *, piece_leaves: int = 2
+    ) -> Said:
         """A bundle of the markets with their probabilities in ppb; an empty sequence is a blocked market."""
         ids = sorted(markets, key=market_key)
         leaves = tuple(
@@ -230,6 +264,20 @@ class Scene:
             ).encode()
             for market_id in ids
         )
+        pieces = tuple(
+            encode(BundlePiece(catalog, leaves[at:end], tuple(ids[at:end]), ("elo_dc",) * len(ids[at:end])))
+            for at, end in ((at, at + piece_leaves) for at in range(0, len(ids), piece_leaves))
+        )
+        lane = LaneRoots(
+            0,
+            0,
+            digest("lane", epoch_id),
+            (digest("stage", epoch_id),),
+            (),
+            digest("release"),
+            digest("model"),
+            bytes(32),
+        )
         header = BundleHeader(
             catalog,
             epoch_id,
@@ -237,25 +285,20 @@ class Scene:
             (epoch_id + 1) * EPOCH_MS,
             1,
             len(leaves),
-            MerkleTree([leaf_hash(leaf) for leaf in leaves]).root,
+            MerkleTree([leaf_hash(leaf) for leaf in leaves]).root if leaves else hashlib.sha256(b"").digest(),
             self.previous.get(catalog, bytes(32)),
             digest("manifest"),
             digest("config"),
             digest("input", epoch_id),
             digest("state", epoch_id),
         )
-        self.previous[catalog] = header.bundle_hash
-        return BundleMessage(
-            catalog,
-            epoch_id,
-            1,
-            header.encode(),
-            leaves,
-            tuple(ids),
-            tuple("elo_dc" for _ in ids),
-            ((0, digest("lane", epoch_id)),),
-            ((0, 1, digest("stage", epoch_id)),),
+        if leaves:
+            self.previous[catalog] = header.bundle_hash
+        names = tuple(hashlib.sha256(piece).digest() for piece in pieces)
+        message = HeaderMessage(
+            catalog, 1, header.encode(), (), (lane,), names, epoch_id, digest("set"), digest("state", epoch_id - 1)
         )
+        return Said(message, pieces)
 
     def open(self, epoch_id: int, catalog: str = "sports") -> str:
         """Open an epoch."""
@@ -271,7 +314,7 @@ class Scene:
             reveal_deadline_ms=end + 2 * PHASE_MS,
         )
 
-    def commit(self, bundle: BundleMessage, signer: int) -> str:
+    def commit(self, bundle: Said, signer: int) -> str:
         """One signer commits."""
         key = self.signers[signer].pubkey()
         epoch = pda.epoch(self.programs.oracle, bundle.catalog, bundle.epoch_id)
@@ -286,7 +329,7 @@ class Scene:
             commitment=hidden,
         )
 
-    def reveal(self, bundle: BundleMessage, signer: int, attestation: bytes | None = None) -> str:
+    def reveal(self, bundle: Said, signer: int, attestation: bytes | None = None) -> str:
         """One signer reveals."""
         key = self.signers[signer]
         signed = attestation_digest(
@@ -302,7 +345,7 @@ class Scene:
             header=bundle.header,
         )
 
-    def finalize(self, bundle: BundleMessage, mask: int = 0b11) -> str:
+    def finalize(self, bundle: Said, mask: int = 0b11) -> str:
         """The finalize transaction."""
         header = BundleHeader.decode(bundle.header)
         return self.oracle(
@@ -321,7 +364,7 @@ class Scene:
         """The expire transaction."""
         return self.oracle("EpochExpired", catalog=catalog_bytes(catalog), epoch_id=epoch_id, committed=0, revealed=0)
 
-    def whole_epoch(self, bundle: BundleMessage) -> str:
+    def whole_epoch(self, bundle: Said) -> str:
         """Open, commit and reveal by the first two signers, finalize; returns the finalize signature."""
         self.open(bundle.epoch_id, bundle.catalog)
         for signer in (0, 1):
@@ -331,6 +374,6 @@ class Scene:
         return self.finalize(bundle)
 
     @staticmethod
-    def hash_of(bundle: BundleMessage) -> bytes:
+    def hash_of(bundle: Said) -> bytes:
         """The bundle's content address."""
         return BundleHeader.decode(bundle.header).bundle_hash

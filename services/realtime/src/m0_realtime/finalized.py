@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import msgspec
 from m0common.clock import Clock
-from m0common.errors import InvalidValue
+from m0common.errors import DeadLetterError, InvalidValue
+from m0common.ids import check_catalog, check_market_id
 from m0common.messages import FinalizedEpoch, FinalizedPrediction
 from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.door import check_count, decoded
 from m0common.stream.records import Record
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
 
@@ -20,16 +23,19 @@ from m0_realtime.reader import Reader, partitions, patiently
 
 _epochs = msgspec.msgpack.Decoder(FinalizedEpoch)
 _predictions = msgspec.msgpack.Decoder(FinalizedPrediction)
+OnFinal = Callable[[str, int], None]
+"""Called with catalog and epoch id when an epoch became final."""
 
 
 class Finalized:
     """The channels `epochs.<catalog>`, `predictions.<catalog>` and `market.<market_id>`."""
 
-    def __init__(self, broker: Broker, hub: Hub, markets: Markets, clock: Clock) -> None:
+    def __init__(self, broker: Broker, hub: Hub, markets: Markets, clock: Clock, on_final: OnFinal) -> None:
         self._broker = broker
         self._hub = hub
         self._markets = markets
         self._clock = clock
+        self._on_final = on_final
         self._reader = Reader(broker.consumer())
         self._numbering: dict[TopicPartition, Numbering] = {}
         self._last_epoch: dict[str, int] = {}
@@ -76,21 +82,27 @@ class Finalized:
                 self._epoch(record, numbering)
             else:
                 await self._prediction(record, numbering)
-        except (msgspec.DecodeError, InvalidValue):
+        except (DeadLetterError, InvalidValue):
             metrics.UNREADABLE.labels(record.topic).inc()
         numbering.end(record.offset)
 
     def _epoch(self, record: Record, numbering: Numbering) -> None:
-        message = _epochs.decode(record.value)
+        message = decoded(_epochs, record.value, "not_an_epoch")
+        check_catalog(message.catalog)
+        check_count("epoch_id", message.epoch_id)
         if message.epoch_id <= self._last_epoch.get(message.catalog, -1):
             metrics.REPEATED.labels(record.topic).inc()
             return
         self._last_epoch[message.catalog] = message.epoch_id
         name = Name(Kind.EPOCHS, message.catalog)
         self._publish(numbering, name, str(message.epoch_id), shapes.epoch(message), record)
+        self._on_final(message.catalog, message.epoch_id)
 
     async def _prediction(self, record: Record, numbering: Numbering) -> None:
-        message = _predictions.decode(record.value)
+        message = decoded(_predictions, record.value, "not_a_prediction")
+        check_catalog(message.catalog)
+        check_market_id(message.market_id)
+        check_count("epoch_id", message.epoch_id)
         place = (message.epoch_id, message.leaf_index)
         if place <= self._last_leaf.get(message.catalog, (-1, -1)):
             metrics.REPEATED.labels(record.topic).inc()
@@ -105,7 +117,7 @@ class Finalized:
     def _publish(
         self, numbering: Numbering, name: Name, key: str, data: bytes, record: Record, *, in_state: bool = True
     ) -> None:
-        ts_ms = record.timestamp_ms or self._clock.now_ms()
+        ts_ms = record.append_ms or self._clock.now_ms()
         self._hub.publish(name, key, data, ts_ms, base=numbering.base_of(name), in_state=in_state)
         numbering.count(name)
 

@@ -87,10 +87,14 @@ class Hub:
     def retire_market(self, catalog: str, market_id: str) -> None:
         """A market takes no more predictions: it leaves the snapshots of its catalog."""
         for kind in (Kind.PREDICTIONS, Kind.PROVISIONAL):
-            if channel := self._channels.get(Name(kind, catalog)):
-                channel.retire(market_id)
+            self.retire(Name(kind, catalog), market_id)
         if channel := self._channels.get(Name(Kind.MARKET, market_id)):
             channel.trim()
+
+    def retire(self, name: Name, key: str) -> None:
+        """Show `key` in snapshots of a channel no more."""
+        if channel := self._channels.get(name):
+            channel.retire(key)
 
     def rebase(self, shifts: Mapping[Name, int]) -> None:
         """Give channels their true numbers; only before anybody listens."""

@@ -35,6 +35,8 @@ SNAPSHOT_ALERTS = 256
 BACKLOG_RECORDS = 250_000
 """Records per partition read at start to rebuild rings and snapshots, where anchors allow less than all."""
 BACKLOG_PROVISIONAL = 50_000
+MAX_PROVISIONAL_MARKETS = 100_000
+"""Markets of open epochs with a provisional prediction; more are dropped and counted."""
 BATCH_RECORDS = 1000
 POLL_MS = 1000
 ANCHOR_EVERY_S = 600.0

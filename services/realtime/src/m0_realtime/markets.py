@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
-from m0common.errors import Unavailable
+from m0common.errors import DeadLetterError, Unavailable
 from m0common.messages import RegistryMarket
 from m0common.stream.broker import Broker
+from m0common.stream.door import decoded
 from m0common.stream.records import Record
 from m0common.topics import REGISTRY
 
@@ -40,8 +41,7 @@ class Markets:
         async for records in self._reader.batches():
             for record in records:
                 self.apply(record)
-            # compaction may have removed the last offset: silence is the end of the log too
-            if self._reader.caught_up or not records:
+            if self._reader.caught_up:
                 self.ready.set()
             async with self._read:
                 self._read.notify_all()
@@ -51,8 +51,8 @@ class Markets:
         if not record.value:
             return
         try:
-            market = _decoder.decode(record.value)
-        except msgspec.DecodeError:
+            market = decoded(_decoder, record.value, "not_a_market")
+        except DeadLetterError:
             metrics.UNREADABLE.labels(record.topic).inc()
             return
         self._markets[market.market_id] = market

@@ -10,4 +10,5 @@ REFUSED = Counter("m0_realtime_refused_total", "Connections and requests refused
 SLOW = Counter("m0_realtime_slow_consumers_total", "Clients cut because they did not read fast enough")
 UNREADABLE = Counter("m0_realtime_unreadable_total", "Records that are none of the topic's messages", ["topic"])
 REPEATED = Counter("m0_realtime_repeated_total", "Records seen before and left out", ["topic"])
+DROPPED = Counter("m0_realtime_dropped_total", "Records left out because a limit was reached", ["topic"])
 BEHIND = Gauge("m0_realtime_catching_up", "1 while rings and snapshots are rebuilt from the log")

@@ -75,6 +75,9 @@ class Reader:
                 if record.offset >= self.positions[where]:
                     self.positions[where] = record.offset + 1
                     fresh.append(record)
+            # what is passed over (compacted or aborted records) counts as read
+            for where, position in self.positions.items():
+                self.positions[where] = max(position, self._consumer.position(where))
             yield fresh
 
     async def end_offsets(self) -> dict[TopicPartition, int]:

@@ -24,8 +24,8 @@ class Realtime:
         self.status = Status("realtime")
         self.hub = Hub(self._schedule, provisional_base=clock.now_ms() * PROVISIONAL_STEP)
         self.markets = Markets(broker, self.hub.retire_market)
-        self.finalized = Finalized(broker, self.hub, self.markets, clock)
         self.provisional = Provisional(broker, self.hub, self.markets, clock)
+        self.finalized = Finalized(broker, self.hub, self.markets, clock, self.provisional.final)
         self.server = Server(bind, self.hub, self.status)
         self.status.ready["channels"] = self._rebuilding
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from m0common.canonical import Outcome, PredictionLeaf, flag_names
 from m0common.fixedpoint import PPB
-from m0common.messages import FinalizedEpoch, FinalizedPrediction, Prediction
+from m0common.messages import FinalizedEpoch, FinalizedPrediction, ProvisionalPrediction
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,12 +32,12 @@ def finalized(message: FinalizedPrediction, names: Sequence[str]) -> bytes:
     )
 
 
-def provisional(catalog: str, message: Prediction, names: Sequence[str]) -> bytes:
-    """The same object with status provisional; it is in no bundle yet."""
+def provisional(message: ProvisionalPrediction, names: Sequence[str]) -> bytes:
+    """The same object with status provisional; it is in no bundle, and what the model saw is not told yet."""
     return _encode(
         {
             "market_id": message.market_id,
-            "catalog": catalog,
+            "catalog": message.catalog,
             "epoch_id": message.epoch_id,
             "status": "provisional",
             "outcomes": _outcomes(message.outcomes, names),
@@ -45,7 +45,7 @@ def provisional(catalog: str, message: Prediction, names: Sequence[str]) -> byte
             "quality_flags": flag_names(message.quality_flags),
             "model": message.model,
             "model_key": message.model_key.hex(),
-            "features_hash": message.features_hash.hex(),
+            "features_hash": None,
             "window_end_ms": message.window_end_ms,
             "bundle_hash": None,
         }

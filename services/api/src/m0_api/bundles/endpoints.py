@@ -24,7 +24,7 @@ def _raw(description: str) -> dict[int | str, dict[str, Any]]:
 
 
 def _absent(bundle_hash: str) -> BundleNotFound:
-    return BundleNotFound(f"bundle {bundle_hash} is not stored; /v1/epochs names those of final epochs")
+    return BundleNotFound(f"bundle {bundle_hash} is not one of a final epoch that is stored; /v1/epochs names those")
 
 
 @router.get("", response_model=Bundle, responses=documented(BundleNotFound), operation_id="get_bundle")

@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from m0common.store.postgres import Pool
+from m0common.stream.door import PROVISIONAL_GRACE_MS
 from solders.pubkey import Pubkey
 
 from m0_api import paging
-from m0_api.caching import CHANGING, FOREVER, respond, respond_bytes
-from m0_api.deps import EpochQuery, MarketId, PoolDep, SettingsDep
+from m0_api.caching import CHANGING, FOREVER, PASSING, respond, respond_bytes
+from m0_api.deps import ClockDep, EpochQuery, MarketId, PoolDep, SettingsDep
 from m0_api.predictions import repository, service
 from m0_api.predictions.schemas import Prediction, PredictionStatus, Proof
 from m0_api.problems import (
@@ -24,7 +25,9 @@ router = APIRouter(prefix="/predictions/{market_id}", tags=["predictions"])
 
 Wanted = Annotated[
     PredictionStatus | None,
-    Query(description="Only this status; by default the newest final one, else a provisional one"),
+    Query(
+        description="Only this status; by default a provisional one of an epoch that is open, else the newest final one"
+    ),
 ]
 
 
@@ -40,16 +43,18 @@ async def _absent(pool: Pool, market_id: str, what: str) -> MarketNotFound | Pre
     responses=documented(MarketNotFound, PredictionNotFound),
     operation_id="latest_prediction",
 )
-async def latest(request: Request, pool: PoolDep, market_id: MarketId, status: Wanted = None) -> Response:
+async def latest(
+    request: Request, pool: PoolDep, clock: ClockDep, market_id: MarketId, status: Wanted = None
+) -> Response:
     """The newest prediction."""
-    row = None
+    if status is not PredictionStatus.FINALIZED:
+        row = await repository.provisional(pool, market_id, clock.now_ms() - PROVISIONAL_GRACE_MS)
+        if row is not None:
+            return respond(request, service.provisional(row), PASSING)
     if status is not PredictionStatus.PROVISIONAL:
-        row = next(iter(await repository.finalized(pool, market_id, None, 1)), None)
-    if row is None and status is not PredictionStatus.FINALIZED:
-        row = await repository.provisional(pool, market_id)
-    if row is None:
-        raise await _absent(pool, market_id, f"{status or 'published'} prediction yet")
-    return respond(request, service.prediction(row))
+        for row in await repository.finalized(pool, market_id, None, 1):
+            return respond(request, service.finalized(row))
+    raise await _absent(pool, market_id, f"{status or 'published'} prediction yet")
 
 
 @router.get(
@@ -70,7 +75,7 @@ async def history(
     rows = await repository.finalized(pool, market_id, before[0] if before else None, limit + 1)
     if not rows and not await repository.market_exists(pool, market_id):
         raise MarketNotFound(f"{market_id} is not in the registry; /v1/markets lists what is")
-    page, last = paging.cut([service.prediction(row) for row in rows], limit)
+    page, last = paging.cut([service.finalized(row) for row in rows], limit)
     following = None if last is None else paging.encode((last.epoch_id,))
     return respond(request, paging.Page[Prediction](items=page, next_cursor=following))
 

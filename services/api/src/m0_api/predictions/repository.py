@@ -1,22 +1,8 @@
-"""Predictions from the index: leaves of bundles, and the epochs that made them final."""
+"""Predictions from the index: leaves of final bundles, and what the models say of open epochs."""
 
 from typing import Any
 
 from m0common.store.postgres import Pool, fetch, fetch_one
-
-_SELECT = """
-    SELECT l.market_id, l.catalog, l.epoch_id, l.leaf, l.model, l.bundle_hash, m.outcomes AS names,
-           CASE WHEN e.settled THEN 'finalized' ELSE 'provisional' END AS status
-    FROM leaves l
-    LEFT JOIN markets m USING (market_id)
-"""
-_FINAL = """
-    JOIN epochs e ON e.catalog = l.catalog AND e.epoch_id = l.epoch_id AND e.bundle_hash = l.bundle_hash AND e.settled
-"""
-_PROVISIONAL = """
-    LEFT JOIN epochs e ON e.catalog = l.catalog AND e.epoch_id = l.epoch_id
-"""
-_NOT_DECIDED = "coalesce(e.public_status, 'open') NOT IN ('finalized', 'expired')"
 
 
 async def market_exists(pool: Pool, market_id: str) -> bool:
@@ -28,8 +14,12 @@ async def finalized(pool: Pool, market_id: str, before: int | None, limit: int) 
     """Final predictions, newest first, of epochs before `before`."""
     return await fetch(
         pool,
-        f"""
-            {_SELECT} {_FINAL}
+        """
+            SELECT l.market_id, l.catalog, l.epoch_id, l.leaf, l.model, l.bundle_hash, m.outcomes AS names
+            FROM leaves l
+            LEFT JOIN markets m USING (market_id)
+            JOIN epochs e
+              ON e.catalog = l.catalog AND e.epoch_id = l.epoch_id AND e.bundle_hash = l.bundle_hash AND e.settled
             WHERE l.market_id = %(market_id)s AND (%(before)s::bigint IS NULL OR l.epoch_id < %(before)s)
             ORDER BY l.epoch_id DESC LIMIT %(limit)s
             """,
@@ -37,14 +27,25 @@ async def finalized(pool: Pool, market_id: str, before: int | None, limit: int) 
     )
 
 
-async def provisional(pool: Pool, market_id: str) -> dict[str, Any] | None:
-    """The newest prediction of an epoch that the chain has not decided."""
+async def provisional(pool: Pool, market_id: str, open_since_ms: int) -> dict[str, Any] | None:
+    """What the models say now of a market that is open, in an epoch whose window ended after `open_since_ms` and above
+    every final one of its catalog.
+    """
     return await fetch_one(
         pool,
-        f"""
-            {_SELECT} {_PROVISIONAL} WHERE l.market_id = %s AND {_NOT_DECIDED} ORDER BY l.epoch_id DESC LIMIT 1
+        """
+            SELECT p.market_id, p.catalog, p.epoch_id, p.window_end_ms, p.outcomes, p.risk_bps, p.quality_flags,
+                   p.model, p.model_key, m.outcomes AS names
+            FROM provisional p
+            LEFT JOIN markets m USING (market_id)
+            WHERE p.market_id = %(market_id)s AND p.window_end_ms > %(open_since_ms)s
+              AND coalesce(m.state, 'ACTIVE') NOT IN ('DEPRECATED', 'ARCHIVED')
+              AND p.epoch_id > coalesce((
+                SELECT e.epoch_id FROM epochs e WHERE e.catalog = p.catalog AND e.settled
+                ORDER BY e.epoch_id DESC LIMIT 1
+              ), -1)
             """,
-        (market_id,),
+        {"market_id": market_id, "open_since_ms": open_since_ms},
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class PredictionStatus(StrEnum):
-    """A provisional prediction is in a bundle that the chain has not finalized."""
+    """A provisional prediction is what the models say while its epoch is open; it is in no bundle."""
 
     PROVISIONAL = "provisional"
     FINALIZED = "finalized"
@@ -36,9 +36,9 @@ class Prediction(BaseModel):
     quality_flags: list[str]
     model: str
     model_key: str = Field(description="hex; the artifact that made it")
-    features_hash: str = Field(description="hex; what the model saw")
+    features_hash: str | None = Field(description="hex; what the model saw; null while provisional")
     window_end_ms: int
-    bundle_hash: str = Field(description="hex")
+    bundle_hash: str | None = Field(description="hex; null while provisional")
 
 
 class Attestation(BaseModel):

@@ -1,9 +1,10 @@
 """Rows into predictions and proofs."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
-from m0common.canonical import MerkleTree, PredictionLeaf, flag_names
+from m0common.canonical import MerkleTree, Outcome, PredictionLeaf, flag_names
 from m0common.chain import pda
 from m0common.fixedpoint import PPB
 from m0common.store.postgres import Pool
@@ -24,27 +25,15 @@ TREES_KEPT = 64
 PROOF_SCHEMA = 1
 
 
-def prediction(row: dict[str, Any]) -> Prediction:
-    """A row of the repository as the interface shows it."""
+def finalized(row: dict[str, Any]) -> Prediction:
+    """A leaf of a final epoch as the interface shows it."""
     leaf = PredictionLeaf.decode(row["leaf"])
-    names = row["names"] or [str(i) for i in range(len(leaf.outcomes))]
     return Prediction(
         market_id=row["market_id"],
         catalog=row["catalog"],
         epoch_id=row["epoch_id"],
-        status=PredictionStatus(row["status"]),
-        outcomes=[
-            OutcomeProbability(
-                name=name,
-                p=o.p / PPB,
-                lo=o.lo / PPB,
-                hi=o.hi / PPB,
-                p_ppb=o.p,
-                lo_ppb=o.lo,
-                hi_ppb=o.hi,
-            )
-            for name, o in zip(names, leaf.outcomes, strict=False)
-        ],
+        status=PredictionStatus.FINALIZED,
+        outcomes=_outcomes(row["names"], leaf.outcomes),
         risk_bps=leaf.risk_bps,
         quality_flags=flag_names(leaf.quality_flags),
         model=row["model"],
@@ -53,6 +42,31 @@ def prediction(row: dict[str, Any]) -> Prediction:
         window_end_ms=leaf.window_end_ms,
         bundle_hash=row["bundle_hash"].hex(),
     )
+
+
+def provisional(row: dict[str, Any]) -> Prediction:
+    """What the models say of an open epoch as the interface shows it."""
+    return Prediction(
+        market_id=row["market_id"],
+        catalog=row["catalog"],
+        epoch_id=row["epoch_id"],
+        status=PredictionStatus.PROVISIONAL,
+        outcomes=_outcomes(row["names"], [Outcome(*each) for each in row["outcomes"]]),
+        risk_bps=row["risk_bps"],
+        quality_flags=flag_names(row["quality_flags"]),
+        model=row["model"],
+        model_key=row["model_key"].hex(),
+        features_hash=None,
+        window_end_ms=row["window_end_ms"],
+        bundle_hash=None,
+    )
+
+
+def _outcomes(names: Sequence[str] | None, outcomes: Sequence[Outcome]) -> list[OutcomeProbability]:
+    return [
+        OutcomeProbability(name=name, p=o.p / PPB, lo=o.lo / PPB, hi=o.hi / PPB, p_ppb=o.p, lo_ppb=o.lo, hi_ppb=o.hi)
+        for name, o in zip(names or map(str, range(len(outcomes))), outcomes, strict=False)
+    ]
 
 
 class Trees:

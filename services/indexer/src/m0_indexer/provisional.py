@@ -1,0 +1,103 @@
+"""Keeps the newest provisional prediction of each market in the database.
+
+They decide nothing and some may be lost: the reader begins at the end of the log, commits no offsets, and what does not
+fit its bounded memory while the database is away is dropped.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from m0common.errors import DeadLetterError, Unavailable
+from m0common.messages import ProvisionalPrediction
+from m0common.settings import Stage
+from m0common.store import changes
+from m0common.store.postgres import Pool, transaction
+from m0common.stream.broker import Broker
+from m0common.stream.consumer_loop import ConsumerLoop
+from m0common.stream.door import read_provisional
+from m0common.stream.records import Record
+from m0common.telemetry.logs import logger
+from m0common.topics import PROVISIONAL
+
+from m0_indexer import metrics
+from m0_indexer.repository import provisional as repository
+
+EVERY_S = 1.0
+"""Readers of the index are told of changes, and forget what they have kept, at most this often."""
+MARKETS_MAX = 100_000
+"""Markets whose newest prediction waits to be written."""
+
+_log = logger(__name__)
+
+
+@dataclass(slots=True)
+class Newest:
+    """The newest prediction of each market since the last write: of several the highest `(life, cause)` counts."""
+
+    limit: int = MARKETS_MAX
+    by_market: dict[str, ProvisionalPrediction] = field(default_factory=dict)
+
+    def add(self, prediction: ProvisionalPrediction) -> bool:
+        """Take one in; False when there is no room for another market."""
+        known = self.by_market.get(prediction.market_id)
+        if known is None and len(self.by_market) >= self.limit:
+            return False
+        if known is None or (prediction.life, prediction.cause) > (known.life, known.cause):
+            self.by_market[prediction.market_id] = prediction
+        return True
+
+
+@dataclass(slots=True)
+class ProvisionalStore:
+    """Gathers predictions and writes them, many markets at once."""
+
+    pool: Pool
+    waiting: Newest = field(default_factory=Newest)
+
+    def take(self, value: bytes) -> None:
+        """Gather one message."""
+        try:
+            prediction = read_provisional(value)
+        except DeadLetterError as error:
+            metrics.PROVISIONAL.labels("invalid").inc()
+            _log.warning("provisional_refused", reason=error.reason)
+            return
+        if not self.waiting.add(prediction):
+            metrics.PROVISIONAL.labels("dropped").inc()
+
+    async def run(self) -> None:
+        """Write what was gathered every now and then; never ends by itself."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.write()
+            except Unavailable as error:
+                _log.warning("provisional_waits", error=str(error))
+
+    async def write(self) -> int:
+        """Write what was gathered; how many. Raises Unavailable, and keeps it then."""
+        batch, self.waiting = self.waiting, Newest(self.waiting.limit)
+        if not batch.by_market:
+            return 0
+        try:
+            async with transaction(self.pool) as connection:
+                await repository.put(connection, list(batch.by_market.values()))
+                await changes.announce(connection)
+        except Unavailable:
+            for prediction in self.waiting.by_market.values():
+                batch.add(prediction)
+            self.waiting = batch
+            raise
+        metrics.PROVISIONAL.labels("stored").inc(len(batch.by_market))
+        return len(batch.by_market)
+
+
+def provisional_loop(store: ProvisionalStore, broker: Broker, settings: Stage) -> ConsumerLoop:
+    """The loop that feeds `store` with what comes from now on."""
+
+    async def handle(records: Sequence[Record]) -> None:
+        for record in records:
+            store.take(record.value)
+
+    return ConsumerLoop("indexer-provisional", [PROVISIONAL.name], handle, broker, settings, from_end=True)
