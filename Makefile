@@ -40,15 +40,17 @@ typecheck: env-dev  ## Check types, strictly
 
 bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
 	@.venv/bin/python libs/m0common/bench/loop.py
+	@.venv/bin/python libs/m0lanes/bench/stages.py
 	@.venv/bin/python libs/m0lanes/bench/latency.py
 	@.venv/bin/python libs/m0lanes/bench/scale.py
+	@.venv/bin/python libs/m0lanes/bench/checkpoints.py
 	@.venv/bin/python services/realtime/bench/fanout.py
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
 	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)
 
-asyncapi: env-dev  ## Write docs/asyncapi.json, the schemas of all topics, from the messages
-	@.venv/bin/python -m m0common.asyncapi >docs/asyncapi.json
+asyncapi: env-dev  ## Write docs/asyncapi.json, the schemas of all topics, from messages and domains
+	@.venv/bin/python -m m0cli.asyncapi >docs/asyncapi.json
 
 replay: env  ## Rebuild an epoch's root from the log: make replay CATALOG=sports EPOCH=123 [FULL=1]
 	@test -n "$(CATALOG)" -a -n "$(EPOCH)" || { echo "Name both: make replay CATALOG=sports EPOCH=123" >&2; exit 2; }

@@ -1,5 +1,9 @@
-"""A stack of servers beside the developer's own: its own home, ports and supervisor, stopped when the tests end."""
+"""A stack of servers beside the developer's own: its own home, ports and supervisor, stopped when the tests end.
 
+And the world of m0replay's tests as a module: catalogs of a deployment in memory.
+"""
+
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +14,11 @@ import pytest
 from m0local import ports
 from m0local.processes import SERVERS as NAMES
 from m0local.settings import EXTERNAL, PORTS, load
+
+_path = Path(__file__).parents[3] / "libs" / "m0replay" / "tests" / "catalog_world.py"
+_spec = importlib.util.spec_from_file_location(_path.stem, _path)
+sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules[_path.stem])
 
 SERVERS = ",".join(NAMES)
 M0 = [sys.executable, "-m", "m0cli.main"]

@@ -3,6 +3,7 @@
 import configparser
 import json
 import os
+import re
 import shlex
 import socket
 import threading
@@ -12,10 +13,12 @@ import pytest
 from m0local import deployment, logs, ports, stack, supervisor_conf
 from m0local.environment import common_environment, write_environment
 from m0local.errors import DiskFullError, MissingToolError, UsageError
+from m0local.keys import ensure_plain_key
 from m0local.launch import service_environment
 from m0local.processes import NAMES, SERVICES, catalogue, select
 from m0local.servers import KafkaServer
 from m0local.servers.java import find_java
+from m0local.servers.kafka import property_value
 from m0local.settings import MAX_OFFSET, PORTS, endpoint, load
 from m0local.status import urls, without_password
 
@@ -117,6 +120,62 @@ def test_a_service_sees_the_programs_of_the_deployment_unless_the_user_names_oth
     assert env["M0_FEE_ROUTER_PROGRAM_ID"] == "Mine"
     assert env["PATH"] == "/bin"
     assert env["M0_HOME"] == str(settings.home)
+
+
+def test_a_service_sees_what_makes_the_deployment_itself_and_no_secret_of_it(settings):
+    settings.run.mkdir(parents=True)
+    write_environment(settings, {})
+    secret = ensure_plain_key(settings.control_key_file)
+    public = bytes(secret.pubkey()).hex()
+    deployment.write(settings.deployment_file, {"genesis_hash": "ab" * 32, "control_key": public})
+    env = service_environment(settings.home, {})
+    assert (env["M0_GENESIS_HASH"], env["M0_CONTROL_KEY"]) == ("ab" * 32, public)
+    assert str(settings.control_key_file) not in json.dumps(env)
+    assert not settings.control_key_file.is_relative_to(env["M0_KEYS_DIR"])
+
+
+@pytest.mark.parametrize(
+    ("given", "excepted"),
+    [
+        ({}, None),
+        ({"NO_PROXY": "intern"}, None),
+        ({"HTTP_PROXY": ""}, None),
+        ({"HTTP_PROXY": "http://proxy:3128"}, "127.0.0.1,localhost,::1"),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": "intern, localhost"}, "intern,localhost,127.0.0.1,::1"),
+        ({"ALL_PROXY": "socks5://p", "NO_PROXY": "a", "no_proxy": "b"}, "a,b,127.0.0.1,localhost,::1"),
+    ],
+)
+def test_the_stacks_own_addresses_never_go_to_a_proxy(settings, given, excepted):
+    env = common_environment(settings, given)
+    assert env.get("NO_PROXY") == env.get("no_proxy") == excepted
+
+
+@pytest.mark.parametrize("path", ["/tmp/a b", "/tmp/zürich", "C:\\new", "/tmp/\N{CRAB}", "/tmp/#!=:"])
+def test_a_path_survives_javas_settings_files(path):
+    written = property_value(path)
+    assert written.isascii()
+    units = re.sub(r"\\u([0-9a-f]{4})|\\\\", lambda m: chr(int(m[1], 16)) if m[1] else "\\", written)
+    assert units.encode("utf-16-be", "surrogatepass").decode("utf-16-be") == path
+
+
+@pytest.mark.parametrize("home", ["/tmp/a,b", '/tmp/a"b', "/tmp/a\nb"])
+def test_a_home_that_no_settings_file_can_hold_is_refused_by_name(home):
+    with pytest.raises(UsageError, match="M0_HOME="):
+        load({"M0_HOME": home})
+
+
+def test_the_control_key_is_readable_by_its_owner_alone_and_made_once(settings):
+    first = ensure_plain_key(settings.control_key_file)
+    assert settings.control_key_file.stat().st_mode & 0o777 == 0o600
+    assert settings.control_key_file.parent.stat().st_mode & 0o777 == 0o700
+    assert ensure_plain_key(settings.control_key_file) == first
+
+
+def test_the_warden_is_supervised_like_a_service(settings):
+    process = catalogue(settings)["warden"]
+    assert process.command[-2:] == ("m0local.launch", "m0local.seasons")
+    assert process.ports == (settings.port("warden"),)
+    assert "KEY" not in "".join(process.env)
 
 
 def test_a_missing_deployment_record_is_no_error(tmp_path):

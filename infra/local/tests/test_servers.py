@@ -135,3 +135,12 @@ def test_valkey_keeps_a_write_through_kill_9(tmp_path):
 def test_another_valkey_on_the_port_is_not_taken_for_ours(tmp_path):
     with valkey_server(tmp_path / "a") as valkey:
         assert not ValkeyServer(tmp_path / "b", valkey.server.port).ready()
+
+
+def test_a_broker_keeps_its_data_in_a_home_of_any_alphabet(tmp_path):
+    home = tmp_path / "zürich Ω"
+    home.mkdir()
+    with kafka_server(home) as kafka:
+        assert kafka.server.ready()
+    assert (home / "data" / "meta.properties").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["zürich Ω"]

@@ -68,6 +68,16 @@ def test_the_programs_are_deployed_and_their_ids_are_noted(servers):
     assert json.loads(body)["result"]["value"]["executable"] is True
 
 
+def test_the_catalogs_of_the_configuration_are_in_the_log(servers):
+    found = json.loads(servers.run("catalog", "list", "--json").stdout)["catalogs"]
+    assert {(entry["catalog"], entry["next_generation"]) for entry in found} == {("crypto", 1), ("sports", 1)}
+    plan = servers.run("catalog", "plan", "sports", "--json")
+    assert json.loads(plan.stdout)["changes"] == []
+    done = servers.run("catalog", "set", "sports", "--yes", "--timeout", "1")
+    assert done.returncode == 1
+    assert "no marker names generation 1" in done.stderr
+
+
 def test_a_second_up_says_that_it_already_runs(servers):
     before = {entry["name"]: entry["pid"] for entry in servers.status()["services"]}
     done = servers.run("up", "--only", ",".join(SERVERS))

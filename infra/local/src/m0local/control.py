@@ -2,10 +2,11 @@
 
 import http.client
 import os
+import signal
 import subprocess
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,15 @@ from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import
 
 from m0local.errors import StartError
 from m0local.launch import HOME_MARK
+from m0local.processes import SERVICES, module_of
 from m0local.settings import StackSettings
 from m0local.supervisor_conf import GROUP, socket_path, supervisor_command
 
 START_TIMEOUT_S = 15
 POLL_S = 0.1
+GRACE_S = 8
+"""What a process that was left behind has to stop in: a broker needs some seconds to close its log."""
+SERVICE_MODULES = frozenset(map(module_of, SERVICES))
 STOPPED_STATES = ("stopped", "exited", "fatal", "unknown")
 
 
@@ -137,20 +142,53 @@ def _is_ours(process: psutil.Process, settings: StackSettings) -> bool:
     return process.name() in files and files[process.name()] in process.cmdline()
 
 
-def clear_leftovers(settings: StackSettings, grace_s: float = 5) -> int:
-    """Stop what `leftovers` finds, by force when it does not listen; how many there were."""
-    found = leftovers(settings)
-    for process in found:
-        _signal(process, "terminate")
-    _, alive = psutil.wait_procs(found, timeout=grace_s)
-    for process in alive:
-        _signal(process, "kill")
-    psutil.wait_procs(alive, timeout=grace_s)
-    return len(found)
+def clear_leftovers(settings: StackSettings, grace_s: float = GRACE_S) -> int:
+    """Stop what `leftovers` finds, services before servers, by force what does not listen; how many there were.
+
+    A server that is asked while its clients are gone stops at once, and starts again without a recovery.
+    """
+    count = 0
+    for is_turn in (_is_supervisor, _is_service, _is_any):
+        found = [process for process in leftovers(settings) if _holds(is_turn, process)]
+        for process in found:
+            _signal(process, _stop_signal(process))
+        _, alive = psutil.wait_procs(found, timeout=grace_s)
+        for process in alive:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=grace_s)
+        count += len(found)
+    return count
 
 
-def _signal(process: psutil.Process, how: str) -> None:
+def _is_supervisor(command: Sequence[str]) -> bool:
+    return "m0local.supervise" in command
+
+
+def _is_service(command: Sequence[str]) -> bool:
+    return any(module in command for module in SERVICE_MODULES)
+
+
+def _is_any(_command: Sequence[str]) -> bool:
+    return True
+
+
+def _holds(test: Callable[[Sequence[str]], bool], process: psutil.Process) -> bool:
     try:
-        getattr(process, how)()
+        return test(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _stop_signal(process: psutil.Process) -> signal.Signals:
+    """Postgres waits for its clients on SIGTERM."""
+    try:
+        return signal.SIGINT if process.name() == "postgres" else signal.SIGTERM
+    except psutil.Error:
+        return signal.SIGTERM
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
     except psutil.NoSuchProcess:
         return

@@ -1,6 +1,6 @@
-"""The deployment record: which programs were deployed under which ids, as provisioning wrote it.
+"""The deployment record: what makes this deployment itself, as provisioning wrote it.
 
-{"programs": {"oracle": "<base58>", "registry": "<base58>"}, ...}
+{"programs": {"oracle": "<base58>", "registry": "<base58>"}, "genesis_hash": "<hex>", "control_key": "<hex>", ...}
 """
 
 import json
@@ -30,6 +30,10 @@ def programs(path: Path) -> dict[str, str]:
     return {str(name): str(key) for name, key in found.items()} if isinstance(found, dict) else {}
 
 
-def program_environment(path: Path) -> dict[str, str]:
-    """`M0_<PROGRAM>_PROGRAM_ID` of every program of the record."""
-    return {f"M0_{name.upper().replace('-', '_')}_PROGRAM_ID": key for name, key in programs(path).items()}
+def environment(path: Path) -> dict[str, str]:
+    """What services are told of the record: `M0_<PROGRAM>_PROGRAM_ID`, `M0_GENESIS_HASH`, `M0_CONTROL_KEY`."""
+    record = read(path)
+    told = {f"M0_{name.upper().replace('-', '_')}_PROGRAM_ID": key for name, key in programs(path).items()}
+    return told | {
+        f"M0_{name.upper()}": str(record[name]) for name in ("genesis_hash", "control_key") if name in record
+    }

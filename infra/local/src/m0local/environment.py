@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 
 from m0local.launch import environment_file
+from m0local.proxies import direct
 from m0local.settings import StackSettings
 
 TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -27,6 +28,7 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
         "M0_KEYS_DIR": str(settings.keys),
         "M0_KEY_PASSPHRASE_FILE": str(settings.passphrase_file),
         "PYTHONUNBUFFERED": "1",
+        **direct(env),
         **{name: env.get(name, value) for name, value in TUNING.items()},
     }
 

@@ -1,7 +1,7 @@
 """Become a service: `python -m m0local.launch MODULE` replaces itself by `python -m MODULE`.
 
-Before that it adds to the environment what `m0 up` noted for all services and the ids of the deployed programs, so
-that a service which the supervisor restarts sees the deployment of today. Both files lie in the home of the stack,
+Before that it adds to the environment what `m0 up` noted for all services and what the deployment record says, so that
+a service which the supervisor restarts sees the deployment of today. Both files lie in the home of the stack,
 which the supervisor names in the environment; they are read by their owner alone, as an address may hold a password.
 """
 
@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from m0local.deployment import program_environment
+from m0local import deployment
 
 HOME_MARK = "M0_STACK_HOME"
 """In the environment of every process of a stack, so that one left behind by a killed supervisor can be found."""
@@ -22,9 +22,9 @@ def environment_file(home: Path) -> Path:
 
 
 def service_environment(home: Path, env: dict[str, str]) -> dict[str, str]:
-    """The whole environment of a service; program ids set by the user win over those of the deployment record."""
+    """The whole environment of a service; what the user set wins over the deployment record."""
     common: dict[str, str] = dict(json.loads(environment_file(home).read_text()))
-    return program_environment(home / "deployment.json") | env | common
+    return deployment.environment(home / "deployment.json") | env | common
 
 
 def main() -> None:

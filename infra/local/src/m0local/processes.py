@@ -26,10 +26,12 @@ SERVICES = (
     "api",
     "realtime",
     "jobs",
+    "warden",
 )
 NAMES = SERVERS + SERVICES
 SIGNER_DEPTHS = {"signer-1": "bundle", "signer-2": "bundle", "signer-3": "raw"}
 PUBLIC = ("api", "realtime")
+_MODULES = {**dict.fromkeys(SIGNER_DEPTHS, "m0_signer"), "warden": "m0local.seasons"}
 SERVER_STOP_S = 4
 SERVICE_STOP_S = 5
 
@@ -53,6 +55,11 @@ class Process:
     @property
     def is_server(self) -> bool:
         return self.name in SERVERS
+
+
+def module_of(service: str) -> str:
+    """The Python module that a service runs."""
+    return _MODULES.get(service, f"m0_{service}")
 
 
 def select(only: str | None) -> tuple[str, ...]:
@@ -119,15 +126,13 @@ def _localnet(settings: StackSettings) -> Process:
 def _service(settings: StackSettings, name: str) -> Process:
     port = settings.port(name)
     env = {"M0_PROMETHEUS_BIND": f"{LOOPBACK}:{port}"}
-    module = f"m0_{name}"
     if name in PUBLIC:
         env["M0_BIND"] = f"{LOOPBACK}:{port}"
     if name in SIGNER_DEPTHS:
-        module = "m0_signer"
         env |= {"M0_SIGNER_NAME": name, "M0_SIGNER_DEPTH": SIGNER_DEPTHS[name]}
     return Process(
         name=name,
-        command=(sys.executable, "-m", "m0local.launch", module),
+        command=(sys.executable, "-m", "m0local.launch", module_of(name)),
         ports=(port,),
         ready=lambda pid: readiness.http_ready(pid, port),
         env=env,

@@ -23,6 +23,7 @@ PORTS: dict[str, int] = {
     "bundle": 9105,
     "indexer": 9106,
     "jobs": 9107,
+    "warden": 9108,
     "signer-1": 9111,
     "signer-2": 9112,
     "signer-3": 9113,
@@ -38,6 +39,9 @@ EXTERNAL: dict[str, str] = {
     "localnet": "M0_RPC_URL",
 }
 """The variable by which an external server takes the place of the stack's own."""
+
+UNUSABLE = (",", '"', "\n")
+"""What no path of a stack may hold: Kafka takes a comma for the end of a path, supervisor and valkey a quote."""
 
 MAX_OFFSET = MAX_PORT - max(PORTS.values())
 
@@ -93,6 +97,16 @@ class StackSettings:
     @property
     def passphrase_file(self) -> Path:
         return self.keys / "passphrase"
+
+    @property
+    def control_key_file(self) -> Path:
+        """The deployment's control key, apart from the keys of services: launcher and warden alone read it."""
+        return self.home / "control" / "control.json"
+
+    @property
+    def config_dir(self) -> Path:
+        """Where the files of catalogs lie, beside the settings file."""
+        return self.config_path.parent
 
     @property
     def deployment_file(self) -> Path:
@@ -154,10 +168,14 @@ def load(env: Mapping[str, str]) -> StackSettings:
     text = env.get("M0_PORT_OFFSET") or "0"
     if not text.isdecimal() or int(text) > MAX_OFFSET:
         raise UsageError(f"M0_PORT_OFFSET={text} is not a number between 0 and {MAX_OFFSET}.")
-    root = repo_root()
+    root, home = repo_root(), home_dir(env)
+    if bad := [name for name in UNUSABLE if name in str(home)]:
+        raise UsageError(
+            f"M0_HOME={home} holds {bad[0]!r}, which a server's settings file cannot hold: choose another."
+        )
     return StackSettings(
         root=root,
-        home=home_dir(env),
+        home=home,
         jars=jars_dir(env),
         offset=int(text),
         config_path=Path(env.get("M0_CONFIG_PATH") or root / "config" / "dev.toml").absolute(),

@@ -6,13 +6,13 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from m0common.errors import M0Error
 
-from m0local import ports
+from m0local import builds, ports
 from m0local.control import STOPPED_STATES, Supervisor, clear_leftovers
 from m0local.environment import write_environment
 from m0local.errors import DiskFullError, LocalStackError, PortTakenError, StartError, UsageError
@@ -35,6 +35,7 @@ MARKER = ".m0-home"
 
 def up(settings: StackSettings, selection: Sequence[str], report: Reporter, timeout_s: float = READY_TIMEOUT_S) -> bool:
     """Start what of `selection` does not run yet and return when all of it is ready; False when it all ran already.
+    Services that run with other domains than are installed start again, whether or not they are selected.
 
     Raises PortTakenError, DownloadError, DiskFullError, StartError or what provisioning raises; what was started
     stays up, so that it can be looked at.
@@ -42,16 +43,19 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
     with exclusive(settings, report), _disk_errors(settings):
         _check_disk(settings.home)
         processes = catalogue(settings, progress=lambda done, total: downloaded(report, done, total))
-        chosen = {name: processes[name] for name in selection if name in processes}
+        build = _installed_build()
+        wanted = set(selection)
         supervisor = Supervisor(settings)
         conf = render(settings, processes.values())
         if supervisor.is_running():
             if supervisor.conf.read_text() != conf:
                 raise StartError("The stack runs with other settings than now asked for: run 'make down' first.")
-            if not _missing(supervisor, chosen):
+            wanted |= _stop_older(settings, supervisor, build, report)
+            if not _missing(supervisor, _chosen(processes, wanted)):
                 return False
         elif clear_leftovers(settings):
             report.say("Cleared processes that an earlier run left behind.")
+        chosen = _chosen(processes, wanted)
         _check_ports(settings, supervisor, chosen)
         _check_external(settings)
         _write_files(settings, conf)
@@ -61,11 +65,45 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
         services = {name: process for name, process in chosen.items() if not process.is_server}
         _start(settings, supervisor, servers, report, timeout_s)
         try:
-            provision(settings, servers, report.step)
+            provision(settings, servers, report.step, report.say)
         except M0Error as exc:
             raise StartError(f"The deployment could not be made: {exc}.") from exc
+        builds.note(_builds_file(settings), _stopped(supervisor, services), build)
         _start(settings, supervisor, services, report, timeout_s)
         return True
+
+
+def _chosen(processes: Mapping[str, Process], names: Collection[str]) -> dict[str, Process]:
+    return {name: process for name, process in processes.items() if name in names}
+
+
+def _installed_build() -> str:
+    try:
+        return builds.installed()
+    except M0Error as exc:
+        raise StartError(f"Nothing was started: {exc}.") from exc
+
+
+def _stop_older(settings: StackSettings, supervisor: Supervisor, build: str, report: Reporter) -> set[str]:
+    """Stop the services that run older code than is installed. Returns what must run so that they start with it: they,
+    and the servers by which the deployment is made anew.
+    """
+    running = [name for name, info in supervisor.info().items() if info.state not in STOPPED_STATES]
+    older = builds.older(_builds_file(settings), running, build)
+    if older:
+        report.say(f"The installed code is not what {', '.join(older)} {'run' if len(older) > 1 else 'runs'}.")
+        report.step(f"Stop {', '.join(older)}")
+        supervisor.stop_processes(older)
+    return {*older, *(name for name in running if name in SERVERS)} if older else set()
+
+
+def _builds_file(settings: StackSettings) -> Path:
+    return settings.run / "builds.json"
+
+
+def _stopped(supervisor: Supervisor, names: Iterable[str]) -> list[str]:
+    info = supervisor.info()
+    return [name for name in names if info[name].state in STOPPED_STATES]
 
 
 def down(settings: StackSettings, report: Reporter) -> bool:
@@ -137,7 +175,10 @@ def _disk_errors(settings: StackSettings) -> Iterator[None]:
                 f"{exc.filename or settings.home} cannot be written ({exc.strerror}): "
                 f"run as the user who owns it, or set M0_HOME to a directory of your own."
             ) from exc
-        raise
+        raise LocalStackError(
+            f"{exc.filename or settings.home}: {exc.strerror or exc}: see {settings.logs}, or set M0_HOME to another "
+            "directory."
+        ) from exc
 
 
 def _check_disk(home: Path, need_bytes: int = MIN_FREE_BYTES) -> None:
@@ -200,7 +241,7 @@ def _start(
     if not processes:
         return
     info = supervisor.info()
-    new = [name for name in processes if info[name].state in STOPPED_STATES]
+    new = _stopped(supervisor, processes)
     for name in new:
         if prepare := processes[name].prepare:
             report.step(f"Prepare {name}")

@@ -1,19 +1,39 @@
-"""The supervisor of the stack: `python -m m0local.supervise -c FILE` runs supervisord with two differences.
+"""The supervisor of the stack: `python -m m0local.supervise -c FILE` runs supervisord with three differences.
 
-It never gives up on a process and waits at most five seconds between attempts; and it counts how often each process
-was started again after dying, readable over its RPC as `m0.restarts`.
+It never gives up on a process and waits at most five seconds between attempts; it counts how often each process was
+started again after dying, readable over its RPC as `m0.restarts`; and a disk that is full costs lines of logs, nothing
+else.
 """
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+from supervisor import loggers  # type: ignore[import-untyped]
 from supervisor.options import ProcessConfig, ServerOptions  # type: ignore[import-untyped]
 from supervisor.process import Subprocess  # type: ignore[import-untyped]
 from supervisor.states import ProcessStates  # type: ignore[import-untyped]
 from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
 
 MAX_BACKOFF_S = 5
+
+
+class PatientLog(loggers.RotatingFileHandler):  # type: ignore[misc]  # supervisor has no type information
+    """A log file that drops what the disk has no room for and goes on when there is room again."""
+
+    stream: Any  # a binary file
+
+    def emit(self, record: Any) -> None:
+        try:
+            if self.stream.closed:  # the disk was full in the middle of a rotation
+                self.stream = Path(self.baseFilename).open(self.mode)  # noqa: SIM115 - it stays open
+            super().emit(record)
+        except OSError:
+            return
+
+    def handleError(self) -> None:  # noqa: N802 - the name is supervisor's
+        """Nothing: its own way is to print, which fails on a full disk too and ends the supervisor."""
 
 
 class PatientProcess(Subprocess):  # type: ignore[misc]  # supervisor has no type information
@@ -72,6 +92,7 @@ def make_rpc_interface(supervisord: Supervisor) -> RestartCounts:
 
 
 def main() -> None:
+    loggers.RotatingFileHandler = PatientLog  # what supervisor makes its log files with; it offers no other way
     options = Options()
     options.realize(sys.argv[1:], doc=__doc__)
     options.first = True

@@ -9,11 +9,12 @@ from m0common.stream.kafka_options import KafkaOptions
 from m0common.topics import TOPICS
 
 from m0local.environment import common_environment
+from m0local.provision import Say
 from m0local.settings import StackSettings
 
 
-def provision(settings: StackSettings) -> None:
+def provision(settings: StackSettings, _say: Say) -> None:
     """Raises m0common's SettingsError or Unavailable."""
     kafka = service_settings.load(os.environ | common_environment(settings, os.environ)).kafka
     options = KafkaOptions(bootstrap=kafka.bootstrap, client="m0-provision", replication=kafka.replication)
-    asyncio.run(KafkaBroker(options).create_topics(TOPICS, kafka.group_partitions, kafka.catalog_partitions))
+    asyncio.run(KafkaBroker(options).create_topics(TOPICS, kafka.partitions))

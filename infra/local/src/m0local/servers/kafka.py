@@ -23,7 +23,16 @@ JVM_FLAGS = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
 )
+UTF8 = ("env", "LC_ALL=C.UTF-8")
+"""Java reads names of files by the locale, whatever the user's is."""
 METADATA_KEY, METADATA_VERSION = 3, 2
+
+
+def property_value(text: str) -> str:
+    """A value as java.util.Properties reads it back: backslashes doubled, all but ASCII as UTF-16 escapes."""
+    units = text.replace("\\", "\\\\").encode("utf-16-be", "surrogatepass")
+    codes = (int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2))
+    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)
 
 
 class KafkaServer:
@@ -66,14 +75,14 @@ class KafkaServer:
         ensure_jars(self.jars, progress=self.progress)
         if not (self.data / "meta.properties").exists():
             self._format()
-        self.properties.write_text(self.settings(self.data))
+        self.properties.write_text(self.settings(self.data), encoding="ascii")
 
     def settings(self, data: Path) -> str:
         """The text of server.properties for storage at `data`."""
         text = (DATA_FILES / "server.properties.tmpl").read_text()
         values = {"PORT": self.port, "CONTROLLER_PORT": self.controller_port, "DATA": data}
         for key, value in values.items():
-            text = text.replace(f"@{key}@", str(value))
+            text = text.replace(f"@{key}@", property_value(str(value)))
         return text
 
     def command(self) -> list[str]:
@@ -108,6 +117,7 @@ class KafkaServer:
         # explicit and in the order of the lock: a stray jar in the cache is never on the class path
         class_path = ":".join(str(self.jars / jar.file_name) for jar in read_lock())
         return [
+            *UTF8,
             find_java(),
             *JVM_FLAGS,
             f"-Dlog4j2.configurationFile={DATA_FILES / 'log4j2.properties'}",
@@ -119,7 +129,7 @@ class KafkaServer:
         # formatted aside and renamed, so that an interrupted run leaves nothing half done
         fresh = self.home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        self.properties.write_text(self.settings(fresh))
+        self.properties.write_text(self.settings(fresh), encoding="ascii")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         tool = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)

@@ -6,9 +6,9 @@ error that says so.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from m0common.chain import ChainClient, Oracle, Registry, Sender, accounts, pda
-from m0common.settings import Catalog
 from solders.instruction import Instruction
 
 from m0local.errors import LocalStackError
@@ -19,6 +19,16 @@ THRESHOLD = 2
 LAMPORTS_PER_SOL = 1_000_000_000
 _FUNDS_SOL = 500
 _FUNDS_LOW_SOL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ChainCatalog:
+    """What the oracle program is told of a catalog, once and for all; times in ms."""
+
+    epoch_ms: int
+    commit_ms: int
+    reveal_ms: int
+    signer_set_id: int
 
 
 class Accounts:
@@ -83,7 +93,7 @@ class Accounts:
                 "files, or `make clean` to start a new chain."
             )
 
-    async def catalogs(self, wanted: Mapping[str, Catalog]) -> None:
+    async def catalogs(self, wanted: Mapping[str, ChainCatalog]) -> None:
         """Every configured catalog, in both programs."""
         missing: list[Instruction] = []
         addresses = [
@@ -124,7 +134,7 @@ class Accounts:
             )
 
 
-def _check_catalog(existing: accounts.Catalog, wanted: Catalog) -> None:
+def _check_catalog(existing: accounts.Catalog, wanted: ChainCatalog) -> None:
     for name in ("epoch_ms", "commit_ms", "reveal_ms", "signer_set_id"):
         on_chain, configured = getattr(existing, name), getattr(wanted, name)
         if on_chain != configured:

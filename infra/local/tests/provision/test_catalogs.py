@@ -1,0 +1,203 @@
+"""Catalogs that a start of the stack defines in the log, and new seasons that the warden signs."""
+
+import json
+
+import pytest
+from catalog_world import CLOCK, CONTROL, PARTITIONS, World
+from m0common.errors import SettingsError
+from m0common.topics import TOPICS
+from m0local.provision.catalogs import define, go_on
+from m0local.seasons import Warden
+
+OLD, NEW = "aa" * 32, "bb" * 32
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path / "world")
+    made.groups("crypto", "btc")
+    return made
+
+
+async def start(world, release=NEW, auto_release=True):
+    """What a start of the stack does; the lines it says."""
+    said = []
+    await define(await world.desk(release), ["sports", "crypto"], CONTROL, auto_release, said.append)
+    return said
+
+
+async def newest(world, catalog="sports"):
+    return (await world.desk()).log.standing(catalog).newest
+
+
+async def test_the_first_start_defines_every_catalog_before_any_marker(world):
+    assert await start(world) == ["sports: generation 1 defines it", "crypto: generation 1 defines it"]
+    assert (await newest(world)).groups == ("eng.1", "es.1")
+    assert (await newest(world, "crypto")).groups == ("btc",)
+
+
+async def test_a_second_start_writes_nothing_whether_or_not_a_marker_came(world):
+    await start(world)
+    assert await start(world) == []
+    await world.mark("sports", 7)
+    assert await start(world) == []
+
+
+async def test_a_changed_file_is_a_new_generation(world):
+    await start(world)
+    await world.mark("sports", 7)
+    world.guardrails("sports", "limit = 5")
+    assert await start(world) == ["sports: generation 2 changes params.limit"]
+    assert (await newest(world)).params["limit"] == 5
+
+
+async def test_an_edited_domain_goes_on_with_the_release_that_is_installed(world):
+    await start(world, OLD)
+    await world.mark("sports", 7)
+    await world.mark("crypto", 7)
+    said = await start(world, NEW)
+    assert len(said) == 2
+    assert all(OLD[:12] in line and NEW[:12] in line for line in said)
+    assert (await newest(world)).release == NEW
+
+
+async def again(world, release=NEW, key=CONTROL):
+    """What a start does of lanes that nobody runs any more, as far as the lines it says."""
+    desk, said = await world.desk(release), []
+    await world.broker.create_topics(TOPICS, PARTITIONS)
+    await go_on(desk, ["sports", "crypto"], {bytes.fromhex(release): Sports()}, key, said.append)
+    return said
+
+
+class Sports:
+    name = "sports"
+
+
+async def test_lanes_that_nobody_runs_any_more_are_given_a_new_life_before_the_next_generation(world):
+    await start(world, OLD)
+    assert await again(world) == [], "no generation is in force yet"
+    await world.mark("sports", 7)
+    assert await again(world, OLD) == []
+    assert await again(world) == ["sports goes on with the installed code from the beginning of the log"]
+    assert await again(world) == []
+    assert await start(world, NEW) == [
+        f"sports: release {OLD[:12]} is not installed, generation 2 goes on with {NEW[:12]}",
+        "crypto: release aaaaaaaaaaaa is not installed, generation 1 goes on with bbbbbbbbbbbb",
+    ]
+
+
+async def test_new_lives_are_signed_by_the_control_key_alone(world):
+    await start(world, OLD)
+    await world.mark("sports", 7)
+    with pytest.raises(SettingsError, match="is not the deployment's"):
+        await again(world, key=CLOCK)
+
+
+async def test_without_auto_release_the_release_in_force_stays(world):
+    await start(world, OLD)
+    await world.mark("sports", 7)
+    world.guardrails("sports", "limit = 5")
+    assert await start(world, NEW, auto_release=False) == ["sports: generation 2 changes params.limit"]
+    assert (await newest(world)).release == OLD
+
+
+async def test_a_retired_catalog_is_left_alone(world):
+    await start(world)
+    await world.mark("sports", 7)
+    desk = await world.desk(NEW)
+    await desk.put(desk.retired("sports"), CONTROL)
+    await world.mark("sports", 8)
+    assert await start(world) == []
+
+
+@pytest.fixture
+def asked(tmp_path):
+    def write(season, groups, catalog="sports", name="sports"):
+        said = {"catalog": catalog, "season": season, "groups": groups}
+        (tmp_path / f"season-{name}.json").write_text(json.dumps(said))
+
+    return write
+
+
+async def warden(world, folder):
+    return Warden(await world.desk(), CONTROL, folder, ["sports", "crypto"])
+
+
+async def test_a_season_that_ingest_asks_for_is_signed_once(world, asked, tmp_path):
+    await start(world)
+    await world.mark("sports", 7)
+    watching = await warden(world, tmp_path)
+    await watching.look()
+    assert (await newest(world)).generation == 1
+    asked(2, ["eng.1~2", "es.1~2"])
+    await watching.look()
+    first = await newest(world)
+    assert (first.generation, first.groups, first.release) == (2, ("eng.1~2", "es.1~2"), NEW)
+    sets = world.sets("sports")
+    await watching.look()
+    await world.mark("sports", 8)
+    await watching.look()
+    assert world.sets("sports") == sets
+    assert watching.problem() is None
+
+
+async def test_a_start_keeps_the_season_that_the_log_has_reached(world, asked, tmp_path):
+    await start(world)
+    await world.mark("sports", 7)
+    asked(2, ["eng.1~2", "es.1~2"])
+    await (await warden(world, tmp_path)).look()
+    await world.mark("sports", 8)
+    assert await start(world) == []
+
+
+async def test_a_season_is_asked_for_before_the_catalog_is_defined(world, asked, tmp_path):
+    asked(2, ["eng.1~2"])
+    watching = await warden(world, tmp_path)
+    await watching.look()
+    assert watching.problem() is None
+    assert world.sets("sports") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "season-sports"),
+        ('{"catalog": "sports", "season": 2, "groups": []}', "groups"),
+        ('{"catalog": "crypto", "season": 2, "groups": ["a"]}', "it is about catalog crypto, not sports"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_is_named_until_it_does(world, asked, tmp_path, text, sentence):
+    await start(world)
+    await world.mark("sports", 7)
+    (tmp_path / "season-sports.json").write_text(text)
+    watching = await warden(world, tmp_path)
+    await watching.look()
+    assert sentence in watching.problem()
+    asked(2, ["eng.1~2"])
+    await watching.look()
+    assert watching.problem() is None
+
+
+async def test_a_group_that_the_catalog_never_had_is_refused(world, asked, tmp_path):
+    await start(world)
+    await world.mark("sports", 7)
+    asked(2, ["btc~2", "eng.1~2"])
+    watching = await warden(world, tmp_path)
+    before = world.sets("sports")
+    await watching.look()
+    assert "no season of it had the group 'btc'" in watching.problem()
+    assert world.sets("sports") == before
+
+
+async def test_the_broker_being_away_is_a_problem_that_passes(world, asked, tmp_path):
+    await start(world)
+    await world.mark("sports", 7)
+    asked(2, ["eng.1~2", "es.1~2"])
+    watching = await warden(world, tmp_path)
+    world.broker.faults.down = True
+    await watching.look()
+    assert watching.problem() is not None
+    world.broker.faults.down = False
+    await watching.look()
+    assert watching.problem() is None
+    assert (await newest(world)).generation == 2
