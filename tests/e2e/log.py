@@ -1,16 +1,22 @@
-"""Reading a stack's topics whole, and the account of every raw event: through, repeated, or a dead letter."""
+"""Reading a stack's topics whole, and the account of every raw event: said, held, dropped, or a dead letter."""
 
 import asyncio
-from collections import Counter
+import json
+from pathlib import Path
 
 import msgspec
-from m0common.errors import DeadLetterError
-from m0common.messages import BundleMessage, DeadLetter, LaneMessage, MarketOutcome  # noqa: F401
+from m0common.deployment import Deployment
+from m0common.ids import Lane
+from m0common.messages import DeadLetter, HeaderMessage, LaneMessage
+from m0common.settings import load
+from m0common.stream.core import Letter
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.reader import read_to_end
-from m0common.stream.records import Produce, Record, Save
-from m0common.topics import BUNDLES, DLQ, NORMALIZED, RAW
-from m0lanes.stages import normalize_core
+from m0common.stream.records import Produce, Record
+from m0common.topics import DLQ, HEADERS, NORMALIZED, RAW
+from m0lanes.stages import Heart
+from m0local import deployment
+from m0local.launch import environment_file
 
 
 def broker(bootstrap: str) -> KafkaBroker:
@@ -45,48 +51,52 @@ def produce(bootstrap: str, messages: list[Produce]) -> None:
 
 def dead_letters(bootstrap: str, origin: str = RAW.name) -> dict[tuple[int, int], DeadLetter]:
     """By `(partition, offset)` of the origin; a repeat after a restart is the same letter."""
-    letters = [msgspec.msgpack.decode(r.value, type=DeadLetter) for r in topic(bootstrap, DLQ.name)]
-    return {(letter.partition, letter.offset): letter for letter in letters if letter.topic == origin}
+    found: dict[tuple[int, int], DeadLetter] = {}
+    for record in topic(bootstrap, DLQ.name):
+        letter = msgspec.msgpack.decode(record.value, type=DeadLetter)
+        if letter.topic == origin:
+            place = (letter.partition, letter.offset)
+            assert found.setdefault(place, letter) == letter, f"two letters about {place}"
+    return found
 
 
-def account(bootstrap: str) -> dict[str, int]:
-    """Runs the first stage over the whole raw log and compares: every event must be where it belongs.
+def heart(home: Path) -> Heart:
+    """The heart as the stack's services have it."""
+    told = json.loads(environment_file(home).read_text()) | deployment.environment(home / "deployment.json")
+    return Heart.installed(Deployment.of(load(told)))
 
-    Returns counts; `in` is always `through + silent + dead`, where `silent` are repeats and events without effect.
+
+def account(bootstrap: str, home: Path) -> dict[str, int]:
+    """Runs the first stage over the whole raw log and compares: everything said must be what that log says.
+
+    Every dead letter of the stack must be one of the log's, and every one of the log's must be there.
     """
-    raw = topic(bootstrap, RAW.name)
-    normalized = topic(bootstrap, NORMALIZED.name)
-    letters = dead_letters(bootstrap)
-    said: dict[tuple[str, int, int], bytes] = {}
-    for record in normalized:
+    said: dict[tuple[str, int, int, int], bytes] = {}
+    for record in topic(bootstrap, NORMALIZED.name):
         message = msgspec.msgpack.decode(record.value, type=LaneMessage)
-        place = (message.catalog, message.partition, message.seq)
+        place = (message.catalog, message.partition, message.life, message.seq)
         assert said.setdefault(place, record.value) == record.value, f"two messages under one number: {place}"
-    core = normalize_core()
-    counts: Counter[str] = Counter()
-    behind = 0
-    last_seen = {(c, p): max(s for cc, pp, s in said if (cc, pp) == (c, p)) for c, p, _ in said}
+    letters = dead_letters(bootstrap)
+    core = heart(home).normalize()
+    again: dict[tuple[str, int, int, int], bytes] = {}
+    dead: set[tuple[int, int]] = set()
+    raw = topic(bootstrap, RAW.name)
     for record in raw:
-        counts["in"] += 1
-        try:
-            outputs = [o for o in core.feed(record) if not isinstance(o, Save)]
-        except DeadLetterError:
-            counts["dead"] += 1
-            assert (record.partition, record.offset) in letters, (
-                f"no dead letter for {record.partition}@{record.offset}"
-            )
-            continue
-        counts["through" if outputs else "silent"] += 1
-        for output in outputs:
-            message = msgspec.msgpack.decode(output.value, type=LaneMessage)
-            if message.seq > last_seen.get((message.catalog, message.partition), 0):
-                behind += 1  # read after the raw topic was
-                continue
-            place = (message.catalog, message.partition, message.seq)
-            assert said[place] == output.value, f"lost or changed: {place}"
-    counts["not_yet"] = behind
-    return dict(counts)
+        for output in core.feed(record):
+            if isinstance(output, Produce):
+                message = msgspec.msgpack.decode(output.value, type=LaneMessage)
+                again[message.catalog, message.partition, message.life, message.seq] = output.value
+            elif isinstance(output, Letter):
+                dead.add((output.record.partition, output.record.offset))
+    for place, value in said.items():
+        assert again.get(place) == value, f"lost or changed: {place}"
+    lanes = {Lane(catalog, partition) for catalog, partition, _, _ in said}
+    for lane in lanes:
+        numbers = sorted(seq for catalog, partition, _, seq in said if (catalog, partition) == lane)
+        assert numbers == list(range(1, len(numbers) + 1)), f"a hole in what {lane} said"
+    assert letters.keys() <= dead, "a dead letter about a record that is none"
+    return {"in": len(raw), "said": len(said), "dead": len(dead), "letters": len(letters), "drops": core.drops.total()}
 
 
-def bundles(bootstrap: str) -> list[BundleMessage]:
-    return [msgspec.msgpack.decode(r.value, type=BundleMessage) for r in topic(bootstrap, BUNDLES.name)]
+def headers(bootstrap: str) -> list[HeaderMessage]:
+    return [msgspec.msgpack.decode(r.value, type=HeaderMessage) for r in topic(bootstrap, HEADERS.name)]

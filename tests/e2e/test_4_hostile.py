@@ -1,0 +1,50 @@
+"""Whatever anybody writes to the log at full speed: every service stays up and ready, every catalog goes on."""
+
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from e2e_stack import Stack
+from m0common.stream.records import Produce
+from m0common.topics import RAW
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+EVENTS = int(os.environ.get("M0_FUZZ_EVENTS", "20000"))
+SEED = int(os.environ.get("M0_FUZZ_SEED", "20261126"))
+BATCH = 1_000
+
+
+def _load(name: str):
+    spec = importlib.util.spec_from_file_location(f"e2e_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = sys.modules[f"e2e_{name}"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+log, fuzz = _load("log"), _load("fuzz")
+
+
+def test_a_flood_of_hostile_events_stops_nothing(stack: Stack):
+    before = {name: (s["pid"], s["restarts"]) for name, s in stack.status().items()}
+    newest = {c: stack.finalized(c)[0]["epoch_id"] for c in ("crypto", "sports")}
+    written, batch, began = 0, [], time.monotonic()
+    for partition, value in fuzz.events(SEED, EVENTS):
+        batch.append(Produce(RAW.name, partition, None, value))
+        if len(batch) == BATCH:
+            log.produce(stack.kafka, batch)
+            written, batch = written + len(batch), []
+    print(f"{written} events in {time.monotonic() - began:.0f} s, seed {SEED}")
+    for catalog, epoch_id in newest.items():
+        stack.wait(
+            f"{catalog} to finalize on", lambda c=catalog, e=epoch_id: stack.finalized(c)[0]["epoch_id"] > e + 2, 180
+        )
+    after = stack.status()
+    assert {name: (s["pid"], s["restarts"]) for name, s in after.items()} == before
+    assert all(s["ready"] for s in after.values())
+    counts = log.account(stack.kafka, stack.home)
+    print(counts)
+    assert counts["dead"] == counts["letters"]
+    assert counts["dead"] > written // 10
