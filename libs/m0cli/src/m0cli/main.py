@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "config": Command("m0cli.config", "Every setting with its value and where it comes from.", STACK),
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", CATALOGS),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", CATALOGS),
+    "domain": Command("m0cli.domain", "Check a domain before it runs.", CATALOGS),
     "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),
     "watch": Command("m0cli.watch", "Finalized predictions live, each verified.", USE),
     "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),

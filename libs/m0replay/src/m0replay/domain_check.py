@@ -1,0 +1,188 @@
+"""What the heart expects of a domain before it runs: found without an event, by reading and asking it.
+
+That no event can stop it is for the domain's own tests, on `m0lanes.chain`.
+"""
+
+import ast
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import msgspec
+from m0common.errors import SettingsError
+from m0lanes.domains import GROUP, check_domain
+from m0lanes.port import Domain
+from m0lanes.release import folder_of, release_of
+from m0lint.main import check_pure
+from msgspec import inspect
+
+HEARTS = frozenset({"m0common", "m0lanes", "m0quant", "msgspec"})
+"""What code that decides a leaf may import besides its own: all of it is hashed into a release."""
+PURE = frozenset(
+    {
+        "__future__", "abc", "bisect", "collections", "contextlib", "dataclasses", "enum", "fractions", "functools",
+        "hashlib", "heapq", "itertools", "math", "operator", "string", "struct", "types", "typing",
+    }
+)  # fmt: skip
+"""And of the standard library, what reads no clock, no randomness and nothing of the machine."""
+_SEEDS = ("1", "2")
+_ASK = (
+    "import sys; from m0replay.domain_check import fingerprint, installed; print(fingerprint(installed()[sys.argv[1]]))"
+)
+
+
+def installed() -> dict[str, Domain]:
+    """Every installed domain by the name of its entry point, in order; unlike in a process, whatever its faults.
+
+    Raises SettingsError naming one that cannot be imported.
+    """
+    return {entry.name: _load(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value))}
+
+
+def _load(entry: EntryPoint) -> Domain:
+    try:
+        domain: Domain = entry.load()
+    except Exception as error:
+        raise SettingsError(f"domain {entry.name} ({entry.value}) cannot be imported: {error!r}") from error
+    return domain
+
+
+def fingerprint(domain: Domain) -> str:
+    """A hash, in hex, of the release and of every model's name, version and artifact."""
+    hasher = hashlib.sha256(release_of(domain))
+    for name, model in sorted(domain.models.items()):
+        hasher.update(f"\0{name}\0{model.version}\0".encode() + hashlib.sha256(model.artifact()).digest())
+    return hasher.hexdigest()
+
+
+def findings(name: str, domain: Domain) -> list[str]:
+    """What is wrong with a domain, a sentence each; empty when nothing was found."""
+    found: list[str] = []
+    if domain.name != name:
+        found.append(f"it calls itself {domain.name!r}, its entry point is {name!r}: give both one name")
+    try:
+        check_domain(domain)
+    except SettingsError as error:
+        found.append(str(error))
+    missing = [f for f in sorted(domain.deciding) if ".." in Path(f).parts or not (folder_of(domain) / f).is_file()]
+    found += [f"deciding names {file!r}, which is no file in {folder_of(domain)}" for file in missing]
+    if not missing:
+        found += _code(domain)
+    found += _types(domain)
+    found += _models(domain)
+    return found if missing or found else _hash_seeds(name)
+
+
+def _code(domain: Domain) -> Iterator[str]:
+    folder, package = folder_of(domain), type(domain).__module__
+    sources = [file for file in sorted(domain.deciding) if file.endswith(".py")]
+    own = {package} | {f"{package}.{Path(file).with_suffix('').as_posix().replace('/', '.')}" for file in sources}
+    for file in sources:
+        text = (folder / file).read_text()
+        yield from check_pure(folder / file, text)
+        for line, module in _imports(text, package):
+            top = module.partition(".")[0]
+            inside = module == package or module.startswith(f"{package}.")
+            if inside and module not in own:
+                yield f"{folder / file}:{line}: imports {module}, which is not among deciding: name its file there"
+            elif not inside and top not in HEARTS | PURE:
+                why = "it is not pure" if top in sys.stdlib_module_names else "a release does not hash it"
+                yield f"{folder / file}:{line}: imports {module}: {why}, do without"
+
+
+def _imports(text: str, package: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            module = f"{package}.{node.module}" if node.level and node.module else node.module or package
+            if module == package:
+                # a name of the package is a module of it or something that its __init__ has
+                folder = Path(str(sys.modules[package].__file__)).parent
+                for alias in node.names:
+                    is_module = (folder / f"{alias.name}.py").is_file() or (folder / alias.name).is_dir()
+                    yield node.lineno, f"{package}.{alias.name}" if is_module else package
+            else:
+                yield node.lineno, module
+
+
+def _types(domain: Domain) -> Iterator[str]:
+    groups: list[tuple[str, Mapping[str, type[msgspec.Struct]]]] = [
+        ("payload", domain.payloads),
+        ("body", domain.bodies),
+        ("entity", domain.normalize_entities),
+        ("entity", domain.feature_entities),
+        *(("entity", model.entities) for _, model in sorted(domain.models.items())),
+    ]
+    for what, kinds in groups:
+        for kind, made in sorted(kinds.items()):
+            if not made.__struct_config__.frozen:
+                yield f"{what} {kind}: {made.__name__} can be changed in place: declare it frozen=True"
+            for path, found in _walk(inspect.type_info(made), made.__name__, set()):
+                if isinstance(found, inspect.FloatType):
+                    yield f"{what} {kind}: {path} is a float: use integers in a fixed unit"
+                elif isinstance(found, inspect.AnyType):
+                    yield f"{what} {kind}: {path} may be anything: give it a type"
+                elif what == "payload" and isinstance(found, inspect.IntType) and not _bounded(found):
+                    yield f"payload {kind}: {path} has no bounds: give its type ge and le"
+
+
+def _bounded(found: inspect.IntType) -> bool:
+    return not (found.ge is None and found.gt is None) and not (found.le is None and found.lt is None)
+
+
+def _walk(node: inspect.Type, path: str, seen: set[type]) -> Iterator[tuple[str, inspect.Type]]:
+    if isinstance(node, inspect.StructType):
+        if node.cls not in seen:
+            for field in node.fields:
+                yield from _walk(field.type, f"{path}.{field.name}", seen | {node.cls})
+        return
+    yield path, node
+    inner: Iterable[inspect.Type] = ()
+    match node:
+        case inspect.UnionType():
+            inner = node.types
+        case inspect.TupleType():
+            inner = node.item_types
+        case inspect.VarTupleType() | inspect.ListType() | inspect.SetType() | inspect.FrozenSetType():
+            inner = (node.item_type,)
+        case inspect.DictType():
+            inner = (node.key_type, node.value_type)
+        case inspect.Metadata():
+            inner = (node.type,)
+    for each in inner:
+        yield from _walk(each, path, seen)
+
+
+def _models(domain: Domain) -> Iterator[str]:
+    if not domain.models:
+        yield "it has no model: a catalog must name one"
+    for name, model in sorted(domain.models.items()):
+        if model.name != name:
+            yield f"model {name!r} calls itself {model.name!r}: give both one name"
+        if model.artifact() != model.artifact():
+            yield f"model {name}: artifact() says something else the second time"
+        for kind in sorted(set(model.learns) - set(domain.bodies)):
+            yield f"model {name} learns {kind!r}, which is no body of the domain"
+
+
+def _hash_seeds(name: str) -> list[str]:
+    """Fresh interpreters that order sets otherwise must find the same release and artifacts."""
+    said = set()
+    for seed in _SEEDS:
+        done = subprocess.run(
+            [sys.executable, "-c", _ASK, name],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            return [f"asked in a fresh process it fails: {done.stderr.strip().splitlines()[-1]}"]
+        said.add(done.stdout)
+    return [] if len(said) == 1 else ["its artifacts depend on the order of a set: sort what goes into them"]
