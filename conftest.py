@@ -1,28 +1,24 @@
-"""How the whole suite is shared between workers: a file stays together, and the end-to-end tests run in their order.
+"""No test talks to another machine: what a test's process connects to is a server of its own, on loopback.
 
-They take longest, so they begin first; everything else fills the other worker.
+With M0_RPC_URL the node may be anywhere, and nothing is refused.
 """
 
-import pytest
-from xdist.scheduler import LoadScopeScheduling
-
-E2E = "tests/e2e/"
-TOGETHER = (E2E, "programs/toolchain/")
-"""Folders whose files share what is made once: a running stack, a compiler's standard library."""
+import ipaddress
+import os
+import sys
 
 
-class ByFile(LoadScopeScheduling):
-    """One unit of work per test file, or per folder that belongs together."""
+def _loopback_alone(event: str, args: tuple) -> None:
+    if event != "socket.connect" or not isinstance(args[1], tuple):
+        return  # a path is a socket of this machine
+    host = args[1][0]
+    try:
+        inside = ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        inside = host in {"localhost", ""}
+    if not inside:
+        raise ConnectionRefusedError(f"a test connects to {host}: start what it needs on 127.0.0.1")
 
-    def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(E2E))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
-    config.option.loadscopereorder = False
-    return ByFile(config, log)
+if "M0_RPC_URL" not in os.environ:
+    sys.addaudithook(_loopback_alone)
