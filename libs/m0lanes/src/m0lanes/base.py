@@ -88,6 +88,7 @@ class LaneStage(ABC, Generic[S]):
                     f"lane {slot.lane.catalog}/{partition} goes on at {start} of {self.input_topic}, which holds "
                     f"{begin} to {end}: {remedy(slot.lane)}",
                 )
+                slot.untold = found.manifest
                 continue
             starts.append(start)
         self._changed()
@@ -103,6 +104,7 @@ class LaneStage(ABC, Generic[S]):
             f"no checkpoint of lane {manifest.catalog}/{manifest.partition} in {STATE[self.stage].name} restores, and "
             f"{self.input_topic} begins at {begin}: {remedy(slot.lane)}"
         )
+        slot.untold = manifest
         return slot
 
     def trimmed(self, partition: int, begin: int) -> None:
@@ -175,7 +177,11 @@ class LaneStage(ABC, Generic[S]):
 
     def cuts(self, partition: int, behind: int) -> list[Cut]:
         """See StageCore."""
-        return [self._cut(slot) for slot in self._due(partition, behind)]
+        return [*self._untold(partition), *(self._cut(slot) for slot in self._due(partition, behind))]
+
+    def _untold(self, partition: int) -> list[Cut]:
+        """The manifests that lanes of a partition could not go on from, with the reason."""
+        return [cut for slot in self._slots.all(partition) if (cut := self._slots.told(slot)) is not None]
 
     def _born(self, slot: Slot[S]) -> Iterator[Output]:
         """A checkpoint behind a lane's first message: a group's committed offset may be behind it from then on."""

@@ -417,7 +417,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         """See StageCore. A lane that does not yet hold what it held says nothing."""
         read = self._read.get(partition, -1)
         due = self._due(partition, behind)
-        cuts = []
+        cuts = self._untold(partition)
         for slot in self._slots.all(partition):
             if not slot.works or slot.lane in self._refills:
                 continue

@@ -64,6 +64,8 @@ class Slot(Generic[S]):
     """It is read by a reader of its own."""
     history: History = field(default_factory=History)
     cut_position: int = -1
+    untold: Manifest | None = None
+    """The manifest that it could not go on from, until it is written again with the reason."""
 
     @property
     def stands(self) -> tuple[int, int]:
@@ -177,6 +179,14 @@ class Slots(Generic[S]):
             return replace(draft, from_position=position, from_offset=offset, to_offset=end)
 
         return Cut(slot.lane, self.stage, epoch_id, values, complete)
+
+    def told(self, slot: Slot[S]) -> Cut | None:
+        """The manifest that a lane could not go on from, with the reason; once."""
+        found, slot.untold = slot.untold, None
+        if found is None or slot.problem is None:
+            return None
+        again = replace(found, status="parked", reason=slot.problem)
+        return Cut(slot.lane, self.stage, found.epoch_id, (), lambda _first, _end: again)
 
     def reports(self) -> list[LaneReport]:
         """See StageCore."""

@@ -228,6 +228,16 @@ async def test_a_lane_of_which_no_checkpoint_restores_is_parked_when_the_log_is_
     parked = [r for r in stages.reports("feature") if r.parked]
     assert [r.lane.partition for r in parked] == [partition]
     assert parked[0].seq > 0
+    await stages.until(lambda: _says_parked(stages, 2, partition))
+    await stages.stop(*NAMES)
+    said = [m for m in await stages.manifests(2) if (m.partition, m.status) == (partition, "parked")]
+    assert len(said) == 1, "once, not with every look"
+
+
+async def _says_parked(stages, stage, partition) -> bool:
+    """Whether the newest manifest of a lane says what is wrong, for `m0 lane list`."""
+    newest = [m for m in await stages.manifests(stage) if m.partition == partition][-1]
+    return newest.status == "parked" and "begin a new life" in newest.reason
 
 
 async def test_a_lane_whose_state_was_cut_off_under_it_says_everything_again(stages, monkeypatch):

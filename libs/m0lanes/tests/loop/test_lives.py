@@ -164,6 +164,12 @@ async def test_raw_that_was_deleted_before_a_stopped_stage_read_it_is_a_declared
     await stages.write(world.records[before:])
     stages.start("normalize")
     await stages.until(lambda: "every lane is parked" in (stages.loops["normalize"].ready() or ""))
+
+    async def says_so() -> bool:
+        newest = {manifest.partition: manifest for manifest in await stages.manifests(1)}
+        return all(newest[partition].status == "parked" for partition in lane_partitions())
+
+    await stages.until(says_so)
     assert set(await stages.messages()) == set(closed), "nothing is said of a log with a hole"
     await rebase(stages, world, stages.first + 1, offset=begins)
     await go_on(stages, world, [4])

@@ -27,7 +27,7 @@ class Cut:
     """A checkpoint of a lane, to be written once everything said before it is acknowledged.
 
     `values` go to the state topic; `complete` takes the offset of the first and the one behind the last of them and
-    gives the manifest, to be written once they are acknowledged.
+    gives the manifest, to be written once they are acknowledged. Without values it is called with zeros.
     """
 
     lane: Lane

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from m0common.messages import encode
-from m0common.stream.broker import Producer, TopicPartition
+from m0common.stream.broker import Producer, TopicPartition, Written
 from m0common.stream.core import Cut
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Produce
 from m0common.stream.retry import Retry
 from m0common.topics import MANIFESTS, STATE
+
+_NOWHERE = Written(0, 0)
+"""Of a checkpoint without values: its manifest knows where its state lies."""
 
 
 class Saving:
@@ -29,10 +32,10 @@ class Saving:
             for cut in cuts
             for value in cut.values
         ]
-        written = await self._retry.run(lambda: self._producer.send(values))
+        written = await self._retry.run(lambda: self._producer.send(values)) if values else {}
         said = []
         for cut in cuts:
-            where = written[TopicPartition(self._topic, cut.lane.partition)]
+            where = written.get(TopicPartition(self._topic, cut.lane.partition), _NOWHERE)
             # others' state may lie in the range as well: readers pick a lane's own, by position
             manifest = cut.complete(where.first, where.end)
             said.append(Produce(MANIFESTS.name, cut.lane.partition, cut.lane.catalog.encode(), encode(manifest)))
