@@ -13,7 +13,7 @@ from m0common.settings import Settings, Stage, Telemetry
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce
 from m0common.stream.service import member_name, run_loop, serve
-from m0common.topics import MANIFESTS
+from m0common.topics import MANIFESTS, STATE
 from stream_run import Echo, eventually
 
 
@@ -40,7 +40,7 @@ async def stage(memory):
 
 
 async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm(memory, bind):
-    await memory.broker.create_topics([MANIFESTS], 1)
+    await memory.broker.create_topics([MANIFESTS, STATE[2]], 1)
     source, loop = await stage(memory)
     task = asyncio.create_task(serve("echo", settings(bind), memory.broker, lambda: loop))
     await eventually(lambda: loop.ready() is None)
@@ -63,7 +63,7 @@ async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm
 
 
 async def test_a_parked_lane_is_a_note_while_others_work(memory, bind):
-    await memory.broker.create_topics([MANIFESTS], 1)
+    await memory.broker.create_topics([MANIFESTS, STATE[2]], 1)
     _, loop = await stage(memory)
     core = loop._core
     task = asyncio.create_task(serve("echo", settings(bind), memory.broker, lambda: loop))
@@ -82,7 +82,7 @@ async def test_a_parked_lane_is_a_note_while_others_work(memory, bind):
 
 
 async def test_a_mistake_ends_the_process_with_an_error(memory, bind):
-    await memory.broker.create_topics([MANIFESTS], 1)
+    await memory.broker.create_topics([MANIFESTS, STATE[2]], 1)
     source, loop = await stage(memory)
     await memory.send(Produce(source, 0, b"k", b"bug"))
     code = await asyncio.wait_for(serve("echo", settings(bind), memory.broker, lambda: loop), 10)
@@ -90,7 +90,7 @@ async def test_a_mistake_ends_the_process_with_an_error(memory, bind):
 
 
 async def test_a_taken_port_is_a_usage_error(memory):
-    await memory.broker.create_topics([MANIFESTS], 1)
+    await memory.broker.create_topics([MANIFESTS, STATE[2]], 1)
     _, loop = await stage(memory)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
