@@ -195,3 +195,13 @@ class Domain(Protocol):
 def param(view: View, name: str, default: int) -> int:
     """An integer parameter of the catalog, or its default."""
     return view.params.get(name, default)
+
+
+def market_of(view: View, event: Event) -> MarketOpened:
+    """The open market that an event names, of the event's own group. Raises Refused."""
+    market = None if event.market_id is None else view.market(event.market_id)
+    if market is None:
+        raise Refused(f"a {event.kind} needs an open market, {event.market_id!r} is none")
+    if market.group != event.group:
+        raise Refused(f"{market.market_id} is of group {market.group}, the event of {event.group}")
+    return market

@@ -5,7 +5,7 @@ from operator import gt, lt
 
 import msgspec
 from m0lanes.bodies import MarketOpened
-from m0lanes.port import Event, Refused, Step, View
+from m0lanes.port import Event, Refused, Step, View, market_of
 
 from m0domains.crypto.bodies import BookUpdate, Quote
 from m0domains.crypto.payloads import OUTCOMES, PPB, BookPayload, Level, QuotePayload
@@ -16,7 +16,7 @@ Side = tuple[Level, ...]
 
 def normalize(view: View, event: Event) -> Step:
     """See Domain."""
-    market = _market(view, event)
+    market = market_of(view, event)
     match event.payload:
         case BookPayload() as book:
             return _book(market, event, book)
@@ -56,12 +56,3 @@ def _quote(market: MarketOpened, event: Event, quote: QuotePayload) -> Step:
         raise Refused(f"a quote for other outcomes than those of {market.market_id}: name each of them once")
     p_ppb = tuple(quote.p_ppb[name] for name in market.outcomes)
     return Step(say=(Quote(market.market_id, event.event_ms, p_ppb),))
-
-
-def _market(view: View, event: Event) -> MarketOpened:
-    market = None if event.market_id is None else view.market(event.market_id)
-    if market is None:
-        raise Refused(f"a {event.kind} needs an open market, {event.market_id!r} is none")
-    if market.group != event.group:
-        raise Refused(f"{market.market_id} is of group {market.group}, the event of {event.group}")
-    return market

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 from m0lanes.bodies import MarketOpened
-from m0lanes.port import Event, Put, Refused, Step, View
+from m0lanes.port import Event, Put, Refused, Step, View, market_of
 from m0quant.football_state import TEAMS_MAX
 
 from m0domains.sports.bodies import MatchResult, Quote
@@ -47,7 +47,7 @@ def normalize(view: View, event: Event) -> Step:
         case MatchResultPayload() as result:
             return _result(view, event, result)
         case QuotePayload() as quote:
-            return _quote(_market(view, event), event, quote)
+            return _quote(market_of(view, event), event, quote)
         case _:
             raise Refused(f"{event.kind} is no kind of this domain")
 
@@ -60,7 +60,7 @@ def _result(view: View, event: Event, result: MatchResultPayload) -> Step:
         )
     stop: tuple[str, ...] = ()
     if event.market_id is not None:
-        market = _market(view, event)
+        market = market_of(view, event)
         _check_teams(market, result)
         outcome(result, market.outcomes)
         stop = (market.market_id,)
@@ -97,15 +97,6 @@ def _quote(market: MarketOpened, event: Event, quote: QuotePayload) -> Step:
         raise Refused(f"a quote for other outcomes than those of {market.market_id}: name each of them once")
     p_ppb = tuple(quote.p_ppb[name] for name in market.outcomes)
     return Step(say=(Quote(market.market_id, event.event_ms, p_ppb),))
-
-
-def _market(view: View, event: Event) -> MarketOpened:
-    market = None if event.market_id is None else view.market(event.market_id)
-    if market is None:
-        raise Refused(f"a {event.kind} needs an open market, {event.market_id!r} is none")
-    if market.group != event.group:
-        raise Refused(f"{market.market_id} is of group {market.group}, the event of {event.group}")
-    return market
 
 
 def _check_teams(market: MarketOpened, result: MatchResultPayload) -> None:
