@@ -29,7 +29,7 @@ Place = tuple[str, str, int, int, int]
 class Said:
     """An observer of chains that read one log: what each stage said, by place, and the letters it cost.
 
-    `otherwise` names the places in which something else was said the second time.
+    `otherwise` are sentences about places in which something else was said the second time.
     """
 
     messages: dict[Place, bytes] = field(default_factory=dict)
@@ -45,11 +45,11 @@ class Said:
         if isinstance(output, Produce):
             place = self._place(stage, output)
             if self.messages.setdefault(place, output.value) != output.value:
-                self.otherwise.append(f"message {place[-1]} of stage {stage} in {place[1]}/{place[2]}")
+                self.otherwise.append(f"stage {stage} says message {place[-1]} of {place[1]}/{place[2]} in two ways")
         elif isinstance(output, Letter) and stage == FIRST:
             where, letter = (output.record.partition, output.record.offset), (output.error.error, output.error.reason)
             if self.letters.setdefault(where, letter) != letter:
-                self.otherwise.append(f"the letter of {where[0]}@{where[1]}: {letter[0]}")
+                self.otherwise.append(f"record {where[0]}@{where[1]} costs two letters, {letter[0]} the second time")
         elif isinstance(output, Letter):
             self.faults.append((stage, output.error.error, output.error.reason))
 
