@@ -101,6 +101,7 @@ def test_a_domain_that_keeps_the_rules_is_clear_beside_those_of_the_project(tmp_
         ),
         ('learns = ("rolled",)', 'learns = ("thrown",)', "learns 'thrown', which is no body"),
         ('{"uniform": Uniform()}', "{}", "it has no model"),
+        ('{"roll": Roll}', "{}", "it has no payload"),
         ('{"uniform": Uniform()}', '{"flat": Uniform()}', "model 'flat' calls itself 'uniform'"),
         ('return b"faces=6"', 'return repr({"a", "b", "c", "d", "e"}).encode()', "the order of a set"),
     ],

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def _pinned(lock: str) -> str:
 
 
 def _uv(*arguments: str) -> None:
-    done = subprocess.run([str(UV), *arguments], capture_output=True, text=True, check=False)
+    trusted = {"UV_SYSTEM_CERTS": "true"} if ssl.get_default_verify_paths().cafile else {}
+    done = subprocess.run([str(UV), *arguments], env=trusted | os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -121,6 +121,8 @@ def _imports(text: str, package: str) -> Iterator[tuple[int, str]]:
 
 
 def _types(domain: Domain) -> Iterator[str]:
+    if not domain.payloads:
+        yield "it has no payload: a source must have something to say"
     groups: list[tuple[str, Mapping[str, type[msgspec.Struct]]]] = [
         ("payload", domain.payloads),
         ("body", domain.bodies),
