@@ -98,7 +98,7 @@ class LaneStage(ABC, Generic[S]):
         slot = self._fresh(Lane(manifest.catalog, manifest.partition), manifest.release)
         slot.life, slot.release, slot.out_seq = manifest.life, runner(manifest), manifest.out_seq
         if slot.release not in self._domains:
-            slot.passed = True
+            slot.lacks = slot.release
             return slot
         slot.park(
             f"no checkpoint of lane {manifest.catalog}/{manifest.partition} in {STATE[self.stage].name} restores, and "

@@ -61,8 +61,9 @@ class BundleCore(LaneStage[BundleState]):
         slot = self._slots.get(lane) or self._slots.add(self._fresh(lane, message.release))
         if slot.passed and message.kind == "rebased" and message.release in self._domains:
             # the newest state of who closed it until now is adopted; who took nothing has none
-            slot.passed = slot.position > 0
-            if slot.passed:
+            if slot.position == 0:
+                slot.lacks = None
+            else:
                 self._called.setdefault(lane, record.offset)
         if not slot.takes(only):
             return
@@ -109,7 +110,7 @@ class BundleCore(LaneStage[BundleState]):
         yield self._cut(slot, marker.epoch_id, marker.window_end_ms, marker.following)
         waiting = self._passed_over.pop(slot.lane, None)
         if marker.following not in (NO_RELEASE, slot.release) and marker.following not in self._domains:
-            slot.passed = True
+            slot.lacks = marker.following
         elif waiting:
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))
@@ -193,7 +194,9 @@ class BundleCore(LaneStage[BundleState]):
 
     def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
         state = BundleState(lane.catalog, Entities(), self._control_key)
-        return Slot(lane, state, (HEADERS.name, lane.partition), release, passed=release not in self._domains)
+        slot = Slot(lane, state, (HEADERS.name, lane.partition), release)
+        slot.give(release, self._domains)
+        return slot
 
     def _restored(self, found: Restored) -> tuple[Slot[BundleState], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
@@ -202,6 +205,6 @@ class BundleCore(LaneStage[BundleState]):
         foreign = called is None and runner(found.manifest) not in (NO_RELEASE, *self._domains)
         state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
-        slot.passed = foreign
+        slot.lacks = slot.release if foreign else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
         return slot, start if called is None else min(start, called)

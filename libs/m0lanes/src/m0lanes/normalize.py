@@ -225,7 +225,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         fresh.born_at = record.offset
         fresh.state.use(self._domains, release)
         fresh.retired = fresh.state.retired
-        fresh.passed = release not in self._domains
+        fresh.give(release, self._domains)
         self._route()
         if fresh.passed:
             return
@@ -334,7 +334,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
             following = state.sets[state.pending]
             release = state.release_of(following)
             if slot.lane.partition in following.lanes and release not in self._domains:
-                slot.passed = True
+                slot.lacks = release
                 return
             slot.release = release
             said = state.activate(self._domains)
@@ -377,8 +377,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
         state = state_in(found, lambda known: self._state(lane, known), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (NORMALIZED.name, lane.partition)), found)
         state.use(self._domains, slot.release)
-        slot.passed = foreign and runner(manifest) != NO_RELEASE and not slot.retired
-        if slot.passed:
+        if foreign and slot.release != NO_RELEASE and not slot.retired:
+            slot.lacks = slot.release
             return slot, slot.input_offset + 1
         slot.retired = state.retired
         self._said[lane.partition] = max(self._said.get(lane.partition, -1), manifest.input_offset)

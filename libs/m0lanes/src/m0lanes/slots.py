@@ -1,6 +1,6 @@
 """The lanes a core looks after: where each stands, what it says, when it is saved, how it goes on."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -58,14 +58,23 @@ class Slot(Generic[S]):
     holes: dict[int, str] = field(default_factory=dict)
     """Source lanes of which something is missing, and what: nothing more is taken of them in this life of theirs."""
     retired: bool = False
-    passed: bool = False
-    """Its release is not here: somebody else runs it."""
+    lacks: bytes | None = None
+    """The release that runs it, where that is not here: somebody else does."""
     apart: bool = False
     """It is read by a reader of its own."""
     history: History = field(default_factory=History)
     cut_position: int = -1
     untold: Manifest | None = None
     """The manifest that it could not go on from, until it is written again with the reason."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is left to somebody else."""
+        return self.lacks is not None
+
+    def give(self, release: bytes, here: Container[bytes]) -> None:
+        """From here on `release` runs it: this process does when that is among those that are `here`."""
+        self.lacks = None if release in here else release
 
     @property
     def stands(self) -> tuple[int, int]:
@@ -202,6 +211,7 @@ class Slots(Generic[S]):
                 slot.release,
                 slot.retired,
                 slot.problem,
+                slot.lacks,
             )
             for slot in self._slots.values()
         ]

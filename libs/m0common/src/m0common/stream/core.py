@@ -96,6 +96,8 @@ class LaneReport(NamedTuple):
     release: bytes
     retired: bool
     parked: str | None
+    lacks: bytes | None = None
+    """The release that runs the lane, where it is not here and somebody else must."""
 
 
 class StageCore(Protocol):
