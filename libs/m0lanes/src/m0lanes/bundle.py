@@ -66,6 +66,7 @@ class BundleCore(LaneStage[BundleState]):
             else:
                 self._called.setdefault(lane, record.offset)
         if not slot.takes(only):
+            self._pass_by(slot, message)
             return
         holes = len(slot.holes)
         if self._waits(slot, record, message) or not self._next(slot, record, message):

@@ -88,6 +88,7 @@ class LanedCore(LaneStage[T]):
         if message.kind == "rebased":
             return self._rebased(slot, record, message)
         if not slot.takes(only):
+            self._pass_by(slot, message)
             return ()
         if not self._next(slot, record, message):
             return () if slot.parked is None else [self._cut(slot)]

@@ -188,6 +188,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
                 yield from self._found(slot, event, payload)
             return
         if slot is not None and not slot.takes(only):
+            if slot.passed and isinstance(payload, EpochEndPayload) and slot.state.is_clock(event):
+                slot.goes_by(payload.epoch_id)
             return
         if isinstance(payload, CatalogSetPayload):
             yield from self._define(slot, lane, record, event, payload)

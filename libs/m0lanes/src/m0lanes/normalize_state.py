@@ -13,7 +13,7 @@ from m0lanes.applied import Applier, Said
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.bodies import Generation as GenerationBody
 from m0lanes.bodies import Marker
-from m0lanes.control import CatalogSetPayload, EpochEndPayload, RebasePayload
+from m0lanes.control import EPOCH_END, CatalogSetPayload, EpochEndPayload, RebasePayload
 from m0lanes.entities import Entities, entity_key
 from m0lanes.generations import SIGNER_SET_ID, Generation
 from m0lanes.holding import Held, Holding, Refill
@@ -193,6 +193,12 @@ class NormalizeState:
     def counts(self, event: RawEvent, payload: EpochEndPayload, place: Place | None = None) -> bool:
         """See m0lanes.place.counts; `place` is where the lane stands, unless another is given."""
         return counts(self.lane, place or self.place, self.sets, event, payload, self._genesis_hash)
+
+    def is_clock(self, event: RawEvent) -> bool:
+        """Whether a clock of the generations that are known here signed a marker."""
+        event_id = identity(event)
+        keys = {key for made in self.sets.values() if (key := made.key_of(event.source, EPOCH_END)) is not None}
+        return any(is_signed_by(event, event_id, self._genesis_hash, key) for key in sorted(keys))
 
     def behind(self, place: Place, payload: EpochEndPayload) -> Place:
         """The place behind a marker that counts at `place`."""

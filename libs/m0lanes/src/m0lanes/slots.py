@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from m0common.ids import Lane
 from m0common.messages import InputSeq, LaneMessage, Manifest
 from m0common.messages.codec import encode
-from m0common.stream.core import Cut, LaneReport
+from m0common.stream.core import MARKERS_DUE, Cut, LaneReport
 from m0common.stream.records import Headers, Produce
 from m0common.stream.states import Restored
 from msgspec import Raw
@@ -60,6 +60,8 @@ class Slot(Generic[S]):
     retired: bool = False
     lacks: bytes | None = None
     """The release that runs it, where that is not here: somebody else does."""
+    gone_by: tuple[int, ...] = ()
+    """The epochs of the newest markers that were read of it while it was passed over, MARKERS_DUE at most."""
     apart: bool = False
     """It is read by a reader of its own."""
     history: History = field(default_factory=History)
@@ -75,6 +77,16 @@ class Slot(Generic[S]):
     def give(self, release: bytes, here: Container[bytes]) -> None:
         """From here on `release` runs it: this process does when that is among those that are `here`."""
         self.lacks = None if release in here else release
+
+    def goes_by(self, epoch_id: int) -> None:
+        """A marker was read, and somebody else closes its epoch."""
+        if not self.gone_by or epoch_id > self.gone_by[-1]:
+            self.gone_by = (*self.gone_by, epoch_id)[-MARKERS_DUE:]
+
+    @property
+    def due(self) -> int | None:
+        """See LaneReport."""
+        return self.gone_by[0] if self.passed and len(self.gone_by) == MARKERS_DUE else None
 
     @property
     def stands(self) -> tuple[int, int]:
@@ -212,6 +224,7 @@ class Slots(Generic[S]):
                 slot.retired,
                 slot.problem,
                 slot.lacks,
+                slot.due,
             )
             for slot in self._slots.values()
         ]
