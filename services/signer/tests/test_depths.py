@@ -6,6 +6,7 @@ import lanes_world as world
 import msgspec
 import pytest
 from lanes_fleet import Fleet
+from lanes_toy import OtherCoins
 from m0_signer.bundle_depth import BundleDepth
 from m0_signer.database import Database
 from m0_signer.depth import StartAgain
@@ -17,6 +18,7 @@ from m0common.messages import LaneMessage
 from m0common.stream.broker import TopicPartition
 from m0common.topics import PREDICTIONS, RAW
 from m0lanes.generations import lanes_of, partition_of
+from m0lanes.stages import Heart
 from m0replay.states import bundle_state
 from signer_log import HEART, PARTITIONS, Live, Stage
 
@@ -28,9 +30,10 @@ async def nothing(_catalog):
 class Machine:
     """One signer's depth on a broker; `start` again on the same file is a restart after kill -9."""
 
-    def __init__(self, folder, stage, kind, published=nothing, catalogs=("coins",)):
+    def __init__(self, folder, stage, kind, published=nothing, catalogs=("coins",), heart=HEART):
         self.database = Database(folder / "guard")
         self.stage, self.kind, self.published, self.catalogs = stage, kind, published, catalogs
+        self.heart = heart
         self.said = {}
 
     async def start(self):
@@ -40,9 +43,9 @@ class Machine:
 
     def _make(self):
         if self.kind == "raw":
-            self.depth = RawDepth(HEART, self.database, self.catalogs, self.published)
+            self.depth = RawDepth(self.heart, self.database, self.catalogs, self.published)
         else:
-            self.depth = BundleDepth(HEART, self.stage.broker, self.database, self.catalogs, self.published)
+            self.depth = BundleDepth(self.heart, self.stage.broker, self.database, self.catalogs, self.published)
 
     async def _begin(self):
         where = [TopicPartition(self.depth.topic, p) for p in range(PARTITIONS)]
@@ -113,6 +116,19 @@ async def test_a_depth_that_is_killed_and_saves_at_any_moment_says_what_the_stag
     await one.read()
     assert one.said == expected(live)
     assert one.depth.notes() is None
+
+
+@pytest.mark.parametrize("kind", ["raw", "bundle"])
+async def test_a_depth_without_the_release_of_a_lane_says_what_to_install(tmp_path, live, kind):
+    without = Heart(world.DEPLOYMENT, {world.OTHER_RELEASE: OtherCoins()}, bytes([9]) * 32)
+    one = await machine(tmp_path, kind, live, heart=without)
+    for _ in range(2):  # and so behind a restart
+        await one.start()
+        await one.read()
+        one.depth.save(one.next)
+        assert one.said == {}
+        release = world.COINS_RELEASE.hex()
+        assert one.depth.notes() == f"install release {release} (catalog coins): it is not signed here"
 
 
 @pytest.mark.parametrize("kind", ["raw", "bundle"])

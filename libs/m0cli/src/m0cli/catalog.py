@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 from m0common.chain.keyfile import plain_key
 from m0common.errors import M0Error, SettingsError
-from m0lanes.control import CatalogSetPayload
+from m0lanes.control import CatalogSetPayload, Certificate
 from m0replay import catalog_files
 from m0replay.catalog_desk import CatalogDesk
+from m0replay.control_keys import read_certificate
 from solders.keypair import Keypair
 
 from m0cli.catalog_view import entries, listed, plan_json, plan_text
@@ -36,6 +37,13 @@ Release = Annotated[
 Key = Annotated[
     Path | None, typer.Option("--key", help="The control key's file.", envvar="M0_CONTROL_KEY_FILE", show_envvar=True)
 ]
+Certificates = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--certificate",
+        help="A file of 'm0 control-key certify'; for a chain of them once for each, the oldest first.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Write without asking.")]
 Timeout = Annotated[
     float, typer.Option(help="Seconds to wait for the marker that puts it in force; 0 does not.", min=0)
@@ -54,11 +62,18 @@ def list_catalogs(as_json: Json = False) -> None:
 
 
 @app.command()
-def plan(name: Name, file: File = None, release: Release = None, as_json: Json = False) -> None:
+def plan(
+    name: Name,
+    file: File = None,
+    release: Release = None,
+    certificate: Certificates = None,
+    as_json: Json = False,
+) -> None:
     """What `m0 catalog set` would change against the set in force; nothing is written."""
+    words = _certificates(certificate)
 
     async def work(desk: CatalogDesk) -> None:
-        found = desk.plan(desk.composed(name, file, release), _named(release))
+        found = desk.plan(desk.composed(name, file, release, words), _named(release))
         print(json.dumps(plan_json(found)) if as_json else plan_text(found))
 
     _check_name(name, file)
@@ -70,17 +85,22 @@ def set_catalog(
     name: Name,
     file: File = None,
     release: Release = None,
+    certificate: Certificates = None,
     key: Key = None,
     yes: Yes = False,
     timeout: Timeout = WAIT_S,
     as_json: Json = False,
 ) -> None:
-    """Write the set that the files describe, signed, and wait until a marker has put it in force."""
+    """Write the set that the files describe, signed, and wait until a marker has put it in force.
+
+    With certificates the key signs that the last of them names.
+    """
     _check_name(name, file)
+    words = _certificates(certificate)
     write = _writing(key, yes, timeout, as_json)
 
     async def work(desk: CatalogDesk) -> None:
-        await put(desk, desk.composed(name, file, release), write, _named(release))
+        await put(desk, desk.composed(name, file, release, words), write, _named(release))
 
     _run(work, as_json)
 
@@ -133,6 +153,11 @@ def _writing(key: Path | None, yes: bool, timeout_s: float, as_json: bool) -> Wr
     if not yes and (as_json or not sys.stdin.isatty()):
         raise typer.BadParameter("nobody can be asked here: look at 'm0 catalog plan', then give --yes")
     return Writing(_control_key(key), not yes, timeout_s, as_json)
+
+
+def _certificates(files: Sequence[Path] | None) -> tuple[Certificate, ...]:
+    with _wrong_use():
+        return tuple(read_certificate(file) for file in files or ())
 
 
 def _named(release: str | None) -> tuple[str, ...]:

@@ -106,8 +106,7 @@ def rebase(
 
     async def write(broker: Broker, settings: Settings) -> None:
         log = await _read(broker, settings)
-        sign = log.key(catalog, plain_key(control)).sign
-        await write_rebases(broker, log.deployment, found, sign, log.clock)
+        await write_rebases(broker, log.key(catalog, plain_key(control)), found, log.clock)
 
     _run(write, as_json)
     print(json.dumps(plans_json(found, written=True)) if as_json else "Written: the lanes go on behind what they read.")
@@ -135,7 +134,7 @@ async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mappin
             release,
             from_epoch=int(origin) if origin is not None and origin != BEGINNING else None,
             from_beginning=origin == BEGINNING,
-            begun=log.lives.newest(catalog, lane, log.control),
+            begun=log.lives.newest(catalog, lane),
             unread=_reader(installed.get(runs) if runs is not None else None),
         )
         made.append(await plan)

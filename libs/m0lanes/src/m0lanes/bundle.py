@@ -61,14 +61,16 @@ class BundleCore(LaneStage[BundleState]):
         slot = self._slots.get(lane) or self._slots.add(self._fresh(lane, message.release))
         if slot.passed and message.kind == "rebased" and message.release in self._domains:
             # the newest state of who closed it until now is adopted; who took nothing has none
-            slot.passed = slot.position > 0
-            if slot.passed:
+            if slot.position == 0:
+                slot.lacks = None
+            else:
                 self._called.setdefault(lane, record.offset)
         if slot.retired and message.release not in self._domains and not _had(slot, message):
             # it returns to somebody else, who stands at least one message further from here on
-            slot.retired, slot.passed = False, True
+            slot.retired, slot.lacks = False, message.release
             slot.position += 1
         if not slot.takes(only):
+            self._pass_by(slot, message)
             return
         holes = len(slot.holes)
         if self._waits(slot, record, message) or not self._next(slot, record, message):
@@ -117,7 +119,7 @@ class BundleCore(LaneStage[BundleState]):
         yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
         waiting = self._passed_over.pop(slot.lane, None)
         if following not in (NO_RELEASE, slot.release) and following not in self._domains:
-            slot.passed = True
+            slot.lacks = following
         elif waiting:
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))
@@ -201,7 +203,9 @@ class BundleCore(LaneStage[BundleState]):
 
     def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
         state = BundleState(lane.catalog, Entities(), self._control_key)
-        return Slot(lane, state, (HEADERS.name, lane.partition), release, passed=release not in self._domains)
+        slot = Slot(lane, state, (HEADERS.name, lane.partition), release)
+        slot.give(release, self._domains)
+        return slot
 
     def _restored(self, found: Restored) -> tuple[Slot[BundleState], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
@@ -210,7 +214,7 @@ class BundleCore(LaneStage[BundleState]):
         foreign = called is None and runner(found.manifest) not in (NO_RELEASE, *self._domains)
         state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
-        slot.passed = foreign and not runs(found.manifest, self._domains)
+        slot.lacks = slot.release if foreign and not runs(found.manifest, self._domains) else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
         return slot, start if called is None else min(start, called)
 

@@ -147,8 +147,14 @@ class Depth(ABC):
 
     def notes(self) -> str | None:
         """What is not well although the work goes on."""
-        parked = [f"{r.lane.catalog}/{r.lane.partition}: {r.parked}" for r in self._reports() if r.parked is not None]
-        return "; ".join([*self.abstains.values(), *parked]) or None
+        reports = self._reports()
+        parked = [f"{r.lane.catalog}/{r.lane.partition}: {r.parked}" for r in reports if r.parked is not None]
+        # a signer votes for what it computed itself: a lane that it leaves to others is an epoch it cannot sign
+        lacks = sorted({(r.lane.catalog, r.lacks.hex()) for r in reports if r.lacks is not None})
+        install = [
+            f"install release {release} (catalog {catalog}): it is not signed here" for catalog, release in lacks
+        ]
+        return "; ".join([*self.abstains.values(), *install, *parked]) or None
 
     # --- what a depth does in its own way ----------------------------------------------------------------------------
 
