@@ -50,6 +50,7 @@ bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
 	@.venv/bin/python libs/m0lanes/bench/latency.py
 	@.venv/bin/python libs/m0lanes/bench/scale.py
 	@.venv/bin/python libs/m0lanes/bench/checkpoints.py
+	@.venv/bin/python services/signer/bench/workers.py
 	@.venv/bin/python services/realtime/bench/fanout.py
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones

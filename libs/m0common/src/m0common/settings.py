@@ -99,10 +99,11 @@ class Catalog(Section):
 
 
 class Signer(Section):
-    """`[signer]`"""
+    """`[signer]`: at depth `raw` the lanes are computed in `workers` processes beside the one that signs."""
 
     name: str = "signer-1"
     depth: Literal["bundle", "raw"] = "bundle"
+    workers: int = Field(default=1, ge=1, le=64)
 
 
 class Jobs(Section):
@@ -167,6 +168,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_GOVERNANCE_PROGRAM_ID": ("solana", "governance_program_id"),
     "M0_SIGNER_NAME": ("signer", "name"),
     "M0_SIGNER_DEPTH": ("signer", "depth"),
+    "M0_SIGNER_WORKERS": ("signer", "workers"),
 }
 """Environment variable to the place it overrides."""
 

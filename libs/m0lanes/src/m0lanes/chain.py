@@ -12,7 +12,7 @@ from m0common.messages import BundlePiece, HeaderMessage, Manifest, StateBatch
 from m0common.stream.core import Cut, Letter, Output, StageCore
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
-from m0common.topics import BUNDLES, HEADERS, RAW
+from m0common.topics import BUNDLES, HEADERS, PREDICTIONS, RAW
 
 from m0lanes.bundle import BundleCore
 from m0lanes.checkpoints import gathered
@@ -47,11 +47,19 @@ class _Kept:
 class Chain:
     """Feed it raw records in the order of each partition; partitions may be interleaved in any way."""
 
-    def __init__(self, heart: Heart, only: frozenset[str] | None = None, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        heart: Heart,
+        only: frozenset[str] | None = None,
+        observer: Observer | None = None,
+        hears: Callable[[Produce], bool] | None = None,
+    ) -> None:
+        """`only`: see NormalizeCore. `hears` chooses what the bundle stage reads of the lanes, else it reads all."""
         self.cores: list[StageCore] = heart.chain(only)
         self._by_topic = {core.input_topic: core for core in self.cores}
         self._offsets: dict[tuple[str, int], int] = {}
         self._observer = observer
+        self._hears = hears
         self._pieces: dict[str, list[BundlePiece]] = {}
         self.letters: list[tuple[str, Letter]] = []
 
@@ -88,7 +96,7 @@ class Chain:
                 tuple(market for piece in pieces for market in piece.market_ids),
                 tuple(model for piece in pieces for model in piece.models),
             )
-        else:
+        elif output.topic != PREDICTIONS.name or self._hears is None or self._hears(output):
             place = (output.topic, output.partition)
             offset = self._offsets[place] = self._offsets.get(place, -1) + 1
             queue.append(Record(output.topic, output.partition, offset, output.key, output.value, output.headers))
