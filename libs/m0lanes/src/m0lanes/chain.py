@@ -14,7 +14,7 @@ from m0common.messages import BundlePiece, HeaderMessage
 from m0common.stream.core import Letter, Load, Output, Rewind, StageCore
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
-from m0common.topics import BUNDLES, HEADERS, RAW
+from m0common.topics import BUNDLES, HEADERS, PREDICTIONS, RAW
 
 from m0lanes.bundle import BundleCore
 from m0lanes.laned import decode_message
@@ -46,11 +46,19 @@ class Chain:
     read again. Whoever drives the chain answers when it can; until then that lane waits and the others go on.
     """
 
-    def __init__(self, heart: Heart, only: frozenset[str] | None = None, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        heart: Heart,
+        only: frozenset[str] | None = None,
+        observer: Observer | None = None,
+        hears: Callable[[Produce], bool] | None = None,
+    ) -> None:
+        """`only`: see NormalizeCore. `hears` chooses what the bundle stage reads of the lanes, else it reads all."""
         self.cores: list[StageCore] = heart.chain(only)
         self._by_topic = {core.input_topic: core for core in self.cores}
         self._offsets: dict[tuple[str, int], int] = {}
         self._observer = observer
+        self._hears = hears
         self._pieces: dict[str, list[BundlePiece]] = {}
         self._queue: deque[Record] = deque()
         """What the stages have said and the next ones have not read."""
@@ -154,7 +162,7 @@ class Chain:
                 tuple(market for piece in pieces for market in piece.market_ids),
                 tuple(model for piece in pieces for model in piece.models),
             )
-        else:
+        elif output.topic != PREDICTIONS.name or self._hears is None or self._hears(output):
             place = (output.topic, output.partition)
             offset = self._offsets[place] = self._offsets.get(place, -1) + 1
             self._queue.append(Record(output.topic, output.partition, offset, output.key, output.value, output.headers))

@@ -213,7 +213,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
             return
         self._rebases[slot.lane] = (payload, rebase_hash(bytes(event.payload)), record)
         slot.apart = True  # whatever follows in the log, this life is over
-        yield Load(slot.lane, STAGE, payload.epoch_id, bytes.fromhex(payload.roots[0]))
+        yield Load(slot.lane, STAGE, payload.life, payload.epoch_id, bytes.fromhex(payload.roots[0]))
 
     def _begin_life(self, slot: Slot[NormalizeState], found: Restored) -> Iterator[Output]:
         payload, hashed, record = self._rebases.pop(slot.lane)
