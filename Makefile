@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/local/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test lint typecheck format bench programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs clean test soak lint typecheck format bench programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,9 @@ clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads s
 
 test: env-dev  ## Install what is needed and run every test: make test ARGS="-k merkle"
 	@.venv/bin/pytest -n 2 $(ARGS)
+
+soak: env-dev  ## One long test, whole: make soak PART=kills (away clock heart hostile kills lost release retire)
+	@.ci/soak "$(PART)"
 
 lint: env-dev  ## Check style, imports, house rules and declared dependencies
 	@.ci/lint

@@ -1,10 +1,9 @@
 """Bad input on the real log: at most one dead letter each, with origin and reason, and the lanes go on."""
 
 import hashlib
-import importlib.util
 import time
-from pathlib import Path
 
+import e2e_log as log
 import pytest
 from e2e_stack import Stack
 from m0common.errors import MessageTooLarge
@@ -13,10 +12,6 @@ from m0common.stream.records import Produce
 from m0common.topics import RAW
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-
-_spec = importlib.util.spec_from_file_location("e2e_log", Path(__file__).with_name("log.py"))
-log = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(log)
 
 GROUP = b"btc"
 EVENT = (

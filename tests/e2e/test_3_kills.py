@@ -1,23 +1,18 @@
 """kill -9 of every process of the stack at random moments: it comes back, nothing is lost, nothing is doubled."""
 
-import importlib.util
 import json
 import os
 import random
 import signal
 import time
 from functools import partial
-from pathlib import Path
 
+import e2e_log as log
 import pytest
 from e2e_stack import Stack
 from m0common.canonical import BundleHeader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-_spec = importlib.util.spec_from_file_location("e2e_log", Path(__file__).with_name("log.py"))
-log = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(log)
 
 SEED = int(os.environ.get("M0_CHAOS_SEED", random.randrange(1 << 30)))
 SERVICES = (

@@ -1,11 +1,10 @@
 """Whatever anybody writes to the log at full speed: every service stays up and ready, every catalog goes on."""
 
-import importlib.util
 import os
-import sys
 import time
-from pathlib import Path
 
+import e2e_fuzz as fuzz
+import e2e_log as log
 import pytest
 from e2e_stack import Stack
 from m0common.stream.records import Produce
@@ -15,16 +14,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 EVENTS = int(os.environ.get("M0_FUZZ_EVENTS", "20000"))
 SEED = int(os.environ.get("M0_FUZZ_SEED", "20261126"))
 BATCH = 1_000
-
-
-def _load(name: str):
-    spec = importlib.util.spec_from_file_location(f"e2e_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = sys.modules[f"e2e_{name}"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-log, fuzz = _load("log"), _load("fuzz")
 
 
 def test_a_flood_of_hostile_events_stops_nothing(stack: Stack):

@@ -11,7 +11,8 @@ CODE = """
 from collections.abc import Mapping, Sequence
 import msgspec
 from typing import Annotated
-from m0lanes.port import NOTHING, Distribution
+from m0common.canonical import FLAGS
+from m0lanes.port import NOTHING, Distribution, Put, Step
 
 class Roll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     face: Annotated[int, msgspec.Meta(ge=1, le=6)]
@@ -28,8 +29,13 @@ class Uniform:
     entities = {"count": Count}
     learns = ("rolled",)
     def artifact(self): return b"faces=6"
-    def learn(self, view, body): return NOTHING
-    def predict(self, view, market, row): return Distribution(((500_000_000,) * 3,) * 2, 0, 0)
+    def learn(self, view, body):
+        seen = view.get(Count)
+        return Step((Put((), Count(body.face if seen is None else seen.rolls + body.face)),))
+    def predict(self, view, market, row):
+        if len(market.outcomes) != 2: return Distribution.blocked(FLAGS.LOW_COVERAGE)
+        p = 500_000_000 if view.get(Count) is None else view.get(Count).rolls % 1_000_000_000
+        return Distribution(((p, 0, 1_000_000_000), (1_000_000_000 - p, 0, 1_000_000_000)), 0, FLAGS(0))
 
 class Dice:
     name = "dice"
@@ -42,7 +48,7 @@ class Dice:
     models = {"uniform": Uniform()}
     def check(self, kind, payload): pass
     def outcome(self, kind, payload, outcomes): return None
-    def normalize(self, view, event): return NOTHING
+    def normalize(self, view, event): return Step(say=(Rolled(event.payload.face),))
     def observe(self, view, body): return NOTHING
     def features(self, view, market, at_ms): return {}
     def forget(self, view, market): return NOTHING
@@ -95,6 +101,7 @@ def test_a_domain_that_keeps_the_rules_is_clear_beside_those_of_the_project(tmp_
         ),
         ('learns = ("rolled",)', 'learns = ("thrown",)', "learns 'thrown', which is no body"),
         ('{"uniform": Uniform()}', "{}", "it has no model"),
+        ('{"roll": Roll}', "{}", "it has no payload"),
         ('{"uniform": Uniform()}', '{"flat": Uniform()}', "model 'flat' calls itself 'uniform'"),
         ('return b"faces=6"', 'return repr({"a", "b", "c", "d", "e"}).encode()', "the order of a set"),
     ],
@@ -102,6 +109,28 @@ def test_a_domain_that_keeps_the_rules_is_clear_beside_those_of_the_project(tmp_
 def test_a_fault_is_named_and_the_exit_code_says_so(tmp_path, good, bad, finding):
     assert good in CODE
     code, said = check(tmp_path, CODE.replace(good, bad), "dice")
+    assert code == 1
+    assert finding in said
+    assert "Traceback" not in said
+
+
+SAYS = "return Step(say=(Rolled(event.payload.face),))"
+
+
+@pytest.mark.parametrize(
+    ("bad", "finding"),
+    [
+        (
+            "self.n = getattr(self, 'n', 0) + 1; return Step(say=(Rolled(self.n),))",
+            "played a second time, stage normal",
+        ),
+        ("return Step(say=(Rolled(len(min({'a', 'bb', 'ccc'}, key=lambda w: 0))),))", "depends on the order of a set"),
+        ("raise ValueError(event.kind)", "normalize of a roll: raises ValueError('roll')"),
+    ],
+    ids=["it keeps state of its own", "it depends on the order of a set", "it raises"],
+)
+def test_a_fault_that_shows_when_events_are_played_is_named(tmp_path, bad, finding):
+    code, said = check(tmp_path, CODE.replace(SAYS, bad), "dice")
     assert code == 1
     assert finding in said
     assert "Traceback" not in said

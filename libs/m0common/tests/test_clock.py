@@ -3,7 +3,6 @@
 import pytest
 from m0common.clock import ManualClock, SystemClock, system_clock
 from m0common.errors import SettingsError
-from m0common.settings import Settings
 
 
 def test_a_step_moves_the_wall_clock_alone():
@@ -14,13 +13,13 @@ def test_a_step_moves_the_wall_clock_alone():
 
 
 def test_without_a_test_clock_it_is_the_machines():
-    assert type(system_clock(Settings(), {})) is SystemClock
-    assert type(system_clock(Settings(env="prod"), {"M0_TEST_CLOCK_FILE": ""})) is SystemClock
+    assert type(system_clock("dev", {})) is SystemClock
+    assert type(system_clock("prod", {"M0_TEST_CLOCK_FILE": ""})) is SystemClock
 
 
 def test_the_test_clock_shifts_the_wall_clock_and_not_the_steady_one(tmp_path):
     file = tmp_path / "shift"
-    clock, system = system_clock(Settings(), {"M0_TEST_CLOCK_FILE": str(file)}), SystemClock()
+    clock, system = system_clock("dev", {"M0_TEST_CLOCK_FILE": str(file)}), SystemClock()
     assert abs(clock.now_ms() - system.now_ms()) < 1_000
     file.write_text("600000\n")
     assert 599_000 < clock.now_ms() - system.now_ms() < 601_000
@@ -31,7 +30,7 @@ def test_the_test_clock_shifts_the_wall_clock_and_not_the_steady_one(tmp_path):
 
 def test_a_test_clock_that_is_no_number_is_named(tmp_path):
     (tmp_path / "shift").write_text("soon")
-    clock = system_clock(Settings(), {"M0_TEST_CLOCK_FILE": str(tmp_path / "shift")})
+    clock = system_clock("dev", {"M0_TEST_CLOCK_FILE": str(tmp_path / "shift")})
     with pytest.raises(SettingsError, match="shift holds 'soon'"):
         clock.now_ms()
 
@@ -39,4 +38,4 @@ def test_a_test_clock_that_is_no_number_is_named(tmp_path):
 @pytest.mark.parametrize("env", ["staging", "prod"])
 def test_a_test_clock_is_refused_outside_dev(env):
     with pytest.raises(SettingsError, match=f"environment is {env}"):
-        system_clock(Settings(env=env), {"M0_TEST_CLOCK_FILE": "/x"})
+        system_clock(env, {"M0_TEST_CLOCK_FILE": "/x"})

@@ -19,6 +19,7 @@ FILES = {
     "models.py",
     "normalization.py",
     "payloads.py",
+    "samples.json",
 }
 BELOW = {"m0common", "m0lanes", "m0quant", "msgspec", "collections", "dataclasses", "operator", "typing"}
 HEARTS_KINDS = {"generation", "market_opened", "market_closed", "feature_row", "prediction", "marker", "rebased"}

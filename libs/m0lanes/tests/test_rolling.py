@@ -77,3 +77,58 @@ def test_what_nobody_runs_waits_and_goes_on_when_somebody_does():
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng) for stage in STAGES]
     fleet.settle()
     assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+
+
+def returned(seed: int) -> tuple[list[world.Record], int]:
+    """A catalog that is retired and comes back under the other release; how many records there are until its end."""
+    log = world.season(2, seed)
+    log.define(2, retired=True)
+    log.end(world.FIRST + 2, following=2)
+    ended = len(log.records)
+    log.define(3, release=world.OTHER_RELEASE.hex(), domain=DomainRef("coins", "tests", 2))
+    log.end(world.FIRST + 7, following=3)
+    for epoch in (world.FIRST + 8, world.FIRST + 9):
+        log.now_ms = epoch * world.EPOCH_MS
+        for step, group in enumerate(log.groups):
+            log.open(group, f"BACK_{step}_{epoch}", log.now_ms + step)
+            log.toss(group, True, log.now_ms + 100 + step)
+        log.end(epoch)
+    return log.records, ended
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("dies", [0.0, 0.05])
+def test_a_retired_catalog_returns_under_a_release_that_only_newer_processes_have(seed: int, dies: float):
+    records, ended = returned(seed)
+    fleet = Fleet(world.HEART, seed, dies)
+    # newer processes that were there before the end wait for the lanes as those do that start behind it
+    early = [stage for stage in STAGES if fleet.rng.random() < 0.5]
+    fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, dies) for stage in early]
+    fleet.write(records[:ended])
+    fleet.settle()
+    newest = {(m.stage, m.partition): m for m in sorted(fleet.topics.manifests, key=lambda m: (m.life, m.position))}
+    assert {manifest.status for manifest in newest.values()} == {"retired"}
+    fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, dies) for stage in STAGES if stage not in early]
+    if seed % 2:
+        fleet.instances = [instance for instance in fleet.instances if instance.heart is NEW]
+    fleet.write(records[ended:])
+    fleet.settle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    assert len(fleet.topics.headers()) == 5
+    assert fleet.parked() == []
+
+
+@pytest.mark.parametrize("heart", [world.HEART, NEW], ids=["its release is here", "its release is gone"])
+def test_a_retired_lane_keeps_its_state_and_holds_no_reader_at_its_old_place(heart: Heart):
+    records, ended = returned(1)
+    fleet = Fleet(world.HEART, 1)
+    fleet.write(records[:ended])
+    fleet.settle()
+    for core in (heart.normalize(), heart.feature(), heart.model(), heart.bundle(3)):
+        for partition in range(world.PARTITIONS):
+            newest = fleet.topics.newest(core.stage, partition)
+            # everything that it ever read has been removed
+            assert core.resume(partition, newest, 10_000, 20_000) is None
+        reports = core.reports()
+        assert [report.parked for report in reports] == [None] * len(reports) != []
+        assert all(report.retired and report.entities for report in reports)

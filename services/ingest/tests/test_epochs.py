@@ -10,8 +10,8 @@ from control_world import CLOCK, EPOCH_MS, GENESIS, OTHER, a_marker, a_set, grou
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_world import World
-from m0_ingest.epochs import CARRY_MS, EpochClock
-from m0_ingest.marker_clock import MarkerClock
+from m0_ingest.epochs import CARRY_MS, RATE_DIVISOR, EpochClock
+from m0common.clock import SlewedClock
 from m0common.errors import Unavailable
 from m0common.topics import RAW
 from m0lanes.authority import identity, is_signed_by
@@ -37,7 +37,7 @@ class Lives:
         world._read = [0] * len(world._read)
         world.follow()
         newest = world.control.newest("sports")
-        self.clock = MarkerClock(world.clock, 0 if newest is None else newest.payload.window_end_ms)
+        self.clock = SlewedClock(world.clock, RATE_DIVISOR, 0 if newest is None else newest.payload.window_end_ms)
         self.epochs = EpochClock(world.control, world.writer, self.clock, key, GENESIS, lambda _: LATENESS_MS)
 
     async def run(self, ms, every=100):

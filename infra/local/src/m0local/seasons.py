@@ -95,7 +95,7 @@ async def serve(settings: Settings) -> None:
     stack = local.load(os.environ)
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, "warden"))
     # no domain is needed: it composes no set
-    desk = CatalogDesk(broker, Deployment.of(settings), stack.config_dir, stack.keys, {}, system_clock(settings))
+    desk = CatalogDesk(broker, Deployment.of(settings), stack.config_dir, stack.keys, {}, system_clock(settings.env))
     warden = Warden(desk, plain_key(stack.control_key_file), stack.home / "state" / "ingest", settings.catalogs)
     status = Status("warden")
     status.ready["seasons"] = warden.problem

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from m0common.clock import ManualClock
 from m0local.localnet.commitment import Commitment
 from m0local.localnet.errors import LedgerError
 from m0local.localnet.node import IDLE_SLOTS_PER_WRITE, Node, NodeConfig
@@ -27,8 +28,8 @@ class Hand:
 
     def __init__(self, ledger: Path, *, finality_slots: int = 4, allow_admin: bool = False) -> None:
         self.ledger = ledger
-        self.real = START
-        self.node = Node(NodeConfig(ledger, 400, finality_slots, allow_admin), now=lambda: self.real)
+        self.clock = ManualClock(START * 1000)
+        self.node = Node(NodeConfig(ledger, 400, finality_slots, allow_admin), self.clock)
         self.bank = self.node.bank
 
     def slots(self, count: int = 1) -> None:

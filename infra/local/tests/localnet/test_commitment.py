@@ -106,12 +106,12 @@ def test_the_clock_follows_real_time_and_the_admins_offset(hands, tools):
 
     hand.slots()
     assert clock() == tools.START
-    hand.real += 5
+    hand.clock.advance(5_000)
     hand.slots()
     assert clock() == tools.START + 5
     assert hand.result("m0_advanceClock", {"seconds": 3600})["unix_timestamp"] == tools.START + 3605
     assert clock() == tools.START + 3605
-    hand.real += 1
+    hand.clock.advance(1_000)
     hand.slots()
     assert clock() == tools.START + 3606
     assert hand.result("m0_setClock", {"unix_timestamp": 2_000_000_000})["offset_seconds"] > 0
@@ -132,10 +132,21 @@ def test_without_the_flag_the_admin_methods_do_not_exist(hand):
 
 def test_block_times_and_slots_never_go_back(hand):
     times = []
-    for step in (1, 0, 3, -60, 0, 2, 70):
-        hand.real += step
+    for passes, step in ((1, 0), (0, 0), (3, 0), (0, -60), (0, 0), (2, 0), (70, 0)):
+        hand.clock.advance(passes * 1000)
+        hand.clock.step(step * 1000)
         hand.slots()
         times.append(hand.result("getBlockTime", hand.bank.running.number - 1))
     assert times == sorted(times)
-    hand.slots()
-    assert hand.result("getBlockTime", hand.bank.running.number - 1) == hand.real
+    hand.clock.advance(240_000)
+    hand.slots(2)
+    assert hand.result("getBlockTime", hand.bank.running.number - 1) == hand.clock.now_ms() // 1000
+
+
+def test_a_step_of_the_machines_clock_moves_the_chains_by_a_quarter_of_the_time_that_passes(hand):
+    before = hand.clock.now_ms() // 1000
+    for step, least, most in ((600, 100, 125), (-1200, 175, 200), (600, 300, 300)):
+        hand.clock.step(step * 1000)
+        hand.clock.advance(100_000)
+        hand.slots(2)
+        assert before + least <= hand.result("getBlockTime", hand.bank.running.number - 1) <= before + most

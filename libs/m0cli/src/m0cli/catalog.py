@@ -197,7 +197,7 @@ async def _at_desk(work: Callable[[CatalogDesk], Awaitable[None]]) -> None:
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, "catalog"))
     try:
         deployment, keys_dir = Deployment.of(settings), Path(settings.keys_dir)
-        desk = CatalogDesk(broker, deployment, config_dir(), keys_dir, installed_domains(), system_clock(settings))
+        desk = CatalogDesk(broker, deployment, config_dir(), keys_dir, installed_domains(), system_clock(settings.env))
         await desk.log.read()
         await work(desk)
     finally:

@@ -23,7 +23,9 @@ def check(
     names: Annotated[list[str] | None, typer.Argument(help="Domains by name; all when none is given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Files, imports, types and models of installed domains; a line for each fault, exit code 1 if there is one."""
+    """Files, imports, types and models of installed domains, and a play of events in which they are restarted behind
+    each; a line for each fault, exit code 1 if there is one.
+    """
     try:
         known = installed()
     except SettingsError as error:

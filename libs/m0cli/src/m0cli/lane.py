@@ -204,7 +204,7 @@ async def _read(broker: Broker, settings: Settings) -> CatalogLog:
     from m0common.clock import system_clock  # noqa: PLC0415
     from m0common.deployment import Deployment  # noqa: PLC0415
 
-    log = CatalogLog(broker, Deployment.of(settings), system_clock(settings))
+    log = CatalogLog(broker, Deployment.of(settings), system_clock(settings.env))
     await log.read()
     return log
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from m0common.errors import SettingsError
-from m0common.settings import Settings
 
 TEST_CLOCK_FILE = "M0_TEST_CLOCK_FILE"
 """Names a file with a shift of the wall clock in milliseconds, in dev alone."""
@@ -63,6 +62,39 @@ class ShiftedClock(SystemClock):
             ) from None
 
 
+class SlewedClock:
+    """A clock that goes by the steady clock and nears the wall clock by at most `1/divisor` of its rate.
+
+    It begins at the later of `not_before_ms` and the wall clock. Whatever is done to the wall clock, `n` milliseconds
+    are between `n - n/divisor` and `n + n/divisor` here. It is a Clock itself.
+    """
+
+    def __init__(self, clock: Clock, divisor: int, not_before_ms: int = 0) -> None:
+        self._clock = clock
+        self._divisor = divisor
+        self._seen_ms = clock.monotonic_ms()
+        # in parts of a millisecond, so that the rate is exact however often it is read
+        self._parts = divisor * max(not_before_ms, clock.now_ms())
+
+    def now_ms(self) -> int:
+        """UTC milliseconds; never less than before."""
+        monotonic = self._clock.monotonic_ms()
+        passed = max(0, monotonic - self._seen_ms)
+        self._seen_ms = max(self._seen_ms, monotonic)
+        self._parts += self._divisor * passed
+        behind = self._divisor * self._clock.now_ms() - self._parts
+        self._parts += max(-passed, min(passed, behind))
+        return self._parts // self._divisor
+
+    def monotonic_ms(self) -> int:
+        """The steady clock itself."""
+        return self._clock.monotonic_ms()
+
+    def ahead_ms(self) -> int:
+        """How far it is ahead of the wall clock; negative when it is behind."""
+        return self.now_ms() - self._clock.now_ms()
+
+
 class ManualClock:
     """A clock that moves only when told to, for tests."""
 
@@ -86,13 +118,11 @@ class ManualClock:
         self._now_ms += ms
 
 
-def system_clock(settings: Settings, environ: Mapping[str, str] = os.environ) -> SystemClock:
-    """The clock of a process. Raises SettingsError when a test clock is named outside dev."""
+def system_clock(env: str, environ: Mapping[str, str] = os.environ) -> SystemClock:
+    """The clock of a process in an environment. Raises SettingsError when a test clock is named outside dev."""
     path = environ.get(TEST_CLOCK_FILE)
     if not path:
         return SystemClock()
-    if settings.env != "dev":
-        raise SettingsError(
-            f"{TEST_CLOCK_FILE} shifts the clock for tests: unset it, the environment is {settings.env}"
-        )
+    if env != "dev":
+        raise SettingsError(f"{TEST_CLOCK_FILE} shifts the clock for tests: unset it, the environment is {env}")
     return ShiftedClock(Path(path))

@@ -15,7 +15,7 @@ from m0common.topics import STATE
 
 from m0lanes.checkpoints import gathered
 from m0lanes.port import Domain
-from m0lanes.slots import S, Slot, Slots, newest, runner
+from m0lanes.slots import S, Slot, Slots, newest, runner, runs
 
 
 def remedy(lane: Lane) -> str:
@@ -140,7 +140,7 @@ class LaneStage(ABC, Generic[S]):
     def adopts(self, manifest: Manifest) -> bool:
         """See StageCore."""
         slot = self._slots.get(Lane(manifest.catalog, manifest.partition))
-        ours = manifest.stage == self.stage and runner(manifest) in self._domains
+        ours = manifest.stage == self.stage and runs(manifest, self._domains)
         return ours and slot is not None and slot.passed and (manifest.life, manifest.position) >= slot.stands
 
     def adopt(self, found: Restored) -> Iterable[Output]:
@@ -184,7 +184,9 @@ class LaneStage(ABC, Generic[S]):
         return [cut for slot in self._slots.all(partition) if (cut := self._slots.told(slot)) is not None]
 
     def _born(self, slot: Slot[S]) -> Iterator[Output]:
-        """A checkpoint behind a lane's first message: a group's committed offset may be behind it from then on."""
+        """A checkpoint behind the first message of a lane, or of one that had ended: a group's committed offset may be
+        behind it from then on.
+        """
         yield self._cut(slot)
 
     def _due(self, partition: int, behind: int) -> list[Slot[S]]:

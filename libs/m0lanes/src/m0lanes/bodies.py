@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 import msgspec
-from m0common.canonical import Outcome
+from m0common.canonical import ZERO, Outcome
 from m0common.errors import DeadLetterError
 from m0common.messages import Digest
 
@@ -100,6 +100,11 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     input_digest: Digest
     model_key: Digest
     state_digests: tuple[Digest, ...]
+
+    @property
+    def ends(self) -> bool:
+        """Whether the lane ends here: a generation takes force that has no use for it."""
+        return self.next is not None and self.following == ZERO
 
 
 class Rebased(msgspec.Struct, frozen=True, array_like=True):

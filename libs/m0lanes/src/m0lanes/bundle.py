@@ -21,7 +21,7 @@ from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runner, state_in
+from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runner, runs, state_in
 
 STAGE = 4
 AHEAD_MAX = 8
@@ -64,6 +64,10 @@ class BundleCore(LaneStage[BundleState]):
             slot.passed = slot.position > 0
             if slot.passed:
                 self._called.setdefault(lane, record.offset)
+        if slot.retired and message.release not in self._domains and not _had(slot, message):
+            # it returns to somebody else, who stands at least one message further from here on
+            slot.retired, slot.passed = False, True
+            slot.position += 1
         if not slot.takes(only):
             return
         holes = len(slot.holes)
@@ -71,6 +75,9 @@ class BundleCore(LaneStage[BundleState]):
             if len(slot.holes) > holes:
                 yield self._cut(slot)
             return
+        begins = slot.position == 1 or slot.retired
+        if slot.retired:
+            slot.retired, slot.release = False, message.release
         try:
             yield from self._take(slot, record, message)
         except DeadLetterError as error:
@@ -78,7 +85,7 @@ class BundleCore(LaneStage[BundleState]):
         except Disagreement as error:
             slot.park(f"{error}: replay both lanes to see which one is wrong")
             yield self._cut(slot)
-        if slot.position == 1:
+        if begins:
             yield from self._born(slot)
 
     def _take(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> Iterator[Output]:
@@ -104,11 +111,12 @@ class BundleCore(LaneStage[BundleState]):
                 yield Produce(BUNDLES.name, partition, key, piece, record.headers)
             yield Produce(HEADERS.name, partition, key, encode(epoch.header), record.headers)
             slot.out_seq += 1
-        marker = closed[-1].marker
-        slot.release = closed[-1].release
-        yield self._cut(slot, marker.epoch_id, marker.window_end_ms, marker.following)
+        newest = closed[-1]
+        slot.release, following = newest.release, newest.following
+        slot.retired = newest.ends and slot.lane not in self._passed_over
+        yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
         waiting = self._passed_over.pop(slot.lane, None)
-        if marker.following not in (NO_RELEASE, slot.release) and marker.following not in self._domains:
+        if following not in (NO_RELEASE, slot.release) and following not in self._domains:
             slot.passed = True
         elif waiting:
             slot.apart = True
@@ -117,14 +125,14 @@ class BundleCore(LaneStage[BundleState]):
     def _waits(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
         """Whether this lane is so far ahead of the others that it must wait, or somebody else's already."""
         waiting = self._passed_over.get(slot.lane, {})
-        life, last = slot.input_seqs.get(message.partition, (0, 0))
+        life, _ = slot.input_seqs.get(message.partition, (0, 0))
         if message.kind == "rebased" and message.life > life and message.release in self._domains:
             # a new life says again what is missing of the old one
             waiting.pop(message.partition, None)
             return False
         if message.partition in waiting:
             return True
-        if (message.life, message.seq) <= (life, last):
+        if _had(slot, message):
             return False
         is_ahead = self._ahead_max is not None and slot.state.waiting(message.partition) >= self._ahead_max
         if not is_ahead and message.release in self._domains:
@@ -137,9 +145,9 @@ class BundleCore(LaneStage[BundleState]):
 
         Behind a hole nothing more of that lane is taken until its next life begins; the other lanes go on.
         """
-        life, last = slot.input_seqs.get(message.partition, (0, 0))
-        if message.life < life or (message.life == life and message.seq <= last):
+        if _had(slot, message):
             return False
+        life, last = slot.input_seqs.get(message.partition, (0, 0))
         if message.life == life and message.partition in slot.holes:
             return False
         expected = last + 1 if message.life == life else 1
@@ -202,6 +210,11 @@ class BundleCore(LaneStage[BundleState]):
         foreign = called is None and runner(found.manifest) not in (NO_RELEASE, *self._domains)
         state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
-        slot.passed = foreign
+        slot.passed = foreign and not runs(found.manifest, self._domains)
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
         return slot, start if called is None else min(start, called)
+
+
+def _had(slot: Slot[BundleState], message: LaneMessage) -> bool:
+    """Whether a message is a repeat."""
+    return (message.life, message.seq) <= slot.input_seqs.get(message.partition, (0, 0))

@@ -62,6 +62,13 @@ class Closed(NamedTuple):
     header: HeaderMessage
     marker: Marker
     release: bytes
+    following: bytes
+    """The release of the lanes that go on into the next generation, zero bytes where none begins or none goes on."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether no lane of the epoch goes on."""
+        return self.marker.next is not None and self.following == ZERO
 
 
 class Disagreement(Exception):
@@ -202,7 +209,8 @@ class BundleState:
         for partition, passed in sorted(lanes.items()):
             source = SourceEntity(passed.life, passed.marker.state_digests)
             self.entities.put(_source_key(partition), pack(source))
-        return Closed(pieces, message, marker, lanes[min(lanes)].release)
+        following = max(passed.marker.following for passed in lanes.values())
+        return Closed(pieces, message, marker, lanes[min(lanes)].release, following)
 
     def _final_predictions(self, epoch_id: int, lanes: frozenset[int]) -> list[Prediction]:
         """In order of market keys; of a market that two lanes predict the lowest lane's counts."""

@@ -143,7 +143,7 @@ class FeatureState:
         if domain is None:
             return None
         try:
-            return asked(self._space, lambda: _checked(domain.features(self._space, market, at_ms)))
+            return asked(self._space, lambda: checked_row(domain.features(self._space, market, at_ms)))
         except DeadLetterError:
             return None
 
@@ -154,7 +154,8 @@ class FeatureState:
         return marker
 
 
-def _checked(values: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+def checked_row(values: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """A row that a message can carry, ascending by name. Raises Refused."""
     if len(values) > VALUES_MAX:
         raise Refused(f"a row of {len(values)} values: at most {VALUES_MAX}")
     for name, value in values.items():

@@ -17,7 +17,7 @@ from m0lanes.bodies import Generation, Marker, Rebased, decode_body
 from m0lanes.entities import Entities
 from m0lanes.packing import pack
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, Slot, State, reborn, restored_slot, runner, state_in
+from m0lanes.slots import NO_RELEASE, Slot, State, reborn, restored_slot, runner, runs, state_in
 
 _decoder = msgspec.msgpack.Decoder(LaneMessage)
 Said = tuple[str, bytes]
@@ -91,9 +91,10 @@ class LanedCore(LaneStage[T]):
             return ()
         if not self._next(slot, record, message):
             return () if slot.parked is None else [self._cut(slot)]
+        begins = slot.position == 1 or slot.retired
         step = self._marker if message.kind == "marker" else self._ordinary
         said = step(slot, record, message)
-        return said if slot.position > 1 else chain(said, self._born(slot))
+        return chain(said, self._born(slot)) if begins and not slot.passed else said
 
     def _ordinary(self, slot: Slot[T], record: Record, message: LaneMessage) -> Iterable[Output]:
         try:
@@ -178,6 +179,7 @@ class LanedCore(LaneStage[T]):
         digests = (*forwarded.state_digests, slot.state.entities.digest())
         said = msgspec.structs.replace(forwarded, state_digests=digests)
         yield slot.say("marker", pack(said), message.cause, record.headers)
+        slot.retired = marker.ends
         yield self._slots.cut(slot, marker.epoch_id, marker.window_end_ms, following=marker.following)
         slot.passed = marker.following not in (NO_RELEASE, slot.release) and marker.following not in self._domains
 
@@ -195,5 +197,5 @@ class LanedCore(LaneStage[T]):
         foreign, release = runner(found.manifest) not in self._domains, found.manifest.release
         state = state_in(found, lambda known: self._new_state(lane, known, self._domains, release), foreign=foreign)
         slot = restored_slot(Slot(lane, state, self._output(lane)), found)
-        slot.passed = foreign
+        slot.passed = not runs(found.manifest, self._domains)
         return slot, slot.input_offset + 1

@@ -145,7 +145,9 @@ class ModelState:
         if model is None:
             return Distribution.blocked(FLAGS.DEGRADED_MODEL)
         try:
-            return asked(self._space, lambda: _checked(model.predict(self._space, market, dict(values)), market))
+            return asked(
+                self._space, lambda: checked_distribution(model.predict(self._space, market, dict(values)), market)
+            )
         except DeadLetterError:
             return Distribution.blocked(FLAGS.DEGRADED_MODEL)
 
@@ -184,7 +186,7 @@ class ModelState:
         )
 
 
-def _checked(said: Distribution, market: MarketOpened) -> Distribution:
+def checked_distribution(said: Distribution, market: MarketOpened) -> Distribution:
     """A distribution that makes a leaf of this market. Raises Refused."""
     if said.outcomes and len(said.outcomes) != len(market.outcomes):
         raise Refused(f"{len(said.outcomes)} probabilities for {len(market.outcomes)} outcomes of {market.market_id}")

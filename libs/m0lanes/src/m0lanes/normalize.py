@@ -37,7 +37,7 @@ from m0lanes.normalize_state import NormalizeState
 from m0lanes.packing import pack
 from m0lanes.place import NO_GROUP, Missing
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runner, state_in
+from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runner, runs, state_in
 
 STAGE = 1
 OTHERS = "others"
@@ -342,6 +342,9 @@ class NormalizeCore(LaneStage[NormalizeState]):
             slot.retired = state.retired
             self._route()
             if said is None:
+                # the state behind its end, so that nobody needs the marker again
+                slot.position += 1
+                yield self._cut(slot)
                 return
             for kind, body in said:
                 yield slot.say(kind, body, record.offset, record.headers)
@@ -378,7 +381,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         state = state_in(found, lambda known: self._state(lane, known), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (NORMALIZED.name, lane.partition)), found)
         state.use(self._domains, slot.release)
-        slot.passed = foreign and runner(manifest) != NO_RELEASE and not slot.retired
+        slot.passed = runner(manifest) != NO_RELEASE and not runs(manifest, self._domains)
         if slot.passed:
             return slot, slot.input_offset + 1
         slot.retired = state.retired

@@ -1,6 +1,6 @@
 """The lanes a core looks after: where each stands, what it says, when it is saved, how it goes on."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -248,6 +248,14 @@ def state_in(found: Restored, make: Callable[[Entities], S], *, foreign: bool) -
 def runner(manifest: Manifest) -> bytes:
     """The release that goes on from a manifest."""
     return manifest.release if manifest.following == NO_RELEASE else manifest.following
+
+
+def runs(manifest: Manifest, releases: Container[bytes]) -> bool:
+    """Whether who has these releases goes on from a manifest. Who does with a lane that ended is not known before it
+    returns: everybody waits for it.
+    """
+    ended = manifest.status == "retired" and manifest.following == NO_RELEASE
+    return ended or runner(manifest) in releases
 
 
 def newest(restored: Iterable[Restored], stage: int, partition: int) -> Sequence[Restored]:

@@ -1,6 +1,6 @@
-"""What the heart expects of a domain before it runs: found without an event, by reading and asking it.
+"""What the heart expects of a domain before it runs: found by reading it, by asking it, and by playing events into it.
 
-That no event can stop it is for the domain's own tests, on `m0lanes.chain`.
+What its forecasts are worth is for the domain's own tests.
 """
 
 import ast
@@ -13,12 +13,14 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import msgspec
-from m0common.errors import SettingsError
+from m0common.errors import InvalidValue, SettingsError
 from m0lanes.domains import GROUP, check_domain
 from m0lanes.port import Domain
 from m0lanes.release import folder_of, release_of
 from m0lint.main import check_pure
 from msgspec import inspect
+
+from m0replay.domain_play import play_digest, played
 
 HEARTS = frozenset({"m0common", "m0lanes", "m0quant", "msgspec"})
 """What code that decides a leaf may import besides its own: all of it is hashed into a release."""
@@ -29,10 +31,8 @@ PURE = frozenset(
     }
 )  # fmt: skip
 """And of the standard library, what reads no clock, no randomness and nothing of the machine."""
-_SEEDS = ("1", "2")
-_ASK = (
-    "import sys; from m0replay.domain_check import fingerprint, installed; print(fingerprint(installed()[sys.argv[1]]))"
-)
+_SEEDS = ("1", "2", "3")
+_ASK = "import sys; from m0replay.domain_check import ask; ask(sys.argv[1])"
 
 
 def installed() -> dict[str, Domain]:
@@ -74,7 +74,16 @@ def findings(name: str, domain: Domain) -> list[str]:
         found += _code(domain)
     found += _types(domain)
     found += _models(domain)
-    return found if missing or found else _hash_seeds(name)
+    if not found:
+        found += _played(domain)
+    return found or _hash_seeds(name)
+
+
+def _played(domain: Domain) -> list[str]:
+    try:
+        return played(domain)
+    except InvalidValue as error:
+        return [str(error)]
 
 
 def _code(domain: Domain) -> Iterator[str]:
@@ -112,6 +121,8 @@ def _imports(text: str, package: str) -> Iterator[tuple[int, str]]:
 
 
 def _types(domain: Domain) -> Iterator[str]:
+    if not domain.payloads:
+        yield "it has no payload: a source must have something to say"
     groups: list[tuple[str, Mapping[str, type[msgspec.Struct]]]] = [
         ("payload", domain.payloads),
         ("body", domain.bodies),
@@ -171,18 +182,31 @@ def _models(domain: Domain) -> Iterator[str]:
             yield f"model {name} learns {kind!r}, which is no body of the domain"
 
 
+def ask(name: str) -> None:
+    """Print what must be the same in every process: release and artifacts, and what is said of the same events."""
+    domain = installed()[name]
+    print(fingerprint(domain), play_digest(domain))
+
+
 def _hash_seeds(name: str) -> list[str]:
-    """Fresh interpreters that order sets otherwise must find the same release and artifacts."""
-    said = set()
-    for seed in _SEEDS:
-        done = subprocess.run(
+    """Fresh interpreters that order sets otherwise must find the same."""
+    asked = [
+        subprocess.Popen(
             [sys.executable, "-c", _ASK, name],
             env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        if done.returncode:
-            return [f"asked in a fresh process it fails: {done.stderr.strip().splitlines()[-1]}"]
-        said.add(done.stdout)
-    return [] if len(said) == 1 else ["its artifacts depend on the order of a set: sort what goes into them"]
+        for seed in _SEEDS
+    ]
+    answers = [(*process.communicate(), process.returncode) for process in asked]
+    for _, error, code in answers:
+        if code:
+            return [f"asked in a fresh process it fails: {error.strip().splitlines()[-1]}"]
+    said = {tuple(answer.split()) for answer, _, _ in answers}
+    if len({prints for prints, _ in said}) > 1:
+        return ["its artifacts depend on the order of a set: sort what goes into them"]
+    if len(said) > 1:
+        return ["what it says of the same events depends on the order of a set: sort what is said and kept"]
+    return []

@@ -12,7 +12,7 @@ from m0lanes.control import CatalogSetPayload
 from m0lanes.entities import entity_key
 from m0lanes.normalize_state import LaneEntity
 from m0lanes.packing import unpack
-from m0lanes.slots import NO_RELEASE, runner
+from m0lanes.slots import NO_RELEASE, runner, runs
 from m0lanes.stages import Heart
 
 from m0replay.course import NONE_YET, Course
@@ -37,7 +37,7 @@ class ReleaseWatch:
 
     def runs(self, manifest: Manifest) -> bool:
         """Whether whoever goes on from a checkpoint is here."""
-        return manifest.status == "retired" or self._is_here(runner(manifest))
+        return runner(manifest) == NO_RELEASE or runs(manifest, self._heart.domains)
 
     def restored(self, found: Restored) -> None:
         """A lane goes on from a state."""
@@ -51,11 +51,8 @@ class ReleaseWatch:
 
     def begun(self, lane: Lane, life: int, epoch_id: int, release: bytes) -> None:
         """A lane begins a life behind an epoch."""
-        if not self._is_here(release) and self._course.needs(lane.partition, life, epoch_id):
+        if release not in self._heart.domains and self._course.needs(lane.partition, life, epoch_id):
             raise NotInstalled(f"{_who(lane, life, release, None)}, {_REMEDY}")
-
-    def _is_here(self, release: bytes) -> bool:
-        return release == NO_RELEASE or release in self._heart.domains
 
 
 _REMEDY = "which is not installed: install it, or replay from a worktree of that release"

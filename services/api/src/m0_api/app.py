@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from m0common.clock import Clock, SystemClock
+from m0common.clock import Clock, system_clock
 from m0common.errors import Unavailable
 from m0common.http import Status, routes
 from m0common.settings import Settings
@@ -62,7 +62,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.clock = clock or SystemClock()
+    app.state.clock = clock or system_clock(settings.env)
     app.state.trees = Trees()
     for router in (markets, epochs, predictions, bundles, info):
         app.include_router(router, prefix=PREFIX)

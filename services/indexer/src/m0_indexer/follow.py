@@ -62,7 +62,7 @@ class Follower:
         """None when the tables are up to date with the chain."""
         if self.caught_up_ms is None:
             return f"the history of {self.name} is still being read"
-        age = self.clock.now_ms() - self.caught_up_ms
+        age = self.clock.monotonic_ms() - self.caught_up_ms
         return f"{self.name} was last read {age} ms ago" if age > STALE_AFTER_MS else None
 
     async def once(self) -> bool:
@@ -80,7 +80,7 @@ class Follower:
         gone = await self.chain.vanished(todo.missing) if todo.missing else []
         changed = await self._forget(gone) or changed
         self.settled = len(listing.finalized) == len(listing.confirmed)
-        self.caught_up_ms = self.clock.now_ms()
+        self.caught_up_ms = self.clock.monotonic_ms()
         metrics.PASSES.labels(self.name).inc()
         if changed:
             self.on_change()

@@ -25,7 +25,7 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(broker.close)
         registry, chain = chain_parts(settings, stack)
         keys = Keys.load(Path(settings.keys_dir))
-        clock = system_clock(settings)
+        clock = system_clock(settings.env)
         ingest = Ingest(settings, config.parent, broker, registry, keys, load_domains(), clock, status, chain)
         server = status_server(status, settings.telemetry.prometheus_bind)
         await server.start()

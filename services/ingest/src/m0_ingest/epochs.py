@@ -25,6 +25,8 @@ from m0_ingest.writer import RawWriter
 SOURCE = "clock"
 LONGEST_SLEEP_MS = 500
 READ_BACK_MS = 5
+RATE_DIVISOR = 10
+"""Towards the wall clock the time that epochs end by runs at most a tenth faster or slower than time passes."""
 CARRY_MS = 24 * HOUR_MS
 """A set in force is said again when its newest copy in a lane is older: the log forgets what is old."""
 

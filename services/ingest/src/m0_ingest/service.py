@@ -8,7 +8,7 @@ from pathlib import Path
 
 from m0common.chain import ChainClient, ChainError, Registry, idl
 from m0common.chain.keyfile import plain_key
-from m0common.clock import Clock
+from m0common.clock import Clock, SlewedClock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.http import Status
@@ -24,9 +24,8 @@ from solders.pubkey import Pubkey
 from m0_ingest import connectors, metrics
 from m0_ingest.chain_time import ChainTime, ChainWatch
 from m0_ingest.control import ControlFollower
-from m0_ingest.epochs import EpochClock
+from m0_ingest.epochs import RATE_DIVISOR, EpochClock
 from m0_ingest.listing import ChainRegistry, Lister, MarketRegistry
-from m0_ingest.marker_clock import MarkerClock
 from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.registry import RegistryConnector, RegistryState
 from m0_ingest.replay import Replayer, SeasonRequest
@@ -136,16 +135,16 @@ class Ingest:
             )
         return 0
 
-    async def _begin_clock(self) -> MarkerClock:
+    async def _begin_clock(self) -> SlewedClock:
         """A clock that begins behind the newest marker; waits as long as the chain says that the time is wrong."""
         newest = [self._control.newest(catalog) for catalog in self._control.catalogs()]
         not_before_ms = max((marker.payload.window_end_ms for marker in newest if marker is not None), default=0)
         while not await self._watch.agrees(max(not_before_ms, self._clock.now_ms())):
             log.warning("epochs wait for the right time", reason=self._watch.problem)
             await asyncio.sleep(CHAIN_LOOK_S)
-        return MarkerClock(self._clock, not_before_ms)
+        return SlewedClock(self._clock, RATE_DIVISOR, not_before_ms)
 
-    async def _look_at_clocks(self, clock: MarkerClock) -> None:
+    async def _look_at_clocks(self, clock: SlewedClock) -> None:
         while True:
             await self._watch.agrees(clock.now_ms())
             metrics.CLOCK_AHEAD_MS.set(clock.ahead_ms())

@@ -6,7 +6,7 @@ from pathlib import Path
 from m0common import settings
 from m0common.chain import ChainClient, Fees, Sender, idl
 from m0common.chain.keyfile import plain_key
-from m0common.clock import SystemClock
+from m0common.clock import system_clock
 from m0common.errors import SettingsError
 from m0common.http import Status, status_server
 from m0common.process import run_service
@@ -48,7 +48,7 @@ async def serve(config: settings.Settings) -> None:
             postgres.opened(config.postgres.dsn, name=NAME, max_size=config.postgres.pool_max)
         )
         chain = RpcChain(client, sender, oracle, registry, key)
-        await Jobs(config, oracle, registry, pool, broker, chain, SystemClock(), status).run()
+        await Jobs(config, oracle, registry, pool, broker, chain, system_clock(config.env), status).run()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """`python -m m0_realtime`: listens on M0_BIND (127.0.0.1:8090), stops on SIGTERM."""
 
-from m0common.clock import SystemClock
+from m0common.clock import system_clock
 from m0common.process import run_service
 from m0common.settings import Settings
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
@@ -15,7 +15,7 @@ async def serve(settings: Settings) -> None:
     """Run until cancelled."""
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, NAME))
     try:
-        await Realtime(broker, settings.bind or DEFAULT_BIND, SystemClock()).run()
+        await Realtime(broker, settings.bind or DEFAULT_BIND, system_clock(settings.env)).run()
     finally:
         await broker.close()
 

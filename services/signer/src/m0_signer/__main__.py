@@ -6,7 +6,7 @@ from pathlib import Path
 from m0common import settings
 from m0common.chain import Fees, Sender, Subscriptions
 from m0common.chain.keystore import open_key_file, read_passphrase
-from m0common.clock import SystemClock
+from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.http import Status, status_server
 from m0common.process import run_service
@@ -36,8 +36,8 @@ async def serve(config: settings.Settings) -> None:
         broker = KafkaBroker(KafkaOptions.of(config.kafka, config.signer.name))
         stack.push_async_callback(broker.close)
         signer = Signer(
-            config, deployed, heart, broker, rpc_chain(client, sender, deployed, key), key, guard, SystemClock(),
-            status, Subscriptions(config.solana.ws_url),
+            config, deployed, heart, broker, rpc_chain(client, sender, deployed, key), key, guard,
+            system_clock(config.env), status, Subscriptions(config.solana.ws_url),
         )  # fmt: skip
         await signer.run()
 

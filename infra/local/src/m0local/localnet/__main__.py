@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
 import structlog
 import uvloop
+from m0common.clock import system_clock
+from m0common.errors import SettingsError
 
 from m0local.localnet.errors import LocalnetError
 from m0local.localnet.node import NodeConfig
@@ -56,9 +59,14 @@ def main() -> int:
     """Run the node; returns the exit code."""
     options = _arguments()
     _configure_logs(as_json=options.log_json or not sys.stderr.isatty(), level=options.log_level)
+    try:
+        clock = system_clock(os.environ.get("M0_ENV", "dev"))
+    except SettingsError as error:
+        print(f"localnet: {error}", file=sys.stderr)
+        return 2
     config = NodeConfig(options.ledger, options.slot_ms, options.finality_slots, options.allow_admin)
     try:
-        uvloop.run(run(config, options.bind, options.rpc_port, options.ws_port))
+        uvloop.run(run(config, clock, options.bind, options.rpc_port, options.ws_port))
     except LocalnetError as error:
         print(f"localnet: {error}", file=sys.stderr)
         return 1

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
+from m0common.clock import Clock
 from solders.account import Account
 from solders.hash import Hash
 from solders.pubkey import Pubkey
@@ -54,15 +54,15 @@ class Watcher(Protocol):
 
 class Bank:
     """
-    The chain's present and recent past. ``now`` gives the unix time in seconds.
+    The chain's present and recent past. ``clock`` is the machine's.
 
     Not thread-safe: everything but :meth:`Store.commit` runs on the event loop.
     """
 
-    def __init__(self, vm: Vm, store: Store, state: State, now: Callable[[], float], finality_slots: int) -> None:
+    def __init__(self, vm: Vm, store: Store, state: State, clock: Clock, finality_slots: int) -> None:
         self.vm = vm
         self.store = store
-        self.clock = ChainClock(now, state.clock_offset)
+        self.clock = ChainClock(clock, state.clock_offset)
         self._written_offset = state.clock_offset
         self.transaction_count = state.transactions
         self.blockhashes = BlockhashQueue()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
+from m0common.clock import Clock
 from solders.account import Account
 from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
@@ -46,15 +45,15 @@ class NodeConfig:
 
 
 class Node:
-    """A running chain. ``now`` gives the unix time in seconds; tests pass their own."""
+    """A running chain. ``clock`` is the machine's; tests pass their own."""
 
-    def __init__(self, config: NodeConfig, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: NodeConfig, clock: Clock) -> None:
         self.config = config
         self.store = Store(config.ledger)
         vm = Vm()
         genesis = self.store.genesis()
         if genesis is None:
-            genesis = self._create(vm, int(now()))
+            genesis = self._create(vm, clock.now_ms() // 1000)
         else:
             vm.restore(list(self.store.accounts()))
         state = self.store.state()
@@ -64,7 +63,7 @@ class Node:
         self.genesis = genesis
         self.faucet = Keypair.from_bytes(genesis.faucet)
         self.identity = Keypair.from_bytes(genesis.identity).pubkey()
-        self.bank = Bank(vm, self.store, state, now, config.finality_slots)
+        self.bank = Bank(vm, self.store, state, clock, config.finality_slots)
         self._catch_up(state)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 

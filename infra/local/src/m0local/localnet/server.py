@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import structlog
 import uvicorn
+from m0common.clock import Clock
 from websockets.asyncio.server import ServerConnection, serve
 
 from m0local.localnet.errors import PortError
@@ -83,7 +84,7 @@ async def _serve(node: Node, rpc: socket.socket, ws: socket.socket, stop: asynci
             await http_task
 
 
-async def run(config: NodeConfig, bind: str, rpc_port: int, ws_port: int) -> None:
+async def run(config: NodeConfig, clock: Clock, bind: str, rpc_port: int, ws_port: int) -> None:
     """Run a node until SIGTERM or SIGINT; raises :class:`LocalnetError` when it cannot start."""
     rpc = listen(bind, rpc_port, "--rpc-port")
     ws = listen(bind, ws_port, "--ws-port")
@@ -91,7 +92,7 @@ async def run(config: NodeConfig, bind: str, rpc_port: int, ws_port: int) -> Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    node = Node(config)
+    node = Node(config, clock)
     try:
         _log.info(
             "localnet ready",

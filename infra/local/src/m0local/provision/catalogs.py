@@ -38,7 +38,7 @@ def provision(settings: StackSettings, say: Say) -> None:
 
 async def _provision(settings: StackSettings, config: service_settings.Settings, say: Say) -> None:
     broker = KafkaBroker(KafkaOptions.of(config.kafka, "m0-provision"))
-    identity, clock = Deployment.of(config), system_clock(config)
+    identity, clock = Deployment.of(config), system_clock(config.env)
     desk = CatalogDesk(broker, identity, settings.config_dir, Path(config.keys_dir), installed_domains(), clock)
     key = plain_key(settings.control_key_file)
     try:

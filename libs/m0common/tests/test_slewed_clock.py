@@ -1,11 +1,11 @@
-"""Whatever is done to the wall clock, the epoch clock passes evenly and comes back to it."""
+"""Whatever is done to the wall clock, a slewed clock passes evenly and comes back to it."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from m0_ingest.marker_clock import MarkerClock
-from m0common.clock import ManualClock
+from m0common.clock import ManualClock, SlewedClock
 
 MINUTE = 60_000
+TENTH = 10
 
 
 def run(marker, clock, ms, every=500):
@@ -18,21 +18,21 @@ def run(marker, clock, ms, every=500):
 
 def test_it_begins_at_the_wall_clock_or_at_the_newest_marker_when_that_is_later():
     clock = ManualClock(1_000_000)
-    assert MarkerClock(clock).now_ms() == 1_000_000
-    assert MarkerClock(clock, 999_000).now_ms() == 1_000_000
-    assert MarkerClock(clock, 1_005_000).now_ms() == 1_005_000
+    assert SlewedClock(clock, TENTH).now_ms() == 1_000_000
+    assert SlewedClock(clock, TENTH, 999_000).now_ms() == 1_000_000
+    assert SlewedClock(clock, TENTH, 1_005_000).now_ms() == 1_005_000
 
 
 def test_left_alone_it_is_the_wall_clock():
     clock = ManualClock()
-    marker = MarkerClock(clock)
+    marker = SlewedClock(clock, TENTH)
     assert run(marker, clock, 500) == [clock.now_ms()]
     assert marker.ahead_ms() == 0
 
 
 def test_a_step_of_ten_minutes_for_five_seconds_and_back_leaves_half_a_second_that_melts():
     clock = ManualClock()
-    marker = MarkerClock(clock)
+    marker = SlewedClock(clock, TENTH)
     before = clock.now_ms()
     clock.step(10 * MINUTE)
     run(marker, clock, 5_000)
@@ -44,7 +44,7 @@ def test_a_step_of_ten_minutes_for_five_seconds_and_back_leaves_half_a_second_th
 
 def test_reading_it_often_or_seldom_comes_to_the_same():
     often, seldom = ManualClock(), ManualClock()
-    a, b = MarkerClock(often), MarkerClock(seldom)
+    a, b = SlewedClock(often, TENTH), SlewedClock(seldom, TENTH)
     often.step(MINUTE)
     seldom.step(MINUTE)
     run(a, often, 9_000, 1)
@@ -54,7 +54,7 @@ def test_reading_it_often_or_seldom_comes_to_the_same():
 
 def test_it_nears_a_wall_clock_that_was_set_to_stay():
     clock = ManualClock()
-    marker = MarkerClock(clock)
+    marker = SlewedClock(clock, TENTH)
     clock.step(-MINUTE)
     run(marker, clock, 10 * MINUTE)
     assert marker.ahead_ms() == 0
@@ -68,7 +68,7 @@ steps = st.lists(st.tuples(st.integers(-10 * MINUTE, 10 * MINUTE), st.integers(0
 def test_no_steps_of_the_wall_clock_make_it_stand_jump_or_stray(steps, lead):
     clock = ManualClock()
     start = clock.now_ms()
-    marker = MarkerClock(clock, start + lead)
+    marker = SlewedClock(clock, TENTH, start + lead)
     begun = last = marker.now_ms()
     passed = 0
     for step, ms in steps:

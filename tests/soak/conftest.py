@@ -1,0 +1,33 @@
+"""A stack for each part; a part is one file and runs by name: make soak PART=clock."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "soak_tree"):
+    _folder = Path(__file__).parent if _name.startswith("soak") else Path(__file__).parents[1] / "e2e"
+    _spec = importlib.util.spec_from_file_location(_name, _folder / f"{_name}.py")
+    sys.modules[_name] = _module = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(_module)
+
+import e2e_stack  # noqa: E402 - loaded above
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, str]:
+    """What the stack's environment has besides; a part says more where it needs to."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, told: dict[str, str]) -> Iterator[e2e_stack.Stack]:
+    """A running stack whose catalogs have final epochs."""
+    kept = os.environ.get("M0_E2E_HOME")
+    home = Path(kept or tmp_path_factory.mktemp("m0"))
+    with e2e_stack.running(home, told, keep=bool(kept)) as made:
+        made.goes_on(epochs=1)
+        yield made

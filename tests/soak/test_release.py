@@ -1,0 +1,112 @@
+"""A rolling release on a running stack: a second build beside the first, the switch, the first one gone."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+
+import e2e_log as log
+import pytest
+from e2e_stack import Stack
+from m0common.messages import HeaderMessage
+from m0local.ports import free_port
+from soak_tree import Tree
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
+STAGES = ("normalize", "feature", "model", "bundle")
+CATALOG = "sports"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The sources with one more comment in a file that decides a leaf of one domain."""
+    made = Tree(tmp_path_factory.mktemp("tree"))
+    made.edit("libs/m0domains/src/m0domains/sports/features.py", "\n# another release of the same arithmetic\n")
+    return made
+
+
+@pytest.fixture(scope="module")
+def second(stack: Stack, tree: Tree) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The stages of the second build, running beside the stack's."""
+    with tree.runs(stack, **{name: free_port() for name in STAGES}) as made:
+        yield made
+
+
+def release(stack: Stack, **env: str) -> str:
+    (entry,) = [e for e in json.loads(stack.m0("catalog", "list", "--json", env=env).stdout)["catalogs"]
+                if e["catalog"] == CATALOG]  # fmt: skip
+    return entry["release"]
+
+
+def headers(stack: Stack) -> dict[int, HeaderMessage]:
+    found: dict[int, HeaderMessage] = {}
+    for message in log.headers(stack.kafka):
+        if message.catalog == CATALOG:
+            known = found.setdefault(message.epoch_id, message)
+            assert known.header == message.header, f"two bundles of epoch {message.epoch_id}"
+    return found
+
+
+def test_a_release_rolls_over_without_a_missed_or_a_doubled_epoch(stack: Stack, tree: Tree, second):
+    before = stack.goes_on(epochs=2)[CATALOG]
+    old = release(stack)
+    stack.m0("catalog", "set", CATALOG, "--yes", env=tree.env)
+    assert release(stack) != old
+    switched = stack.goes_on(epochs=3)[CATALOG]
+    # a process of the old build that stood still over the switch says what it has to say behind it
+    zombie = stack.status()["model"]["pid"]
+    os.kill(zombie, signal.SIGSTOP)
+    stack.goes_on([CATALOG], epochs=1)
+    os.kill(zombie, signal.SIGCONT)
+    stack.stop(*STAGES)
+    stack.stop("signer-3")
+    signer = tree.start(stack, "signer", free_port(), M0_SIGNER_NAME="signer-3", M0_SIGNER_DEPTH="raw")
+    try:
+        after = stack.goes_on(epochs=3)
+        stack.wait("a final epoch that the raw signer of the second build signed", lambda: signed(stack, before), 120)
+    finally:
+        signer.terminate()
+        signer.wait(20)
+    assert all(process.poll() is None for process in second.values())
+    assert {row["release"] for row in lanes(stack)} == {release(stack)}
+    found = headers(stack)
+    numbers = [number for number in sorted(found) if number >= before]
+    assert all(b == a + 1 for a, b in pairwise(numbers)), numbers
+    assert not any(found[number].missed for number in numbers)
+    generations = [found[number].generation for number in numbers]
+    assert generations == sorted(generations)
+    across = next(n for n, generation in zip(numbers, generations, strict=True) if generation == generations[-1])
+    assert before < across <= switched
+    stack.replays(CATALOG, before)
+    stack.replays(CATALOG, across, env=tree.env)
+    stack.replays(CATALOG, after[CATALOG], env=tree.env)
+    stack.replays("crypto", after["crypto"])
+    stack.replays("crypto", after["crypto"], env=tree.env)
+
+
+def signed(stack: Stack, behind: int) -> bool:
+    """Whether three signers revealed a newer epoch of the catalog."""
+    newest = [epoch for epoch in stack.finalized(CATALOG, 5) if epoch["epoch_id"] > behind]
+    return any(sum(signer["revealed"] for signer in epoch["signers"]) >= 3 for epoch in newest)
+
+
+def lanes(stack: Stack) -> list[dict]:
+    rows = json.loads(stack.m0("lane", "list", "--json").stdout)["lanes"]
+    return [row for row in rows if row["catalog"] == CATALOG]
+
+
+def test_a_release_that_nobody_runs_says_what_to_install_and_a_new_life_goes_on(stack: Stack, tree: Tree, second):
+    stack.start(*STAGES, "signer-3")
+    nobody = "5a" * 32
+    stack.m0("catalog", "set", CATALOG, "--release", nobody, "--yes", env=tree.env)
+    said = stack.wait(
+        "somebody to say what is missing", lambda: (t := stack.report("normalize")) and nobody in t and t, 60
+    )
+    print(said)
+    stack.goes_on(["crypto"], epochs=2)
+    stack.m0("lane", "rebase", CATALOG, "--release", "installed", "--yes", env=tree.env)
+    stack.m0("catalog", "set", CATALOG, "--yes", "--timeout", "0", env=tree.env)
+    after = stack.goes_on(epochs=3)
+    stack.replays(CATALOG, after[CATALOG], env=tree.env)
