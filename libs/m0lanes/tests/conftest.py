@@ -8,6 +8,7 @@ for _name in (
     "lanes_toy",
     "lanes_world",
     "lanes_fleet",
+    "lanes_lives",
     "lanes_store",
     "lanes_first",
     "lanes_book",

@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -12,7 +12,9 @@ from m0common.deployment import Deployment
 from m0common.ids import market_key
 from m0common.messages import encode_raw, raw_event
 from m0common.messages.codec import encode_json
+from m0common.stream.core import Load
 from m0common.stream.records import Record
+from m0common.stream.states import Restored
 from m0common.topics import RAW
 from m0lanes.authority import signed
 from m0lanes.chain import Chain, ClosedEpoch
@@ -27,6 +29,7 @@ from m0lanes.control import (
     SourceRule,
 )
 from m0lanes.generations import lanes_of, partition_of
+from m0lanes.keeper import Keeper
 from m0lanes.stages import Heart
 from solders.keypair import Keypair
 
@@ -212,6 +215,47 @@ class World:
 def play(records: Iterable[Record], chain: Chain | None = None) -> list[ClosedEpoch]:
     chain = chain or Chain(HEART)
     return [closed for record in records for closed in chain.feed(record)]
+
+
+class Follower:
+    """A chain that follows lives: its lanes get the states that it said itself, or others', and are read again.
+
+    `waits` says before every record whether what is asked for has to wait for longer.
+    """
+
+    def __init__(
+        self,
+        heart: Heart = HEART,
+        load: Callable[[Load], Restored | None] | None = None,
+        waits: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.keeper = Keeper()
+        self.chain = Chain(heart, observer=self.keeper)
+        self._load = load or self.keeper.load
+        self._waits = waits
+        self._read: dict[int, list[Record]] = {}
+
+    def play(self, records: Iterable[Record]) -> list[ClosedEpoch]:
+        closed = []
+        for record in records:
+            self._read.setdefault(record.partition, []).append(record)
+            closed += self.chain.feed(record)
+            while (self.chain.loads or self.chain.rewinds) and not self._waits():
+                closed += self._answer()
+        while self.chain.loads or self.chain.rewinds:
+            closed += self._answer()
+        return closed
+
+    def _answer(self) -> list[ClosedEpoch]:
+        for load in self.chain.loads:
+            return self.chain.answer(load, self._load(load))
+        lane, rewind = next(iter(self.chain.rewinds.items()))
+        closed = []
+        for record in self._read[lane.partition][rewind.offset :]:
+            closed += self.chain.feed(record, lane)
+        if self.chain.rewinds.get(lane) is rewind:
+            self.chain.join(lane)
+        return closed
 
 
 def season(epochs: int = 4, seed: int = 1, first: int = FIRST) -> World:

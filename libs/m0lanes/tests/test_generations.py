@@ -84,6 +84,7 @@ def test_a_lane_that_lacks_the_set_that_a_marker_names_parks_loudly_and_goes_on_
     assert fleet.parked() == []
     assert sorted(epoch for _, epoch in fleet.topics.headers()) == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
     assert fleet.topics.letters == {}
+    assert world.headers(world.Follower().play(log.records)) == fleet.topics.headers()
 
 
 def test_a_set_that_no_marker_names_has_no_effect():

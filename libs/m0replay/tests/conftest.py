@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_HEART = [_HERE.parents[1] / "m0lanes/tests" / f"{name}.py" for name in ("lanes_toy", "lanes_world", "lanes_fleet")]
+_HEART = [
+    _HERE.parents[1] / "m0lanes/tests" / f"{name}.py"
+    for name in ("lanes_toy", "lanes_world", "lanes_fleet", "lanes_lives")
+]
 for _path in [*_HEART, *sorted(_HERE.glob("*_world.py"))]:
     if _path.stem not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_path.stem, _path)

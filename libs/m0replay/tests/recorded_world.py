@@ -1,7 +1,7 @@
 """A log as the live stages leave it: every stage run over a broker in memory, and what the chain would say is final."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import lanes_world as world
 import msgspec
@@ -9,10 +9,11 @@ from m0common.canonical import BundleHeader
 from m0common.clock import ManualClock
 from m0common.messages import HeaderMessage, encode
 from m0common.stream.broker import TopicPartition
-from m0common.stream.core import Cut, Rewind
+from m0common.stream.core import Cut, Load, Output, Rewind, StageCore
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce, Record
-from m0common.topics import HEADERS, MANIFESTS, RAW, STATE, TOPICS
+from m0common.stream.restoring import load_state
+from m0common.topics import BY_NAME, HEADERS, MANIFESTS, RAW, STATE, TOPICS
 from m0lanes.stages import Heart
 
 _header = msgspec.msgpack.Decoder(HeaderMessage).decode
@@ -53,21 +54,35 @@ class Recorded:
         for record in records:
             self.clock.advance(record.append_ms - self.clock.now_ms())
             self.broker.append([Produce(RAW.name, record.partition, record.key, record.value)])
-            self._settle()
+            await self._settle()
         return self
 
-    def _settle(self) -> None:
+    async def _settle(self) -> None:
         """Every stage reads what is there, one after the other."""
         for core in self.cores:
             for partition in range(world.PARTITIONS):
                 place = (core.input_topic, partition)
                 log = self.broker.logs.topic(core.input_topic).logs[partition].records
-                for record in log[self._read.get(place, 0) :]:
-                    for output in core.feed(record):
-                        self._take(output)
+                for at in range(self._read.get(place, 0), len(log)):
+                    await self._take(core, core.feed(log[at]), log, at + 1)
                 self._read[place] = len(log)
 
-    def _take(self, output) -> None:
+    async def _take(self, core: StageCore, outputs: Iterable[Output], log: Sequence[Record], upto: int) -> None:
+        rewinds: list[Rewind] = []
+        for output in outputs:
+            if isinstance(output, Load):
+                found = await load_state(self.broker, output, core.gather)
+                await self._take(core, core.loaded(output, found), log, upto)
+            elif isinstance(output, Rewind):
+                rewinds.append(output)
+            else:
+                self._write(output)
+        for rewind in rewinds:
+            for record in log[rewind.offset : upto]:
+                await self._take(core, core.feed(record, rewind.lane), log, upto)
+            core.join(rewind.lane)
+
+    def _write(self, output: Output) -> None:
         if isinstance(output, Produce):
             self.broker.append([output])
         elif isinstance(output, Cut):
@@ -76,8 +91,12 @@ class Recorded:
             written = self.broker.append(values)[TopicPartition(topic, partition)]
             manifest = output.complete(written.first, written.end)
             self.broker.append([Produce(MANIFESTS.name, partition, key, encode(manifest))])
-        else:
-            assert not isinstance(output, Rewind)
+
+    async def lose(self, topic: str) -> None:
+        """A topic is deleted and created again, empty."""
+        del self.broker.logs.topics[topic]
+        await self.broker.create_topics([BY_NAME[topic]], world.PARTITIONS)
+        self._read = {place: at for place, at in self._read.items() if place[0] != topic}
 
     def headers(self) -> dict[int, HeaderMessage]:
         found = [_header(r.value) for p in range(world.PARTITIONS) for r in self.broker.log(HEADERS.name, p)]

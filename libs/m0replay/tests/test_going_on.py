@@ -13,10 +13,11 @@ from m0common.stream.records import Produce
 from m0common.stream.states import Restored, restore_newest
 from m0common.topics import MANIFESTS, STATE
 from m0lanes import tags
-from m0lanes.chain import Chain, Keeper
+from m0lanes.chain import Chain
 from m0lanes.checkpoints import gathered
 from m0lanes.entities import entity_key
 from m0lanes.generations import lanes_of
+from m0lanes.keeper import Keeper
 from m0lanes.packing import pack
 from m0lanes.stages import Heart
 from m0replay.catalog_log import CatalogLog

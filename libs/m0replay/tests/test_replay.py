@@ -54,20 +54,6 @@ async def test_an_epoch_that_is_not_final_is_refused_with_the_remedy():
         await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH + 50)
 
 
-async def test_an_epoch_that_a_rebase_stands_before_is_refused_and_not_called_different():
-    season = world.season(4)
-    lane = lanes_of(season.payload(1))[0]
-    season.rebase(lane, world.FIRST + 3, [bytes([1]) * 32] * 3, 0)
-    world.go_on(season, [4, 5])
-    log = await Recorded().of(season.records)
-    last = max(log.headers())
-    with pytest.raises(M0Error, match=f"lane coins/{lane} was rebased to its epoch {world.FIRST + 3}"):
-        await replay_epoch(log.broker, log.heart, log.final, "coins", last - 1)
-    assert (await replay_epoch(log.broker, log.heart, log.final, "coins", last)).match
-    with pytest.raises(M0Error, match="replay does not follow that"):
-        await replay_epoch(log.broker, log.heart, log.final, "coins", last, full=True)
-
-
 async def test_replay_of_one_epoch_reads_a_bounded_number_of_records():
     read, fed = {}, {}
     for epochs in (12, 60):

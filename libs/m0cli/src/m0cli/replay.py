@@ -6,8 +6,11 @@ import sys
 from typing import Annotated
 
 import typer
+from m0common.canonical import ZERO
 from m0common.errors import M0Error
+from m0replay.following import NewLife
 from m0replay.replay import Verdict, replay_epoch
+from m0replay.states import STAGES
 
 app = typer.Typer()
 
@@ -33,7 +36,7 @@ def replay(
         else:
             print(f"m0 replay: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    print(_as_json(verdict) if as_json else _as_text(verdict))
+    print(verdict_json(verdict) if as_json else verdict_text(verdict))
     raise typer.Exit(0 if verdict.match else 1)
 
 
@@ -57,7 +60,8 @@ async def _replay(catalog: str, epoch: int, full: bool, mutation: str | None, in
         await broker.close()
 
 
-def _as_json(verdict: Verdict) -> str:
+def verdict_json(verdict: Verdict) -> str:
+    """What `--json` prints."""
     return json.dumps(
         {
             "match": verdict.match,
@@ -69,13 +73,33 @@ def _as_json(verdict: Verdict) -> str:
             "events": verdict.events,
             "leaves": verdict.leaves,
             "difference": verdict.difference,
+            "lives": [
+                {
+                    "partition": begun.lane.partition,
+                    "life": begun.life,
+                    "epoch_id": begun.epoch_id,
+                    "roots": [root.hex() for root in begun.roots],
+                }
+                for begun in verdict.lives
+            ],
         }
     )
 
 
-def _as_text(verdict: Verdict) -> str:
+def verdict_text(verdict: Verdict) -> str:
+    """One line, and one for each lane whose life began on the way."""
     what = f"{verdict.catalog} epoch {verdict.epoch_id}"
     how = f"{verdict.events} raw events from {verdict.started_from}"
     if verdict.match:
-        return f"MATCH {what} root {verdict.merkle_root.hex()} ({verdict.leaves} leaves, {how})"
-    return f"DIFFERS {what}: {verdict.difference} ({how})"
+        said = f"MATCH {what} root {verdict.merkle_root.hex()} ({verdict.leaves} leaves, {how})"
+    else:
+        said = f"DIFFERS {what}: {verdict.difference} ({how})"
+    return "\n".join([said, *(_begun(begun) for begun in verdict.lives)])
+
+
+def _begun(begun: NewLife) -> str:
+    lane = f"life {begun.life} of lane {begun.lane.catalog}/{begun.lane.partition}"
+    if set(begun.roots) == {ZERO}:
+        return f"{lane} began anew, without a state"
+    roots = ", ".join(f"{stage} {root.hex()}" for stage, root in zip(STAGES.values(), begun.roots, strict=True))
+    return f"{lane} began from epoch {begun.epoch_id}, roots {roots}"

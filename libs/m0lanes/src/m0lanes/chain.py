@@ -3,19 +3,21 @@
 Replay, the re-executing signer and the backtest run this; the live services run the very same cores, one each.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 from m0common.ids import Lane
-from m0common.messages import BundlePiece, HeaderMessage, Manifest, StateBatch
-from m0common.stream.core import Cut, Letter, Output, StageCore
+from m0common.messages import BundlePiece, HeaderMessage
+from m0common.stream.core import Letter, Load, Output, Rewind, StageCore
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS, RAW
 
 from m0lanes.bundle import BundleCore
-from m0lanes.checkpoints import gathered
+from m0lanes.laned import decode_message
 from m0lanes.stages import Heart
 
 Observer = Callable[[str, Output], None]
@@ -23,7 +25,8 @@ Observer = Callable[[str, Output], None]
 
 _decode_header = msgspec.msgpack.Decoder(HeaderMessage).decode
 _decode_piece = msgspec.msgpack.Decoder(BundlePiece).decode
-_decode_batch = msgspec.msgpack.Decoder(StateBatch).decode
+_Waiting = tuple[int, Lane]
+"""A stage and a lane that waits there for the state that its new life begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +39,12 @@ class ClosedEpoch:
     models: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Kept:
-    """The checkpoints of one lane in one stage: its batches so far and the newest manifest over them."""
-
-    batches: list[StateBatch] = field(default_factory=list)
-    newest: Manifest | None = None
-
-
 class Chain:
-    """Feed it raw records in the order of each partition; partitions may be interleaved in any way."""
+    """Feed it raw records in the order of each partition; partitions may be interleaved in any way.
+
+    It does no I/O: a lane that begins a new life asks for the state of each stage in `loads`, and in `rewinds` to be
+    read again. Whoever drives the chain answers when it can; until then that lane waits and the others go on.
+    """
 
     def __init__(
         self,
@@ -61,29 +60,96 @@ class Chain:
         self._observer = observer
         self._hears = hears
         self._pieces: dict[str, list[BundlePiece]] = {}
+        self._queue: deque[Record] = deque()
+        """What the stages have said and the next ones have not read."""
+        self._loads: dict[_Waiting, Load] = {}
+        self._rewinds: dict[Lane, Rewind] = {}
+        self._held: dict[_Waiting, deque[Record]] = {}
+        """What a stage is to read of a lane once that has its state."""
         self.letters: list[tuple[str, Letter]] = []
 
-    def feed(self, record: Record) -> list[ClosedEpoch]:
-        """Run one raw record through all stages; returns the epochs it closed."""
+    def feed(self, record: Record, only: Lane | None = None) -> list[ClosedEpoch]:
+        """Run one raw record through all stages; returns the epochs it closed. `only`: see StageCore."""
         if record.topic != RAW.name:
             raise ValueError(f"record of {record.topic}: a chain reads {RAW.name}")
+        if only is not None and only not in self._rewinds:
+            return []
+        closed = self._take(self.cores[0], self.cores[0].feed(record, only))
+        return closed + self._run()
+
+    @property
+    def loads(self) -> list[Load]:
+        """The states that lanes wait for; each is to be answered."""
+        return list(self._loads.values())
+
+    def answer(self, load: Load, found: Restored | None) -> list[ClosedEpoch]:
+        """The state that was asked for, None when it is not to be had: that parks the lane. Returns the epochs closed.
+
+        An answer that is no longer asked for, since a newer life of the lane has begun, is passed over.
+        """
+        place = (load.stage, load.lane)
+        if self._loads.get(place) != load:
+            return []
+        del self._loads[place]
+        core, held = self.cores[load.stage - 1], self._held.pop(place, deque())
+        closed = self._take(core, core.loaded(load, found))
+        while held and place not in self._loads:
+            closed += self._take(core, core.feed(held.popleft()))
+        if held:
+            self._held[place] = held
+        return closed + self._run()
+
+    @property
+    def rewinds(self) -> Mapping[Lane, Rewind]:
+        """The lanes to be read again, each from an offset: `feed` its partition's records to it `only`, up to where
+        the chain has read that partition, then `join` it. An entry that is replaced on the way begins anew.
+        """
+        return MappingProxyType(self._rewinds)
+
+    def join(self, lane: Lane) -> None:
+        """A lane was read again, up to where its partition is: it follows that from here on."""
+        del self._rewinds[lane]
+        self.cores[0].join(lane)
+
+    def _run(self) -> list[ClosedEpoch]:
         closed: list[ClosedEpoch] = []
-        queue: list[Record] = [record]
-        while queue:
-            at = queue.pop(0)
-            core = self._by_topic[at.topic]
-            for output in core.feed(at):
-                if self._observer is not None:
-                    self._observer(core.name, output)
-                if isinstance(output, Letter):
-                    self.letters.append((core.name, output))
-                elif isinstance(output, Produce):
-                    done = self._said(output, queue)
-                    if done is not None:
-                        closed.append(done)
+        while self._queue:
+            record = self._queue.popleft()
+            core = self._by_topic[record.topic]
+            if not self._holds(core, record):
+                closed += self._take(core, core.feed(record))
         return closed
 
-    def _said(self, output: Produce, queue: list[Record]) -> ClosedEpoch | None:
+    def _holds(self, core: StageCore, record: Record) -> bool:
+        """Whether a record has to wait, which is kept then, with the lane that it is of."""
+        if not self._loads:
+            return False
+        place = (core.stage, Lane(decode_message(record.value).catalog, record.partition))
+        if place not in self._loads:
+            return False
+        self._held.setdefault(place, deque()).append(record)
+        return True
+
+    def _take(self, core: StageCore, outputs: Iterable[Output]) -> list[ClosedEpoch]:
+        closed: list[ClosedEpoch] = []
+        for output in outputs:
+            if self._observer is not None:
+                self._observer(core.name, output)
+            if isinstance(output, Letter):
+                self.letters.append((core.name, output))
+            elif isinstance(output, Produce):
+                done = self._said(output)
+                if done is not None:
+                    closed.append(done)
+            elif isinstance(output, Load):
+                self._loads[output.stage, output.lane] = output
+                if core is self.cores[0]:
+                    self._rewinds.pop(output.lane, None)
+            elif isinstance(output, Rewind) and core is self.cores[0]:
+                self._rewinds[output.lane] = output
+        return closed
+
+    def _said(self, output: Produce) -> ClosedEpoch | None:
         if output.topic == BUNDLES.name:
             piece = _decode_piece(output.value)
             self._pieces.setdefault(piece.catalog, []).append(piece)
@@ -99,7 +165,7 @@ class Chain:
         elif output.topic != PREDICTIONS.name or self._hears is None or self._hears(output):
             place = (output.topic, output.partition)
             offset = self._offsets[place] = self._offsets.get(place, -1) + 1
-            queue.append(Record(output.topic, output.partition, offset, output.key, output.value, output.headers))
+            self._queue.append(Record(output.topic, output.partition, offset, output.key, output.value, output.headers))
         return None
 
     def restore(self, states: Iterable[Restored]) -> dict[int, int]:
@@ -130,36 +196,3 @@ class Chain:
 
 def _on_own_offsets(found: Restored) -> Restored:
     return Restored(msgspec.structs.replace(found.manifest, input_offset=-1), found.entities)
-
-
-class Keeper:
-    """An observer that keeps checkpoints in memory, as the state topics do in the log."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[int, Lane], _Kept] = {}
-        self.manifests: list[Manifest] = []
-
-    def __call__(self, _stage: str, output: Output) -> None:
-        """See Observer."""
-        if not isinstance(output, Cut):
-            return
-        kept = self._kept.setdefault((output.stage, output.lane), _Kept())
-        first = len(kept.batches)
-        kept.batches += [_decode_batch(value) for value in output.values]
-        kept.newest = output.complete(first, len(kept.batches))
-        self.manifests.append(kept.newest)
-
-    def restored(self, manifest: Manifest) -> Restored:
-        """The state a kept manifest is over."""
-        kept = self._kept[manifest.stage, Lane(manifest.catalog, manifest.partition)]
-        within = kept.batches[manifest.from_offset : manifest.to_offset]
-        return Restored(manifest, gathered(manifest, within))
-
-    def newest(self) -> list[Restored]:
-        """The newest state of every lane in every stage."""
-        return [self.restored(kept.newest) for _, kept in sorted(self._kept.items()) if kept.newest is not None]
-
-    def at(self, catalog: str, epoch_id: int) -> list[Restored]:
-        """The states of a catalog at an epoch's markers."""
-        found = [m for m in self.manifests if (m.catalog, m.epoch_id) == (catalog, epoch_id)]
-        return [self.restored(manifest) for manifest in found]

@@ -141,7 +141,7 @@ class LanedCore(LaneStage[T]):
             yield Letter(record, error)
             return
         self._rebases[slot.lane] = (message, body, record)
-        yield Load(slot.lane, self.stage, body.epoch_id, body.roots[self.stage - 1])
+        yield Load(slot.lane, self.stage, message.life, body.epoch_id, body.roots[self.stage - 1])
 
     def _begin_life(self, slot: Slot[T], found: Restored) -> Iterator[Output]:
         message, body, record = self._rebases.pop(slot.lane)

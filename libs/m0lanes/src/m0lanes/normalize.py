@@ -214,7 +214,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
         if payload.life <= slot.life:
             return
         self._rebases[slot.lane] = (payload, rebase_hash(bytes(event.payload)), record)
-        yield Load(slot.lane, STAGE, payload.epoch_id, bytes.fromhex(payload.roots[0]))
+        slot.apart = True  # whatever follows in the log, this life is over
+        yield Load(slot.lane, STAGE, payload.life, payload.epoch_id, bytes.fromhex(payload.roots[0]))
 
     def _begin_life(self, slot: Slot[NormalizeState], found: Restored) -> Iterator[Output]:
         payload, hashed, record = self._rebases.pop(slot.lane)

@@ -3,43 +3,9 @@
 import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for loop_world and loop_named
+sys.path.insert(0, str(Path(__file__).parent))  # for loop_world, loop_named and loop_fixtures
 sys.path.insert(0, str(Path(__file__).parents[3] / "m0common" / "tests" / "stream"))  # for stream_world
 
-from loop_world import Stages
-from stream_world import SESSION_S, KafkaWorld, World
+from loop_fixtures import kafka, kafka_stages, memory_stages, stages
 
-
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
-    """One Apache Kafka for all tests of the loop."""
-    from m0local.testing import kafka_server
-
-    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
-
-
-@pytest.fixture
-async def memory_stages():
-    """The four stages on the memory broker, for what only it can do on purpose."""
-    async with Stages(World(session_timeout_s=0.3)) as stages:
-        yield stages
-
-
-@pytest.fixture
-async def kafka_stages(kafka):
-    """The four stages on Apache Kafka."""
-    world = KafkaWorld(kafka, session_timeout_ms=int(SESSION_S * 1000), request_timeout_ms=5000, send_timeout_ms=3000)
-    try:
-        async with Stages(world) as stages:
-            yield stages
-    finally:
-        world.repair()
-
-
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
-def stages(request):
-    """The same test on both brokers."""
-    return request.getfixturevalue(f"{request.param}_stages")
+__all__ = ["kafka", "kafka_stages", "memory_stages", "stages"]

@@ -6,8 +6,9 @@ import lanes_world as lanes
 import pytest
 from loop_world import NAMES
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS, RAW
-from m0lanes.chain import Chain, Keeper
+from m0lanes.chain import Chain
 from m0lanes.generations import lanes_of
+from m0lanes.keeper import Keeper
 
 
 def lane_partitions() -> tuple[int, ...]:

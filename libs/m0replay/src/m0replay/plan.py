@@ -1,6 +1,6 @@
 """Where a replay of one epoch begins, and how far each lane must be read for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ from m0common.stream.states import Restored
 from m0common.topics import RAW
 from m0lanes.stages import Heart
 
+from m0replay.course import Named, note
 from m0replay.headers import header_before, headers
 from m0replay.states import Untrusted, began_at, bundle_state, ended_before, published
 
@@ -22,14 +23,14 @@ TRIES = 8
 @dataclass(slots=True)
 class Plan:
     """`checkpoint` is the epoch whose states are gone on from, None for the beginning of the log; `states` are those of
-    all stages, `starts` the raw offsets of lanes that have none, `needed` the newest epoch needed of each lane,
-    `recorded` the header of the epoch as the log has it.
+    all stages, `starts` the raw offsets of lanes that have none, `lives` what the headers from there up to the epoch
+    name, `recorded` the header of the epoch as the log has it.
     """
 
     checkpoint: int | None = None
     states: list[Restored] = field(default_factory=list)
     starts: Mapping[int, int] = field(default_factory=dict)
-    needed: Mapping[int, int] = field(default_factory=dict)
+    lives: Named = field(default_factory=dict)
     recorded: HeaderMessage | None = None
 
 
@@ -47,8 +48,11 @@ async def plan(broker: Broker, heart: Heart, catalog: str, epoch_id: int, *, ful
             raise M0Error(f"{error}: replay with FULL=1") from error
         if found is not None:
             following = await _known(broker, catalog, at + 1, epoch_id)
-            needed = _needed(following.values()) or {roots.partition: epoch_id for roots in header.lanes}
-            made = Plan(at, found.states, {}, needed, following.get(epoch_id))
+            lives: Named = {}
+            for each in following.values():
+                note(lives, each)
+            lives = lives or {roots.partition: {roots.life: epoch_id} for roots in header.lanes}
+            made = Plan(at, found.states, {}, lives, following.get(epoch_id))
             return await _with_other_lanes(broker, heart, header, made)
     return await _from_the_beginning(broker, catalog, epoch_id)
 
@@ -61,18 +65,11 @@ async def _known(broker: Broker, catalog: str, first: int, last: int) -> dict[in
     return known
 
 
-def _needed(found: Iterable[HeaderMessage]) -> dict[int, int]:
-    """By partition the newest epoch that names it."""
-    return {
-        roots.partition: header.epoch_id for header in sorted(found, key=lambda h: h.epoch_id) for roots in header.lanes
-    }
-
-
 async def _with_other_lanes(broker: Broker, heart: Heart, header: HeaderMessage, made: Plan) -> Plan:
     """Add the lanes that later epochs name and the checkpoint's does not: opened again, or new."""
     starts: dict[int, int] = {}
     states = list(made.states)
-    for partition in sorted(made.needed.keys() - {roots.partition for roots in header.lanes}):
+    for partition in sorted(made.lives.keys() - {roots.partition for roots in header.lanes}):
         lane = Lane(header.catalog, partition)
         ended = await ended_before(broker, lane, header.epoch_id)
         states += ended
@@ -86,21 +83,21 @@ async def _with_other_lanes(broker: Broker, heart: Heart, header: HeaderMessage,
             )
     models = [state.manifest for state in states if state.manifest.stage == 3]
     states.append(bundle_state(heart, header, models))
-    return Plan(made.checkpoint, states, starts, made.needed, made.recorded)
+    return Plan(made.checkpoint, states, starts, made.lives, made.recorded)
 
 
 async def _from_the_beginning(broker: Broker, catalog: str, epoch_id: int) -> Plan:
-    needed: dict[int, int] = {}
+    lives: Named = {}
     recorded: HeaderMessage | None = None
     async with aclosing(headers(broker, catalog, 0, epoch_id)) as found:
         async for header in found:
-            needed |= _needed([header])
+            note(lives, header)
             recorded = header if header.epoch_id == epoch_id else recorded
-    partitions = sorted(needed) or range(await broker.partitions(RAW.name))
+    partitions = sorted(lives) or range(await broker.partitions(RAW.name))
     consumer = broker.consumer(allow_create_time=True)
     await consumer.start()
     try:
         begins = await consumer.begin_offsets([TopicPartition(RAW.name, partition) for partition in partitions])
     finally:
         await consumer.stop()
-    return Plan(None, [], {where.partition: at for where, at in begins.items()}, needed, recorded)
+    return Plan(None, [], {where.partition: at for where, at in begins.items()}, lives, recorded)

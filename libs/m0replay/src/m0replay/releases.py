@@ -1,22 +1,23 @@
-"""Whether what a catalog's lanes need is installed here: the release of every generation on the way."""
+"""Whether what a catalog's lanes need is installed here: the release of every life and generation on the way."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import msgspec
 from m0common.errors import M0Error
-from m0common.messages import StateBatch
-from m0common.stream.core import Cut, Output
+from m0common.ids import Lane
+from m0common.messages import Manifest
 from m0common.stream.states import Restored
 from m0lanes import tags
 from m0lanes.control import CatalogSetPayload
-from m0lanes.entities import entity_key, key_parts
-from m0lanes.generations import lanes_of
+from m0lanes.entities import entity_key
 from m0lanes.normalize_state import LaneEntity
 from m0lanes.packing import unpack
+from m0lanes.slots import NO_RELEASE, runner, runs
 from m0lanes.stages import Heart
 
+from m0replay.course import NONE_YET, Course
+
 _LANE = entity_key(tags.LANE)
-_decode_batch = msgspec.msgpack.Decoder(StateBatch).decode
 _decode_set = msgspec.json.Decoder(CatalogSetPayload).decode
 
 
@@ -25,47 +26,61 @@ class NotInstalled(M0Error):
 
 
 class ReleaseWatch:
-    """Follows the sets that normalize has accepted, up to the marker of an epoch; raises NotInstalled where one of them
-    cannot be run here.
+    """Looks at who goes on with each lane; raises NotInstalled where that is needed and cannot be run here.
+
+    A life that no header names for what comes next is not needed: a rebase lies ahead.
     """
 
-    def __init__(self, heart: Heart, epoch_id: int) -> None:
+    def __init__(self, heart: Heart, course: Course) -> None:
         self._heart = heart
-        self._epoch_id = epoch_id
-        self._sets: dict[tuple[int, bytes], CatalogSetPayload] = {}
+        self._course = course
 
-    def restored(self, states: Iterable[Restored]) -> None:
-        """Lanes go on from these states."""
-        for state in states:
-            if state.manifest.stage == 1:
-                self._look(state.manifest.partition, state.entities.items())
+    def runs(self, manifest: Manifest) -> bool:
+        """Whether whoever goes on from a checkpoint is here."""
+        return runner(manifest) == NO_RELEASE or runs(manifest, self._heart.domains)
 
-    def observe(self, stage: str, output: Output) -> None:
-        """An observer for Chain."""
-        if stage != "normalize" or not isinstance(output, Cut):
+    def restored(self, found: Restored) -> None:
+        """A lane goes on from a state."""
+        manifest = found.manifest
+        if manifest.stage != 1 or self.runs(manifest):
             return
-        if output.epoch_id is None or output.epoch_id < self._epoch_id:
-            entries = [entry for value in output.values for entry in _decode_batch(value).entries]
-            self._look(output.lane.partition, ((key, value) for key, value in entries if value is not None))
+        now = _lane(found.entities)
+        lane, release = Lane(manifest.catalog, manifest.partition), runner(manifest)
+        if self._course.needs(lane.partition, manifest.life, now.last_epoch):
+            raise NotInstalled(f"{_who(lane, manifest.life, release, _set(found.entities, now))}, {_REMEDY}")
 
-    def _look(self, partition: int, entities: Iterable[tuple[bytes, bytes]]) -> None:
-        lane: LaneEntity | None = None
-        for key, value in entities:
-            if key[0] == tags.SET:
-                number, found = key_parts(key)
-                self._sets[int.from_bytes(number, "big"), found] = _decode_set(value)
-            elif key == _LANE:
-                lane = unpack(value, LaneEntity)
-        if lane is not None:
-            self._check(partition, lane.pending or (lane.generation, lane.set_hash))
+    def begun(self, lane: Lane, life: int, epoch_id: int, release: bytes) -> None:
+        """A lane begins a life behind an epoch."""
+        if release not in self._heart.domains and self._course.needs(lane.partition, life, epoch_id):
+            raise NotInstalled(f"{_who(lane, life, release, None)}, {_REMEDY}")
 
-    def _check(self, partition: int, place: tuple[int, bytes]) -> None:
-        needed = self._sets.get(place)
-        if needed is None or partition not in lanes_of(needed) or bytes.fromhex(needed.release) in self._heart.domains:
-            return
-        domain = needed.domain
-        raise NotInstalled(
-            f"generation {needed.generation} of {needed.catalog} runs release {needed.release} (domain {domain.name}, "
-            f"version {domain.version}, of distribution {domain.distribution}), which is not installed: install it, or "
-            "replay from a worktree of that release"
-        )
+
+_REMEDY = "which is not installed: install it, or replay from a worktree of that release"
+
+
+def _who(lane: Lane, life: int, release: bytes, made: CatalogSetPayload | None) -> str:
+    if made is None or made.release != release.hex():
+        return f"life {life} of lane {lane.catalog}/{lane.partition} runs release {release.hex()}"
+    domain = made.domain
+    return (
+        f"generation {made.generation} of {lane.catalog} runs release {made.release} (domain {domain.name}, version "
+        f"{domain.version}, of distribution {domain.distribution})"
+    )
+
+
+def _lane(entities: Mapping[bytes, bytes]) -> LaneEntity:
+    """The lane as its first stage has it; what another release wrote may mean nothing here."""
+    try:
+        return unpack(entities[_LANE], LaneEntity)
+    except (KeyError, msgspec.MsgspecError):
+        return LaneEntity(last_epoch=NONE_YET)
+
+
+def _set(entities: Mapping[bytes, bytes], now: LaneEntity) -> CatalogSetPayload | None:
+    """The generation that a lane goes on with."""
+    number, found = now.pending or (now.generation, now.set_hash)
+    value = entities.get(entity_key(tags.SET, number.to_bytes(4, "big"), found))
+    try:
+        return None if value is None else _decode_set(value)
+    except msgspec.MsgspecError:
+        return None

@@ -14,7 +14,8 @@ from m0common.messages.codec import encode_json
 from m0common.stream.core import Letter, Output
 from m0common.stream.records import Produce, Record
 from m0common.topics import BUNDLES, HEADERS
-from m0lanes.chain import Chain, ClosedEpoch, Keeper, Observer
+from m0lanes.chain import Chain, ClosedEpoch, Observer
+from m0lanes.keeper import Keeper
 from m0lanes.normalize import NormalizeCore
 from m0lanes.stages import Heart
 

@@ -7,37 +7,31 @@ from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.records import Record
 from m0common.topics import RAW
 
+from m0replay.course import Course
+
 BATCH = 100
 POLL_MS = 500
-NONE_YET = -1
-FOR_EVER = 1 << 63
 
 
-async def side_by_side(
-    broker: Broker, starts: Mapping[int, int], passed: Mapping[int, int], needed: Mapping[int, int]
-) -> AsyncGenerator[Record, None]:
+async def side_by_side(broker: Broker, starts: Mapping[int, int], course: Course) -> AsyncGenerator[Record, None]:
     """Records of these partitions from their starts, each in order; always of a lane that is furthest behind.
 
-    `passed` says by partition the newest epoch whose marker was read, and is looked at again after every record;
-    reading of a partition ends at its present end, or when it has passed the epoch in `needed`.
-    Raises Unavailable, OffsetsGone.
+    `course` is looked at again after every record; reading of a partition ends at its present end, or when its lane is
+    over. Raises Unavailable, OffsetsGone.
     """
     consumer = broker.consumer(allow_create_time=True)
     await consumer.start()
 
-    def at(where: TopicPartition) -> int:
-        return passed.get(where.partition, NONE_YET)
-
-    def is_over(where: TopicPartition) -> bool:
-        return at(where) >= needed.get(where.partition, FOR_EVER)
-
     try:
         ends = await consumer.end_offsets([TopicPartition(RAW.name, partition) for partition in sorted(starts)])
-        unread = {where for where, end in ends.items() if starts[where.partition] < end and not is_over(where)}
+        unread = {where for where, end in ends.items() if starts[where.partition] < end}
         waiting: dict[TopicPartition, deque[Record]] = {where: deque() for where in unread}
         await consumer.assign({where: starts[where.partition] for where in sorted(unread)})
         while unread:
-            where = min(unread, key=lambda each: (at(each), each))
+            unread = {each for each in unread if not course.is_over(each.partition)}
+            if not unread:
+                return
+            where = min(unread, key=lambda each: (course.at(each.partition), each))
             if waiting[where]:
                 yield waiting[where].popleft()
             elif consumer.position(where) < ends[where]:
@@ -49,6 +43,5 @@ async def side_by_side(
                         waiting[place].append(record)
             else:
                 unread.discard(where)
-            unread = {each for each in unread if not is_over(each)}
     finally:
         await consumer.stop()

@@ -52,25 +52,32 @@ def _manifest(record: Record, stage: int, catalog: str) -> Manifest | None:
     return manifest if (manifest.stage, manifest.catalog) == (stage, catalog) else None
 
 
-async def manifests_at(broker: Broker, lane: Lane, stage: int, epoch_id: int) -> list[Manifest]:
-    """The manifests of a lane at an epoch's marker, in the order written. Raises Unavailable."""
+async def manifests_at(broker: Broker, lane: Lane, stage: int, life: int, epoch_id: int) -> list[Manifest]:
+    """The manifests of a lane's life at an epoch's marker, in the order written. Raises Unavailable."""
     where = TopicPartition(MANIFESTS.name, lane.partition)
+    wanted = (life, epoch_id)
 
     def reached(record: Record) -> bool | None:
         manifest = _manifest(record, stage, lane.catalog)
-        return None if manifest is None or manifest.epoch_id is None else manifest.epoch_id >= epoch_id
+        at = None if manifest is None else _at(manifest)
+        return None if at is None else at >= wanted
 
     start = (await seek(broker, where, reached)).offset
     found: list[Manifest] = []
     async with aclosing(read_from(broker, where, start)) as records:
         async for record in records:
             manifest = _manifest(record, stage, lane.catalog)
-            at = None if manifest is None else manifest.epoch_id
-            if record.offset > start + BEHIND or (at is not None and at > epoch_id):
+            at = None if manifest is None else _at(manifest)
+            if record.offset > start + BEHIND or (at is not None and at > wanted):
                 break
-            if manifest is not None and at == epoch_id:
+            if manifest is not None and at == wanted:
                 found.append(manifest)
     return found
+
+
+def _at(manifest: Manifest) -> tuple[int, int] | None:
+    """Life and epoch, which ascend in the log: a new life runs through epochs again that an old one had."""
+    return None if manifest.epoch_id is None else (manifest.life, manifest.epoch_id)
 
 
 async def published(broker: Broker, header: HeaderMessage) -> Published | None:
@@ -82,8 +89,8 @@ async def published(broker: Broker, header: HeaderMessage) -> Published | None:
     for roots in header.lanes:
         lane = Lane(header.catalog, roots.partition)
         for stage, digest in enumerate(roots.stage_digests, 1):
-            known = await manifests_at(broker, lane, stage, header.epoch_id)
-            committed = [manifest for manifest in known if manifest.digest == digest and manifest.life == roots.life]
+            known = await manifests_at(broker, lane, stage, roots.life, header.epoch_id)
+            committed = [manifest for manifest in known if manifest.digest == digest]
             if known and not committed:
                 raise Untrusted(
                     f"the checkpoint of lane {lane.catalog}/{lane.partition}, stage {STAGES[stage]}, epoch "
@@ -110,7 +117,9 @@ async def ended_before(broker: Broker, lane: Lane, epoch_id: int) -> list[Restor
     last = None if before is None else _manifest(before, 1, lane.catalog)
     if last is None or last.epoch_id is None:
         return []
-    states = [await _first_restored(broker, await manifests_at(broker, lane, s, last.epoch_id)) for s in STAGES]
+    states = [
+        await _first_restored(broker, await manifests_at(broker, lane, s, last.life, last.epoch_id)) for s in STAGES
+    ]
     return [state for state in states if state is not None]
 
 

@@ -26,12 +26,11 @@ _decode_marker = msgspec.msgpack.Decoder(Marker).decode
 @dataclass(slots=True)
 class Trail:
     """`messages[stage, lane][place]` are the bytes of a lane message: those from the marker before an epoch up to its
-    own. `passed` is the newest epoch whose marker normalize has said, by partition.
+    own, in the newest life that has said any.
     """
 
     epoch_id: int
     messages: dict[tuple[str, Lane], dict[Place, bytes]] = field(default_factory=dict)
-    passed: dict[int, int] = field(default_factory=dict)
     _over: set[tuple[str, Lane]] = field(default_factory=set)
 
     def observe(self, stage: str, output: Output) -> None:
@@ -42,8 +41,9 @@ class Trail:
         lane = Lane(message.catalog, message.partition)
         said = self.messages.setdefault((stage, lane), {})
         at = _decode_marker(message.body).epoch_id if message.kind == "marker" else None
-        if at is not None and stage == "normalize":
-            self.passed[lane.partition] = at
+        if message.kind == "rebased":
+            said.clear()
+            self._over.discard((stage, lane))
         if (stage, lane) in self._over:
             return
         if at is not None and at < self.epoch_id:

@@ -49,6 +49,7 @@ class Load(NamedTuple):
 
     lane: Lane
     stage: int
+    life: int
     epoch_id: int
     root: bytes
 

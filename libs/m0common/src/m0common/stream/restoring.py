@@ -9,7 +9,7 @@ from m0common.ids import Lane
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.broker import AT_BEGINNING, Broker
 from m0common.stream.core import Load, StageCore, nothing
-from m0common.stream.states import Restored, manifests, manifests_since, restore_newest
+from m0common.stream.states import Gather, Restored, manifests, manifests_since, restore_newest
 
 
 class Found(NamedTuple):
@@ -17,6 +17,27 @@ class Found(NamedTuple):
 
     restored: Sequence[Restored]
     lost: Sequence[Manifest]
+
+
+async def load_state(
+    broker: Broker, load: Load, gather: Gather, beat: Callable[[], None] = lambda: None
+) -> Restored | None:
+    """The state that a new life begins with, None when no checkpoint in the log gives it. Raises Unavailable."""
+    if load.root == ZERO:
+        return nothing(load)
+    known = await _manifests(broker, [load.lane.partition], load.stage)
+    beat()
+    place = (*load.lane, load.epoch_id, load.root)
+    wanted = [m for m in known if (m.catalog, m.partition, m.epoch_id, m.digest) == place]
+    return next(iter(await restore_newest(broker, wanted, gather)), None)
+
+
+async def _manifests(broker: Broker, partitions: Sequence[int], stage: int) -> list[Manifest]:
+    try:
+        return await manifests(broker, partitions, stage)
+    except OffsetsGone as error:
+        # a trim overtook the reading: what it left is read from its new beginning
+        raise Unavailable(f"read manifests: {error}") from error
 
 
 class Restoring:
@@ -41,16 +62,8 @@ class Restoring:
         return Found(restored, [manifest for _, manifest in sorted(lost.items())])
 
     async def load(self, load: Load) -> Restored | None:
-        """The state that a new life begins with, None when no checkpoint in the log gives it. Raises Unavailable."""
-        if load.root == ZERO:
-            return nothing(load)
-        wanted = [
-            manifest
-            for manifest in await self._manifests([load.lane.partition])
-            if (manifest.catalog, manifest.partition) == load.lane
-            and (manifest.epoch_id, manifest.digest) == (load.epoch_id, load.root)
-        ]
-        return next(iter(await restore_newest(self._broker, wanted, self._gather)), None)
+        """See load_state."""
+        return await load_state(self._broker, load, self._gather, self._beat)
 
     async def news(self, lanes: Sequence[Lane]) -> Sequence[Manifest]:
         """The manifests of these lanes' partitions that were not looked at for all of them yet, and for lanes that are
@@ -76,11 +89,7 @@ class Restoring:
     async def _manifests(self, partitions: Sequence[int]) -> list[Manifest]:
         if not partitions:
             return []
-        try:
-            found = await manifests(self._broker, partitions, self._core.stage)
-        except OffsetsGone as error:
-            # a trim overtook the reading: what it left is read from its new beginning
-            raise Unavailable(f"read manifests: {error}") from error
+        found = await _manifests(self._broker, partitions, self._core.stage)
         self._beat()
         return found
 

@@ -1,0 +1,41 @@
+"""`m0 replay`: what it prints of a verdict."""
+
+import json
+
+from m0cli.replay import verdict_json, verdict_text
+from m0common.canonical import ZERO
+from m0common.ids import Lane
+from m0replay.following import NewLife
+from m0replay.replay import Verdict
+
+ROOTS = (bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32)
+FROM_EPOCH = NewLife(Lane("coins", 1), 2, 40, ROOTS, 9)
+ANEW = NewLife(Lane("coins", 3), 1, 0, (ZERO,) * 3, -1)
+
+
+def verdict(*lives: NewLife, difference: str | None = None) -> Verdict:
+    root = bytes([9]) * 32
+    match = difference is None
+    return Verdict(match, "coins", 42, root, root, "the checkpoint of epoch 41", 70, 5, difference, lives)
+
+
+def test_a_verdict_is_one_line():
+    assert verdict_text(verdict()) == (
+        f"MATCH coins epoch 42 root {'09' * 32} (5 leaves, 70 raw events from the checkpoint of epoch 41)"
+    )
+    assert verdict_text(verdict(difference="lane coins/1, stage model, seq 3: nothing is recorded")) == (
+        "DIFFERS coins epoch 42: lane coins/1, stage model, seq 3: nothing is recorded "
+        "(70 raw events from the checkpoint of epoch 41)"
+    )
+
+
+def test_of_each_life_that_began_on_the_way_it_says_from_which_roots():
+    _, first, second = verdict_text(verdict(FROM_EPOCH, ANEW)).splitlines()
+    assert first == (
+        f"life 2 of lane coins/1 began from epoch 40, roots normalize {'01' * 32}, feature {'02' * 32}, "
+        f"model {'03' * 32}"
+    )
+    assert second == "life 1 of lane coins/3 began anew, without a state"
+    lives = json.loads(verdict_json(verdict(FROM_EPOCH, ANEW)))["lives"]
+    assert lives[0] == {"partition": 1, "life": 2, "epoch_id": 40, "roots": [root.hex() for root in ROOTS]}
+    assert lives[1]["roots"] == ["00" * 32] * 3
