@@ -1,6 +1,5 @@
 """`m0 catalog`: what the log says of catalogs, what the files would change, and the signed set that changes it."""
 
-import asyncio
 import json
 import os
 import sys
@@ -12,7 +11,9 @@ from typing import Annotated
 
 import typer
 from m0common.chain.keyfile import plain_key
-from m0common.errors import M0Error, SettingsError
+from m0common.errors import SettingsError
+from m0common.settings import Settings
+from m0common.stream.broker import Broker
 from m0lanes.control import CatalogSetPayload, Certificate
 from m0replay import catalog_files
 from m0replay.catalog_desk import CatalogDesk
@@ -20,10 +21,10 @@ from m0replay.control_keys import read_certificate
 from solders.keypair import Keypair
 
 from m0cli.catalog_view import entries, listed, plan_json, plan_text
+from m0cli.on_broker import on_broker
 
 app = typer.Typer(no_args_is_help=True, help="Catalogs: what the log says, and what the files would change.")
 
-EXIT_FAILED = 1
 WAIT_S = 120.0
 
 Name = Annotated[str, typer.Argument(help="The catalog, for example sports.")]
@@ -200,30 +201,18 @@ def _wrong_use() -> Iterator[None]:
 
 
 def _run(work: Callable[[CatalogDesk], Awaitable[None]], as_json: bool) -> None:
-    try:
-        asyncio.run(_at_desk(work))
-    except M0Error as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            print(f"m0 catalog: {error}", file=sys.stderr)
-        raise typer.Exit(EXIT_FAILED) from None
+    """Let `work` work at a desk that has read the log."""
 
+    async def at_desk(broker: Broker, settings: Settings) -> None:
+        from m0common.clock import system_clock  # noqa: PLC0415
+        from m0common.deployment import Deployment  # noqa: PLC0415
+        from m0replay.installed import installed_domains  # noqa: PLC0415 - imports every domain
 
-async def _at_desk(work: Callable[[CatalogDesk], Awaitable[None]]) -> None:
-    from m0common.clock import system_clock  # noqa: PLC0415
-    from m0common.deployment import Deployment  # noqa: PLC0415
-    from m0common.stream.kafka import KafkaBroker, KafkaOptions  # noqa: PLC0415
-    from m0replay.installed import installed_domains  # noqa: PLC0415 - imports every domain
+        from m0cli.stack_settings import config_dir  # noqa: PLC0415 - reads the deployment when called
 
-    from m0cli.stack_settings import config_dir, stack_settings  # noqa: PLC0415 - reads the deployment when called
-
-    settings = stack_settings()
-    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "catalog"))
-    try:
         deployment, keys_dir = Deployment.of(settings), Path(settings.keys_dir)
         desk = CatalogDesk(broker, deployment, config_dir(), keys_dir, installed_domains(), system_clock(settings.env))
         await desk.log.read()
         await work(desk)
-    finally:
-        await broker.close()
+
+    on_broker("catalog", at_desk, as_json)
