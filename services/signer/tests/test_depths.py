@@ -7,8 +7,8 @@ from functools import partial
 import lanes_world as world
 import msgspec
 import pytest
-from lanes_fleet import Fleet
-from lanes_toy import OtherCoins
+from lanes_fleet import Fleet, Instance
+from lanes_toy import Coins, OtherCoins
 from m0_signer.bundle_depth import BundleDepth
 from m0_signer.database import Database
 from m0_signer.depth import StartAgain
@@ -264,15 +264,18 @@ async def test_a_catalog_without_any_final_epoch_begins_where_the_log_does(tmp_p
 class Rebased:
     """A log whose lanes were rebased to an older epoch, and what the stages made of it."""
 
-    def __init__(self, epochs_behind):
+    def __init__(self, epochs_behind, heart=HEART, release=world.COINS_RELEASE):
         log = world.season(4)
         self.fleet = Fleet(HEART)
         self.fleet.write(log.records)
         self.fleet.settle()
+        if heart is not HEART:
+            self.fleet.instances += [Instance(heart, n, self.fleet.topics, self.fleet.rng) for n in (1, 2, 3, 4)]
         since = len(log.records)
         self.lanes = lanes_of(log.payload(1))
         for lane in self.lanes:
-            log.rebase(lane, world.FIRST + 2, *self.fleet.topics.roots(lane, world.FIRST + 2))
+            roots = self.fleet.topics.roots(lane, world.FIRST + 2)
+            log.rebase(lane, world.FIRST + 2, *roots, release=release.hex())
         world.go_on(log, range(4, 4 + epochs_behind))
         self.fleet.write(log.records[since:])
         self.fleet.settle()
@@ -295,6 +298,20 @@ class Rebased:
         ]
         models = [m for m in known if m.stage == 3]
         return Standing(True, [*map(self.fleet.topics.restore, known), bundle_state(HEART, header, models)])
+
+
+async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(tmp_path):
+    edited = bytes([13]) * 32
+    made = Rebased(3, Heart(world.DEPLOYMENT, {edited: Coins()}, bytes([4]) * 32), edited)
+    stage = Stage()
+    await stage.prepare()
+    stage.publish(r for p in range(PARTITIONS) for r in made.fleet.topics.log(PREDICTIONS.name, p))
+    one = Machine(tmp_path, stage, "bundle")
+    await one.start()
+    await one.read()
+    assert one.said == {epoch: header for epoch, header in made.headers().items() if epoch <= world.FIRST + 3}
+    assert one.depth.notes() == f"install release {edited.hex()} (catalog coins): it is not signed here"
+    assert max(made.headers()) == world.FIRST + 6
 
 
 @pytest.mark.parametrize("restarts", [False, True])
