@@ -24,7 +24,7 @@ from m0common.stream.core import Load, nothing
 from signer_log import HEART
 
 BEGIN = Begin(HEART.deployment.genesis_hash, HEART.deployment.control_key, world.PARTITIONS, ("coins",))
-MANIFEST = nothing(Load(Lane("coins", 0), 1, 0, bytes(32))).manifest
+MANIFEST = nothing(Load(Lane("coins", 0), 1, 1, 0, bytes(32))).manifest
 
 
 def work():
