@@ -9,7 +9,7 @@ from m0common.ids import Lane
 from m0common.messages import Manifest, RawEvent
 
 from m0lanes import tags
-from m0lanes.applied import Applier, Said
+from m0lanes.applied import Applier, Dropped, Said
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.bodies import Generation as GenerationBody
 from m0lanes.bodies import Marker
@@ -61,6 +61,10 @@ class NormalizeState:
             self.sets[found.number, found.hash] = found
         self.applier = Applier(entities, lane.catalog, genesis_hash)
         self.holding = Holding()
+        self.refill: Refill | None = None
+        """What it reads again, as long as it does."""
+        self.missing: tuple[int, bytes] | None = None
+        """The number and hash of the set that it is parked for want of."""
         self.place = self._place()
         self.kept: bytes | None = None
         """The release of this life where the lane reads what stood in the log before its rebase: generations that took
@@ -111,6 +115,12 @@ class NormalizeState:
         return self._lane.retired
 
     @property
+    def ends(self) -> bool:
+        """Whether it ends where the pending generation takes force."""
+        pending = self._lane.pending
+        return pending is not None and self.lane.partition not in self.sets[pending].lanes
+
+    @property
     def pending(self) -> tuple[int, bytes] | None:
         """What the newest marker named as next and is not in force yet."""
         return self._lane.pending
@@ -121,7 +131,8 @@ class NormalizeState:
         self.place = self._place()
 
     def settle(self) -> None:
-        """Write the lane's entity: before a digest or a checkpoint."""
+        """Write what is kept at hand into entities: before a digest or a checkpoint."""
+        self.applier.settle()
         if self._lane.input_digest != self._digest.value:
             self._lane = msgspec.structs.replace(self._lane, input_digest=self._digest.value)
         self.entities.put(self._key, pack(self._lane))
@@ -284,8 +295,8 @@ class NormalizeState:
         self.applier.forget_other_domains()
         return said
 
-    def refill(self, manifest: Manifest) -> Refill | None:
-        """What must be read again to stand where the manifest does; None when nothing must."""
+    def read_again(self, manifest: Manifest) -> Refill | None:
+        """What must be read again to stand where the manifest does, from here on; None when nothing must."""
         # at a marker, and where a life begins behind one, the manifest was made before what follows from that
         begins_life = manifest.life > 0 and manifest.position == 0
         at_marker = manifest.epoch_id is not None or self.pending is not None or begins_life
@@ -296,7 +307,14 @@ class NormalizeState:
         held = manifest.held_from is not None and so_far
         place = Place.of_window(so_far[0], manifest.held_end) if held else self.place
         since = manifest.input_offset if manifest.held_from is None else manifest.held_from
-        return Refill(since, manifest.input_offset, below_ms, place, at_marker=at_marker)
+        self.refill = Refill(since, manifest.input_offset, below_ms, place, at_marker=at_marker)
+        return self.refill
+
+    def refilling(self, offset: int) -> Refill | None:
+        """What is read again at this offset; None when it lies behind that."""
+        if self.refill is not None and offset > self.refill.until:
+            self.refill = None
+        return self.refill
 
     def use(self, domains: Mapping[bytes, Domain], release: bytes) -> None:
         """Take the domain of the release that decides the lane, when it is here."""
@@ -305,7 +323,7 @@ class NormalizeState:
         if now is not None and domain is not None:
             self.applier.use(now, domain)
 
-    def apply(self, event: RawEvent, append_ms: int) -> object:
+    def apply(self, event: RawEvent, append_ms: int) -> list[Said] | Dropped:
         """See Applier.apply."""
         return self.applier.apply(event, append_ms, self._digest)
 
