@@ -85,17 +85,24 @@ class Barriers:
         except Missing as missing:
             yield self._missed(slot, missing)
             return
+        closes = counts and state.in_force is not None
+        if closes:
+            self._keep_release(slot, record)
+            # what was held for the epochs that were skipped
+            yield from self._apply_below(slot, payload.window_end_ms)
+            again = state.take_beyond(state.place.open_end_ms, payload.window_end_ms, record.offset - 1)
+            if again is not None:
+                yield self._go_back(slot, again)
+                return
         slot.input_offset = record.offset
         slot.position += 1
         if not counts:
             return
-        if state.in_force is None:
+        if not closes:
             state.note(payload)
             yield from self.go_on(slot, record)
             yield self.cut(slot)
             return
-        self._keep_release(slot, record)
-        yield from self._apply_below(slot, payload.window_end_ms)
         marker = state.closing(payload, slot.rebase)
         state.note(payload)
         said = replace(marker, state_digests=(state.entities.digest(),))
@@ -112,7 +119,7 @@ class Barriers:
         payload: EpochEndPayload,
     ) -> Iterator[Output]:
         if record.offset == refill.until:
-            slot.state.refill = None
+            slot.state.refilled()
             if refill.at_marker:
                 yield from self.go_on(slot, record)
             return
@@ -148,11 +155,21 @@ class Barriers:
                 return
             for kind, body in said:
                 yield slot.say(kind, body, record.offset, record.headers)
-        yield from self._apply_below(slot, state.place.open_end_ms)
+        open_end_ms = state.place.open_end_ms
+        yield from self._apply_below(slot, open_end_ms)
+        again = state.take_beyond(state.last_end_ms, open_end_ms, record.offset)
+        if again is not None:
+            yield self._go_back(slot, again)
 
     def _apply_below(self, slot: Slot[NormalizeState], below_ms: int) -> Iterator[Output]:
         for held in slot.state.take(below_ms):
             yield from self._observations.apply_held(slot, held.record, held.event)
+
+    @staticmethod
+    def _go_back(slot: Slot[NormalizeState], refill: Refill) -> Rewind:
+        """The lane leaves the log's cursor for what it held and has not at hand; it says no checkpoint on the way."""
+        slot.apart = True
+        return Rewind(slot.lane, refill.since)
 
     @staticmethod
     def _keep_release(slot: Slot[NormalizeState], record: Record) -> None:
@@ -166,6 +183,6 @@ class Barriers:
         state = slot.state
         state.settle()
         first = state.holding.first()
-        held = (None, state.place.open_end_ms) if first is None else (first.record.offset, first.place.open_end_ms)
+        held = (None, state.place.open_end_ms) if first is None else (first.offset, first.place.open_end_ms)
         ends = epoch_id is not None and state.ends
         return self._slots.cut(slot, epoch_id, window_end_ms, held, state.follower, retired=ends)

@@ -45,7 +45,10 @@ class _Kept:
 
 
 class Chain:
-    """Feed it raw records in the order of each partition; partitions may be interleaved in any way."""
+    """Feed it raw records in the order of each partition; partitions may be interleaved in any way.
+
+    It keeps no record and cannot rewind: what its lanes hold back for later windows is all in memory.
+    """
 
     def __init__(self, heart: Heart, only: frozenset[str] | None = None, observer: Observer | None = None) -> None:
         self.cores: list[StageCore] = heart.chain(only)

@@ -29,6 +29,7 @@ from m0lanes.control import (
 from m0lanes.door import decode_event, decode_payload
 from m0lanes.entities import Entities
 from m0lanes.generations import lanes_of, partition_of
+from m0lanes.holding import HELD_MAX_BYTES
 from m0lanes.normalize_state import NormalizeState
 from m0lanes.observations import Observations
 from m0lanes.packing import pack
@@ -42,7 +43,11 @@ IDLE_RECORDS = 4_096
 
 
 class NormalizeCore(LaneStage[NormalizeState]):
-    """See StageCore. `only` restricts it to some catalogs, as replay does; others are passed over."""
+    """See StageCore. `only` restricts it to some catalogs, as replay does; others are passed over.
+
+    `held_bytes` bounds what a lane holds at hand of the events of later windows; behind that it rewinds. None is for
+    callers that cannot read the log again.
+    """
 
     name = "normalize"
     stage = STAGE
@@ -50,12 +55,18 @@ class NormalizeCore(LaneStage[NormalizeState]):
     tolerant = True
 
     def __init__(
-        self, deployment: Deployment, domains: Mapping[bytes, Domain], build: bytes, only: frozenset[str] | None = None
+        self,
+        deployment: Deployment,
+        domains: Mapping[bytes, Domain],
+        build: bytes,
+        only: frozenset[str] | None = None,
+        held_bytes: int | None = HELD_MAX_BYTES,
     ) -> None:
         super().__init__(build)
         self._deployment = deployment
         self._domains = domains
         self._only = only
+        self._held_bytes = held_bytes
         self._routes = Routes(deployment.partitions)
         self._observations = Observations(self._routes, self.drops)
         self._barriers = Barriers(self._slots, domains, self._routes, self._observations)
@@ -229,7 +240,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         due = self._due(partition, behind)
         cuts = self._untold(partition)
         for slot in self._slots.all(partition):
-            if not slot.works or slot.state.refill is not None:
+            if not slot.works or not self._is_whole(slot):
                 continue
             idle = slot.follows and read - slot.input_offset > IDLE_RECORDS
             if idle or slot in due:
@@ -239,11 +250,13 @@ class NormalizeCore(LaneStage[NormalizeState]):
         return cuts
 
     def _state(self, lane: Lane, entities: Entities) -> NormalizeState:
-        identity = self._deployment
-        return NormalizeState(lane, entities, identity.genesis_hash, identity.control_key, identity.partitions)
+        return NormalizeState(lane, entities, self._deployment, self._held_bytes)
 
     def _cut(self, slot: Slot[NormalizeState], epoch_id: int | None = None, window_end_ms: int = 0) -> Cut:
         return self._barriers.cut(slot, epoch_id, window_end_ms)
+
+    def _is_whole(self, slot: Slot[NormalizeState]) -> bool:
+        return slot.state.refill is None
 
     def _changed(self) -> None:
         self._routes.make(self._slots.all())

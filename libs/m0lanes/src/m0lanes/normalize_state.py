@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 from m0common.canonical import ZERO, LaneDigest, set_hash
+from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import Manifest, RawEvent
@@ -43,24 +44,22 @@ class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
 class NormalizeState:
     """One lane's canonical state."""
 
-    def __init__(
-        self, lane: Lane, entities: Entities, genesis_hash: bytes, control_key: bytes, partitions: int
-    ) -> None:
+    def __init__(self, lane: Lane, entities: Entities, deployment: Deployment, held_bytes: int | None) -> None:
         self.lane = lane
         self.entities = entities
-        self._genesis_hash = genesis_hash
-        self._first_key = control_key
-        self._partitions = partitions
+        self._genesis_hash = deployment.genesis_hash
+        self._first_key = deployment.control_key
+        self._partitions = deployment.partitions
         self._key = entity_key(tags.LANE)
         known = entities.get(self._key)
-        self._lane = LaneEntity(control_key=control_key) if known is None else unpack(known, LaneEntity)
+        self._lane = LaneEntity(control_key=self._first_key) if known is None else unpack(known, LaneEntity)
         self._digest = LaneDigest(self._lane.input_digest)
         self.sets: dict[tuple[int, bytes], Generation] = {}
         for _, value in entities.each(entity_key(tags.SET)):
             found = Generation.of(msgspec.json.decode(value, type=CatalogSetPayload), value)
             self.sets[found.number, found.hash] = found
-        self.applier = Applier(entities, lane.catalog, genesis_hash)
-        self.holding = Holding()
+        self.applier = Applier(entities, lane.catalog, self._genesis_hash)
+        self.holding = Holding(held_bytes)
         self.refill: Refill | None = None
         """What it reads again, as long as it does."""
         self.missing: tuple[int, bytes] | None = None
@@ -221,12 +220,20 @@ class NormalizeState:
         )
 
     def take(self, below_ms: int) -> list[Held]:
-        """The held events dated before `below_ms`, in the order of the log; they are held no longer."""
+        """The held events at hand dated before `below_ms`, in the order of the log; they are held no longer."""
         due = self.holding.take(below_ms)
-        first = self.holding.first()
-        oldest = None if first is None else first.place.generation
-        self._forget_sets(self._lane.generation if oldest is None else oldest.number)
+        self._forget_sets_before_held()
         return due
+
+    def take_beyond(self, since_ms: int, below_ms: int, until: int) -> Refill | None:
+        """What must be read again up to offset `until`, since events dated from `since_ms` on and before `below_ms` are
+        held that are not at hand; from here on. None when there are none.
+        """
+        beyond = self.holding.take_beyond(below_ms)
+        if beyond is None:
+            return None
+        self.refill = Refill(beyond.offset, until, since_ms, beyond.place, due_ms=below_ms)
+        return self.refill
 
     def closing(self, payload: EpochEndPayload, rebase_hash: bytes) -> Marker:
         """The marker that closes an epoch; call `note` before the state is digested, with the input digest kept."""
@@ -313,8 +320,13 @@ class NormalizeState:
     def refilling(self, offset: int) -> Refill | None:
         """What is read again at this offset; None when it lies behind that."""
         if self.refill is not None and offset > self.refill.until:
-            self.refill = None
+            self.refilled()
         return self.refill
+
+    def refilled(self) -> None:
+        """It holds again what it held."""
+        self.refill = None
+        self._forget_sets_before_held()
 
     def use(self, domains: Mapping[bytes, Domain], release: bytes) -> None:
         """Take the domain of the release that decides the lane, when it is here."""
@@ -326,6 +338,12 @@ class NormalizeState:
     def apply(self, event: RawEvent, append_ms: int) -> list[Said] | Dropped:
         """See Applier.apply."""
         return self.applier.apply(event, append_ms, self._digest)
+
+    def _forget_sets_before_held(self) -> None:
+        """Drop the generations that no held event was read under, nor is in force."""
+        first = self.holding.first()
+        oldest = None if first is None else first.place.generation
+        self._forget_sets(self._lane.generation if oldest is None else oldest.number)
 
     def _forget_sets(self, below: int) -> None:
         """Drop the generations with numbers below this one."""

@@ -9,7 +9,7 @@ from m0common.stream.core import Letter, Output
 from m0common.stream.records import Record
 
 from m0lanes.applied import Dropped
-from m0lanes.holding import Held
+from m0lanes.holding import Held, Refill
 from m0lanes.normalize_state import NormalizeState
 from m0lanes.place import NO_GROUP
 from m0lanes.routes import Routes
@@ -31,10 +31,7 @@ class Observations:
         state = slot.state
         refill = state.refilling(record.offset)
         if refill is not None:
-            held = refill.held(record, event)
-            if held is not None:
-                state.holding.add(held)
-            return ()
+            return self._take_again(slot, refill, record, event)
         if record.offset <= slot.input_offset:
             return ()
         slot.input_offset = record.offset
@@ -47,6 +44,17 @@ class Observations:
         if event.event_ms < place.open_end_ms:
             return self._apply(slot, record, event)
         state.holding.add(Held(record, event, place))
+        return ()
+
+    def _take_again(
+        self, slot: Slot[NormalizeState], refill: Refill, record: Record, event: RawEvent
+    ) -> Sequence[Output]:
+        held = refill.held(record, event)
+        if held is None:
+            return ()
+        if refill.is_due(event):
+            return self.apply_held(slot, record, event)
+        slot.state.holding.add(held)
         return ()
 
     def apply_held(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
