@@ -65,6 +65,20 @@ def test_a_dense_source_is_told_apart_like_by_a_set_that_remembers_everything(se
             lane.restart()
 
 
+@pytest.mark.parametrize("seed", range(10 if not world.SOAK else 200))
+def test_the_state_does_not_depend_on_when_it_was_written_into_entities(seed: int):
+    rng, often, once = random.Random(seed), Lane(), Lane()
+    at = 0
+    for _ in range(400):
+        at += rng.choice((0, 1, 1, 1, 3, CHUNK, WINDOW - 1, WINDOW + 1))
+        seq = max(1, at - rng.choice((0, 0, 1, rng.randrange(2 * WINDOW), CHUNK)))
+        for lane in (often, once):
+            lane.offer("a", "g", seq)
+        often.repeats.settle()
+    once.repeats.settle()
+    assert dict(once.entities.items()) == dict(often.entities.items())
+
+
 def test_numbers_up_to_the_widest_are_taken():
     lane = Lane()
     for seq in (1, (1 << 63) - 1, (1 << 63) - 2, 2):

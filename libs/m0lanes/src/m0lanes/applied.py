@@ -198,7 +198,8 @@ class Applier:
         )
 
         changes, said, stops = asked(space, self._step, domain, space, seen)
-        space.apply(changes)
+        if changes:
+            space.apply(changes)
         for market_id in stops:
             if market_id not in self.stopped:
                 self._put(self.markets[market_id], stopped=True)

@@ -29,8 +29,7 @@ class Observations:
     def take(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
         """An event where it stands in the log."""
         state = slot.state
-        refill = state.refilling(record.offset)
-        if refill is not None:
+        if state.refill is not None and (refill := state.refilling(record.offset)) is not None:
             return self._take_again(slot, refill, record, event)
         if record.offset <= slot.input_offset:
             return ()
