@@ -30,7 +30,7 @@ _OPENS = ord("[")
 
 
 class _Unread(RawEvent, frozen=True, omit_defaults=True):
-    """An event whose most frequent texts may have any form: patterns cost more than all else that decoding does."""
+    """An event whose recurring texts may have any form: asking patterns costs more than all else that decoding does."""
 
     source: str
     group: str
@@ -57,12 +57,12 @@ def decode_event(value: bytes) -> RawEvent:
         event = _unread_decoder.decode(value)
         _check_form(event.source, event.group, event.market_id, event.kind)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _refused(value)
+        return _decode_strictly(value)
     return event
 
 
-def _refused(value: bytes) -> RawEvent:
-    """An event whose decoding failed, decoded with all patterns at once: that says what is wrong with it."""
+def _decode_strictly(value: bytes) -> RawEvent:
+    """The event with every pattern asked, which says what is wrong with it. Raises DeadLetterError."""
     try:
         return _event_decoder.decode(value)
     except msgspec.ValidationError as error:
