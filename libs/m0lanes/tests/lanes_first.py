@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from lanes_fleet import Topics
 from m0common.ids import Lane
-from m0common.messages import LaneMessage
+from m0common.messages import LaneMessage, Manifest
 from m0common.stream.core import Cut, Letter, Output, Rewind
 from m0common.stream.records import Produce, Record
 from m0common.topics import RAW
@@ -24,6 +24,7 @@ class First:
         self.letters: dict[tuple[int, int], tuple[str, str]] = {}
         self.after: list[tuple[int, int]] = []
         """Of every manifest the partition and offset of the record behind which it was made."""
+        self.rewinds = 0
         self.core = heart.normalize()
         for record in records:
             log = self.topics.log(record.topic, record.partition)
@@ -48,6 +49,7 @@ class First:
             elif isinstance(output, Cut) and save:
                 self._save(output, record)
             elif isinstance(output, Rewind):
+                self.rewinds += 1
                 assert list(core.feed(record)) == [], f"{output.lane} follows a cursor that it has left"
                 log = self.topics.log(record.topic, record.partition)
                 for again in log[output.offset : record.offset + 1]:
@@ -58,6 +60,10 @@ class First:
         first, end = self.topics.keep(cut.stage, cut.lane.partition, cut.values)
         self.topics.manifests.append(cut.complete(first, end))
         self.after.append((record.partition, record.offset))
+
+    def saved(self) -> list[Manifest]:
+        """Every manifest, but for where in the topic of states its entities are."""
+        return [msgspec.structs.replace(m, from_offset=0, to_offset=0) for m in self.topics.manifests]
 
     def digests(self, core=None) -> dict[Lane, tuple[bytes, int]]:
         """The state digest and the last number said of every lane."""

@@ -223,7 +223,7 @@ class Instance:
         log = self.topics.log(self.core.input_topic, rewind.lane.partition)
         upto = self.positions[rewind.lane.partition] + reading
         for record in list(log[rewind.offset : upto]):
-            self._take(self.core.feed(record, rewind.lane))
+            self._take(self.core.feed(record, rewind.lane), reading)
         self.core.join(rewind.lane)
 
 

@@ -1,5 +1,7 @@
 """Steps that tests of generations share, and the check that everybody who reads a log says the same."""
 
+from dataclasses import replace
+
 import lanes_world as world
 from lanes_first import First
 from lanes_fleet import Fleet
@@ -52,12 +54,14 @@ def parked(chain: Chain) -> list[str]:
 
 
 def agrees(log: world.World, heart=world.HEART, seed: int = 0) -> First:
-    """A fleet that dies and a stage restarted behind every record say what a chain says."""
+    """A fleet that dies and holds nothing at hand, and a stage restarted behind every record, say what a chain says."""
     closed, _ = ran(log, heart)
-    fleet = Fleet(heart, seed, dies=0.06)
+    fleet = Fleet(replace(heart, held_bytes=0), seed, dies=0.06)
     fleet.write(log.records)
     fleet.settle()
     assert fleet.topics.headers() == world.headers(closed)
-    first = First(heart, log.records)
+    first, short = First(heart, log.records), First(replace(heart, held_bytes=0), log.records)
+    assert (short.said, short.letters) == (first.said, first.letters)
+    assert short.saved() == first.saved()
     first.check_every_restart()
     return first

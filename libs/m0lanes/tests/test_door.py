@@ -1,13 +1,16 @@
 """The door: whatever is written to the raw log costs at most one dead letter, and nothing else of the log changes."""
 
+import json
 import random
 
 import lanes_world as world
+import msgspec
 import pytest
 from lanes_first import First
 from lanes_fleet import Fleet
 from lanes_noise import BIN, Noise
 from m0common.errors import DeadLetterError
+from m0common.messages import RawEvent, encode_raw, raw_event
 from m0common.stream.deadletters import dead_letter
 from m0common.topics import RAW
 from m0lanes.chain import Chain
@@ -170,6 +173,31 @@ def test_the_verdict_on_depth_does_not_depend_on_who_asks():
         return str(caught.value)
 
     assert asked_at(0) == asked_at(600)
+
+
+TEXTS = ("table", "", "two words", "a" * 33, "a" * 65, "Käse", "UPPER", "x\n", "\ud800", 7, None, "missing")
+"""Good and bad in one field or another; the last leaves it out."""
+
+
+def decoded(decode, value: bytes):
+    """The fields of an event, or why it is none."""
+    try:
+        return msgspec.structs.asdict(decode(value))
+    except DeadLetterError as error:
+        return error.reason
+    except msgspec.DecodeError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("field", ["source", "source_event_id", "group", "market_id", "kind", "signature"])
+def test_an_event_is_taken_as_its_type_says_and_refused_in_the_words_of_its_type(field):
+    by_type = msgspec.json.Decoder(RawEvent).decode
+    good = json.loads(encode_raw(raw_event("table", "1", "penny", "COIN", "toss", START, START, {"heads": True}, 1)))
+    for text in (*TEXTS, *TEXTS):
+        changed = {key: value for key, value in (good | {field: text}).items() if (key, value) != (field, "missing")}
+        value = json.dumps(changed).encode()
+        expected = decoded(by_type, value)
+        assert decoded(decode_event, value) == expected
 
 
 def one_event(group=BIN, **more):

@@ -1,12 +1,15 @@
 """Hold-back: an event counts in the window it is dated in, whenever it is read and however often."""
 
 import random
+from dataclasses import replace
 
 import lanes_world as world
 import pytest
 from lanes_book import told
 from lanes_first import First
 from lanes_fleet import Fleet
+from m0common.ids import Lane
+from m0common.stream.core import Rewind
 from m0lanes.chain import Chain
 from m0lanes.generations import partition_of
 
@@ -180,6 +183,82 @@ def test_a_fleet_that_dies_at_any_moment_agrees_with_the_book(seed: int):
     assert fleet.topics.headers() == world.headers(world.play(log.records))
     assert fleet.topics.letters == {}
     assert fleet.parked() == []
+
+
+def holding(most: int, heart=world.HEART):
+    """A heart whose lanes have so many bytes of held events at hand."""
+    return replace(heart, held_bytes=most)
+
+
+@pytest.mark.parametrize("most", [0, 300, 600])
+@pytest.mark.parametrize("seed", range(6 if not world.SOAK else 200))
+def test_lanes_say_and_save_the_same_however_little_of_what_they_hold_is_at_hand(seed: int, most: int):
+    log = random_log(random.Random(3_000 + seed), epochs=4)
+    whole, short = First(world.HEART, log.records), First(holding(most), log.records)
+    assert (whole.rewinds, short.rewinds > 0) == (0, True)
+    assert (short.said, short.letters, short.core.drops) == (whole.said, whole.letters, whole.core.drops)
+    assert short.saved() == whole.saved()
+    assert short.digests() == whole.digests()
+    assert short.check_every_restart(3) > 5
+
+
+@pytest.mark.parametrize("seed", range(4 if not world.SOAK else 100))
+def test_a_fleet_with_hardly_anything_at_hand_that_dies_on_its_way_back_agrees_with_the_book(seed: int):
+    log = random_log(random.Random(4_000 + seed), epochs=4)
+    fleet = Fleet(holding(500 * seed), seed, dies=0.08, copies=1 + seed % 2)
+    fleet.write(log.records)
+    fleet.settle()
+    assert fleet.topics.headers() == world.headers(world.play(log.records))
+    assert fleet.topics.letters == {}
+    assert fleet.parked() == []
+
+
+def test_epochs_skipped_while_the_clock_was_away_are_read_again_before_their_marker_closes():
+    log = one_market()
+    log.end(FIRST)
+    for second in range(20, 120):
+        log.now_ms = START + second * 1_000
+        log.toss("penny", second == 119, log.now_ms)
+    log.end(FIRST + 5)
+    log.end(FIRST + 6)
+    whole, short = First(world.HEART, log.records), First(holding(1_000), log.records)
+    assert short.said == whole.said
+    assert short.saved() == whole.saved()
+    assert short.rewinds == 1
+
+
+def test_a_lane_keeps_no_more_bodies_at_hand_than_it_may():
+    log = one_market()
+    for number in range(50):
+        log.toss("penny", True, START + EPOCH + number)
+    core = holding(2_000).normalize()
+    for record in log.records:
+        list(core.feed(record))
+        assert all(slot.state.holding.bytes <= 2_000 for slot in core._slots.all())
+    assert max(slot.state.holding.bytes for slot in core._slots.all()) > 1_000
+
+
+def test_a_chain_which_cannot_read_again_has_all_that_it_holds_at_hand():
+    log = random_log(random.Random(7))
+    closed = world.play(log.records, Chain(holding(0)))
+    assert world.headers(closed) == world.headers(world.play(log.records))
+
+
+def test_a_lane_on_its_way_back_says_no_checkpoint_and_none_when_it_misses_the_log_there():
+    log = one_market()
+    log.toss("penny", True, START + EPOCH + 1)
+    log.end(FIRST)
+    core = holding(0).normalize()
+    partition = partition_of("penny", world.PARTITIONS)
+    *before, marker = [record for record in log.records if record.partition == partition]
+    for record in before:
+        list(core.feed(record))
+    *_, rewind = core.feed(marker)
+    assert rewind == Rewind(Lane("coins", partition), before[-1].offset)
+    assert core.cuts(partition, -1) == []
+    assert core.park(partition, "the log is gone", rewind.lane) == []
+    (report,) = [report for report in core.reports() if report.lane == rewind.lane]
+    assert report.parked is not None
 
 
 def test_a_marker_on_the_way_to_what_is_held_must_be_the_clocks_to_move_the_window():

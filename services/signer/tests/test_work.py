@@ -20,11 +20,11 @@ from m0_signer.workers.wire import (
 )
 from m0_signer.workers.work import SAID_MAX, Work
 from m0common.ids import Lane
-from m0common.stream.core import Load, nothing
+from m0common.stream.core import nothing
 from signer_log import HEART
 
 BEGIN = Begin(HEART.deployment.genesis_hash, HEART.deployment.control_key, world.PARTITIONS, ("coins",))
-MANIFEST = nothing(Load(Lane("coins", 0), 1, 1, 0, bytes(32))).manifest
+MANIFEST = nothing(1, Lane("coins", 0)).manifest
 
 
 def work():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from m0common.canonical import FLAGS
 from m0domains.crypto import DOMAIN
 from m0domains.crypto import dataset as books
-from m0domains.crypto.normalization import sound, uncrossed
+from m0domains.crypto.normalization import sound_asks, sound_bids, uncrossed
 from m0domains.history import Observation
 from m0lanes.port import Refused
 from m0quant.consensus import from_book
@@ -157,7 +157,7 @@ levels = st.lists(st.tuples(st.integers(0, 9) | st.integers(0, PPB), st.integers
 @settings(max_examples=100, deadline=None)
 @given(levels, levels)
 def test_what_is_left_of_any_book_goes_outwards_and_is_not_crossed(bids, asks):
-    kept_bids, kept_asks = uncrossed(sound(bids, int.__lt__), sound(asks, int.__gt__))
+    kept_bids, kept_asks = uncrossed(sound_bids(bids), sound_asks(asks))
     if kept_bids or kept_asks:
         seen = from_book(kept_bids, kept_asks)
         assert 0 <= seen.lo <= seen.p <= seen.hi <= 1

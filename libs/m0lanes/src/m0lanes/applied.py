@@ -5,7 +5,6 @@ applied (digested, perhaps with something to say), dropped as ordinary, or a dea
 """
 
 from enum import Enum
-from typing import NamedTuple
 
 import msgspec
 from m0common.canonical import LaneDigest
@@ -29,7 +28,7 @@ from m0lanes.entities import Entities, entity_key, key_parts
 from m0lanes.generations import Generation
 from m0lanes.packing import pack, unpack
 from m0lanes.port import Domain, Event, Refused
-from m0lanes.view import Bodies, Space, asked, clear_owner
+from m0lanes.view import Bodies, Change, Space, asked, clear_owner
 
 MARKETS_MAX = 100_000
 """Markets that may be open in a lane."""
@@ -52,12 +51,6 @@ class MarketState(msgspec.Struct, frozen=True, array_like=True):
 
     market: MarketOpened
     stopped: bool
-
-
-class Applied(NamedTuple):
-    """What an applied event says to the next stage."""
-
-    said: list[Said]
 
 
 class Applier:
@@ -110,24 +103,28 @@ class Applier:
             said += self._close(market_id)
         return said
 
-    def apply(self, event: RawEvent, append_ms: int, digest: LaneDigest) -> Applied | Dropped:
-        """Apply one event. Raises DeadLetterError, the state untouched."""
+    def apply(self, event: RawEvent, append_ms: int, digest: LaneDigest) -> list[Said] | Dropped:
+        """Apply one event; returns what it says to the next stage. Raises DeadLetterError, the state untouched."""
         generation = self._generation
         assert generation is not None, "events reach lanes that a generation is in force in"
         event_id = identity(event)
         rule = self._authority(generation, event, event_id)
-        if self._repeats.seen(event.source, event.group, event.source_seq, event_id, dense=rule.dense):
+        known = self._repeats.of(event.source, event.group, dense=rule.dense)
+        if known.seen(event.source_seq, event_id):
             return Dropped.REPEAT
         if event.kind in (MARKET_OPEN, MARKET_CLOSE):
             said = self._market_event(event)
+        elif event.market_id is None or self._is_open(event.market_id, event.group):
+            said = self._observation(event, event_id, append_ms)
         else:
-            observed = self._observation(event, event_id, append_ms)
-            if isinstance(observed, Dropped):
-                return observed
-            said = observed
-        self._repeats.add(event.source, event.group, event.source_seq, event_id, dense=rule.dense)
+            return Dropped.MARKET_NOT_OPEN
+        known.add(event.source_seq, event_id)
         digest.add(event_id)
-        return Applied(said)
+        return said
+
+    def settle(self) -> None:
+        """Write what is kept at hand into entities."""
+        self._repeats.settle()
 
     def _authority(self, generation: Generation, event: RawEvent, event_id: bytes) -> SourceRule:
         rule = generation.rule(event.source)
@@ -176,16 +173,16 @@ class Applier:
         self._put(market, stopped=False)
         return [("market_opened", pack(market))]
 
-    def _observation(self, event: RawEvent, event_id: bytes, append_ms: int) -> list[Said] | Dropped:
+    def _is_open(self, market_id: str, group: str) -> bool:
+        market = self.markets.get(market_id)
+        if market is not None and market.group != group:
+            raise DeadLetterError("wrong_group", f"{market_id} is open in group {market.group!r}")
+        return market is not None
+
+    def _observation(self, event: RawEvent, event_id: bytes, append_ms: int) -> list[Said]:
         domain, space = self._domain, self._space
         assert domain is not None
         assert space is not None
-        if event.market_id is not None:
-            market = self.markets.get(event.market_id)
-            if market is None:
-                return Dropped.MARKET_NOT_OPEN
-            if market.group != event.group:
-                raise DeadLetterError("wrong_group", f"{event.market_id} is open in group {market.group!r}")
         payload = decode_payload(event, domain.payloads)
         seen = Event(
             event_id,
@@ -200,22 +197,24 @@ class Applier:
             payload,
         )
 
-        def step() -> tuple[list[tuple[bytes, bytes | None, object]], list[Said], list[str]]:
-            domain.check(event.kind, payload)
-            made = domain.normalize(space, seen)
-            stops = sorted(set(made.stop))
-            for market_id in stops:
-                if market_id not in self.markets:
-                    raise Refused(f"{market_id} is not open: it cannot be stopped")
-            return space.checked(made), self._bodies.said(made.say), stops
-
-        changes, said, stops = asked(space, step)
-        space.apply(changes)
+        changes, said, stops = asked(space, self._step, domain, space, seen)
+        if changes:
+            space.apply(changes)
         for market_id in stops:
             if market_id not in self.stopped:
                 self._put(self.markets[market_id], stopped=True)
                 said.append(("market_closed", pack(MarketClosed(market_id))))
         return said
+
+    def _step(self, domain: Domain, space: Space, event: Event) -> tuple[list[Change], list[Said], list[str]]:
+        """What the domain makes of an event: entities changed, bodies said, markets stopped. It changes nothing."""
+        domain.check(event.kind, event.payload)
+        made = domain.normalize(space, event)
+        stops = sorted(set(made.stop)) if made.stop else []
+        for market_id in stops:
+            if market_id not in self.markets:
+                raise Refused(f"{market_id} is not open: it cannot be stopped")
+        return space.checked(made), self._bodies.said(made.say), stops
 
     def _put(self, market: MarketOpened, *, stopped: bool) -> None:
         self.markets[market.market_id] = market

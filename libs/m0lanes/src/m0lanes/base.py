@@ -131,7 +131,11 @@ class LaneStage(ABC, Generic[S]):
         parked = [s for s in slots if (s.lane == only if only is not None else s.follows and not s.retired)]
         for slot in parked:
             self._miss(slot, f"{reason}; {remedy(slot.lane)}")
-        return [self._cut(slot) for slot in parked]
+        return [self._cut(slot) for slot in parked if self._is_whole(slot)]
+
+    def _is_whole(self, slot: Slot[S]) -> bool:  # noqa: ARG002 - a stage may know better
+        """Whether a lane stands between two messages, so that a checkpoint of it says all there is."""
+        return True
 
     def _miss(self, slot: Slot[S], reason: str) -> None:
         """Something that a lane must have is not in the log."""

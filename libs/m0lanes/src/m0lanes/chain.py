@@ -43,7 +43,8 @@ class Chain:
     """Feed it raw records in the order of each partition; partitions may be interleaved in any way.
 
     It does no I/O: a lane that begins a new life asks for the state of each stage in `loads`, and in `rewinds` to be
-    read again. Whoever drives the chain answers when it can; until then that lane waits and the others go on.
+    read again. Whoever drives the chain answers when it can; until then that lane waits and the others go on. It keeps
+    no record: what its lanes hold back for later windows is all in memory.
     """
 
     def __init__(

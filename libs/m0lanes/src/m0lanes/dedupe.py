@@ -5,7 +5,7 @@ what lies below it counts as seen. Of any other source the newest IDS event ids 
 entities in chunks, so that an event changes about a hundred bytes of state, whatever the window.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from m0lanes import tags
 from m0lanes.entities import Entities, entity_key
@@ -19,46 +19,73 @@ IDS_CHUNK: Final = 32
 ID_BYTES: Final = 16
 
 
+class Known(Protocol):
+    """What is known of one source in one group."""
+
+    def seen(self, seq: int, event_id: bytes) -> bool:
+        """Whether this event was applied, or is too old to tell."""
+        ...
+
+    def add(self, seq: int, event_id: bytes) -> None:
+        """Note that this event is applied."""
+        ...
+
+
 class Dense:
-    """Numbers of one dense source in one group."""
+    """Numbers of one dense source in one group. The chunk touched last is at hand; `settle` makes it an entity."""
 
     def __init__(self, entities: Entities, source: str, group: str) -> None:
         self._entities = entities
         self._place = (source, group)
         self._high_key = entity_key(tags.SEQ_HIGH, source, group)
-        self._high = int.from_bytes(entities.get(self._high_key) or b"", "big")
-        self._chunk: tuple[int, bytes] = (-1, b"")
-        """The number and key of the chunk that was touched last."""
+        self._high = self._written = int.from_bytes(entities.get(self._high_key) or b"", "big")
+        """The highest number, and the one that the entities say."""
+        self._number = self._high // CHUNK
+        self._chunk = self._read(self._number)
+        self._changed = False
 
-    def seen(self, seq: int) -> bool:
-        """Whether this number was applied, or is too old to tell."""
+    def seen(self, seq: int, _event_id: bytes) -> bool:
+        """See Known."""
         if seq > self._high:
             return False
         if seq <= self._high - WINDOW:
             return True
-        chunk = self._entities.get(self._chunk_key(seq // CHUNK))
-        at = seq % CHUNK
-        return chunk is not None and bool(chunk[at >> 3] & 1 << (at & 7))
+        number, at = divmod(seq, CHUNK)
+        chunk = self._chunk if number == self._number else self._read(number)
+        return bool(chunk[at >> 3] & 1 << (at & 7))
 
-    def add(self, seq: int) -> None:
-        """Note that this number is applied."""
-        if seq > self._high:
-            # chunks that the window leaves are dropped one by one; far jumps leave at most WINDOW / CHUNK of them
-            first, last = max(0, self._high - WINDOW + 1) // CHUNK, max(0, seq - WINDOW + 1) // CHUNK
-            if first < last:
-                for number in range(first, min(last, self._high // CHUNK + 1)):
-                    self._entities.drop(self._chunk_key(number))
-            self._high = seq
-            self._entities.put(self._high_key, seq.to_bytes(8, "big"))
-        key, at = self._chunk_key(seq // CHUNK), seq % CHUNK
-        chunk = bytearray(self._entities.get(key) or bytes(CHUNK // 8))
-        chunk[at >> 3] |= 1 << (at & 7)
-        self._entities.put(key, bytes(chunk))
+    def add(self, seq: int, _event_id: bytes) -> None:
+        """See Known."""
+        number, at = divmod(seq, CHUNK)
+        if number != self._number:
+            self.settle()
+            self._number, self._chunk = number, self._read(number)
+        self._high = max(self._high, seq)
+        self._chunk[at >> 3] |= 1 << (at & 7)
+        self._changed = True
 
-    def _chunk_key(self, number: int) -> bytes:
-        if self._chunk[0] != number:
-            self._chunk = (number, entity_key(tags.SEQ_SEEN, *self._place, number.to_bytes(8, "big")))
-        return self._chunk[1]
+    def settle(self) -> None:
+        """Write what is at hand."""
+        if not self._changed:
+            return
+        # chunks that the window has left are dropped one by one; far jumps leave at most WINDOW / CHUNK of them
+        for number in range(_oldest(self._written), min(_oldest(self._high), self._written // CHUNK + 1)):
+            self._entities.drop(self._key(number))
+        self._entities.put(self._high_key, self._high.to_bytes(8, "big"))
+        self._entities.put(self._key(self._number), bytes(self._chunk))
+        self._written = self._high
+        self._changed = False
+
+    def _read(self, number: int) -> bytearray:
+        return bytearray(self._entities.get(self._key(number)) or bytes(CHUNK // 8))
+
+    def _key(self, number: int) -> bytes:
+        return entity_key(tags.SEQ_SEEN, *self._place, number.to_bytes(8, "big"))
+
+
+def _oldest(high: int) -> int:
+    """The first chunk of the window below a highest number."""
+    return max(0, high - WINDOW + 1) // CHUNK
 
 
 class Ids:
@@ -76,12 +103,12 @@ class Ids:
             for index in range(len(chunk) // ID_BYTES):
                 self._known[chunk[index * ID_BYTES : (index + 1) * ID_BYTES]] = number * IDS_CHUNK + index
 
-    def seen(self, event_id: bytes) -> bool:
-        """Whether this event was applied, of the newest IDS at least."""
+    def seen(self, _seq: int, event_id: bytes) -> bool:
+        """See Known: of the newest IDS events at least."""
         return event_id[:ID_BYTES] in self._known
 
-    def add(self, event_id: bytes) -> None:
-        """Note that this event is applied."""
+    def add(self, _seq: int, event_id: bytes) -> None:
+        """See Known."""
         number, at = divmod(self._next, IDS_CHUNK)
         if at == 0:
             self._forget(number - IDS // IDS_CHUNK - 1)
@@ -104,32 +131,26 @@ class Ids:
 
 
 class Repeats:
-    """The repeats of a lane, by source and group. What it keeps at hand is made from the entities."""
+    """What is known of a lane's sources. What it keeps at hand is made from the entities, and made them by `settle`."""
 
     def __init__(self, entities: Entities) -> None:
         self._entities = entities
         self._dense: dict[tuple[str, str], Dense] = {}
         self._ids: dict[tuple[str, str], Ids] = {}
 
-    def seen(self, source: str, group: str, seq: int, event_id: bytes, *, dense: bool) -> bool:
-        """Whether the lane has applied this event."""
-        return self._of_seq(source, group).seen(seq) if dense else self._of_id(source, group).seen(event_id)
+    def of(self, source: str, group: str, *, dense: bool) -> Known:
+        """What is known of a source in a group; `dense`: it numbers its events."""
+        known: Known | None = (self._dense if dense else self._ids).get((source, group))
+        return known or self._first_of(source, group, dense=dense)
 
-    def add(self, source: str, group: str, seq: int, event_id: bytes, *, dense: bool) -> None:
-        """Note that the lane applies this event."""
+    def _first_of(self, source: str, group: str, *, dense: bool) -> Known:
         if dense:
-            self._of_seq(source, group).add(seq)
-        else:
-            self._of_id(source, group).add(event_id)
+            numbers = self._dense[source, group] = Dense(self._entities, source, group)
+            return numbers
+        ids = self._ids[source, group] = Ids(self._entities, source, group)
+        return ids
 
-    def _of_seq(self, source: str, group: str) -> Dense:
-        found = self._dense.get((source, group))
-        if found is None:
-            found = self._dense[source, group] = Dense(self._entities, source, group)
-        return found
-
-    def _of_id(self, source: str, group: str) -> Ids:
-        found = self._ids.get((source, group))
-        if found is None:
-            found = self._ids[source, group] = Ids(self._entities, source, group)
-        return found
+    def settle(self) -> None:
+        """Make everything known entities: before a digest or a checkpoint."""
+        for numbers in self._dense.values():
+            numbers.settle()

@@ -6,11 +6,13 @@ one dead letter, never an exception of another kind.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
 from m0common.messages import RawEvent
+from m0common.messages.types import GroupOrNone, Kind, MarketId, Source
 from m0common.topics import RAW_MAX_BYTES
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -26,6 +28,19 @@ _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 _OPENS = ord("[")
 
+
+class _Unread(RawEvent, frozen=True, omit_defaults=True):
+    """An event whose recurring texts may have any form: asking patterns costs more than all else that decoding does."""
+
+    source: str
+    group: str
+    market_id: str | None
+    kind: str
+
+
+_Texts = tuple[Source, GroupOrNone, MarketId | None, Kind]
+
+_unread_decoder = msgspec.json.Decoder(_Unread)
 _event_decoder = msgspec.json.Decoder(RawEvent)
 _decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[msgspec.Struct]] = {}
 
@@ -39,11 +54,27 @@ def decode_event(value: bytes) -> RawEvent:
     if is_too_deep(value):
         raise DeadLetterError("too_deep", f"the JSON is nested deeper than {DEPTH_MAX}")
     try:
+        event = _unread_decoder.decode(value)
+        _check_form(event.source, event.group, event.market_id, event.kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode_strictly(value)
+    return event
+
+
+def _decode_strictly(value: bytes) -> RawEvent:
+    """The event with every pattern asked, which says what is wrong with it. Raises DeadLetterError."""
+    try:
         return _event_decoder.decode(value)
     except msgspec.ValidationError as error:
         raise DeadLetterError("invalid_event", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DeadLetterError("not_json", str(error)) from error
+
+
+@lru_cache(4_096)
+def _check_form(source: str, group: str, market_id: str | None, kind: str) -> None:
+    """Raises ValidationError unless texts have the form that RawEvent gives them. Only those that have are kept."""
+    msgspec.convert((source, group, market_id, kind), _Texts)
 
 
 def is_too_deep(value: bytes) -> bool:

@@ -6,9 +6,9 @@ the root of a trie, and a checkpoint says what changed plus one of K shares of t
 
 import hashlib
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from zlib import crc32
 
 from m0common.canonical import Trie
 from m0common.canonical.trie import leaf_of
@@ -29,11 +29,13 @@ class Entry(NamedTuple):
 
 def entity_key(tag: int, *parts: str | bytes) -> bytes:
     """`tag u8 | parts, each with a u16 length`."""
-    found = [bytes((tag,))]
-    for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
-        found.append(_LENGTH.pack(len(raw)) + raw)
-    return b"".join(found)
+    raw = [key_part(part.encode() if isinstance(part, str) else part) for part in parts]
+    return bytes((tag,)) + b"".join(raw)
+
+
+def key_part(raw: bytes) -> bytes:
+    """A part of a key with its u16 length."""
+    return _LENGTH.pack(len(raw)) + raw
 
 
 def key_parts(key: bytes) -> tuple[bytes, ...]:
@@ -68,7 +70,7 @@ class Entities:
             self._hashless.clear()
 
     def _share(self, key: bytes) -> dict[bytes, bytes]:
-        return self._shares[zlib.crc32(key) % len(self._shares)]
+        return self._shares[crc32(key) % len(self._shares)]
 
     def get(self, key: bytes) -> bytes | None:
         """One entity's bytes, None when there is none."""

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import msgspec
 from m0common.canonical import ZERO, LaneDigest, set_hash
+from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import Manifest, RawEvent
 
 from m0lanes import tags
-from m0lanes.applied import Applier, Said
+from m0lanes.applied import Applier, Dropped, Said
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.bodies import Generation as GenerationBody
 from m0lanes.bodies import Marker
@@ -43,24 +44,26 @@ class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
 class NormalizeState:
     """One lane's canonical state."""
 
-    def __init__(
-        self, lane: Lane, entities: Entities, genesis_hash: bytes, control_key: bytes, partitions: int
-    ) -> None:
+    def __init__(self, lane: Lane, entities: Entities, deployment: Deployment, held_bytes: int | None) -> None:
         self.lane = lane
         self.entities = entities
-        self._genesis_hash = genesis_hash
-        self._first_key = control_key
-        self._partitions = partitions
+        self._genesis_hash = deployment.genesis_hash
+        self._first_key = deployment.control_key
+        self._partitions = deployment.partitions
         self._key = entity_key(tags.LANE)
         known = entities.get(self._key)
-        self._lane = LaneEntity(control_key=control_key) if known is None else unpack(known, LaneEntity)
+        self._lane = LaneEntity(control_key=self._first_key) if known is None else unpack(known, LaneEntity)
         self._digest = LaneDigest(self._lane.input_digest)
         self.sets: dict[tuple[int, bytes], Generation] = {}
         for _, value in entities.each(entity_key(tags.SET)):
             found = Generation.of(msgspec.json.decode(value, type=CatalogSetPayload), value)
             self.sets[found.number, found.hash] = found
-        self.applier = Applier(entities, lane.catalog, genesis_hash)
-        self.holding = Holding()
+        self.applier = Applier(entities, lane.catalog, self._genesis_hash)
+        self.holding = Holding(held_bytes)
+        self.refill: Refill | None = None
+        """What it reads again, as long as it does."""
+        self.missing: tuple[int, bytes] | None = None
+        """The number and hash of the set that it is parked for want of."""
         self.place = self._place()
         self.kept: bytes | None = None
         """The release of this life where the lane reads what stood in the log before its rebase: generations that took
@@ -111,6 +114,12 @@ class NormalizeState:
         return self._lane.retired
 
     @property
+    def ends(self) -> bool:
+        """Whether it ends where the pending generation takes force."""
+        pending = self._lane.pending
+        return pending is not None and self.lane.partition not in self.sets[pending].lanes
+
+    @property
     def pending(self) -> tuple[int, bytes] | None:
         """What the newest marker named as next and is not in force yet."""
         return self._lane.pending
@@ -121,7 +130,8 @@ class NormalizeState:
         self.place = self._place()
 
     def settle(self) -> None:
-        """Write the lane's entity: before a digest or a checkpoint."""
+        """Write what is kept at hand into entities: before a digest or a checkpoint."""
+        self.applier.settle()
         if self._lane.input_digest != self._digest.value:
             self._lane = msgspec.structs.replace(self._lane, input_digest=self._digest.value)
         self.entities.put(self._key, pack(self._lane))
@@ -223,12 +233,20 @@ class NormalizeState:
         )
 
     def take(self, below_ms: int) -> list[Held]:
-        """The held events dated before `below_ms`, in the order of the log; they are held no longer."""
+        """The held events at hand dated before `below_ms`, in the order of the log; they are held no longer."""
         due = self.holding.take(below_ms)
-        first = self.holding.first()
-        oldest = None if first is None else first.place.generation
-        self._forget_sets(self._lane.generation if oldest is None else oldest.number)
+        self._forget_sets_before_held()
         return due
+
+    def take_beyond(self, since_ms: int, below_ms: int, until: int) -> Refill | None:
+        """What must be read again up to offset `until`, since events dated from `since_ms` on and before `below_ms` are
+        held that are not at hand; from here on. None when there are none.
+        """
+        beyond = self.holding.take_beyond(below_ms)
+        if beyond is None:
+            return None
+        self.refill = Refill(beyond.offset, until, since_ms, beyond.place, due_ms=below_ms)
+        return self.refill
 
     def closing(self, payload: EpochEndPayload, rebase_hash: bytes) -> Marker:
         """The marker that closes an epoch; call `note` before the state is digested, with the input digest kept."""
@@ -297,8 +315,8 @@ class NormalizeState:
         self.applier.forget_other_domains()
         return said
 
-    def refill(self, manifest: Manifest) -> Refill | None:
-        """What must be read again to stand where the manifest does; None when nothing must."""
+    def read_again(self, manifest: Manifest) -> Refill | None:
+        """What must be read again to stand where the manifest does, from here on; None when nothing must."""
         # at a marker, and where a life begins behind one, the manifest was made before what follows from that
         begins_life = manifest.life > 0 and manifest.position == 0
         at_marker = manifest.epoch_id is not None or self.pending is not None or begins_life
@@ -309,7 +327,19 @@ class NormalizeState:
         held = manifest.held_from is not None and so_far
         place = Place.of_window(so_far[0], manifest.held_end) if held else self.place
         since = manifest.input_offset if manifest.held_from is None else manifest.held_from
-        return Refill(since, manifest.input_offset, below_ms, place, at_marker=at_marker)
+        self.refill = Refill(since, manifest.input_offset, below_ms, place, at_marker=at_marker)
+        return self.refill
+
+    def refilling(self, offset: int) -> Refill | None:
+        """What is read again at this offset; None when it lies behind that."""
+        if self.refill is not None and offset > self.refill.until:
+            self.refilled()
+        return self.refill
+
+    def refilled(self) -> None:
+        """It holds again what it held."""
+        self.refill = None
+        self._forget_sets_before_held()
 
     def use(self, domains: Mapping[bytes, Domain], release: bytes) -> None:
         """Take the domain of the release that decides the lane, when it is here."""
@@ -318,9 +348,15 @@ class NormalizeState:
         if now is not None and domain is not None:
             self.applier.use(now, domain)
 
-    def apply(self, event: RawEvent, append_ms: int) -> object:
+    def apply(self, event: RawEvent, append_ms: int) -> list[Said] | Dropped:
         """See Applier.apply."""
         return self.applier.apply(event, append_ms, self._digest)
+
+    def _forget_sets_before_held(self) -> None:
+        """Drop the generations that no held event was read under, nor is in force."""
+        first = self.holding.first()
+        oldest = None if first is None else first.place.generation
+        self._forget_sets(self._lane.generation if oldest is None else oldest.number)
 
     def _forget_sets(self, below: int) -> None:
         """Drop the generations with numbers below this one."""

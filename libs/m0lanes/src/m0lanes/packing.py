@@ -3,18 +3,16 @@
 One encoder, no maps but those whose keys were sorted when they were made, no floats: the same state is the same bytes.
 """
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
-_encoder = msgspec.msgpack.Encoder()
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 
 
-def pack(state: object) -> bytes:
-    """The canonical bytes of `state`."""
-    return _encoder.encode(state)
+pack: Final = msgspec.msgpack.Encoder().encode
+"""The canonical bytes of a state."""
 
 
 def unpack(data: bytes | msgspec.Raw, kind: type[T]) -> T:

@@ -57,11 +57,10 @@ class Place:
         now = self.generation
         if now is None or event.group not in now.groups:
             return NO_GROUP
-        payload = now.payload
-        if is_too_far_ahead(event.event_ms, append_ms, self.open_end_ms, payload.epoch_ms):
+        payload, open_end_ms = now.payload, self.open_end_ms
+        if event.event_ms >= open_end_ms and is_too_far_ahead(event.event_ms, append_ms, open_end_ms, payload.epoch_ms):
             return TOO_FAR_AHEAD
-        about_markets = event.kind in (MARKET_OPEN, MARKET_CLOSE)
-        if not about_markets and is_too_old(event.event_ms, append_ms, payload.horizon_ms):
+        if is_too_old(event.event_ms, append_ms, payload.horizon_ms) and event.kind not in (MARKET_OPEN, MARKET_CLOSE):
             return TOO_OLD
         return None
 

@@ -35,7 +35,7 @@ class Refused(ValueError):
     """An event does not mean anything to the domain: one dead letter with this reason."""
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True):
     """An observation that passed the door, its payload decoded into the struct that the domain names for its kind."""
 
     event_id: bytes
@@ -64,8 +64,7 @@ class Drop(NamedTuple):
     parts: Parts
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """What an event comes to: entities changed, bodies said to the next stage, markets not predicted any more.
 
     `say` and `stop` are for `normalize` alone. The registry closes markets; a domain may only stop predicting one.

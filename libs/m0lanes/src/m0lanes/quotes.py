@@ -41,6 +41,6 @@ def check_quote(quote: QuotePayload) -> None:
 def quoted(view: View, event: Event, quote: QuotePayload) -> Quote:
     """The quote of the market that an event names. Raises Refused when it is not open or has other outcomes."""
     market = market_of(view, event)
-    if sorted(quote.p_ppb) != sorted(market.outcomes):
+    if quote.p_ppb.keys() != set(market.outcomes):
         raise Refused(f"a quote for other outcomes than those of {market.market_id}: name each of them once")
-    return Quote(market.market_id, event.event_ms, tuple(quote.p_ppb[name] for name in market.outcomes))
+    return Quote(market.market_id, event.event_ms, tuple([quote.p_ppb[name] for name in market.outcomes]))

@@ -105,16 +105,17 @@ class Slot(Generic[S]):
 
     def takes(self, only: Lane | None) -> bool:
         """Whether it takes what the common cursor reads, or with `only` what that lane's own one does."""
-        return self.works and (not self.apart if only is None else self.lane == only)
+        if self.passed or self.parked is not None:
+            return False
+        return not self.apart if only is None else self.lane == only
 
     def say(self, kind: str, body: bytes, cause: int, headers: Headers = (), key: bytes | None = None) -> Produce:
         """Number and encode one message of the lane."""
         self.out_seq += 1
         topic, partition = self.place
-        message = LaneMessage(
-            self.lane.catalog, self.lane.partition, self.life, self.out_seq, self.release, cause, kind, Raw(body)
-        )
-        return Produce(topic, partition, key or self.lane.catalog.encode(), encode(message), headers)
+        catalog, lane_partition = self.lane
+        message = LaneMessage(catalog, lane_partition, self.life, self.out_seq, self.release, cause, kind, Raw(body))
+        return Produce(topic, partition, key or catalog.encode(), encode(message), headers)
 
     @property
     def problem(self) -> str | None:

@@ -9,6 +9,7 @@ from m0common.stream.core import StageCore
 from m0lanes.bundle import BundleCore
 from m0lanes.domains import load_domains
 from m0lanes.feature import FeatureCore
+from m0lanes.holding import HELD_MAX_BYTES
 from m0lanes.model import ModelCore
 from m0lanes.normalize import NormalizeCore
 from m0lanes.port import Domain
@@ -22,6 +23,8 @@ class Heart:
     deployment: Deployment
     domains: Mapping[bytes, Domain]
     build: bytes
+    held_bytes: int = HELD_MAX_BYTES
+    """Of events that wait for a later window a lane of stage 1 has so many at hand; the others are read again."""
 
     @classmethod
     def installed(cls, deployment: Deployment) -> "Heart":
@@ -31,7 +34,7 @@ class Heart:
 
     def normalize(self, only: frozenset[str] | None = None) -> NormalizeCore:
         """m0.raw to m0.normalized; `only` restricts it to some catalogs."""
-        return NormalizeCore(self.deployment, self.domains, self.build, only)
+        return NormalizeCore(self.deployment, self.domains, self.build, only, self.held_bytes)
 
     def feature(self) -> FeatureCore:
         """m0.normalized to m0.features."""
@@ -49,5 +52,6 @@ class Heart:
         return BundleCore(self.deployment, self.domains if releases is None else releases, self.build, ahead_max)
 
     def chain(self, only: frozenset[str] | None = None) -> list[StageCore]:
-        """The four stages in order."""
-        return [self.normalize(only), self.feature(), self.model(), self.bundle()]
+        """The four stages in order, for one that cannot rewind: whatever its lanes hold back is at hand."""
+        first = NormalizeCore(self.deployment, self.domains, self.build, only, None)
+        return [first, self.feature(), self.model(), self.bundle()]

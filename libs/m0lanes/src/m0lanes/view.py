@@ -1,14 +1,15 @@
 """What a domain sees of a lane's state in one stage, and how what it returns becomes state: whole, or not at all."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
 
 from m0lanes.bodies import MarketOpened
-from m0lanes.entities import Entities, entity_key, key_parts
+from m0lanes.entities import Entities, entity_key, key_part, key_parts
 from m0lanes.packing import pack, unpack
 from m0lanes.port import (
     BODIES_MAX,
@@ -23,9 +24,12 @@ from m0lanes.port import (
 )
 
 E = TypeVar("E", bound=msgspec.Struct)
+P = ParamSpec("P")
 R = TypeVar("R")
 OBJECTS_MAX = 50_000
 """So many decoded entities are kept at hand."""
+Change = tuple[bytes, bytes | None, Any]
+"""A key, its bytes, and the entity that is read from them; None and None: it is no more."""
 
 
 class Space:
@@ -42,8 +46,7 @@ class Space:
     ) -> None:
         self._entities = entities
         name, version = owner
-        self._prefix = entity_key(tag, name, str(version))
-        self._names = {kind: name for name, kind in sorted(kinds.items())}
+        self._prefixes = {made: entity_key(tag, name, str(version), kind) for kind, made in sorted(kinds.items())}
         self._markets = markets
         self._objects: dict[bytes, Any] = {}
         self._keys: dict[tuple[type[msgspec.Struct], Parts], bytes] = {}
@@ -72,11 +75,11 @@ class Space:
         """See View."""
         return self._markets.get(market_id)
 
-    def checked(self, step: Step) -> list[tuple[bytes, bytes | None, Any]]:
-        """The changes of a step as `(key, bytes or None, value)`. Raises Refused when one breaks a bound."""
+    def checked(self, step: Step) -> list[Change]:
+        """The changes of a step. Raises Refused when one breaks a bound."""
         if len(step.changes) > CHANGES_MAX:
             raise Refused(f"{len(step.changes)} entities change at once: at most {CHANGES_MAX}")
-        changes: list[tuple[bytes, bytes | None, Any]] = []
+        changes: list[Change] = []
         for change in step.changes:
             if isinstance(change, Drop):
                 changes.append((self._key(change.kind, change.parts), None, None))
@@ -91,7 +94,7 @@ class Space:
             changes.append((self._key(type(change.value), change.parts), value, made))
         return changes
 
-    def apply(self, changes: Sequence[tuple[bytes, bytes | None, Any]]) -> None:
+    def apply(self, changes: Sequence[Change]) -> None:
         """Make checked changes the state."""
         for key, value, made in changes:
             if value is None:
@@ -120,14 +123,19 @@ class Space:
         return found
 
     def _made_key(self, kind: type[msgspec.Struct], parts: Parts) -> bytes:
-        name = self._names.get(kind)
-        if name is None:
+        prefix = self._prefixes.get(kind)
+        if prefix is None:
             raise Refused(f"{kind.__name__} is no entity of this stage: name it in the domain")
-        raw = [part.encode() for part in parts]
-        for part in raw:
-            if len(part) > KEY_PART_MAX_BYTES:
-                raise Refused(f"a key part of {len(part)} bytes: at most {KEY_PART_MAX_BYTES}")
-        return self._prefix + entity_key(0, name, *raw)[1:]
+        return prefix + b"".join(map(_packed, parts))
+
+
+@lru_cache(4_096)
+def _packed(part: str) -> bytes:
+    """A part of a key, which many keys may have in common. Raises Refused."""
+    raw = part.encode()
+    if len(raw) > KEY_PART_MAX_BYTES:
+        raise Refused(f"a key part of {len(raw)} bytes: at most {KEY_PART_MAX_BYTES}")
+    return key_part(raw)
 
 
 class Bodies:
@@ -170,10 +178,10 @@ def clear_owner(entities: Entities, tag: int, name: str, version: int) -> None:
         entities.drop(key)
 
 
-def asked(space: Space, call: Callable[[], R]) -> R:
+def asked(space: Space, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """What the domain answers. Whatever it raises is one dead letter, the state untouched."""
     try:
-        return call()
+        return call(*args, **kwargs)
     except Refused as error:
         space.refuse()
         raise DeadLetterError("refused", _cut(error)) from error

@@ -1,6 +1,7 @@
 """What the live stages say is what a chain says of the same log, whatever happens to their processes."""
 
 import asyncio
+from dataclasses import replace
 
 import lanes_world as lanes
 from loop_world import NAMES
@@ -19,6 +20,22 @@ async def test_live_stages_say_what_a_chain_says(stages):
     assert await stages.read(MANIFESTS.name)
     for stage in STATE.values():
         assert all(len(record.value) <= 256 << 10 for record in await stages.read(stage.name))
+    await stages.until(stages.ready)
+
+
+async def test_lanes_with_nothing_held_at_hand_go_back_at_every_marker_and_say_what_a_chain_says(stages):
+    """Whole batches of the log lie behind each marker they go back from; they die on their way as well."""
+    world = lanes.season(5, first=stages.first)
+    stages.heart = replace(lanes.HEART, held_bytes=0)
+    stages.start("normalize")
+    for start in range(0, len(world.records), 40):
+        await stages.write(world.records[start : start + 40])
+        await asyncio.sleep(0.05)
+        await stages.kill("normalize")
+        stages.start("normalize")
+    stages.start("feature", "model", "bundle")
+    await stages.until_said(await stages.expected())
+    assert await stages.letters() == []
     await stages.until(stages.ready)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from m0common.canonical.roots import ZERO
@@ -48,12 +49,26 @@ def event_id(
     payload: bytes,
 ) -> bytes:
     """The identity of a raw event: a hash of all of it but the time of receipt and the signature."""
-    parts = [_EVENT_TAG]
-    for text in (source, source_event_id, group, market_id or "", kind):
-        raw = text.encode()
-        parts += (_u32(len(raw)), raw)
-    parts += (_numbers(event_ms, source_seq, len(payload)), payload)
-    return hashlib.sha256(b"".join(parts)).digest()
+    own = source_event_id.encode()
+    said = (
+        _EVENT_TAG,
+        _text(source),
+        _u32(len(own)),
+        own,
+        _text(group),
+        _text(market_id or ""),
+        _text(kind),
+        _numbers(event_ms, source_seq, len(payload)),
+        payload,
+    )
+    return hashlib.sha256(b"".join(said)).digest()
+
+
+@lru_cache(4_096)
+def _text(text: str) -> bytes:
+    """A text that many events have, with its length."""
+    raw = text.encode()
+    return _u32(len(raw)) + raw
 
 
 def control_message(genesis_hash: bytes, event: bytes) -> bytes:

@@ -176,6 +176,10 @@ class StageLoop(Worker):
                 break
             steps += 1
             positions[record.partition] = record.offset + 1
+            if only is not None and batch.rewinds:
+                batch.at = index + 1
+                self._count_good(batch)
+                break  # it goes back: what was read behind this is not for now
         else:
             batch.at = len(records)
             self._count_good(batch)

@@ -1,7 +1,6 @@
 """Stage 1: order books to what they mean. What is wrong with a level costs the level, not the book."""
 
-from collections.abc import Callable, Sequence
-from operator import gt, lt
+from collections.abc import Sequence
 
 import msgspec
 from m0lanes.bodies import MarketOpened
@@ -14,6 +13,7 @@ from m0domains.crypto.payloads import OUTCOMES, BookPayload, Level
 
 ENTITIES: dict[str, type[msgspec.Struct]] = {}
 Side = tuple[Level, ...]
+_NAMES = set(OUTCOMES)
 
 
 def normalize(view: View, event: Event) -> Step:
@@ -28,20 +28,33 @@ def normalize(view: View, event: Event) -> Step:
 
 
 def _book(market: MarketOpened, event: Event, book: BookPayload) -> Step:
-    if sorted(market.outcomes) != sorted(OUTCOMES):
+    if set(market.outcomes) != _NAMES:
         raise Refused(f"a book for {market.market_id}, whose outcomes are not {' and '.join(OUTCOMES)}")
-    bids, asks = uncrossed(sound(book.bids, lt), sound(book.asks, gt))
+    bids, asks = uncrossed(sound_bids(book.bids), sound_asks(book.asks))
     if not bids and not asks:
         raise Refused(f"the book of {market.market_id} has no level that means anything")
     return Step(say=(BookUpdate(market.market_id, event.event_ms, bids, asks),))
 
 
-def sound(levels: Sequence[Level], worse: Callable[[int, int], bool]) -> Side:
-    """Levels with a size and a price inside (0, 1) that go from the best price outwards."""
-    kept: list[Level] = []
-    for price, size in levels:
-        if 0 < price < PPB and size > 0 and (not kept or worse(price, kept[-1][0])):
-            kept.append((price, size))
+def sound_bids(levels: Sequence[Level]) -> Side:
+    """Levels with a size and a price inside (0, 1) that go down from the best price."""
+    kept, above = [], PPB
+    for level in levels:
+        price, size = level
+        if 0 < price < above and size > 0:
+            kept.append(level)
+            above = price
+    return tuple(kept)
+
+
+def sound_asks(levels: Sequence[Level]) -> Side:
+    """Levels with a size and a price inside (0, 1) that go up from the best price."""
+    kept, below = [], 0
+    for level in levels:
+        price, size = level
+        if below < price < PPB and size > 0:
+            kept.append(level)
+            below = price
     return tuple(kept)
 
 

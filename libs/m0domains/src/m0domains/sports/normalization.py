@@ -4,8 +4,6 @@ A match is its group, season, played day and teams. Its first result counts; the
 another score is a correction, which is not taken in.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 from m0lanes.bodies import MarketOpened
 from m0lanes.port import Event, Put, Refused, Step, View, market_of
@@ -80,17 +78,17 @@ def _result(view: View, event: Event, result: MatchResultPayload) -> Step:
     return Step(changes=(Put(parts, score), *_joined(view, event.group, result)), say=(body,), stop=stop)
 
 
-def _joined(view: View, group: str, result: MatchResultPayload) -> Iterator[Put]:
+def _joined(view: View, group: str, result: MatchResultPayload) -> list[Put]:
     """Teams that a group has not seen before. Raises Refused when it has as many as a model takes."""
     new = [name for name in (result.home, result.away) if view.get(Team, group, name) is None]
-    if new:
-        known = view.get(Teams, group)
-        count = 0 if known is None else known.count
-        if count + len(new) > TEAMS_MAX:
-            raise Refused(f"{result.home} v {result.away}: {group} has {count} teams of {TEAMS_MAX}, use more groups")
-        yield Put((group,), Teams(count + len(new)))
-        for number, name in enumerate(new, count + 1):
-            yield Put((group, name), Team(number))
+    if not new:
+        return []
+    known = view.get(Teams, group)
+    count = 0 if known is None else known.count
+    if count + len(new) > TEAMS_MAX:
+        raise Refused(f"{result.home} v {result.away}: {group} has {count} teams of {TEAMS_MAX}, use more groups")
+    numbered = [Put((group, name), Team(number)) for number, name in enumerate(new, count + 1)]
+    return [Put((group,), Teams(count + len(new))), *numbered]
 
 
 def _check_teams(market: MarketOpened, result: MatchResultPayload) -> None:

@@ -1,0 +1,191 @@
+"""Stage 1: sets that are defined, markers that close epochs, and what follows from a marker."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from m0common.errors import DeadLetterError
+from m0common.messages import RawEvent
+from m0common.stream.core import Cut, Output, Rewind
+from m0common.stream.records import Record
+from msgspec.structs import replace
+
+from m0lanes.control import CatalogSetPayload, EpochEndPayload
+from m0lanes.holding import Refill
+from m0lanes.normalize_state import NormalizeState
+from m0lanes.observations import Observations
+from m0lanes.packing import pack
+from m0lanes.place import Missing
+from m0lanes.port import Domain
+from m0lanes.routes import Routes
+from m0lanes.slots import Slot, Slots
+
+
+class Barriers:
+    """The lanes' sets and markers."""
+
+    def __init__(
+        self,
+        slots: Slots[NormalizeState],
+        domains: Mapping[bytes, Domain],
+        routes: Routes,
+        observations: Observations,
+    ) -> None:
+        self._slots = slots
+        self._domains = domains
+        self._routes = routes
+        self._observations = observations
+
+    # --- sets --------------------------------------------------------------------------------------------------------
+
+    def define(
+        self, slot: Slot[NormalizeState], record: Record, event: RawEvent, payload: CatalogSetPayload
+    ) -> Iterator[Output]:
+        """A set, perhaps the first of a lane that is not looked after yet. Raises DeadLetterError."""
+        if record.offset <= slot.input_offset:
+            return
+        slot.state.define(event, payload)
+        if self._slots.get(slot.lane) is None:
+            self._slots.add(slot)
+        slot.input_offset = record.offset
+        slot.position += 1
+        yield self.cut(slot)
+
+    def found(self, slot: Slot[NormalizeState], event: RawEvent, payload: CatalogSetPayload) -> Iterator[Output]:
+        """A lane that is parked for want of a set reads one. With the right one it goes back to where it parked.
+
+        Raises DeadLetterError.
+        """
+        state = slot.state
+        if not state.define(event, payload):
+            return
+        slot.position += 1
+        found = state.missing in state.sets
+        if found:
+            state.missing = None
+            slot.parked, slot.apart = None, True
+        yield self.cut(slot)
+        if found:
+            yield Rewind(slot.lane, slot.input_offset + 1)
+
+    # --- markers -----------------------------------------------------------------------------------------------------
+
+    def marker(
+        self, slot: Slot[NormalizeState], record: Record, event: RawEvent, payload: EpochEndPayload
+    ) -> Iterator[Output]:
+        """A marker: its epoch is closed once what is held of its window is applied. Raises DeadLetterError."""
+        state = slot.state
+        refill = state.refilling(record.offset)
+        if refill is not None:
+            yield from self._again(slot, refill, record, event, payload)
+            return
+        if record.offset <= slot.input_offset:
+            return
+        try:
+            counts = state.counts(event, payload)
+        except Missing as missing:
+            yield self._missed(slot, missing)
+            return
+        closes = counts and state.in_force is not None
+        if closes:
+            self._keep_release(slot, record)
+            # what was held for the epochs that were skipped
+            yield from self._apply_below(slot, payload.window_end_ms)
+            again = state.take_beyond(state.place.open_end_ms, payload.window_end_ms, record.offset - 1)
+            if again is not None:
+                yield self._go_back(slot, again)
+                return
+        slot.input_offset = record.offset
+        slot.position += 1
+        if not counts:
+            return
+        if not closes:
+            state.note(payload)
+            yield from self.go_on(slot, record)
+            yield self.cut(slot)
+            return
+        marker = state.closing(payload, slot.rebase)
+        state.note(payload)
+        said = replace(marker, state_digests=(state.entities.digest(),))
+        yield slot.say("marker", pack(said), record.offset, record.headers)
+        yield self.cut(slot, payload.epoch_id, payload.window_end_ms)
+        yield from self.go_on(slot, record)
+
+    def _again(
+        self,
+        slot: Slot[NormalizeState],
+        refill: Refill,
+        record: Record,
+        event: RawEvent,
+        payload: EpochEndPayload,
+    ) -> Iterator[Output]:
+        if record.offset == refill.until:
+            slot.state.refilled()
+            if refill.at_marker:
+                yield from self.go_on(slot, record)
+            return
+        with suppress(DeadLetterError, Missing):
+            if slot.state.counts(event, payload, refill.place):
+                refill.place = slot.state.behind(refill.place, payload)
+
+    def _missed(self, slot: Slot[NormalizeState], missing: Missing) -> Cut:
+        catalog = slot.lane.catalog
+        if missing.key is not None:
+            slot.state.missing = missing.key
+            remedy = f"write the missing set into partition {slot.lane.partition} with 'm0 catalog set {catalog}'"
+        else:
+            remedy = f"begin a new life with 'm0 lane rebase {catalog}'"
+        slot.park(f"{missing}: {remedy}")
+        return self.cut(slot)
+
+    def go_on(self, slot: Slot[NormalizeState], record: Record) -> Iterator[Output]:
+        """What follows a marker: the next generation takes force, and what waited for the window is applied."""
+        state = slot.state
+        self._keep_release(slot, record)
+        if state.pending is not None:
+            following = state.sets[state.pending]
+            release = state.release_of(following)
+            if slot.lane.partition in following.lanes and release not in self._domains:
+                slot.lacks = release
+                return
+            slot.release = release
+            said = state.activate(self._domains)
+            slot.retired = state.retired
+            self._routes.make(self._slots.all())
+            if said is None:
+                # the state behind its end, so that nobody needs the marker again
+                slot.position += 1
+                yield self.cut(slot)
+                return
+            for kind, body in said:
+                yield slot.say(kind, body, record.offset, record.headers)
+        open_end_ms = state.place.open_end_ms
+        yield from self._apply_below(slot, open_end_ms)
+        again = state.take_beyond(state.last_end_ms, open_end_ms, record.offset)
+        if again is not None:
+            yield self._go_back(slot, again)
+
+    def _apply_below(self, slot: Slot[NormalizeState], below_ms: int) -> Iterator[Output]:
+        for held in slot.state.take(below_ms):
+            yield from self._observations.apply_held(slot, held.record, held.event)
+
+    @staticmethod
+    def _go_back(slot: Slot[NormalizeState], refill: Refill) -> Rewind:
+        """The lane leaves the log's cursor for what it held and has not at hand; it says no checkpoint on the way."""
+        slot.apart = True
+        return Rewind(slot.lane, refill.since)
+
+    @staticmethod
+    def _keep_release(slot: Slot[NormalizeState], record: Record) -> None:
+        """A new life reads what stood before its rebase under its own release, whatever was in force there."""
+        slot.state.kept = slot.release if record.offset <= slot.born_at else None
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------
+
+    def cut(self, slot: Slot[NormalizeState], epoch_id: int | None = None, window_end_ms: int = 0) -> Cut:
+        """A checkpoint of a lane as it is now; with an epoch that of its marker."""
+        state = slot.state
+        state.settle()
+        first = state.holding.first()
+        held = (None, state.place.open_end_ms) if first is None else (first.offset, first.place.open_end_ms)
+        ends = epoch_id is not None and state.ends
+        return self._slots.cut(slot, epoch_id, window_end_ms, held, state.follower, retired=ends)

@@ -1,0 +1,88 @@
+"""Stage 1: what a lane does with an event of a group of its own: it passes it over, holds it back, or applies it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from m0common.errors import DeadLetterError
+from m0common.messages import RawEvent
+from m0common.stream.core import Letter, Output
+from m0common.stream.records import Record
+
+from m0lanes.applied import Dropped
+from m0lanes.holding import Held, Refill
+from m0lanes.normalize_state import NormalizeState
+from m0lanes.place import NO_GROUP
+from m0lanes.routes import Routes
+from m0lanes.slots import Slot
+
+OTHERS = "others"
+"""Under this name sources are counted that no catalog lists."""
+
+
+class Observations:
+    """The lanes' events. `drops` counts the ordinary ones that were dropped, by source and reason."""
+
+    def __init__(self, routes: Routes, drops: Counter[tuple[str, str]]) -> None:
+        self._routes = routes
+        self._drops = drops
+
+    def take(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
+        """An event where it stands in the log."""
+        state = slot.state
+        if state.refill is not None and (refill := state.refilling(record.offset)) is not None:
+            return self._take_again(slot, refill, record, event)
+        if record.offset <= slot.input_offset:
+            return ()
+        slot.input_offset = record.offset
+        slot.position += 1
+        place = state.place
+        why_not = place.verdict(event, record.append_ms)
+        if why_not is not None:
+            self._drop(slot, event, why_not)
+            return ()
+        if event.event_ms < place.open_end_ms:
+            return self._apply(slot, record, event)
+        state.holding.add(Held(record, event, place))
+        return ()
+
+    def _take_again(
+        self, slot: Slot[NormalizeState], refill: Refill, record: Record, event: RawEvent
+    ) -> Sequence[Output]:
+        held = refill.held(record, event)
+        if held is None:
+            return ()
+        if refill.is_due(event):
+            return self.apply_held(slot, record, event)
+        slot.state.holding.add(held)
+        return ()
+
+    def apply_held(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
+        """An event whose window is open now."""
+        now = slot.state.in_force
+        if now is None or event.group not in now.groups:
+            self._drop(slot, event, NO_GROUP)
+            return ()
+        return self._apply(slot, record, event)
+
+    def pass_over(self) -> None:
+        """An event of a group that no catalog names."""
+        self._drops[OTHERS, NO_GROUP] += 1
+
+    def _apply(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
+        try:
+            said = slot.state.apply(event, record.append_ms)
+        except DeadLetterError as error:
+            if self._routes.speaker(record.partition, event.group) is slot:
+                return [Letter(record, error)]
+            self._drop(slot, event, error.error)
+            return ()
+        if isinstance(said, Dropped):
+            self._drop(slot, event, said.value)
+            return ()
+        key = event.group.encode()
+        return [slot.say(kind, body, record.offset, record.headers, key) for kind, body in said]
+
+    def _drop(self, slot: Slot[NormalizeState], event: RawEvent, reason: str) -> None:
+        now = slot.state.in_force
+        listed = now is not None and now.rule(event.source) is not None
+        self._drops[event.source if listed else OTHERS, reason] += 1
