@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/local/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test soak lint typecheck format bench programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs clean test soak lint typecheck format coverage bench programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,9 @@ test: env-dev  ## Install what is needed and run every test: make test ARGS="-k 
 soak: env-dev  ## One long test, whole: make soak PART=kills (away clock heart hostile kills lost release retire)
 	@.ci/soak "$(PART)"
 
+coverage: env-dev  ## Unit tests of libraries and services, and how much of each package they went through, by branches
+	@.venv/bin/python infra/local/branch_coverage.py $(ARGS)
+
 lint: env-dev  ## Check style, imports, house rules and declared dependencies
 	@.ci/lint
 
@@ -47,6 +50,7 @@ bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
 	@.venv/bin/python libs/m0lanes/bench/latency.py
 	@.venv/bin/python libs/m0lanes/bench/scale.py
 	@.venv/bin/python libs/m0lanes/bench/checkpoints.py
+	@.venv/bin/python services/signer/bench/workers.py
 	@.venv/bin/python services/realtime/bench/fanout.py
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones

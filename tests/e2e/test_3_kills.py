@@ -14,7 +14,7 @@ from m0common.canonical import BundleHeader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-SEED = int(os.environ.get("M0_CHAOS_SEED", random.randrange(1 << 30)))
+SEED = int(os.environ.get("M0_CHAOS_SEED", "20261126"))
 SERVICES = (
     "ingest", "normalize", "feature", "model", "bundle", "signer-1", "signer-2", "signer-3", "indexer", "api",
     "realtime", "jobs", "kafka", "postgres", "valkey", "localnet",

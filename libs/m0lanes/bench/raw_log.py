@@ -1,5 +1,6 @@
 """Signed raw logs of the installed domains, for benchmarks: books of crypto markets, results and quotes of football."""
 
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -34,21 +35,27 @@ def heart(partitions: int = 1) -> Heart:
 
 
 class RawLog:
-    """One lane's log of one domain, one group, in the order written. `first` is its first epoch."""
+    """One lane's log of one domain, one group, in the order written. `first` is its first epoch.
 
-    def __init__(self, installed: Heart, domain: str, first: int | None = None) -> None:
+    `lane` numbers the lanes of several catalogs, each in a partition of its own.
+    """
+
+    def __init__(self, installed: Heart, domain: str, first: int | None = None, lane: int = 0) -> None:
         release, found = next((r, d) for r, d in installed.domains.items() if d.name == domain)
         now_ms = time.time_ns() // 1_000_000
         self.first = now_ms // EPOCH_MS if first is None else first
         self.start_ms = self.first * EPOCH_MS
-        self.domain, self.group = domain, f"{domain}-group"
-        self.partition = partition_of(self.group, installed.deployment.partitions)
+        partitions = installed.deployment.partitions
+        self.domain, self.catalog = domain, f"{domain}-{lane}"
+        names = (f"group-{number}" for number in itertools.count())
+        self.group = next(name for name in names if partition_of(name, partitions) == lane)
+        self.partition = lane
         self._offset = self._seq = 0
         public = bytes(KEY.pubkey()).hex()
         self._set = CatalogSetPayload(
-            domain,
+            self.catalog,
             1,
-            installed.deployment.partitions,
+            partitions,
             EPOCH_MS,
             DomainRef(domain, "bench", found.version),
             release.hex(),
@@ -79,7 +86,7 @@ class RawLog:
         """The first generation takes force before epoch `first`."""
         raw = encode_json(self._set)
         named = NextGeneration(1, set_hash(raw).hex())
-        marker = EpochEndPayload(self.domain, self.first - 1, self.start_ms - EPOCH_MS, self.start_ms, 0, (), named)
+        marker = EpochEndPayload(self.catalog, self.first - 1, self.start_ms - EPOCH_MS, self.start_ms, 0, (), named)
         return [
             self._signed("control", "set", "catalog_set", self.start_ms, self._set),
             self._signed("clock", "begin", "epoch_end", self.start_ms, marker),
@@ -95,7 +102,7 @@ class RawLog:
         else:
             outcomes = ("HOME", "DRAW", "AWAY")
             attributes = {"home": f"Team {number % 20}", "away": f"Team {(number + 7) % 20}"}
-        payload = MarketOpenPayload(self.domain, outcomes, 1, self.start_ms, "", attributes)
+        payload = MarketOpenPayload(self.catalog, outcomes, 1, self.start_ms, "", attributes)
         return self._signed("registry", market, "market_open", self.start_ms, payload, market)
 
     def events(self, count: int, markets: int, epoch: int = 0) -> Iterator[Record]:
@@ -121,7 +128,7 @@ class RawLog:
         """The marker of an epoch, counted from `first`."""
         number = self.first + epoch
         end_ms = (number + 1) * EPOCH_MS
-        payload = EpochEndPayload(self.domain, number, end_ms - EPOCH_MS, end_ms, 1, lanes_of(self._set), None)
+        payload = EpochEndPayload(self.catalog, number, end_ms - EPOCH_MS, end_ms, 1, lanes_of(self._set), None)
         return self._signed("clock", str(number), "epoch_end", end_ms, payload)
 
 

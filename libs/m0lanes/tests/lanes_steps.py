@@ -3,14 +3,20 @@
 import lanes_world as world
 from lanes_first import First
 from lanes_fleet import Fleet
+from m0common.canonical import certificate_message
 from m0lanes.chain import Chain
-from m0lanes.control import DomainRef
+from m0lanes.control import Certificate, DomainRef
 from m0lanes.generations import partition_of
 from solders.keypair import Keypair
 
 FIRST, EPOCH, START = world.FIRST, world.EPOCH_MS, world.BASE_MS
 NEW_KEY, NEW_CLOCK = Keypair.from_seed(bytes([21]) * 32), Keypair.from_seed(bytes([22]) * 32)
 OTHER = {"release": world.OTHER_RELEASE.hex(), "domain": DomainRef("coins", "tests", 2)}
+
+
+def certificate(old: Keypair, new: Keypair) -> Certificate:
+    message = certificate_message(world.GENESIS, bytes(old.pubkey()), bytes(new.pubkey()))
+    return Certificate(bytes(old.pubkey()).hex(), bytes(new.pubkey()).hex(), bytes(old.sign_message(message)).hex())
 
 
 def where(group: str) -> int:

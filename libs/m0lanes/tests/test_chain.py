@@ -8,6 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lanes_fleet import Fleet
 from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, input_root, leaf_hash, state_root
+from m0common.messages import encode
+from m0common.stream.records import Produce, Record
+from m0common.topics import HEADERS, PREDICTIONS
 from m0lanes.chain import Chain
 
 
@@ -86,3 +89,16 @@ def test_repeated_events_and_markers_change_nothing():
     chain = Chain(world.HEART)
     assert world.headers(world.play(doubled, chain)) == world.headers(world.play(records))
     assert chain.letters == []
+
+
+def test_what_the_bundle_stage_of_a_chain_does_not_hear_closes_the_same_epochs_in_another_one():
+    records = world.season(3).records
+    said = []
+    deaf = Chain(world.HEART, observer=lambda _, output: said.append(output), hears=lambda _: False)
+    assert world.play(records, deaf) == []
+    core = world.HEART.bundle()
+    messages = [output for output in said if isinstance(output, Produce) and output.topic == PREDICTIONS.name]
+    read = [Record(m.topic, m.partition, offset, m.key, m.value) for offset, m in enumerate(messages)]
+    spoken = [output for record in read for output in core.feed(record)]
+    closed = [output.value for output in spoken if isinstance(output, Produce) and output.topic == HEADERS.name]
+    assert closed == [encode(epoch.header) for epoch in world.play(records)]

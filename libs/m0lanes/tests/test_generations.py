@@ -5,12 +5,9 @@ import msgspec
 import pytest
 from lanes_first import First
 from lanes_fleet import Fleet
-from lanes_steps import EPOCH, FIRST, NEW_KEY, START, agrees, epochs, errors, opened, parked, ran, where
-from m0common.canonical import certificate_message
-from m0lanes.control import Certificate
+from lanes_steps import EPOCH, FIRST, NEW_KEY, START, agrees, certificate, epochs, errors, opened, parked, ran, where
 from m0lanes.feature import features_hash
 from m0lanes.generations import lanes_of
-from solders.keypair import Keypair
 
 
 def test_before_the_first_set_nothing_of_a_catalog_is_taken():
@@ -217,11 +214,6 @@ def test_a_first_set_with_a_wrong_epoch_length_does_not_bind_the_catalog():
     assert epochs(closed) == [FIRST]
     assert errors(chain) == []
     agrees(log)
-
-
-def certificate(old: Keypair, new: Keypair) -> Certificate:
-    message = certificate_message(world.GENESIS, bytes(old.pubkey()), bytes(new.pubkey()))
-    return Certificate(bytes(old.pubkey()).hex(), bytes(new.pubkey()).hex(), bytes(old.sign_message(message)).hex())
 
 
 def test_the_control_key_is_handed_on_by_certificates_and_the_old_one_signs_no_more():

@@ -3,7 +3,21 @@
 import lanes_world as world
 import pytest
 from lanes_fleet import Fleet
-from lanes_lives import AFTER, EDITED, LANES, NEIGHBOUR, anew, begun, expected, go_on, installs, rebase, roots
+from lanes_lives import (
+    AFTER,
+    EDITED,
+    LANES,
+    NEIGHBOUR,
+    NOTHING,
+    anew,
+    begun,
+    expected,
+    go_on,
+    installs,
+    rebase,
+    roots,
+)
+from lanes_steps import NEW_KEY, certificate
 from lanes_toy import Coins
 from m0common.stream.records import Produce
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
@@ -121,6 +135,46 @@ def test_a_state_that_the_installed_code_does_not_read_stops_nobody_who_only_pas
     rebases = anew(log, EDITED)
     go_on(log, fleet, [3], since)
     assert set(roots(fleet.topics.headers())) == set(expected(log.records, *rebases))
+
+
+HANDED_ON = (certificate(world.CONTROL, NEW_KEY),)
+
+
+def test_the_key_that_the_old_one_certified_begins_lives_and_the_old_one_no_more():
+    log, fleet = begun(1)
+    since = len(log.records)
+    log.define(2, key=NEW_KEY, certificates=HANDED_ON)
+    log.end(world.FIRST + 3, following=2)
+    fleet.write(log.records[since:])
+    fleet.settle()
+    since, where = len(log.records), fleet.topics.roots(LANES[0], world.FIRST + 3)
+    refused = [
+        log.rebase(LANES[0], world.FIRST + 3, *where),
+        log.rebase(LANES[0], world.FIRST + 3, *where, key=NEW_KEY),
+        log.rebase(LANES[0], world.FIRST + 3, *where, certificates=HANDED_ON),
+    ]
+    begins = log.rebase(LANES[0], world.FIRST + 3, *where, key=NEW_KEY, certificates=HANDED_ON)
+    go_on(log, fleet, [4], since)
+    assert [error for error, _ in fleet.topics.letters.values()] == ["wrong_signature"] * 3
+    assert roots(fleet.topics.headers()) == expected(log.records, *refused, begins)
+    assert {(lane.partition, lane.life) for lane in fleet.topics.message(world.FIRST + 4).lanes} == {
+        (lane, int(lane == LANES[0])) for lane in LANES
+    }
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_a_lane_that_knows_the_old_key_alone_is_led_to_the_new_one_by_its_certificate(spoilt: bool):
+    log, fleet = begun(1)
+    if spoilt:
+        fleet.topics.spoil()
+    fleet.instances = installs(fleet, AFTER)
+    since = len(log.records)
+    rebases = [
+        log.rebase(lane, 0, NOTHING, 0, release=EDITED.hex(), key=NEW_KEY, certificates=HANDED_ON) for lane in LANES
+    ]
+    go_on(log, fleet, [3], since)
+    assert set(roots(fleet.topics.headers())) == set(expected(log.records, *rebases))
+    assert fleet.topics.letters == {}
 
 
 def test_reading_from_further_back_than_a_lane_needs_changes_nothing():

@@ -4,8 +4,10 @@ import lanes_world as world
 import pytest
 from lanes_fleet import Fleet, Instance
 from lanes_toy import OtherCoins
+from m0common.stream.core import MARKERS_DUE
 from m0lanes.chain import Chain
 from m0lanes.control import DomainRef
+from m0lanes.generations import lanes_of
 from m0lanes.stages import Heart
 
 NEW = Heart(world.DEPLOYMENT, {world.OTHER_RELEASE: OtherCoins()}, bytes([3]) * 32)
@@ -66,6 +68,24 @@ def test_the_new_release_may_come_before_during_or_after_the_switch_stage_by_sta
     fleet.settle()
     assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
     assert fleet.parked() == []
+
+
+@pytest.mark.parametrize("epochs", [2, 4])
+def test_who_passes_a_lane_over_knows_which_epoch_others_must_have_closed(epochs: int):
+    log = world.season(epochs)
+    last = log.first + epochs - 1
+    for lane in lanes_of(log.payload(1)):
+        for ahead in range(1, 5):  # nobody's marker makes anything due
+            log.raw(lane, log.marker(last + ahead, key=world.STRANGER))
+    fleet = Fleet(world.HEART)
+    passing = [Instance(NEW, stage, fleet.topics, fleet.rng) for stage in STAGES]
+    fleet.instances += passing
+    fleet.write(log.records)
+    fleet.settle()
+    reports = [report for instance in passing for report in instance.core.reports()]
+    assert len({report.lane for report in reports}) > 1
+    assert {report.lacks for report in reports} == {world.COINS_RELEASE}
+    assert {report.due for report in reports} == ({last - MARKERS_DUE + 1} if epochs >= MARKERS_DUE else {None})
 
 
 def test_what_nobody_runs_waits_and_goes_on_when_somebody_does():

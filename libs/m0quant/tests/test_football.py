@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import hashlib
 import pathlib
+import sys
 import time
 
 import pytest
@@ -104,9 +105,13 @@ def test_the_pool_is_calibrated_on_an_unseen_season(walk):
         assert error < 0.05
 
 
-def test_a_league_fits_its_budget_of_pairs_and_time(walk):
-    _, _, sizes, costs, _ = walk
-    assert max(sizes.values()) < 40
+def test_a_league_fits_its_budget_of_pairs(walk):
+    assert max(walk[2].values()) < 40
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer takes most of the time")
+def test_a_league_fits_its_budget_of_time(walk):
+    costs = walk[3]
     assert costs["update"] < 0.002 * 5  # five times the target: the machine may be busy
     assert costs["predict"] < 0.0003 * 5
 

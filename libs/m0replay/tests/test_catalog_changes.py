@@ -84,6 +84,29 @@ def test_markets_of_groups_that_are_not_named_any_more_close():
     assert closing(None, BASE, markets) == []
 
 
+NEW_CLOCK = {"clock": SourceRule(("epoch_end",), "22" * 32)}
+NEW_LANE = ("at.1", *BASE.groups)
+
+
+def test_a_new_clock_key_and_a_new_lane_come_one_after_the_other():
+    with pytest.raises(SettingsError, match="two sets, one after the other"):
+        check(changed(generation=2, groups=NEW_LANE, sources=NEW_CLOCK), Standing(BASE), {}, PARTITIONS, {NEW})
+    rekeyed = changed(generation=2, sources=NEW_CLOCK)
+    check(rekeyed, Standing(BASE), {}, PARTITIONS, {NEW})
+    check(changed(generation=3, groups=NEW_LANE, sources=NEW_CLOCK), Standing(rekeyed), {}, PARTITIONS, {NEW})
+
+
+def test_a_new_lane_and_a_second_clock_may_come_together():
+    both = BASE.sources | {"clock_b": SourceRule(("epoch_end",), "22" * 32)}
+    check(changed(generation=2, groups=NEW_LANE, sources=both), Standing(BASE), {}, PARTITIONS, {NEW})
+
+
+def test_a_catalog_that_begins_or_returns_has_no_clock_before_to_agree_with():
+    check(BASE, Standing(), {}, PARTITIONS, {NEW})
+    returned = changed(generation=3, sources=NEW_CLOCK)
+    check(returned, Standing(retired_set(BASE, 2)), {}, PARTITIONS, {NEW})
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [

@@ -2,15 +2,13 @@
 
 import asyncio
 
-import msgspec
 import pytest
 from catalog_world import CONTROL, EPOCH_MS, GENESIS, RELEASE, World
-from m0common.canonical import certificate_message
 from m0common.clock import ManualClock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError, Unavailable
-from m0lanes.control import Certificate
 from m0replay.catalog_changes import lanes_of
+from m0replay.control_keys import certify
 from solders.keypair import Keypair
 
 OTHER = "cd" * 32
@@ -153,10 +151,8 @@ async def test_a_key_that_nobody_vouches_for_signs_nothing(world):
 
 async def test_the_key_that_the_old_one_certified_takes_over(world):
     desk, new = await world.desk(), Keypair()
-    old = bytes(CONTROL.pubkey())
-    word = CONTROL.sign_message(certificate_message(GENESIS, old, bytes(new.pubkey())))
-    certificate = Certificate(old.hex(), bytes(new.pubkey()).hex(), bytes(word).hex())
-    with_word = msgspec.structs.replace(desk.composed("sports"), certificates=(certificate,))
+    certificate = certify(CONTROL, bytes(new.pubkey()), GENESIS)
+    with_word = desk.composed("sports", certificates=[certificate])
     with pytest.raises(SettingsError, match=r"control key .* was replaced by"):
         await desk.put(with_word, CONTROL)
     await desk.put(with_word, new)
@@ -168,6 +164,21 @@ async def test_the_key_that_the_old_one_certified_takes_over(world):
     assert second.certificates == (certificate,)
     await world.mark("sports", 8)
     assert await in_force(world) == second
+
+
+async def test_the_control_key_is_handed_on_twice_and_the_last_one_signs(world):
+    await define(world)
+    await world.mark("sports", 7)
+    second, third = Keypair(), Keypair()
+    to_second = certify(CONTROL, bytes(second.pubkey()), GENESIS)
+    to_third = certify(second, bytes(third.pubkey()), GENESIS)
+    for epoch, (key, given) in enumerate([(second, [to_second]), (third, [to_second, to_third])], start=8):
+        desk = await world.desk()
+        await desk.put(desk.composed("sports", certificates=given), key)
+        await world.mark("sports", epoch)
+    now = await in_force(world)
+    assert (now.generation, now.certificates) == (3, (to_second, to_third))
+    assert (await world.desk()).log.key("sports", third).certificates == (to_second, to_third)
 
 
 async def test_another_count_of_partitions_than_the_logs_is_refused(world):

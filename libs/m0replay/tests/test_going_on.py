@@ -21,6 +21,7 @@ from m0lanes.keeper import Keeper
 from m0lanes.packing import pack
 from m0lanes.stages import Heart
 from m0replay.catalog_log import CatalogLog
+from m0replay.control_keys import ControlKey
 from m0replay.going_on import goes_on
 from m0replay.readable import unread
 from m0replay.rebasing import saved, write_rebases
@@ -131,10 +132,8 @@ async def looked(live, installed: Mapping[bytes, Coins], otherwise: str = ""):
 
 
 async def write(live, plans) -> None:
-    def sign(message: bytes) -> bytes:
-        return bytes(world.CONTROL.sign_message(message))
-
-    await write_rebases(live.broker, world.DEPLOYMENT, plans, sign, live.clock)
+    key = ControlKey(world.CONTROL, world.DEPLOYMENT.control_key, world.GENESIS)
+    await write_rebases(live.broker, key, plans, live.clock)
 
 
 async def test_a_catalog_whose_release_is_installed_needs_nothing(live):

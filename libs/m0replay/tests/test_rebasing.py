@@ -10,6 +10,7 @@ from m0common.topics import FEATURES, RAW, STATE
 from m0lanes.generations import lanes_of
 from m0lanes.stages import Heart
 from m0replay.catalog_log import CatalogLog
+from m0replay.control_keys import ControlKey
 from m0replay.lives import Begun
 from m0replay.rebasing import plan_rebase, saved, write_rebases
 from recorded_world import Recorded
@@ -21,10 +22,6 @@ AFTER = Heart(world.DEPLOYMENT, {EDITED: Coins()}, bytes([4]) * 32)
 LANES = lanes_of(world.World().payload(1))
 LANE = LANES[0]
 LAST = world.FIRST + 2
-
-
-def sign(message: bytes) -> bytes:
-    return bytes(world.CONTROL.sign_message(message))
 
 
 @pytest.fixture
@@ -41,7 +38,8 @@ async def plan(live, lane=LANE, release=None, **options):
 
 
 async def write(live, plans) -> None:
-    await write_rebases(live.broker, world.DEPLOYMENT, plans, sign, live.clock)
+    key = ControlKey(world.CONTROL, world.DEPLOYMENT.control_key, world.GENESIS)
+    await write_rebases(live.broker, key, plans, live.clock)
 
 
 async def manifests_at(live, epoch_id):
@@ -123,14 +121,14 @@ async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody
     control = CatalogLog(live.broker, world.DEPLOYMENT, live.clock)
     await write(live, [await plan(live, release=EDITED)])
     await control.read()
-    begun = control.lives.newest("coins", LANE, control.control)
+    begun = control.lives.newest("coins", LANE)
     assert begun == Begun(1, EDITED.hex())
     made = await plan(live, begun=begun)
     assert (made.payload.life, made.payload.release) == (2, EDITED.hex())
     live.write([live.world.rebase(LANE, 0, [ZERO] * 3, 0, life=900, key=world.STRANGER)])
     await control.read()
-    assert control.lives.newest("coins", LANE, control.control) == begun
-    assert control.lives.newest("coins", LANES[1], control.control) is None
+    assert control.lives.newest("coins", LANE) == begun
+    assert control.lives.newest("coins", LANES[1]) is None
 
 
 async def test_what_is_not_read_is_passed_over_with_all_that_its_release_wrote(live):

@@ -14,7 +14,7 @@ from m0replay.releases import NotInstalled
 from m0replay.replay import replay_epoch
 from recorded_world import Recorded
 from stages_world import Live
-from troubled_world import TWO, Troubled, rebase, rebased, sign
+from troubled_world import KEY, TWO, Troubled, rebase, rebased
 
 LAST = world.FIRST + 2
 BEHIND = LAST + 1
@@ -209,7 +209,7 @@ async def test_a_life_behind_a_gap_in_raw_matches():
         live.broker.truncate(RAW.name, lane, live.broker.logs.topic(RAW.name).logs[lane].end_offset)
     plans = [await plan_rebase(live.broker, "coins", lane, None, from_epoch=world.FIRST) for lane in LANES]
     assert all(plan.gap for plan in plans)
-    await write_rebases(live.broker, world.DEPLOYMENT, plans, sign, live.clock)
+    await write_rebases(live.broker, KEY, plans, live.clock)
     live.start(world.HEART)
     try:
         await live.epochs(3, 4)

@@ -10,23 +10,21 @@ from m0common.errors import SettingsError
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
 from m0lanes.generations import lanes_of
 from m0lanes.stages import Heart
+from m0replay.control_keys import ControlKey
 from m0replay.rebasing import plan_rebase, write_rebases
 from recorded_world import Recorded
 
 TWO = Heart(world.DEPLOYMENT, {world.COINS_RELEASE: Coins(), EDITED: Coins()}, bytes([6]) * 32)
+KEY = ControlKey(world.CONTROL, world.DEPLOYMENT.control_key, world.GENESIS)
 RELEASES = (world.COINS_RELEASE, EDITED)
 INPUTS = {1: NORMALIZED.name, 2: FEATURES.name, 3: PREDICTIONS.name}
 """By how many stages run: what the first one reads that does not."""
 
 
-def sign(message: bytes) -> bytes:
-    return bytes(world.CONTROL.sign_message(message))
-
-
 async def rebase(recorded: Recorded, lane: int, release: bytes | None = None, **options) -> None:
     """Write what `m0 lane rebase` writes."""
     plan = await plan_rebase(recorded.broker, "coins", lane, release, **options)
-    await write_rebases(recorded.broker, world.DEPLOYMENT, [plan], sign, recorded.clock)
+    await write_rebases(recorded.broker, KEY, [plan], recorded.clock)
 
 
 async def rebased(seed=1, lanes=LANES, release=None, heart=world.HEART, **options) -> Recorded:

@@ -169,7 +169,9 @@ async def test_a_bundle_is_served_as_fields_and_as_the_bytes_that_were_hashed(cl
     assert item["header"] == bundle.header.hex()
     assert item["market_ids"] == list(bundle.market_ids)
     assert item["input_digests"] == [{"partition": 0, "digest": lane.input_digest.hex()}]
-    assert item["state_digests"] == [{"partition": 0, "stage": 1, "digest": lane.stage_digests[0].hex()}]
+    assert item["state_digests"] == [
+        {"partition": 0, "stage": stage, "digest": digest.hex()} for stage, digest in enumerate(lane.stage_digests, 1)
+    ]
     header = await client.get(f"/v1/bundles/{name}/header")
     assert (header.content, header.headers["content-type"]) == (bundle.header, "application/octet-stream")
     leaves = (await client.get(f"/v1/bundles/{name}/leaves")).content

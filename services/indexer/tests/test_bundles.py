@@ -69,6 +69,14 @@ def test_a_piece_that_can_be_part_of_nothing_is_refused(why):
         bundles.read_piece(BAD_PIECES[why])
 
 
+LANE = SAID.message.lanes[0]
+
+
+def lane(**fields):
+    """The header's message with a changed lane beside the header."""
+    return changed(SAID.message, lanes=(msgspec.structs.replace(LANE, **fields),))
+
+
 BAD_HEADERS = {
     "empty": b"",
     "no message": b"\xc1",
@@ -80,15 +88,20 @@ BAD_HEADERS = {
     "more pieces than leaves": changed(SAID.message, pieces=(bytes(32),) * 6),
     "pieces without leaves": encode(header(leaf_count=0)),
     "a name of another length": changed(SAID.message, pieces=(b"x" * 31,)),
-    "a lane's digest of another length": changed(
-        SAID.message, lanes=(msgspec.structs.replace(SAID.message.lanes[0], input_digest=b"x"),)
-    ),
-    "a stage's digest of another length": changed(
-        SAID.message, lanes=(msgspec.structs.replace(SAID.message.lanes[0], stage_digests=(b"x",)),)
-    ),
-    "a partition below zero": changed(
-        SAID.message, lanes=(msgspec.structs.replace(SAID.message.lanes[0], partition=-1),)
-    ),
+    "a lane's digest of another length": lane(input_digest=b"x"),
+    "a stage's digest of another length": lane(stage_digests=(b"x",) * 3),
+    "a digest from before of another length": lane(digests_before=(b"x",)),
+    "a stage too few": lane(stage_digests=LANE.stage_digests[:2]),
+    "a partition below zero": lane(partition=-1),
+    "a partition that no hash takes": lane(partition=1 << 32),
+    "a lane twice": changed(SAID.message, lanes=(LANE, LANE)),
+    "no lane": changed(SAID.message, lanes=()),
+    "other inputs": lane(input_digest=digest("bent")),
+    "another state": lane(stage_digests=(*LANE.stage_digests[:2], digest("bent"))),
+    "stages exchanged": lane(stage_digests=LANE.stage_digests[::-1]),
+    "another partition": lane(partition=1),
+    "another release": lane(release=digest("bent")),
+    "another model": lane(model_key=digest("bent")),
 }
 
 

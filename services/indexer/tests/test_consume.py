@@ -95,6 +95,18 @@ async def test_what_waits_survives_a_restart(bench):
     assert await stored(bench) == [7]
 
 
+async def test_a_header_that_its_lanes_do_not_come_to_is_a_letter_and_stores_nothing(bench):
+    said = bench.scene.bundle(7, dict.fromkeys("ABC", SPLIT))
+    bent = msgspec.structs.replace(said.message.lanes[0], input_digest=bytes(32))
+    message = msgspec.structs.replace(said.message, lanes=(bent,))
+    await run(bench, [*((BUNDLES, value) for value in said.pieces), (HEADERS, encode(message))])
+    assert await stored(bench) == []
+    assert await bench.rows("SELECT * FROM waiting_headers") == []
+    assert [letter.error for letter in letters(bench)] == ["invalid_header"]
+    await bench.bundles.add_header(encode(said.message))
+    assert await stored(bench) == [7]
+
+
 async def test_whatever_signers_write_beside_it_costs_a_letter_each_and_stops_nothing(bench):
     said = bench.scene.bundle(7, dict.fromkeys("ABC", SPLIT))
     foreign = bench.scene.bundle(9, {"Z": SPLIT}).pieces[0]

@@ -15,7 +15,9 @@ from m0common.messages import Manifest, StateBatch, encode
 from m0common.stream.broker import TopicPartition
 from m0common.stream.records import Produce
 from m0common.topics import MANIFESTS, ONCE_MAX_BYTES, STATE
-from trim_world import HORIZON_MS, Lane, World
+from m0lanes.checkpoints import gathered
+from prometheus_client import REGISTRY
+from trim_world import HORIZON_MS, Lane, World, digest
 
 STATE_1 = TopicPartition(STATE[1].name, 0)
 MANIFESTS_0 = TopicPartition(MANIFESTS.name, 0)
@@ -100,37 +102,22 @@ def test_a_manifest_that_no_stage_writes_is_refused(changes):
 )
 def test_a_copy_holds_the_same_state_in_messages_of_bounded_size(state, max_bytes):
     manifest = manifest_of(state)
-    batches = list(carry.batches(manifest, state, max_bytes))
-    assert batches
-    assert all(len(encode(batch)) <= max_bytes for batch in batches)
+    values = carry.batches(manifest, state, max_bytes)
+    assert values
+    assert all(len(value) <= max_bytes for value in values)
+    batches = [msgspec.msgpack.decode(value, type=StateBatch) for value in values]
     assert {batch.position for batch in batches} == {manifest.position}
     copy = carry.carried(manifest, 100, 100 + len(batches))
     assert (copy.from_position, copy.from_offset, copy.to_offset) == (7, 100, 100 + len(batches))
     assert (copy.digest, copy.position, copy.input_offset) == (manifest.digest, 7, manifest.input_offset)
-    assert carry.entities(copy, batches) == state
+    assert gathered(copy, batches) == state
 
 
 def test_the_largest_entities_fit():
     state = {bytes([i]) * 200: bytes(64 << 10) for i in range(9)}
-    batches = list(carry.batches(manifest_of(state), state))
-    assert len(batches) > 1
-    assert max(len(encode(batch)) for batch in batches) <= ONCE_MAX_BYTES
-
-
-def test_a_state_with_another_digest_is_not_restored():
-    batch = StateBatch("a", 0, 0, 7, ((b"k", b"v"),))
-    with pytest.raises(InvalidValue, match="digest"):
-        carry.entities(manifest_of({b"k": b"w"}), [batch])
-
-
-def test_what_a_zombie_writes_late_revives_nothing():
-    """Behind the deletion at 4 comes a value of 2, in the range and below its beginning."""
-    batches = [StateBatch("a", 0, 0, 4, ((b"j", b"v"), (b"k", None))), StateBatch("a", 0, 0, 2, ((b"i", b"old"),))]
-    manifest = manifest_of({b"j": b"v"})
-    assert carry.entities(manifest, batches) == {b"j": b"v"}
-    for strange in ("b", 0, 0), ("a", 1, 0), ("a", 0, 1):
-        assert carry.entities(manifest, [*batches, StateBatch(*strange, 5, ((b"x", b"y"),))]) == {b"j": b"v"}
-    assert carry.entities(manifest, [*batches, StateBatch("a", 0, 0, 8, ((b"x", b"y"),))]) == {b"j": b"v"}
+    values = carry.batches(manifest_of(state), state)
+    assert len(values) > 1
+    assert max(map(len, values)) <= ONCE_MAX_BYTES
 
 
 LANES = [(1, "a", 0), (1, "b", 0), (2, "a", 0), (4, "a", 1), (1, "c", 1)]
@@ -247,6 +234,39 @@ async def test_a_state_that_does_not_restore_holds_its_partition_and_stops_nothi
         await trimmer.run()
     assert await world.begin(STATE_1) == 0
     assert await world.begin(TopicPartition(STATE[1].name, 1)) > 0
+
+
+async def test_nothing_is_cut_of_a_partition_while_the_newest_state_of_a_lane_in_it_does_not_restore():
+    world = World([Lane(1, "a", 0), Lane(2, "b", 0), Lane(1, "c", 1)])
+    await world.start()
+    trimmer = Trimmer(world.broker, HORIZON_MS)
+
+    async def turn(bent=None):
+        world.now_ms += HORIZON_MS // 4
+        for lane in world.lanes:
+            lane.work(3)
+            lane.window_end_ms = world.now_ms
+            manifest = await world.save_state(lane)
+            changes = {"digest": digest("bent")} if lane is bent else {}
+            await world.save_manifest(lane, msgspec.structs.replace(manifest, **changes))
+        await trimmer.run()
+        held = REGISTRY.get_sample_value("m0_jobs_held_partitions")
+        places = [TopicPartition(STATE[1].name, p) for p in range(2)] + [MANIFESTS_0]
+        return held, [await world.begin(place) for place in places]
+
+    for _ in range(12):
+        held, before = await turn()
+    assert held == 0
+    assert all(before)
+    for _ in range(8):
+        held, after = await turn(bent=world.lanes[1])
+    assert held == 1
+    assert (after[0], after[2]) == (before[0], before[2])  # the other stages' states of that marker too
+    assert after[1] > before[1]
+    for _ in range(2):
+        held, then = await turn()
+    assert held == 0
+    assert all(later > earlier for later, earlier in zip(then, after, strict=True))
 
 
 async def test_a_first_checkpoint_on_its_way_is_not_cut_away():

@@ -17,6 +17,8 @@ from m0common.http import Status
 from m0common.messages import Manifest, Submission, encode
 from m0common.stream.records import Produce
 from m0common.topics import HEADERS, MANIFESTS, PREDICTIONS, RAW, SUBMISSIONS
+from prometheus_client import REGISTRY
+from signer_crew import in_memory
 from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, HEART, PARTITIONS, Live, Stage, behind, with_header
 from signer_vm import COMMIT_MS, Vm
 from solders.pubkey import Pubkey
@@ -51,8 +53,8 @@ def with_an_empty_epoch():
 class House:
     """A broker, a chain, and signers that can be killed and started again."""
 
-    def __init__(self, folder, live, depths=("bundle", "bundle", "raw"), members=None):
-        self.folder, self.live, self.depths = folder, live, depths
+    def __init__(self, folder, live, depths=("bundle", "bundle", "raw"), members=None, launch=in_memory):
+        self.folder, self.live, self.depths, self.launch = folder, live, depths, launch
         self.stage = Stage()
         self.vm = Vm(BASE_MS + 3 * EPOCH_MS, members or len(depths))
         self.status = [Status(f"signer-{i}") for i in range(len(depths))]
@@ -73,7 +75,17 @@ class House:
         guard = self.guards[index] = Guard(self.folder / f"{index}.guard", bytes(self.vm.program))
         deployed = Programs(self.vm.program, Pubkey.new_unique())
         signer = Signer(
-            config, deployed, HEART, self.broker, port, port.key, guard, ManualClock(), self.status[index], pace=FAST
+            config,
+            deployed,
+            HEART,
+            self.broker,
+            port,
+            port.key,
+            guard,
+            ManualClock(),
+            self.status[index],
+            pace=FAST,
+            launch=self.launch,
         )
         self._tasks[index] = asyncio.create_task(signer.run())
 
@@ -390,3 +402,28 @@ async def test_a_broker_that_goes_away_is_waited_for(tmp_path, live):
         made.broker.faults.down = False
         made.broker.wake()
         await made.until(lambda: made.finalized() == 3)
+
+
+async def test_a_signer_whose_worker_dies_says_so_and_signs_on(tmp_path, live):
+    links = []
+
+    async def launch():
+        links.append(await in_memory())
+        return links[-1]
+
+    lost = REGISTRY.get_sample_value("m0_signer_workers_lost_total")
+    async with house(tmp_path, live, depths=("raw", "raw"), launch=launch) as made:
+        made.start(0)
+        made.start(1)
+        made.stage.publish(live.raw)
+        made.claim(live.headers[:1])
+        await made.until(lambda: made.finalized() == 1)
+        links[0].die()
+        await made.until(lambda: any("killed by the test" in p for i in range(2) for p in made.problems(i)))
+        made.claim(live.headers[1:])
+        await made.until(lambda: made.finalized() == 3)
+        await made.until(lambda: not made.problems(0) and not made.problems(1))
+        assert len(links) == 3
+        assert REGISTRY.get_sample_value("m0_signer_workers_lost_total") == lost + 1
+        commits = [(s.signer, s.epoch_id) for s in made.submissions("commit")]
+        assert len(commits) == len(set(commits)) == 6

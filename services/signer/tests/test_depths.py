@@ -1,11 +1,14 @@
 """Both depths say what the live stages said, wherever they are stopped, and go on from what they kept."""
 
+import asyncio
 import random
+from functools import partial
 
 import lanes_world as world
 import msgspec
 import pytest
-from lanes_fleet import Fleet
+from lanes_fleet import Fleet, Instance
+from lanes_toy import Coins, OtherCoins
 from m0_signer.bundle_depth import BundleDepth
 from m0_signer.database import Database
 from m0_signer.depth import StartAgain
@@ -17,7 +20,9 @@ from m0common.messages import LaneMessage
 from m0common.stream.broker import TopicPartition
 from m0common.topics import PREDICTIONS, RAW
 from m0lanes.generations import lanes_of, partition_of
+from m0lanes.stages import Heart
 from m0replay.states import bundle_state
+from signer_crew import in_memory
 from signer_log import HEART, PARTITIONS, Live, Stage
 
 
@@ -28,9 +33,13 @@ async def nothing(_catalog):
 class Machine:
     """One signer's depth on a broker; `start` again on the same file is a restart after kill -9."""
 
-    def __init__(self, folder, stage, kind, published=nothing, catalogs=("coins",)):
+    def __init__(
+        self, folder, stage, kind, published=nothing, catalogs=("coins",), heart=HEART, launch=in_memory, workers=2
+    ):
         self.database = Database(folder / "guard")
+        self.launch, self.workers = launch, workers
         self.stage, self.kind, self.published, self.catalogs = stage, kind, published, catalogs
+        self.heart = heart
         self.said = {}
 
     async def start(self):
@@ -40,9 +49,9 @@ class Machine:
 
     def _make(self):
         if self.kind == "raw":
-            self.depth = RawDepth(HEART, self.database, self.catalogs, self.published)
+            self.depth = RawDepth(self.heart, self.launch, self.workers, self.database, self.catalogs, self.published)
         else:
-            self.depth = BundleDepth(HEART, self.stage.broker, self.database, self.catalogs, self.published)
+            self.depth = BundleDepth(self.heart, self.stage.broker, self.database, self.catalogs, self.published)
 
     async def _begin(self):
         where = [TopicPartition(self.depth.topic, p) for p in range(PARTITIONS)]
@@ -60,7 +69,7 @@ class Machine:
         while limit > 0:
             records = await self.consumer.getmany(min(limit, 7), 0)
             for record in records:
-                self.take(self.depth.feed(record))
+                self.take(await self.depth.feed(record))
                 self.next[TopicPartition(record.topic, record.partition)] = record.offset + 1
             try:
                 self.take(await self.depth.catch_up(self.next))
@@ -68,8 +77,9 @@ class Machine:
                 await self._begin()
                 continue
             limit -= len(records)
-            if not records:
+            if not records and not self.depth.works:
                 return
+            await asyncio.sleep(0)
 
     async def stop(self):
         if hasattr(self, "depth"):
@@ -107,7 +117,7 @@ async def test_a_depth_that_is_killed_and_saves_at_any_moment_says_what_the_stag
     for _ in range(12):
         await one.read(rng.randrange(40))
         if rng.random() < 0.5:
-            one.depth.save(one.next)
+            await one.depth.save(one.next)
         if rng.random() < 0.4:
             await one.start()
     await one.read()
@@ -116,12 +126,25 @@ async def test_a_depth_that_is_killed_and_saves_at_any_moment_says_what_the_stag
 
 
 @pytest.mark.parametrize("kind", ["raw", "bundle"])
+async def test_a_depth_without_the_release_of_a_lane_says_what_to_install(tmp_path, live, kind):
+    without = Heart(world.DEPLOYMENT, {world.OTHER_RELEASE: OtherCoins()}, bytes([9]) * 32)
+    one = await machine(tmp_path, kind, live, heart=without, launch=partial(in_memory, without))
+    for _ in range(2):  # and so behind a restart
+        await one.start()
+        await one.read()
+        await one.depth.save(one.next)
+        assert one.said == {}
+        release = world.COINS_RELEASE.hex()
+        assert one.depth.notes() == f"install release {release} (catalog coins): it is not signed here"
+
+
+@pytest.mark.parametrize("kind", ["raw", "bundle"])
 async def test_an_epoch_that_was_computed_and_not_decided_is_still_known_after_a_restart(tmp_path, live, kind):
     one = await machine(tmp_path, kind, live)
     await one.start()
     await one.read()
     one.depth.decided("coins", live.headers[0].epoch_id)
-    one.depth.save(one.next)
+    await one.depth.save(one.next)
     one.said.clear()
     await one.start()
     assert sorted(one.said) == sorted(expected(live))[1:]
@@ -133,12 +156,12 @@ async def test_saving_writes_what_changed_and_not_the_whole_state(tmp_path, live
     one = await machine(tmp_path, "raw", live)
     await one.start()
     await one.read()
-    one.depth.save(one.next)
+    await one.depth.save(one.next)
     rows = one.database.execute("SELECT count(*) FROM entity").fetchone()[0]
     before = one.database.execute("SELECT total_changes()").fetchone()[0]
     record = world.season(7).records[len(world.season(6).records)]
-    one.depth.feed(record)
-    one.depth.save(one.next)
+    await one.depth.feed(record)
+    await one.depth.save(one.next)
     changes = one.database.execute("SELECT total_changes()").fetchone()[0] - before
     assert rows > 60
     assert changes < rows / 2
@@ -148,13 +171,13 @@ async def test_a_damaged_state_is_computed_again(tmp_path, live):
     one = await machine(tmp_path, "raw", live)
     await one.start()
     await one.read(60)
-    one.depth.save(one.next)
+    await one.depth.save(one.next)
     one.database.execute("UPDATE entity SET value = x'00' WHERE stage = 2")
     await one.start()
     assert set(one.next.values()) == {0}
     await one.read()
     assert one.said == expected(live)
-    one.depth.save(one.next)
+    await one.depth.save(one.next)
     assert KeptStates(one.database, RAW.name).states()["coins"]
 
 
@@ -162,7 +185,7 @@ async def test_of_another_depth_nothing_is_gone_on_from(tmp_path, live):
     one = await machine(tmp_path, "raw", live)
     await one.start()
     await one.read()
-    one.depth.save(one.next)
+    await one.depth.save(one.next)
     one.kind = "bundle"
     await one.start()
     assert KeptStates(one.database, PREDICTIONS.name).states() == {}
@@ -190,7 +213,7 @@ async def test_lanes_far_ahead_of_others_are_read_again_behind_them(tmp_path, lo
     for _ in range(40):
         await one.read(rng.randrange(60))
         if seed and rng.random() < 0.3:
-            one.depth.save(one.next)
+            await one.depth.save(one.next)
         if seed and rng.random() < 0.2:
             await one.start()
     await one.read()
@@ -217,7 +240,7 @@ async def test_a_state_that_the_log_does_not_reach_back_to_makes_the_catalog_abs
     one = await machine(tmp_path, kind, live)
     await one.start()
     await one.read(40)
-    one.depth.save(one.next)
+    await one.depth.save(one.next)
     for topic in (RAW.name, PREDICTIONS.name):
         for partition in range(PARTITIONS):
             one.stage.broker.truncate(topic, partition, 1 << 30)
@@ -241,15 +264,18 @@ async def test_a_catalog_without_any_final_epoch_begins_where_the_log_does(tmp_p
 class Rebased:
     """A log whose lanes were rebased to an older epoch, and what the stages made of it."""
 
-    def __init__(self, epochs_behind):
+    def __init__(self, epochs_behind, heart=HEART, release=world.COINS_RELEASE):
         log = world.season(4)
         self.fleet = Fleet(HEART)
         self.fleet.write(log.records)
         self.fleet.settle()
+        if heart is not HEART:
+            self.fleet.instances += [Instance(heart, n, self.fleet.topics, self.fleet.rng) for n in (1, 2, 3, 4)]
         since = len(log.records)
         self.lanes = lanes_of(log.payload(1))
         for lane in self.lanes:
-            log.rebase(lane, world.FIRST + 2, *self.fleet.topics.roots(lane, world.FIRST + 2))
+            roots = self.fleet.topics.roots(lane, world.FIRST + 2)
+            log.rebase(lane, world.FIRST + 2, *roots, release=release.hex())
         world.go_on(log, range(4, 4 + epochs_behind))
         self.fleet.write(log.records[since:])
         self.fleet.settle()
@@ -274,6 +300,20 @@ class Rebased:
         return Standing(True, [*states, bundle_state(HEART, header, states)])
 
 
+async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(tmp_path):
+    edited = bytes([13]) * 32
+    made = Rebased(3, Heart(world.DEPLOYMENT, {edited: Coins()}, bytes([4]) * 32), edited)
+    stage = Stage()
+    await stage.prepare()
+    stage.publish(r for p in range(PARTITIONS) for r in made.fleet.topics.log(PREDICTIONS.name, p))
+    one = Machine(tmp_path, stage, "bundle")
+    await one.start()
+    await one.read()
+    assert one.said == {epoch: header for epoch, header in made.headers().items() if epoch <= world.FIRST + 3}
+    assert one.depth.notes() == f"install release {edited.hex()} (catalog coins): it is not signed here"
+    assert max(made.headers()) == world.FIRST + 6
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 async def test_a_signer_that_computes_from_raw_goes_on_behind_a_rebase_once_an_epoch_of_the_new_lives_is_final(
     tmp_path, monkeypatch, restarts
@@ -290,13 +330,13 @@ async def test_a_signer_that_computes_from_raw_goes_on_behind_a_rebase_once_an_e
     assert before
     assert one.depth.notes() is None
     made.final = [max(before)]
-    one.depth.save(one.next)
+    await one.depth.save(one.next)
     stage.publish(made.raw[made.since :])
     await one.read()
     assert "rebased" in one.depth.notes()
     assert set(one.said) == before, "nothing of an old life is signed behind the rebase"
     if restarts:
-        one.depth.save(one.next)
+        await one.depth.save(one.next)
         await one.start()
         await one.read()
         assert "rebased" in one.depth.notes()

@@ -1,5 +1,7 @@
 """Tell the operator what happens: a live line on a terminal, plain lines elsewhere, nothing when asked to be quiet."""
 
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +11,19 @@ from rich.console import Console
 from rich.markup import escape
 
 MIB = 1 << 20
+
+
+class Lasting(Console):
+    """A console that falls silent when nobody reads any more, as behind `| head`. The common one ends the process: a
+    stack would be left half started.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """What comes from here on goes nowhere, also what is written beside this console."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Reporter(Protocol):

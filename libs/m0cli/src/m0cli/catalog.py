@@ -1,6 +1,5 @@
 """`m0 catalog`: what the log says of catalogs, what the files would change, and the signed set that changes it."""
 
-import asyncio
 import json
 import os
 import sys
@@ -12,17 +11,20 @@ from typing import Annotated
 
 import typer
 from m0common.chain.keyfile import plain_key
-from m0common.errors import M0Error, SettingsError
-from m0lanes.control import CatalogSetPayload
+from m0common.errors import SettingsError
+from m0common.settings import Settings
+from m0common.stream.broker import Broker
+from m0lanes.control import CatalogSetPayload, Certificate
 from m0replay import catalog_files
 from m0replay.catalog_desk import CatalogDesk
+from m0replay.control_keys import read_certificate
 from solders.keypair import Keypair
 
 from m0cli.catalog_view import entries, listed, plan_json, plan_text
+from m0cli.on_broker import on_broker
 
 app = typer.Typer(no_args_is_help=True, help="Catalogs: what the log says, and what the files would change.")
 
-EXIT_FAILED = 1
 WAIT_S = 120.0
 
 Name = Annotated[str, typer.Argument(help="The catalog, for example sports.")]
@@ -35,6 +37,13 @@ Release = Annotated[
 ]
 Key = Annotated[
     Path | None, typer.Option("--key", help="The control key's file.", envvar="M0_CONTROL_KEY_FILE", show_envvar=True)
+]
+Certificates = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--certificate",
+        help="A file of 'm0 control-key certify'; for a chain of them once for each, the oldest first.",
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Write without asking.")]
 Timeout = Annotated[
@@ -54,11 +63,18 @@ def list_catalogs(as_json: Json = False) -> None:
 
 
 @app.command()
-def plan(name: Name, file: File = None, release: Release = None, as_json: Json = False) -> None:
+def plan(
+    name: Name,
+    file: File = None,
+    release: Release = None,
+    certificate: Certificates = None,
+    as_json: Json = False,
+) -> None:
     """What `m0 catalog set` would change against the set in force; nothing is written."""
+    words = _certificates(certificate)
 
     async def work(desk: CatalogDesk) -> None:
-        found = desk.plan(desk.composed(name, file, release), _named(release))
+        found = desk.plan(desk.composed(name, file, release, words), _named(release))
         print(json.dumps(plan_json(found)) if as_json else plan_text(found))
 
     _check_name(name, file)
@@ -70,17 +86,22 @@ def set_catalog(
     name: Name,
     file: File = None,
     release: Release = None,
+    certificate: Certificates = None,
     key: Key = None,
     yes: Yes = False,
     timeout: Timeout = WAIT_S,
     as_json: Json = False,
 ) -> None:
-    """Write the set that the files describe, signed, and wait until a marker has put it in force."""
+    """Write the set that the files describe, signed, and wait until a marker has put it in force.
+
+    With certificates the key signs that the last of them names.
+    """
     _check_name(name, file)
+    words = _certificates(certificate)
     write = _writing(key, yes, timeout, as_json)
 
     async def work(desk: CatalogDesk) -> None:
-        await put(desk, desk.composed(name, file, release), write, _named(release))
+        await put(desk, desk.composed(name, file, release, words), write, _named(release))
 
     _run(work, as_json)
 
@@ -135,6 +156,11 @@ def _writing(key: Path | None, yes: bool, timeout_s: float, as_json: bool) -> Wr
     return Writing(_control_key(key), not yes, timeout_s, as_json)
 
 
+def _certificates(files: Sequence[Path] | None) -> tuple[Certificate, ...]:
+    with _wrong_use():
+        return tuple(read_certificate(file) for file in files or ())
+
+
 def _named(release: str | None) -> tuple[str, ...]:
     return () if release is None else (release,)
 
@@ -175,30 +201,18 @@ def _wrong_use() -> Iterator[None]:
 
 
 def _run(work: Callable[[CatalogDesk], Awaitable[None]], as_json: bool) -> None:
-    try:
-        asyncio.run(_at_desk(work))
-    except M0Error as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            print(f"m0 catalog: {error}", file=sys.stderr)
-        raise typer.Exit(EXIT_FAILED) from None
+    """Let `work` work at a desk that has read the log."""
 
+    async def at_desk(broker: Broker, settings: Settings) -> None:
+        from m0common.clock import system_clock  # noqa: PLC0415
+        from m0common.deployment import Deployment  # noqa: PLC0415
+        from m0replay.installed import installed_domains  # noqa: PLC0415 - imports every domain
 
-async def _at_desk(work: Callable[[CatalogDesk], Awaitable[None]]) -> None:
-    from m0common.clock import system_clock  # noqa: PLC0415
-    from m0common.deployment import Deployment  # noqa: PLC0415
-    from m0common.stream.kafka import KafkaBroker, KafkaOptions  # noqa: PLC0415
-    from m0replay.installed import installed_domains  # noqa: PLC0415 - imports every domain
+        from m0cli.stack_settings import config_dir  # noqa: PLC0415 - reads the deployment when called
 
-    from m0cli.stack_settings import config_dir, stack_settings  # noqa: PLC0415 - reads the deployment when called
-
-    settings = stack_settings()
-    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "catalog"))
-    try:
         deployment, keys_dir = Deployment.of(settings), Path(settings.keys_dir)
         desk = CatalogDesk(broker, deployment, config_dir(), keys_dir, installed_domains(), system_clock(settings.env))
         await desk.log.read()
         await work(desk)
-    finally:
-        await broker.close()
+
+    on_broker("catalog", at_desk, as_json)

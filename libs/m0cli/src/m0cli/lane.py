@@ -1,15 +1,14 @@
 """`m0 lane`: the lanes of every stage, and a new life for one whose log or release is not what it must be."""
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from m0common.chain.keyfile import plain_key
-from m0common.errors import M0Error, SettingsError
+from m0common.errors import SettingsError
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0common.stream.states import Restored
@@ -22,11 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from m0cli.catalog import control_key_file
+from m0cli.on_broker import on_broker
 
 app = typer.Typer(no_args_is_help=True, help="Lanes: how far each stage is, and new lives for them.")
 
-T = TypeVar("T")
-EXIT_FAILED = 1
 BEGINNING = "beginning"
 INSTALLED = "installed"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -50,7 +48,7 @@ def list_lanes(as_json: Json = False) -> None:
     async def work(broker: Broker, _: Settings) -> list[LaneRow]:
         return await lane_rows(broker)
 
-    rows = _run(work, as_json)
+    rows = on_broker("lane", work, as_json)
     if as_json:
         print(json.dumps(lanes_json(rows)))
         return
@@ -94,7 +92,7 @@ def rebase(
         log = await _read(broker, settings)
         return await plans(broker, log, Asked(catalog, partition, release, origin), _installed())
 
-    found = _run(look, as_json)
+    found = on_broker("lane", look, as_json)
     if not as_json:
         print(plans_text(found))
     if not yes:
@@ -106,10 +104,9 @@ def rebase(
 
     async def write(broker: Broker, settings: Settings) -> None:
         log = await _read(broker, settings)
-        sign = log.key(catalog, plain_key(control)).sign
-        await write_rebases(broker, log.deployment, found, sign, log.clock)
+        await write_rebases(broker, log.key(catalog, plain_key(control)), found, log.clock)
 
-    _run(write, as_json)
+    on_broker("lane", write, as_json)
     print(json.dumps(plans_json(found, written=True)) if as_json else "Written: the lanes go on behind what they read.")
 
 
@@ -135,7 +132,7 @@ async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mappin
             release,
             from_epoch=int(origin) if origin is not None and origin != BEGINNING else None,
             from_beginning=origin == BEGINNING,
-            begun=log.lives.newest(catalog, lane, log.control),
+            begun=log.lives.newest(catalog, lane),
             unread=_reader(installed.get(runs) if runs is not None else None),
         )
         made.append(await plan)
@@ -207,27 +204,3 @@ async def _read(broker: Broker, settings: Settings) -> CatalogLog:
     log = CatalogLog(broker, Deployment.of(settings), system_clock(settings.env))
     await log.read()
     return log
-
-
-async def _with_broker(work: Callable[[Broker, Settings], Awaitable[T]]) -> T:
-    from m0common.stream.kafka import KafkaBroker, KafkaOptions  # noqa: PLC0415
-
-    from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
-
-    settings = stack_settings()
-    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "lane"))
-    try:
-        return await work(broker, settings)
-    finally:
-        await broker.close()
-
-
-def _run(work: Callable[[Broker, Settings], Awaitable[T]], as_json: bool) -> T:
-    try:
-        return asyncio.run(_with_broker(work))
-    except M0Error as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            print(f"m0 lane: {error}", file=sys.stderr)
-        raise typer.Exit(EXIT_FAILED) from None

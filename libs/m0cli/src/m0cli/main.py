@@ -34,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "clean": Command("m0cli.stack", "Stop everything and drop its data.", STACK),
     "config": Command("m0cli.config", "Every setting with its value and where it comes from.", STACK),
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", CATALOGS),
+    "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", CATALOGS),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", CATALOGS),
     "domain": Command("m0cli.domain", "Check a domain before it runs.", CATALOGS),
     "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),

@@ -1,16 +1,17 @@
 """`m0 replay CATALOG EPOCH`: rebuild an epoch's root from the Kafka log and compare it with the one on chain."""
 
-import asyncio
 import json
-import sys
 from typing import Annotated
 
 import typer
 from m0common.canonical import ZERO
-from m0common.errors import M0Error
+from m0common.settings import Settings
+from m0common.stream.broker import Broker
 from m0replay.following import NewLife
 from m0replay.replay import Verdict, replay_epoch
 from m0replay.states import STAGES
+
+from m0cli.on_broker import EXIT_FAILED, on_broker
 
 app = typer.Typer()
 
@@ -28,36 +29,18 @@ def replay(
     index: Annotated[int, typer.Option(help="Which event of the epoch to damage.", min=0)] = 0,
 ) -> None:
     """Print MATCH and exit 0, or print the first lane, stage or leaf that differs and exit 1."""
-    try:
-        verdict = asyncio.run(_replay(catalog, epoch, full, mutate, index))
-    except M0Error as error:
-        if as_json:
-            print(json.dumps({"match": False, "error": str(error)}))
-        else:
-            print(f"m0 replay: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+
+    async def work(broker: Broker, settings: Settings) -> Verdict:
+        from m0common.chain.final import finalized_root  # noqa: PLC0415
+        from m0common.deployment import Deployment  # noqa: PLC0415
+        from m0lanes.stages import Heart  # noqa: PLC0415
+
+        heart, final = Heart.installed(Deployment.of(settings)), finalized_root(settings.solana)
+        return await replay_epoch(broker, heart, final, catalog, epoch, full=full, mutation=mutate, index=index)
+
+    verdict = on_broker("replay", work, as_json, failed={"match": False})
     print(verdict_json(verdict) if as_json else verdict_text(verdict))
-    raise typer.Exit(0 if verdict.match else 1)
-
-
-async def _replay(catalog: str, epoch: int, full: bool, mutation: str | None, index: int) -> Verdict:
-    from m0common.chain.final import finalized_root  # noqa: PLC0415
-    from m0common.deployment import Deployment  # noqa: PLC0415
-    from m0common.stream.kafka import KafkaBroker  # noqa: PLC0415
-    from m0common.stream.kafka_options import KafkaOptions  # noqa: PLC0415
-    from m0lanes.stages import Heart  # noqa: PLC0415
-
-    from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
-
-    settings = stack_settings()
-    heart = Heart.installed(Deployment.of(settings))
-    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "replay"))
-    try:
-        return await replay_epoch(
-            broker, heart, finalized_root(settings.solana), catalog, epoch, full=full, mutation=mutation, index=index
-        )
-    finally:
-        await broker.close()
+    raise typer.Exit(0 if verdict.match else EXIT_FAILED)
 
 
 def verdict_json(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from m0local import deployment, logs, processes, settings, stack
 from m0local.errors import LocalStackError, UsageError
-from m0local.progress import reporter
+from m0local.progress import Lasting, reporter
 from m0local.status import Status, without_password
 from m0local.status import status as stack_status
 from rich.console import Console
@@ -51,13 +51,13 @@ def up(
     """Start everything, wait until it is ready and print the addresses. Starting what runs already is no error."""
     with plain_errors():
         env = settings.load(os.environ)
-        with reporter(Console(), quiet=as_json) as report:
+        with reporter(Lasting(), quiet=as_json) as report:
             started = stack.up(env, processes.select(only), report, timeout)
         state = stack_status(env)
         if as_json:
             print(json.dumps(state))
             return
-        console = Console()
+        console = Lasting()
         if not started:
             console.print("Already running.")
             console.print(_table(state))
@@ -68,7 +68,7 @@ def up(
 def down(as_json: Json = False) -> None:
     """Stop everything, services before servers. Data stays."""
     with plain_errors():
-        with reporter(Console(), quiet=as_json) as report:
+        with reporter(Lasting(), quiet=as_json) as report:
             stopped = stack.down(settings.load(os.environ), report)
         print(json.dumps({"stopped": stopped}) if as_json else "Stopped." if stopped else "Nothing was running.")
 
@@ -82,7 +82,7 @@ def status(as_json: Json = False) -> None:
         if as_json:
             print(json.dumps(state))
             return
-        console = Console()
+        console = Lasting()
         console.print(_table(state))
         _print_addresses(console, env, state)
 
@@ -122,7 +122,7 @@ def clean(
     """Stop everything and drop its data, keys and logs. Downloads stay, so the next start is quick."""
     with plain_errors():
         env = settings.load(os.environ)
-        with reporter(Console(), quiet=as_json) as report:
+        with reporter(Lasting(), quiet=as_json) as report:
             stack.clean(env, report, everything)
         print(json.dumps({"removed": str(env.home)}) if as_json else f"Removed the data in {env.home}.")
 

@@ -85,6 +85,7 @@ class Stage(Section):
     checkpoint_records: int = Field(default=50_000, ge=1)
     provisional_interval_ms: int = Field(default=1000, ge=10)
     stuck_after_ms: int = Field(default=30_000, ge=1000)
+    silent_after_ms: int = Field(default=60_000, ge=0)
     dead_letter_window: int = Field(default=200, ge=1)
     dead_letter_max_share: float = Field(default=0.5, gt=0, le=1)
 
@@ -98,10 +99,11 @@ class Catalog(Section):
 
 
 class Signer(Section):
-    """`[signer]`"""
+    """`[signer]`: at depth `raw` the lanes are computed in `workers` processes beside the one that signs."""
 
     name: str = "signer-1"
     depth: Literal["bundle", "raw"] = "bundle"
+    workers: int = Field(default=1, ge=1, le=64)
 
 
 class Jobs(Section):
@@ -166,6 +168,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_GOVERNANCE_PROGRAM_ID": ("solana", "governance_program_id"),
     "M0_SIGNER_NAME": ("signer", "name"),
     "M0_SIGNER_DEPTH": ("signer", "depth"),
+    "M0_SIGNER_WORKERS": ("signer", "workers"),
 }
 """Environment variable to the place it overrides."""
 

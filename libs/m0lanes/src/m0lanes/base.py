@@ -3,16 +3,18 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Generic
 
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
-from m0common.messages import Manifest, StateBatch
+from m0common.messages import LaneMessage, Manifest, StateBatch
 from m0common.stream.core import Cut, LaneReport, Load, Output, Rewind
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import STATE
 
+from m0lanes.bodies import Marker, decode_body
 from m0lanes.checkpoints import gathered
 from m0lanes.port import Domain
 from m0lanes.slots import S, Slot, Slots, newest, runner, runs
@@ -98,7 +100,7 @@ class LaneStage(ABC, Generic[S]):
         slot = self._fresh(Lane(manifest.catalog, manifest.partition), manifest.release)
         slot.life, slot.release, slot.out_seq = manifest.life, runner(manifest), manifest.out_seq
         if slot.release not in self._domains:
-            slot.passed = True
+            slot.lacks = slot.release
             return slot
         slot.park(
             f"no checkpoint of lane {manifest.catalog}/{manifest.partition} in {STATE[self.stage].name} restores, and "
@@ -111,6 +113,13 @@ class LaneStage(ABC, Generic[S]):
         """See StageCore."""
         for slot in self._slots.all(partition):
             slot.history.trimmed(begin)
+
+    @staticmethod
+    def _pass_by(slot: Slot[S], message: LaneMessage) -> None:
+        """Note the marker of a lane that somebody else runs; another release's may mean nothing here."""
+        if slot.passed and message.kind == "marker":
+            with suppress(DeadLetterError):
+                slot.goes_by(decode_body(message.body, Marker).epoch_id)
 
     def forget(self, partition: int) -> None:
         """See StageCore."""

@@ -10,7 +10,7 @@ from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, encode
-from m0common.stream.core import Cut, Letter, Output, Rewind
+from m0common.stream.core import Cut, LaneReport, Letter, Output, Rewind
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
@@ -44,6 +44,8 @@ class BundleCore(LaneStage[BundleState]):
         self._ahead_max = ahead_max
         self._passed_over: dict[Lane, dict[int, int]] = {}
         """By catalog: the lanes that wait, and the offset of the first message that was not taken of each."""
+        self._lacks: dict[Lane, bytes] = {}
+        """By catalog: the release that a lane which waits came to speak in and that is not here."""
         self._called: dict[Lane, int] = {}
         """Catalogs that somebody else closed until a lane of theirs began a life under a release of ours, and where
         it did: who closed them closes no more.
@@ -61,14 +63,16 @@ class BundleCore(LaneStage[BundleState]):
         slot = self._slots.get(lane) or self._slots.add(self._fresh(lane, message.release))
         if slot.passed and message.kind == "rebased" and message.release in self._domains:
             # the newest state of who closed it until now is adopted; who took nothing has none
-            slot.passed = slot.position > 0
-            if slot.passed:
+            if slot.position == 0:
+                slot.lacks = None
+            else:
                 self._called.setdefault(lane, record.offset)
         if slot.retired and message.release not in self._domains and not _had(slot, message):
             # it returns to somebody else, who stands at least one message further from here on
-            slot.retired, slot.passed = False, True
+            slot.retired, slot.lacks = False, message.release
             slot.position += 1
         if not slot.takes(only):
+            self._pass_by(slot, message)
             return
         holes = len(slot.holes)
         if self._waits(slot, record, message) or not self._next(slot, record, message):
@@ -116,8 +120,9 @@ class BundleCore(LaneStage[BundleState]):
         slot.retired = newest.ends and slot.lane not in self._passed_over
         yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
         waiting = self._passed_over.pop(slot.lane, None)
+        self._lacks.pop(slot.lane, None)
         if following not in (NO_RELEASE, slot.release) and following not in self._domains:
-            slot.passed = True
+            slot.lacks = following
         elif waiting:
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))
@@ -129,11 +134,15 @@ class BundleCore(LaneStage[BundleState]):
         if message.kind == "rebased" and message.life > life and message.release in self._domains:
             # a new life says again what is missing of the old one
             waiting.pop(message.partition, None)
+            if not waiting:
+                self._lacks.pop(slot.lane, None)
             return False
         if message.partition in waiting:
             return True
         if _had(slot, message):
             return False
+        if message.release not in self._domains:
+            self._lacks[slot.lane] = message.release
         is_ahead = self._ahead_max is not None and slot.state.waiting(message.partition) >= self._ahead_max
         if not is_ahead and message.release in self._domains:
             return False
@@ -171,6 +180,11 @@ class BundleCore(LaneStage[BundleState]):
     def _begin_life(self, slot: Slot[BundleState], found: Restored) -> Iterator[Output]:
         raise AssertionError(f"{slot.lane}: this stage keeps what it has closed, {found.manifest.life}")
 
+    def reports(self) -> list[LaneReport]:
+        """See StageCore. A catalog may be closed here up to where one of its lanes speaks in a release not here."""
+        reports = super().reports()
+        return [r if r.lacks is not None else r._replace(lacks=self._lacks.get(r.lane)) for r in reports]
+
     def called(self) -> Collection[Lane]:
         """See StageCore."""
         return self._called.keys()
@@ -197,11 +211,14 @@ class BundleCore(LaneStage[BundleState]):
     def _changed(self) -> None:
         known = {slot.lane for slot in self._slots.all()}
         self._passed_over = {lane: waiting for lane, waiting in self._passed_over.items() if lane in known}
+        self._lacks = {lane: release for lane, release in self._lacks.items() if lane in known}
         self._called = {lane: offset for lane, offset in self._called.items() if lane in known}
 
     def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
         state = BundleState(lane.catalog, Entities(), self._control_key)
-        return Slot(lane, state, (HEADERS.name, lane.partition), release, passed=release not in self._domains)
+        slot = Slot(lane, state, (HEADERS.name, lane.partition), release)
+        slot.give(release, self._domains)
+        return slot
 
     def _restored(self, found: Restored) -> tuple[Slot[BundleState], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
@@ -210,7 +227,7 @@ class BundleCore(LaneStage[BundleState]):
         foreign = called is None and runner(found.manifest) not in (NO_RELEASE, *self._domains)
         state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
-        slot.passed = foreign and not runs(found.manifest, self._domains)
+        slot.lacks = slot.release if foreign and not runs(found.manifest, self._domains) else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
         return slot, start if called is None else min(start, called)
 

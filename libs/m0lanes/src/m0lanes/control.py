@@ -27,6 +27,7 @@ SOURCES_MAX: Final = 64
 PARAMS_MAX: Final = 256
 ATTRIBUTES_MAX: Final = 32
 LANES_MAX: Final = 1_024
+CERTIFICATES_MAX: Final = 64
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}(?![\s\S])")]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
@@ -56,6 +57,10 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: Hex64
 
 
+Certificates = Annotated[tuple[Certificate, ...], msgspec.Meta(max_length=CERTIFICATES_MAX)]
+"""From the deployment's first control key on, each by the one before."""
+
+
 class CatalogSetPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """kind `catalog_set`: defines a generation of a catalog; the marker that names it puts it in force."""
 
@@ -71,7 +76,7 @@ class CatalogSetPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     groups: Annotated[tuple[Group, ...], msgspec.Meta(max_length=GROUPS_MAX)]
     sources: Annotated[dict[Source, SourceRule], msgspec.Meta(max_length=SOURCES_MAX)]
     retired: bool = False
-    certificates: Annotated[tuple[Certificate, ...], msgspec.Meta(max_length=64)] = ()
+    certificates: Certificates = ()
 
 
 class NextGeneration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +101,10 @@ class EpochEndPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """kind `rebase`: the lane goes on as a new life from the states of stages 1 to 3 at a marker, at a raw offset."""
+    """kind `rebase`: the lane goes on as a new life from the states of stages 1 to 3 at a marker, at a raw offset.
+
+    It brings the certificates of the key that signs it, as a set does: a lane may have stopped before that key came.
+    """
 
     catalog: CatalogName
     partition: Annotated[int, msgspec.Meta(ge=0, lt=LANES_MAX)]
@@ -105,6 +113,7 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release: Hex32
     roots: tuple[Hex32, Hex32, Hex32]
     offset: Count
+    certificates: Certificates = ()
 
 
 class MarketOpenPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -88,6 +88,7 @@ class LanedCore(LaneStage[T]):
         if message.kind == "rebased":
             return self._rebased(slot, record, message)
         if not slot.takes(only):
+            self._pass_by(slot, message)
             return ()
         if not self._next(slot, record, message):
             return () if slot.parked is None else [self._cut(slot)]
@@ -151,7 +152,7 @@ class LanedCore(LaneStage[T]):
         self._slots.add(fresh)
         fresh.input_offset, fresh.position, fresh.cause = record.offset, 1, message.cause
         fresh.input_seqs = {message.partition: (message.life, message.seq)}
-        fresh.passed = body.release not in self._domains
+        fresh.give(body.release, self._domains)
         if not fresh.passed:
             yield fresh.say("rebased", bytes(message.body), message.cause, record.headers)
             yield self._cut(fresh)
@@ -163,7 +164,7 @@ class LanedCore(LaneStage[T]):
         slot.release, slot.retired = message.release, False
         domain = self._domains.get(message.release)
         if domain is None:
-            slot.passed = True
+            slot.lacks = message.release
             return ()
         return [*slot.state.generation_said(body, domain), (message.kind, bytes(message.body))]
 
@@ -181,7 +182,8 @@ class LanedCore(LaneStage[T]):
         yield slot.say("marker", pack(said), message.cause, record.headers)
         slot.retired = marker.ends
         yield self._slots.cut(slot, marker.epoch_id, marker.window_end_ms, following=marker.following)
-        slot.passed = marker.following not in (NO_RELEASE, slot.release) and marker.following not in self._domains
+        if marker.following not in (NO_RELEASE, slot.release):
+            slot.give(marker.following, self._domains)
 
     def _cut(self, slot: Slot[T], epoch_id: int | None = None, window_end_ms: int = 0) -> Cut:
         return self._slots.cut(slot, epoch_id, window_end_ms)
@@ -189,7 +191,7 @@ class LanedCore(LaneStage[T]):
     def _fresh(self, lane: Lane, release: bytes = NO_RELEASE) -> Slot[T]:
         slot = Slot(lane, self._new_state(lane, Entities(), self._domains, NO_RELEASE), self._output(lane))
         # its first message brings the release; of another build's lane nothing may be saved here
-        slot.passed = release not in self._domains
+        slot.give(release, self._domains)
         return slot
 
     def _restored(self, found: Restored) -> tuple[Slot[T], int]:
@@ -197,5 +199,5 @@ class LanedCore(LaneStage[T]):
         foreign, release = runner(found.manifest) not in self._domains, found.manifest.release
         state = state_in(found, lambda known: self._new_state(lane, known, self._domains, release), foreign=foreign)
         slot = restored_slot(Slot(lane, state, self._output(lane)), found)
-        slot.passed = not runs(found.manifest, self._domains)
+        slot.lacks = None if runs(found.manifest, self._domains) else slot.release
         return slot, slot.input_offset + 1

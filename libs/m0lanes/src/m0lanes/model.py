@@ -130,14 +130,15 @@ class ModelState:
             row.market_id,
             row.epoch_id,
             row.window_end_ms,
-            market.schema_version,
-            tuple(Outcome(*outcome) for outcome in said.outcomes),
-            said.risk_bps,
-            int(said.flags),
-            self._model.name if self._model is not None else "",
-            self._key,
+            *self._told(market, said),
             row.features_hash,
         )
+
+    def _told(self, market: MarketOpened, said: Distribution) -> tuple[int, tuple[Outcome, ...], int, int, str, bytes]:
+        """What a final prediction and a provisional one tell alike, from `schema_version` to `model_key`."""
+        outcomes = tuple(Outcome(*outcome) for outcome in said.outcomes)
+        name = "" if self._model is None else self._model.name
+        return market.schema_version, outcomes, said.risk_bps, int(said.flags), name, self._key
 
     def predicted(self, market: MarketOpened, values: Iterable[tuple[str, int]]) -> Distribution:
         """What the model says of a market; blocked and flagged when it cannot."""
@@ -177,12 +178,7 @@ class ModelState:
             epoch_id,
             row.event_ms,
             (epoch_id + 1) * epoch_ms,
-            market.schema_version,
-            tuple(Outcome(*outcome) for outcome in said.outcomes),
-            said.risk_bps,
-            int(said.flags),
-            self._model.name if self._model is not None else "",
-            self._key,
+            *self._told(market, said),
         )
 
 

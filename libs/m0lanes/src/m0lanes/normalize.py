@@ -188,6 +188,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
                 yield from self._found(slot, event, payload)
             return
         if slot is not None and not slot.takes(only):
+            if slot.passed and isinstance(payload, EpochEndPayload) and slot.state.is_clock(event):
+                slot.goes_by(payload.epoch_id)
             return
         if isinstance(payload, CatalogSetPayload):
             yield from self._define(slot, lane, record, event, payload)
@@ -226,7 +228,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         fresh.born_at = record.offset
         fresh.state.use(self._domains, release)
         fresh.retired = fresh.state.retired
-        fresh.passed = release not in self._domains
+        fresh.give(release, self._domains)
         self._route()
         if fresh.passed:
             return
@@ -335,7 +337,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
             following = state.sets[state.pending]
             release = state.release_of(following)
             if slot.lane.partition in following.lanes and release not in self._domains:
-                slot.passed = True
+                slot.lacks = release
                 return
             slot.release = release
             said = state.activate(self._domains)
@@ -381,8 +383,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
         state = state_in(found, lambda known: self._state(lane, known), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (NORMALIZED.name, lane.partition)), found)
         state.use(self._domains, slot.release)
-        slot.passed = runner(manifest) != NO_RELEASE and not runs(manifest, self._domains)
-        if slot.passed:
+        if runner(manifest) != NO_RELEASE and not runs(manifest, self._domains):
+            slot.lacks = slot.release
             return slot, slot.input_offset + 1
         slot.retired = state.retired
         self._said[lane.partition] = max(self._said.get(lane.partition, -1), manifest.input_offset)

@@ -13,7 +13,7 @@ from m0lanes.applied import Applier, Said
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.bodies import Generation as GenerationBody
 from m0lanes.bodies import Marker
-from m0lanes.control import CatalogSetPayload, EpochEndPayload, RebasePayload
+from m0lanes.control import EPOCH_END, CatalogSetPayload, EpochEndPayload, RebasePayload
 from m0lanes.entities import Entities, entity_key
 from m0lanes.generations import SIGNER_SET_ID, Generation
 from m0lanes.holding import Held, Holding, Refill
@@ -135,12 +135,7 @@ class NormalizeState:
         if (made.number, made.hash) in self.sets:
             return False
         self._check_set(event, payload, raw)
-        keys = control_keys(self._first_key, self._genesis_hash, payload.certificates)
-        event_id = identity(event)
-        if self._lane.control_key not in keys or not is_signed_by(event, event_id, self._genesis_hash, keys[-1]):
-            raise DeadLetterError(
-                "wrong_signature", f"catalog_set of {payload.catalog} is not signed by the control key {keys[-1].hex()}"
-            )
+        event_id = self._check_signer(event, payload)
         self.sets[made.number, made.hash] = made
         self.entities.put(self._set_key(made), raw)
         self._digest.add(event_id)
@@ -174,18 +169,36 @@ class NormalizeState:
             raise DeadLetterError("too_many_sets", f"{defined} generations of {lane} are defined: use one of them")
 
     def check_rebase(self, event: RawEvent, payload: RebasePayload) -> None:
-        """Raises DeadLetterError unless the control key in force begins a new life."""
+        """Raises DeadLetterError unless the control key in force, or one that it vouches for, begins a new life."""
         if event.group or event.market_id is not None:
             raise DeadLetterError("invalid_event", "rebase: group is empty and market_id null, it is about a lane")
-        key = self._lane.control_key
-        if not is_signed_by(event, identity(event), self._genesis_hash, key):
+        self._check_signer(event, payload)
+
+    def _check_signer(self, event: RawEvent, payload: CatalogSetPayload | RebasePayload) -> bytes:
+        """The event's id. Raises DeadLetterError unless the last key of its certificates signed it, and the key in
+        force is one of them.
+        """
+        keys, event_id = control_keys(self._first_key, self._genesis_hash, payload.certificates), identity(event)
+        now = self._lane.control_key
+        if now not in keys:
             raise DeadLetterError(
-                "wrong_signature", f"rebase of {payload.catalog} is not signed by the control key {key.hex()}"
+                "wrong_signature", f"{event.kind} of {payload.catalog}: no certificate of it leads to {now.hex()}"
             )
+        if not is_signed_by(event, event_id, self._genesis_hash, keys[-1]):
+            raise DeadLetterError(
+                "wrong_signature", f"{event.kind} of {payload.catalog} is not signed by control key {keys[-1].hex()}"
+            )
+        return event_id
 
     def counts(self, event: RawEvent, payload: EpochEndPayload, place: Place | None = None) -> bool:
         """See m0lanes.place.counts; `place` is where the lane stands, unless another is given."""
         return counts(self.lane, place or self.place, self.sets, event, payload, self._genesis_hash)
+
+    def is_clock(self, event: RawEvent) -> bool:
+        """Whether a clock of the generations that are known here signed a marker."""
+        event_id = identity(event)
+        keys = {key for made in self.sets.values() if (key := made.key_of(event.source, EPOCH_END)) is not None}
+        return any(is_signed_by(event, event_id, self._genesis_hash, key) for key in sorted(keys))
 
     def behind(self, place: Place, payload: EpochEndPayload) -> Place:
         """The place behind a marker that counts at `place`."""

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from m0common.ids import Lane
 from m0common.messages import InputSeq, LaneMessage, Manifest
 from m0common.messages.codec import encode
-from m0common.stream.core import Cut, LaneReport
+from m0common.stream.core import MARKERS_DUE, Cut, LaneReport
 from m0common.stream.records import Headers, Produce
 from m0common.stream.states import Restored
 from msgspec import Raw
@@ -58,14 +58,35 @@ class Slot(Generic[S]):
     holes: dict[int, str] = field(default_factory=dict)
     """Source lanes of which something is missing, and what: nothing more is taken of them in this life of theirs."""
     retired: bool = False
-    passed: bool = False
-    """Its release is not here: somebody else runs it."""
+    lacks: bytes | None = None
+    """The release that runs it, where that is not here: somebody else does."""
+    gone_by: tuple[int, ...] = ()
+    """The epochs of the newest markers that were read of it while it was passed over, MARKERS_DUE at most."""
     apart: bool = False
     """It is read by a reader of its own."""
     history: History = field(default_factory=History)
     cut_position: int = -1
     untold: Manifest | None = None
     """The manifest that it could not go on from, until it is written again with the reason."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is left to somebody else."""
+        return self.lacks is not None
+
+    def give(self, release: bytes, here: Container[bytes]) -> None:
+        """From here on `release` runs it: this process does when that is among those that are `here`."""
+        self.lacks = None if release in here else release
+
+    def goes_by(self, epoch_id: int) -> None:
+        """A marker was read, and somebody else closes its epoch."""
+        if not self.gone_by or epoch_id > self.gone_by[-1]:
+            self.gone_by = (*self.gone_by, epoch_id)[-MARKERS_DUE:]
+
+    @property
+    def due(self) -> int | None:
+        """See LaneReport."""
+        return self.gone_by[0] if self.passed and len(self.gone_by) == MARKERS_DUE else None
 
     @property
     def stands(self) -> tuple[int, int]:
@@ -202,6 +223,8 @@ class Slots(Generic[S]):
                 slot.release,
                 slot.retired,
                 slot.problem,
+                slot.lacks,
+                slot.due,
             )
             for slot in self._slots.values()
         ]

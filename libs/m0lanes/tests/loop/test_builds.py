@@ -4,7 +4,7 @@ import asyncio
 
 import lanes_world as lanes
 from lanes_toy import OtherCoins
-from loop_world import NAMES
+from loop_world import NAMES, QUICK
 from m0common.topics import RAW
 from m0lanes.chain import Chain
 from m0lanes.control import DomainRef
@@ -52,6 +52,20 @@ async def test_the_new_build_takes_over_at_the_barrier_and_neither_is_unready(st
     world.end(stages.first + 5)
     await stages.write(world.records[before:])
     await stages.until_said(await said_by_both(stages))
+
+
+async def test_a_lane_that_nobody_runs_is_named_with_what_to_install_until_somebody_does(stages):
+    world = lanes.season(4, first=stages.first)
+    stages.start(
+        *(f"{name}:new" for name in NAMES), heart=NEW, settings=QUICK.model_copy(update={"silent_after_ms": 0})
+    )
+    await stages.write(world.records)
+    install = f"nobody runs it: install release {lanes.COINS_RELEASE.hex()} (catalog coins)"
+    await stages.until(lambda: install in (stages.loops["normalize:new"].notes() or ""))
+    assert stages.ready()
+    stages.start()
+    await stages.until(lambda: stages.ready() and not any(stages.notes().values()))
+    await stages.until_said(await stages.expected())
 
 
 async def test_a_new_build_that_comes_after_the_switch_goes_on_from_the_checkpoints_of_the_old_one(stages):

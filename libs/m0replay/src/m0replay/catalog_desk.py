@@ -1,6 +1,6 @@
 """Where catalogs of one deployment are looked at and changed: by the command, the launcher and its warden alike."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from m0common.clock import Clock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.stream.broker import Broker
-from m0lanes.control import CatalogSetPayload
+from m0lanes.control import CatalogSetPayload, Certificate
 from solders.keypair import Keypair
 
 from m0replay import catalog_files
@@ -23,8 +23,9 @@ from m0replay.catalog_changes import (
     retired_set,
 )
 from m0replay.catalog_log import CatalogLog
-from m0replay.catalog_writer import ControlKey, Written, write
+from m0replay.catalog_writer import Written, write
 from m0replay.catalogs import Installed, compose
+from m0replay.control_keys import ControlKey, chained
 from m0replay.keys import public_keys
 
 
@@ -60,8 +61,15 @@ class CatalogDesk:
         """The releases that are installed here, in hex."""
         return frozenset(domain.release for domain in self._domains.values())
 
-    def composed(self, name: str, path: Path | None = None, release: str | None = None) -> CatalogSetPayload:
-        """The set of the next generation as the files have it; `release` takes the place of theirs.
+    def composed(
+        self,
+        name: str,
+        path: Path | None = None,
+        release: str | None = None,
+        certificates: Iterable[Certificate] = (),
+    ) -> CatalogSetPayload:
+        """The set of the next generation as the files have it; `release` takes the place of theirs, `certificates` go
+        on from those that the catalog has.
 
         Raises SettingsError.
         """
@@ -71,10 +79,9 @@ class CatalogDesk:
         )
         standing = self.log.standing(name)
         newest = standing.newest
-        certificates = () if newest is None else newest.certificates
-        payload = compose(
-            files, self._domains, keys, self.deployment.partitions, standing.next_generation, certificates
-        )
+        known = () if newest is None else newest.certificates
+        chain = chained(known, certificates, self.deployment.control_key, self.deployment.genesis_hash)
+        payload = compose(files, self._domains, keys, self.deployment.partitions, standing.next_generation, chain)
         return in_season(newest, payload if release is None else msgspec.structs.replace(payload, release=release))
 
     def retired(self, name: str) -> CatalogSetPayload:

@@ -15,7 +15,7 @@ from m0lanes.control import MARKET_CLOSE, MARKET_OPEN, CatalogSetPayload, Market
 from solders.keypair import Keypair
 
 from m0replay.catalog_changes import Standing
-from m0replay.catalog_writer import ControlKey
+from m0replay.control_keys import ControlKey
 from m0replay.control_log import ControlLog
 from m0replay.lives import Lives
 

@@ -43,7 +43,7 @@ async def goes_on(
     left: list[tuple[Saved, Begun | None]] = []
     for partition in lanes_of(in_force.payload):
         known = await saved(broker, catalog, partition)
-        begun = log.lives.newest(catalog, partition, log.control)
+        begun = log.lives.newest(catalog, partition)
         if _runs(known, begun, in_force.payload) not in installed:
             left.append((known, begun))
     by_name = {domain.name: (release, domain) for release, domain in sorted(installed.items())}

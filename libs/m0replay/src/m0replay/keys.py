@@ -14,10 +14,11 @@ def public_keys(keys_dir: Path, sources: Iterable[str]) -> dict[str, str]:
     Raises SettingsError or KeyStoreError for a file that holds no key.
     """
     found = {name: keys_dir / f"{name}.json" for name in sources}
-    return {name: _public_key(path).hex() for name, path in found.items() if path.exists()}
+    return {name: public_key(path).hex() for name, path in found.items() if path.exists()}
 
 
-def _public_key(path: Path) -> bytes:
+def public_key(path: Path) -> bytes:
+    """The public key of a key file, plain or encrypted. Raises SettingsError or KeyStoreError."""
     try:
         is_plain = isinstance(json.loads(path.read_text()), list)
     except (OSError, ValueError):

@@ -6,10 +6,8 @@ import msgspec
 from m0common.deployment import Deployment
 from m0common.messages import RawEvent
 from m0common.stream.records import Record
-from m0lanes.authority import identity, is_signed_by
+from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.control import REBASE, RebasePayload
-
-from m0replay.control_log import ControlLog
 
 _NEEDLE = REBASE.encode()
 _decode_event = msgspec.json.Decoder(RawEvent).decode
@@ -24,11 +22,11 @@ class Begun(NamedTuple):
 
 
 class Lives:
-    """A fold over the records of `m0.raw`. What no control key of its catalog signed is passed over."""
+    """A fold over the records of `m0.raw`. What none of the deployment's control keys signed is passed over."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._said: dict[tuple[str, int], list[tuple[RawEvent, RebasePayload]]] = {}
+        self._newest: dict[tuple[str, int], Begun] = {}
 
     def take(self, record: Record) -> None:
         """Take one record."""
@@ -41,20 +39,15 @@ class Lives:
             payload = _decode_rebase(event.payload)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return
-        if payload.partition == record.partition:
-            self._said.setdefault((payload.catalog, payload.partition), []).append((event, payload))
+        if payload.partition == record.partition and self._is_signed(event, payload):
+            lane, begun = (payload.catalog, payload.partition), Begun(payload.life, payload.release)
+            self._newest[lane] = max(self._newest.get(lane, begun), begun, key=lambda each: each.life)
 
-    def newest(self, catalog: str, partition: int, control: ControlLog) -> Begun | None:
-        """The newest life of a lane, None when it lives its first. `control` knows the catalog's control keys."""
-        in_force = control.in_force(catalog)
-        keys = (self._deployment.control_key,) if in_force is None else in_force.keys
-        said = [
-            Begun(payload.life, payload.release)
-            for event, payload in self._said.get((catalog, partition), ())
-            if self._is_signed(event, keys)
-        ]
-        return max(said, key=lambda begun: begun.life, default=None)
+    def newest(self, catalog: str, partition: int) -> Begun | None:
+        """The newest life of a lane, None when it lives its first."""
+        return self._newest.get((catalog, partition))
 
-    def _is_signed(self, event: RawEvent, keys: tuple[bytes, ...]) -> bool:
-        event_id, genesis_hash = identity(event), self._deployment.genesis_hash
-        return any(is_signed_by(event, event_id, genesis_hash, key) for key in keys)
+    def _is_signed(self, event: RawEvent, payload: RebasePayload) -> bool:
+        genesis_hash = self._deployment.genesis_hash
+        keys = control_keys(self._deployment.control_key, genesis_hash, payload.certificates)
+        return is_signed_by(event, identity(event), genesis_hash, keys[-1])

@@ -9,15 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, leaf_hash
+from m0common.canonical import (
+    BundleHeader,
+    LaneModel,
+    MerkleTree,
+    PredictionLeaf,
+    input_root,
+    leaf_hash,
+    model_manifest_hash,
+    state_root,
+)
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, market_key
-from m0common.messages import BundlePiece, HeaderMessage
+from m0common.messages import BundlePiece, HeaderMessage, LaneRoots
 from m0common.messages.bundles import PIECE_MAX_BYTES
 from m0common.stream.door import MODEL_MAX_BYTES, check_count, check_digest, check_text, checked, decoded
+from m0common.stream.states import LANE_STAGES
 
 PIECES_MAX = 1024
 """A bundle is put together in memory: at most this many pieces of 256 KiB."""
+PARTITIONS_END = 1 << 32
+"""A lane's partition is a u32 where it is hashed."""
 _headers = msgspec.msgpack.Decoder(HeaderMessage)
 _pieces = msgspec.msgpack.Decoder(BundlePiece)
 
@@ -93,11 +105,32 @@ def read_header(value: bytes) -> Header:
             raise InvalidValue(f"{len(message.pieces)} pieces: at most {PIECES_MAX}")
         for name in message.pieces:
             check_digest("name of a piece", name)
-        for lane in message.lanes:
-            check_count("partition", lane.partition)
-            for digest in (lane.input_digest, *lane.stage_digests):
-                check_digest("digest of a lane", digest)
+        _check_lanes(header, message.lanes)
     return Header(value, message, header)
+
+
+def _check_lanes(header: BundleHeader, lanes: Sequence[LaneRoots]) -> None:
+    """Raise InvalidValue unless the header commits to what the lanes brought: inputs, states and what decided them."""
+    partitions = [lane.partition for lane in lanes]
+    if partitions != sorted(set(partitions)) or any(not 0 <= p < PARTITIONS_END for p in partitions):
+        raise InvalidValue(f"lanes {partitions[:32]}: partitions ascend, each once, from 0 and below {PARTITIONS_END}")
+    for lane in lanes:
+        for digest in (lane.input_digest, *lane.stage_digests, *lane.digests_before):
+            check_digest("digest of a lane", digest)
+        if len(lane.stage_digests) != len(LANE_STAGES):
+            raise InvalidValue(f"lane {lane.partition} has {len(lane.stage_digests)} stages: it has {len(LANE_STAGES)}")
+    states = {(lane.partition, at): d for lane in lanes for at, d in zip(LANE_STAGES, lane.stage_digests, strict=True)}
+    made = {
+        "input root": (header.input_root, input_root({lane.partition: lane.input_digest for lane in lanes})),
+        "state root": (header.state_root, state_root(states)),
+        "model manifest hash": (
+            header.model_manifest_hash,
+            model_manifest_hash(LaneModel(lane.partition, lane.release, lane.model_key) for lane in lanes),
+        ),
+    }
+    for what, (committed, found) in made.items():
+        if committed != found:
+            raise InvalidValue(f"{what} {committed.hex()} in the header: its lanes come to {found.hex()}")
 
 
 def assemble(header: Header, pieces: Sequence[BundlePiece]) -> Bundle:

@@ -9,19 +9,24 @@ from typing import Any
 import msgspec
 from m0common.canonical import (
     BundleHeader,
+    LaneModel,
     MerkleTree,
     Outcome,
     PredictionLeaf,
     attestation_digest,
     commitment,
+    input_root,
     leaf_hash,
+    model_manifest_hash,
     signer_set_digest,
+    state_root,
 )
 from m0common.chain import accounts, idl, pda
 from m0common.chain.rpc import SignatureInfo, TransactionRecord
 from m0common.errors import Unavailable
 from m0common.ids import catalog_bytes, market_key
 from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
+from m0common.stream.states import LANE_STAGES
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -272,7 +277,7 @@ class Scene:
             0,
             0,
             digest("lane", epoch_id),
-            (digest("stage", epoch_id),),
+            tuple(digest("stage", stage, epoch_id) for stage in LANE_STAGES),
             (),
             digest("release"),
             digest("model"),
@@ -287,10 +292,10 @@ class Scene:
             len(leaves),
             MerkleTree([leaf_hash(leaf) for leaf in leaves]).root if leaves else hashlib.sha256(b"").digest(),
             self.previous.get(catalog, bytes(32)),
-            digest("manifest"),
+            model_manifest_hash([LaneModel(lane.partition, lane.release, lane.model_key)]),
             digest("config"),
-            digest("input", epoch_id),
-            digest("state", epoch_id),
+            input_root({lane.partition: lane.input_digest}),
+            state_root({(lane.partition, at): d for at, d in zip(LANE_STAGES, lane.stage_digests, strict=True)}),
         )
         if leaves:
             self.previous[catalog] = header.bundle_hash

@@ -13,6 +13,9 @@ DEAD_LETTERS = Counter("m0_jobs_dead_letters_total", "Messages that could not be
 TRIMMED = Counter("m0_jobs_trimmed_records_total", "Offsets cut off the front of the lanes' state", ["topic"])
 STATE_RECORDS = Gauge("m0_jobs_state_records", "Offsets between beginning and end of the lanes' state", ["topic"])
 CARRIED = Counter("m0_jobs_carried_lanes_total", "Lanes that stood still and were copied to the end of the log")
+HELD_PARTITIONS = Gauge(
+    "m0_jobs_held_partitions", "Partitions of which nothing is cut: the newest state of a lane does not restore"
+)
 TRIM_FAILURES = Counter(
     "m0_jobs_trim_failures_total", "Manifests that nobody can use: unreadable, or of a state that does not restore",
     ["reason"],

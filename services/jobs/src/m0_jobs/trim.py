@@ -8,7 +8,7 @@ A lane that stands still would so hold its partition for ever. It is *carried fo
 more at the end of the log, with a new manifest, before what is in front of it goes (`m0_jobs.carry`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from m0common.errors import InvalidValue
@@ -90,6 +90,12 @@ def newest_of_lanes(manifests: Iterable[Kept]) -> dict[LaneKey, Kept]:
         if known is None or each.age > known.age:
             newest[each.lane] = each
     return newest
+
+
+def newest_in(partitions: Collection[int], manifests: Iterable[Kept]) -> list[Kept]:
+    """The newest manifest of every lane in these partitions, in order of lanes."""
+    newest = newest_of_lanes(manifests)
+    return [newest[lane] for lane in sorted(newest) if lane.partition in partitions]
 
 
 def is_young(manifest: Kept, now_ms: Mapping[int, int], horizon_ms: int) -> bool:

@@ -2,28 +2,31 @@
 
 A run cuts what could go at the run before already, and still can: between the two a lane that is just writing its first
 checkpoint writes its manifest, one that had stood still and goes on shows it, and the copies of the others are there.
+
+Nothing is cut in a partition of which a lane's newest state does not restore: what it can go on from is older.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import msgspec
 from m0common.errors import DeadLetterError, InvalidValue
-from m0common.messages import Manifest, StateBatch, encode
+from m0common.messages import Manifest, encode
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import decoded
 from m0common.stream.reader import read_to_end
-from m0common.stream.records import Produce, Record
+from m0common.stream.records import Produce
+from m0common.stream.states import Restored, restore
 from m0common.telemetry.logs import logger
 from m0common.topics import MANIFESTS, STATE
+from m0lanes.checkpoints import gathered
 
 from m0_jobs import carry, metrics, trim
 from m0_jobs.trim import Kept
 
 _log = logger(__name__)
 _manifest = msgspec.msgpack.Decoder(Manifest)
-_batch = msgspec.msgpack.Decoder(StateBatch)
 
 
 @dataclass(slots=True)
@@ -40,14 +43,19 @@ class Trimmer:
         begins, ends = await self._offsets()
         now_ms = trim.newest_windows(manifests)
         held = trim.whole(manifests, begins, ends)
-        for lane in trim.standing(held, now_ms, self.horizon_ms):
-            await self._carry(lane)
+        standing = trim.standing(held, now_ms, self.horizon_ms)
+        broken = {each.lane.partition for each in standing if not await self._carry(each)}
         points = trim.cut_points(held, now_ms, self.horizon_ms)
         agreed = {where: min(offset, self._before.get(where, 0)) for where, offset in points.items()}
-        cuts = {where: offset for where, offset in agreed.items() if offset > begins[where]}
+        due = {where: offset for where, offset in agreed.items() if offset > begins[where]}
+        for each in trim.newest_in({where.partition for where in due} - broken, held):
+            if each not in standing and each.lane.partition not in broken and await self._restored(each) is None:
+                broken.add(each.lane.partition)
+        cuts = {where: offset for where, offset in due.items() if where.partition not in broken}
         if cuts:
             await self.broker.delete_before(cuts)
         self._before = points
+        metrics.HELD_PARTITIONS.set(len(broken))
         _measure(begins, ends, cuts)
         return sum(offset - begins[where] for where, offset in cuts.items())
 
@@ -72,45 +80,46 @@ class Trimmer:
         finally:
             await consumer.stop()
 
-    async def _carry(self, lane: Kept) -> None:
-        """Copy a lane's state to the end. One that does not restore holds its partition until it is repaired."""
-        (record,) = await self._range(lane.manifests, lane.offset, lane.offset + 1)
-        manifest = decoded(_manifest, record.value, "not_a_manifest")
-        records = await self._range(lane.state, lane.from_offset, lane.to_offset)
-        try:
-            state = carry.entities(manifest, _batches(records))
-        except InvalidValue as error:
-            metrics.TRIM_FAILURES.labels("not_restored").inc()
-            _log.error("state_not_restored", reason=str(error), remedy="m0 lane rebase, or restore the topic")
-            return
-        messages = [Produce(*lane.state, record.key, encode(batch)) for batch in carry.batches(manifest, state)]
+    async def _carry(self, lane: Kept) -> bool:
+        """Copy a lane's state to the end; whether it restores."""
+        restored = await self._restored(lane)
+        if restored is None:
+            return False
+        manifest, key = restored.manifest, restored.manifest.catalog.encode()
+        messages = [Produce(*lane.state, key, value) for value in carry.batches(manifest, restored.entities)]
         producer = self.broker.producer()
         await producer.start()
         try:
             there = (await producer.send(messages))[lane.state]
             copy = carry.carried(manifest, there.first, there.end)
-            await producer.send([Produce(*lane.manifests, record.key, encode(copy))])
+            await producer.send([Produce(*lane.manifests, key, encode(copy))])
         finally:
             await producer.stop()
         metrics.CARRIED.inc()
         _log.info("lane_carried", catalog=manifest.catalog, stage=manifest.stage, partition=manifest.partition)
+        return True
 
-    async def _range(self, where: TopicPartition, start: int, end: int) -> list[Record]:
-        """The records in `[start, end)`."""
-        found: list[Record] = []
-        log = read_to_end(self.broker, where.topic, [where.partition], {where.partition: start})
-        async with contextlib.aclosing(log):
-            async for records in log:
-                found += [record for record in records if record.offset < end]
-                if records[-1].offset >= end - 1:
-                    break
-        return found
+    async def _restored(self, lane: Kept) -> Restored | None:
+        """The state of a manifest, None when it does not have the digest that the manifest says."""
+        restored = await restore(self.broker, await self._manifest(lane), gathered)
+        if restored is None:
+            metrics.TRIM_FAILURES.labels("not_restored").inc()
+            _log.error(
+                "state_not_restored",
+                **lane.lane._asdict(),
+                life=lane.life,
+                position=lane.position,
+                reason=f"{lane.state.topic} does not hold it: nothing is cut in this partition",
+                remedy=f"restore the topic, or m0 lane rebase {lane.lane.catalog}",
+            )
+        return restored
 
-
-def _batches(records: Iterable[Record]) -> Iterable[StateBatch]:
-    for record in records:
-        with contextlib.suppress(DeadLetterError):  # what is missing shows in the digest
-            yield decoded(_batch, record.value, "not_a_batch")
+    async def _manifest(self, lane: Kept) -> Manifest:
+        topic, partition = lane.manifests
+        starts, ends = {partition: lane.offset}, {partition: lane.offset + 1}
+        async with contextlib.aclosing(read_to_end(self.broker, topic, [partition], starts, ends)) as log:
+            (record,) = [record async for records in log for record in records]
+        return decoded(_manifest, record.value, "not_a_manifest")
 
 
 def _measure(

@@ -27,6 +27,7 @@ from m0_signer.raw_depth import RawDepth
 from m0_signer.read import Claims, Computing, Reader
 from m0_signer.report import Reporter
 from m0_signer.runner import Pace, Runner
+from m0_signer.workers.link import Launch, launch_process
 
 _log = logger(__name__)
 
@@ -80,6 +81,7 @@ class Signer:
     status: Status
     subscriptions: Subscriptions | None = None
     pace: Pace | None = None
+    launch: Launch = launch_process
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -94,6 +96,7 @@ class Signer:
         for reader in readers:
             self.status.ready[reader.topic] = lambda reader=reader: reader.problem  # type: ignore[misc]
         self.status.ready["chain"] = lambda: desk.problem
+        self.status.health["lanes"] = depth.problem
         self.status.notes["lanes"] = depth.notes
         for decision in self.guard.unfinished():
             _log.info("resumed", catalog=decision.catalog, epoch_id=decision.epoch_id)
@@ -112,7 +115,7 @@ class Signer:
         published = partial(published_states, self.broker, self.chain, self.heart)
         database, catalogs = self.guard.database, self.config.catalogs
         if self.config.signer.depth == "raw":
-            return RawDepth(self.heart, database, catalogs, published)
+            return RawDepth(self.heart, self.launch, self.config.signer.workers, database, catalogs, published)
         return BundleDepth(self.heart, self.broker, database, catalogs, published)
 
     async def _listen(self, subscriptions: Subscriptions, runner: Runner) -> None:

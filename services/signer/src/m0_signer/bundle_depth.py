@@ -48,7 +48,7 @@ class BundleDepth(Depth):
         """See Depth: a catalog has one partition."""
         return partition == partition_for(catalog.encode(), self._partitions)
 
-    def _begin(self, states: list[Restored], begins: Offsets, ends: Offsets) -> None:
+    async def _begin(self, states: list[Restored], begins: Offsets, ends: Offsets) -> None:
         for where in begins:
             self._core.resume(where.partition, states, begins[where], ends[where])
 
@@ -67,7 +67,7 @@ class BundleDepth(Depth):
                 placed.append(Restored(begin, entities))
         return placed
 
-    def feed(self, record: Record) -> list[HeaderMessage]:
+    async def feed(self, record: Record) -> list[HeaderMessage]:
         """See Depth."""
         return self._take(self._core.feed(record))
 
@@ -105,7 +105,7 @@ class BundleDepth(Depth):
         for reader in self._readers.values():
             await reader.stop()
 
-    def _cuts(self) -> list[Cut]:
+    async def _cuts(self) -> list[Cut]:
         partitions = sorted({report.lane.partition for report in self._core.reports()})
         return [cut for partition in partitions for cut in self._core.cuts(partition, 0)]
 

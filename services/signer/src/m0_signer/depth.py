@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from m0common.messages import HeaderMessage
+from m0common.messages import HeaderMessage, Manifest
 from m0common.stream.broker import TopicPartition
 from m0common.stream.core import Cut, LaneReport
 from m0common.stream.records import Record
@@ -12,8 +12,9 @@ from m0common.telemetry.logs import logger
 from m0replay.states import reads_from
 
 from m0_signer.database import Database
-from m0_signer.kept import KeptStates, Unsaved
+from m0_signer.kept import KeptStates
 from m0_signer.published import Standing
+from m0_signer.unsaved import Unsaved
 
 KEPT_PER_CATALOG = 64
 """Epochs computed here that wait for their claim; older ones are dropped, unsigned."""
@@ -49,9 +50,11 @@ class Depth(ABC):
     async def start(self, begins: Offsets, ends: Offsets) -> dict[TopicPartition, int]:
         """Go on from what is kept, else from a published state where the log no longer reaches back to it.
 
-        The topic holds `begins` to `ends`; returns where to read each partition from. Raises Unavailable, ChainError.
+        The topic holds `begins` to `ends`; returns where to read each partition from. Raises Unavailable, ChainError,
+        WorkerLost.
         """
         self.abstains.clear()
+        self._unsaved = Unsaved()
         kept, reached = self._kept.states(), self._kept.next_offsets()
         states: list[Restored] = []
         starts: dict[TopicPartition, list[int]] = {where: [] for where in begins}
@@ -66,7 +69,7 @@ class Depth(ABC):
                 states += mine
                 for where, at in needs.items():
                     starts[where].append(at)
-        self._begin(states, begins, ends)
+        await self._begin(states, begins, ends)
         for header in self._kept.computed():
             if header.catalog in self.catalogs:
                 self._undecided.setdefault(header.catalog, {})[header.epoch_id] = header
@@ -117,6 +120,11 @@ class Depth(ABC):
         if self._computes(cut.lane.catalog):
             self._unsaved.take(cut)
 
+    def take_state(self, manifest: Manifest, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Remember a part of a checkpoint until the next saving."""
+        if self._computes(manifest.catalog):
+            self._unsaved.put(manifest, entries)
+
     def _computes(self, catalog: str) -> bool:
         return catalog in self.catalogs and catalog not in self.abstains
 
@@ -137,18 +145,33 @@ class Depth(ABC):
         self._undecided.get(catalog, {}).pop(epoch_id, None)
         self._kept.decided(catalog, epoch_id)
 
-    def save(self, next_offsets: Offsets) -> None:
-        """Keep every lane as it stands; `next_offsets` say up to where the topic was read."""
-        for cut in self._cuts():
+    async def save(self, next_offsets: Offsets) -> None:
+        """Keep every lane as it stands; `next_offsets` say up to where the topic was read. Raises WorkerLost."""
+        for cut in await self._cuts():
             self.take_cut(cut)
         offsets = {where.partition: at for where, at in next_offsets.items()}
         self._kept.save(self._unsaved, offsets, self.undecided())
         self._unsaved = Unsaved()
 
+    @property
+    def works(self) -> bool:
+        """Whether epochs may be closed by what was fed already."""
+        return False
+
+    def problem(self) -> str | None:
+        """What stands still that should not."""
+        return None
+
     def notes(self) -> str | None:
         """What is not well although the work goes on."""
-        parked = [f"{r.lane.catalog}/{r.lane.partition}: {r.parked}" for r in self._reports() if r.parked is not None]
-        return "; ".join([*self.abstains.values(), *parked]) or None
+        reports = self._reports()
+        parked = [f"{r.lane.catalog}/{r.lane.partition}: {r.parked}" for r in reports if r.parked is not None]
+        # a signer votes for what it computed itself: a lane that it leaves to others is an epoch it cannot sign
+        lacks = sorted({(r.lane.catalog, r.lacks.hex()) for r in reports if r.lacks is not None})
+        install = [
+            f"install release {release} (catalog {catalog}): it is not signed here" for catalog, release in lacks
+        ]
+        return "; ".join([*self.abstains.values(), *install, *parked]) or None
 
     # --- what a depth does in its own way ----------------------------------------------------------------------------
 
@@ -157,7 +180,7 @@ class Depth(ABC):
         """Whether messages of a catalog may lie in a partition of the topic."""
 
     @abstractmethod
-    def _begin(self, states: list[Restored], begins: Offsets, ends: Offsets) -> None:
+    async def _begin(self, states: list[Restored], begins: Offsets, ends: Offsets) -> None:
         """Make the cores, going on from these states."""
 
     @abstractmethod
@@ -165,14 +188,14 @@ class Depth(ABC):
         """Published states of all stages as this depth goes on from them; none when it cannot."""
 
     @abstractmethod
-    def feed(self, record: Record) -> list[HeaderMessage]:
-        """The epochs that a record closes."""
+    async def feed(self, record: Record) -> list[HeaderMessage]:
+        """Take a record, when there is room for it; the epochs that were closed meanwhile. Raises WorkerLost."""
 
     @abstractmethod
     async def catch_up(self, next_offsets: Offsets) -> list[HeaderMessage]:
-        """The epochs closed by lanes that are read apart, up to where the topic was read.
+        """The epochs that were closed beside the reading, by lanes that are read apart or computed elsewhere.
 
-        Raises StartAgain.
+        Raises StartAgain, WorkerLost.
         """
 
     @abstractmethod
@@ -180,7 +203,7 @@ class Depth(ABC):
         """Release what is open."""
 
     @abstractmethod
-    def _cuts(self) -> list[Cut]: ...
+    async def _cuts(self) -> list[Cut]: ...
 
     @abstractmethod
     def _reports(self) -> list[LaneReport]: ...

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 from m0common.canonical import state_digest
-from m0common.messages import HeaderMessage, Manifest, StateBatch, encode
-from m0common.stream.core import Cut
+from m0common.messages import HeaderMessage, Manifest, encode
 from m0common.stream.states import Restored
 from m0common.telemetry.logs import logger
 
 from m0_signer.database import Database
+from m0_signer.unsaved import Place, Unsaved
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (
@@ -35,33 +35,8 @@ CREATE TABLE IF NOT EXISTS computed (
 ) WITHOUT ROWID;
 """
 _log = logger(__name__)
-_decode_batch = msgspec.msgpack.Decoder(StateBatch).decode
 _decode_manifest = msgspec.msgpack.Decoder(Manifest).decode
 _decode_header = msgspec.msgpack.Decoder(HeaderMessage).decode
-_Lane = tuple[str, int, int]
-"""Catalog, stage and partition."""
-
-
-class Unsaved:
-    """What checkpoints have said since the last saving: the newest manifest of each lane, and entities by key."""
-
-    def __init__(self) -> None:
-        self.manifests: dict[_Lane, Manifest] = {}
-        self.entities: dict[_Lane, dict[bytes, bytes | None]] = {}
-
-    def take(self, cut: Cut) -> None:
-        """A checkpoint of a lane."""
-        manifest = cut.complete(0, 0)
-        place = (manifest.catalog, manifest.stage, manifest.partition)
-        self.manifests[place] = manifest
-        entities = self.entities.setdefault(place, {})
-        for value in cut.values:
-            entities.update(_decode_batch(value).entries)
-
-    def drop(self, catalog: str) -> None:
-        """Forget the lanes of a catalog."""
-        for place in [place for place in self.manifests if place[0] == catalog]:
-            del self.manifests[place], self.entities[place]
 
 
 class KeptStates:
@@ -104,8 +79,8 @@ class KeptStates:
     def save(self, unsaved: Unsaved, next_offsets: Mapping[int, int], computed: Iterable[HeaderMessage]) -> None:
         """Everything at once."""
         with self._db.transaction():
-            for place, manifest in unsaved.manifests.items():
-                self._put(place, manifest, unsaved.entities[place])
+            for place, manifest, entities in unsaved.lanes():
+                self._put(place, manifest, entities)
             for partition, offset in next_offsets.items():
                 self._db.execute("INSERT OR REPLACE INTO read_up_to VALUES (?, ?, ?)", (self._topic, partition, offset))
             self._db.execute("DELETE FROM computed")
@@ -129,7 +104,7 @@ class KeptStates:
         """An epoch is decided: it is not computed again."""
         self._db.execute("DELETE FROM computed WHERE catalog = ? AND epoch_id = ?", (catalog, epoch_id))
 
-    def _put(self, place: _Lane, manifest: Manifest, entities: Mapping[bytes, bytes | None]) -> None:
+    def _put(self, place: Place, manifest: Manifest, entities: Mapping[bytes, bytes | None]) -> None:
         row = (self._topic, *place)
         self._db.execute("INSERT OR REPLACE INTO manifest VALUES (?, ?, ?, ?, ?)", (*row, encode(manifest)))
         for key, value in entities.items():

@@ -1,4 +1,7 @@
-"""Depth `raw`: normalize, feature, model and bundle re-run from raw events, the lanes of all catalogs in one chain.
+"""Depth `raw`: normalize, feature, model and bundle re-run from raw events, the lanes of all catalogs.
+
+The first three stages run in worker processes, which divide the partitions of `m0.raw`; what their lanes say meets in
+the bundle stage, beside the desk. So the desk has a turn however much the lanes compute.
 
 A signed rebase begins new lives from states that others have published. Its catalog is not computed here until a final
 header commits to states of these lives, and goes on from those.
@@ -7,36 +10,58 @@ header commits to states of these lives, and goes on from those.
 import asyncio
 from collections.abc import Iterable
 
+import msgspec
 from m0common.chain import ChainError
 from m0common.errors import Unavailable
 from m0common.messages import HeaderMessage
-from m0common.stream.core import Cut, LaneReport, Load, Output
-from m0common.stream.records import Record
+from m0common.stream.core import Cut, LaneReport, Letter
+from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.telemetry.logs import logger
-from m0common.topics import RAW
-from m0lanes.chain import Chain
+from m0common.topics import HEADERS, RAW
+from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.stages import Heart
 
 from m0_signer import metrics
+from m0_signer.closing import Closing
 from m0_signer.database import Database
 from m0_signer.depth import Depth, Offsets, Published, StartAgain
+from m0_signer.workers.crew import Crew
+from m0_signer.workers.link import Launch
+from m0_signer.workers.wire import Begin, Done, FromWorker, LaneState, Parked, Said, Saved, Wanted
 
 LOOK_S = 5.0
 """So often new lives are looked for in what is final."""
+STUCK_S = 30.0
+"""A worker that is silent for so long is stuck."""
 _log = logger(__name__)
+_decode_header = msgspec.msgpack.Decoder(HeaderMessage).decode
 
 
 class RawDepth(Depth):
-    """See Depth."""
+    """See Depth. At most `workers` processes are started with `launch`; no more than there are partitions."""
 
     topic = RAW.name
     input_stage = 1
 
-    def __init__(self, heart: Heart, database: Database, catalogs: Iterable[str], published: Published) -> None:
+    def __init__(
+        self,
+        heart: Heart,
+        launch: Launch,
+        workers: int,
+        database: Database,
+        catalogs: Iterable[str],
+        published: Published,
+    ) -> None:
         super().__init__(database, catalogs, published)
-        self._heart = heart
-        self._chain = Chain(heart, frozenset(), self._observe)
+        self._heart, self._launch = heart, launch
+        self._count = min(workers, heart.deployment.partitions)
+        self._crew: Crew | None = None
+        self._closing = Closing(heart)
+        self._closed: list[HeaderMessage] = []
+        """Not yet given to who feeds."""
+        self._parked: dict[int, list[LaneReport]] = {}
+        """By worker."""
         self._awaited: dict[str, dict[int, int]] = {}
         """By catalog and partition, the least life of a lane that a rebase was read of."""
         self._next_look_s = 0.0
@@ -45,45 +70,106 @@ class RawDepth(Depth):
         """See Depth: any partition may get a lane."""
         return True
 
-    def _begin(self, states: list[Restored], _begins: Offsets, _ends: Offsets) -> None:
+    async def _begin(self, states: list[Restored], _begins: Offsets, _ends: Offsets) -> None:
+        await self.stop()
         self._awaited.clear()
-        self._chain = Chain(self._heart, self.catalogs - self.abstains.keys(), self._observe)
-        self._chain.restore(states)
+        self._parked.clear()
+        self._closed.clear()  # those that are not decided are known as such
+        self._closing = Closing(self._heart, states)
+        deployment = self._heart.deployment
+        only = tuple(sorted(self.catalogs - self.abstains.keys()))
+        begin = Begin(deployment.genesis_hash, deployment.control_key, deployment.partitions, only)
+        lanes = [found for found in states if found.manifest.stage < BUNDLE_STAGE]
+        self._crew = await Crew.start(self._launch, self._count, begin, self._heart.build, lanes)
 
     async def _placed(self, states: list[Restored]) -> list[Restored]:
         return states
 
-    def _observe(self, _stage: str, output: Output) -> None:
-        if isinstance(output, Cut):
-            self.take_cut(output)
-        elif isinstance(output, Load):
-            self._await(output)
-
-    def _await(self, load: Load) -> None:
-        catalog, partition = load.lane
-        if catalog not in self.catalogs:
-            return
-        lives = {report.lane: report.life for report in self._chain.cores[0].reports()}
-        self._awaited.setdefault(catalog, {})[partition] = lives[load.lane] + 1
-        self._abstain(
-            catalog,
-            f"lane {catalog}/{partition} was rebased to epoch {load.epoch_id}: this signer abstains from {catalog} "
-            "until others have made an epoch behind it final",
-        )
-
-    def feed(self, record: Record) -> list[HeaderMessage]:
+    async def feed(self, record: Record) -> list[HeaderMessage]:
         """See Depth."""
-        closed = self._chain.feed(record)
-        if self._chain.letters:
-            metrics.DEAD_LETTERS.labels(self.topic).inc(len(self._chain.letters))
-            self._chain.letters.clear()
-        return [header for epoch in closed for header in self.take_header(epoch.header)]
+        crew = self._begun()
+        crew.feed(record)
+        while crew.is_full:
+            await self._receive(crew)
+        return self._gone()
 
     async def catch_up(self, next_offsets: Offsets) -> list[HeaderMessage]:
-        """See Depth: in a chain no lane is read apart; a catalog that was rebased begins again."""
+        """See Depth: takes in what the workers have said, and waits for nothing."""
+        crew = self._begun()
+        crew.flush()
+        while crew.has_said:
+            await self._receive(crew)
+        await self._follow(next_offsets)
+        return self._gone()
+
+    @property
+    def works(self) -> bool:
+        """See Depth."""
+        return bool(self._closed) or (self._crew is not None and self._crew.works)
+
+    def problem(self) -> str | None:
+        """See Depth."""
+        return None if self._crew is None else self._crew.stuck(STUCK_S)
+
+    async def stop(self) -> None:
+        """See Depth: the workers end."""
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            await crew.stop()
+
+    def _begun(self) -> Crew:
+        if self._crew is None:
+            raise RuntimeError("the lanes have not begun: call start first")
+        return self._crew
+
+    def _gone(self) -> list[HeaderMessage]:
+        closed, self._closed = self._closed, []
+        return closed
+
+    # --- what the workers say ----------------------------------------------------------------------------------------
+
+    async def _receive(self, crew: Crew) -> FromWorker:
+        """Take in the next thing that is said; the event loop gets a turn."""
+        worker, message = await crew.receive()
+        if isinstance(message, Said):
+            for said in message.messages:
+                self._close(said)
+        elif isinstance(message, Wanted):
+            self._await(message)
+        elif isinstance(message, LaneState):
+            self.take_state(message.manifest, message.entries)
+        elif isinstance(message, Parked):
+            self._parked[worker] = message.lanes
+        elif isinstance(message, Done) and message.letters:
+            metrics.DEAD_LETTERS.labels(self.topic).inc(message.letters)
+        await asyncio.sleep(0)
+        return message
+
+    def _close(self, said: Produce) -> None:
+        for output in self._closing.feed(said):
+            if isinstance(output, Produce) and output.topic == HEADERS.name:
+                self._closed += self.take_header(_decode_header(output.value))
+            elif isinstance(output, Cut):
+                self.take_cut(output)
+            elif isinstance(output, Letter):
+                metrics.DEAD_LETTERS.labels(self.topic).inc()
+
+    def _await(self, wanted: Wanted) -> None:
+        catalog, partition = wanted.load.lane
+        if catalog not in self.catalogs:
+            return
+        self._awaited.setdefault(catalog, {})[partition] = wanted.life + 1
+        self._abstain(
+            catalog,
+            f"lane {catalog}/{partition} was rebased to epoch {wanted.load.epoch_id}: this signer abstains from "
+            f"{catalog} until others have made an epoch behind it final",
+        )
+
+    async def _follow(self, next_offsets: Offsets) -> None:
+        """A catalog that was rebased begins again, once there is something final to begin from."""
         now_s = asyncio.get_running_loop().time()
         if not self._awaited or now_s < self._next_look_s:
-            return []
+            return
         self._next_look_s = now_s + LOOK_S
         for catalog, lives in sorted(self._awaited.items()):
             try:
@@ -93,18 +179,22 @@ class RawDepth(Depth):
                 continue
             have = {state.manifest.partition: state.manifest.life for state in found if state.manifest.stage == 1}
             if all(have.get(partition, -1) >= life for partition, life in lives.items()):
-                self.save(next_offsets)
+                await self.save(next_offsets)
                 self._kept.replace(catalog, found)
                 _log.info("rebase_followed", catalog=catalog)
                 raise StartAgain
-        return []
 
-    async def stop(self) -> None:
-        """See Depth: nothing is open."""
+    # --- saving ------------------------------------------------------------------------------------------------------
 
-    def _cuts(self) -> list[Cut]:
-        partitions = sorted({(core.stage, r.lane.partition) for core in self._chain.cores for r in core.reports()})
-        return [cut for stage, partition in partitions for cut in self._chain.cores[stage - 1].cuts(partition, 0)]
+    async def _cuts(self) -> list[Cut]:
+        """The bundle stage's, once every worker has handed over its lanes, which are never ahead of it then."""
+        crew = self._begun()
+        number, missing = crew.save()
+        while missing:
+            message = await self._receive(crew)
+            missing -= isinstance(message, Saved) and message.number == number
+        return self._closing.cuts()
 
     def _reports(self) -> list[LaneReport]:
-        return [report for core in self._chain.cores for report in core.reports()]
+        parked = [report for _, lanes in sorted(self._parked.items()) for report in lanes]
+        return [*parked, *self._closing.reports()]

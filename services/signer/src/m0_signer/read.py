@@ -17,11 +17,15 @@ from m0_signer import metrics
 from m0_signer.depth import Depth, StartAgain
 from m0_signer.desk import Desk
 from m0_signer.guard import Guard
+from m0_signer.workers.crew import OtherBuild
+from m0_signer.workers.link import WorkerLost
 
 _BATCH = 500
 _SLICE = 32
 """After so many records the event loop gets a turn."""
 _POLL_MS = 1000
+_WORKING_MS = 20
+"""So long while epochs may be closed by what was read already."""
 _RETRY_S = 1.0
 
 _log = logger(__name__)
@@ -44,6 +48,10 @@ class Source(Protocol):
 
     async def pause(self, next_offsets: Offsets) -> None:
         """A batch has been taken, or there was none for a while."""
+        ...
+
+    def patience_ms(self) -> int:
+        """How long to wait for records."""
         ...
 
     async def stop(self, next_offsets: Offsets) -> None:
@@ -69,6 +77,12 @@ class Reader:
                     await self._read()
                 except StartAgain:
                     self._next = {}
+                except WorkerLost as error:
+                    self._next = {}
+                    self.problem = f"{self.topic}: {error}"
+                    metrics.WORKERS_LOST.inc()
+                    _log.error("worker_lost", topic=self.topic, error=str(error))
+                    await asyncio.sleep(_RETRY_S)
                 except (Unavailable, ChainError) as error:
                     self.problem = f"{self.topic}: {error}"
                     _log.warning("reader_waits", topic=self.topic, error=str(error))
@@ -87,7 +101,7 @@ class Reader:
                 self._next = await self._where_to_start(consumer)
             await consumer.assign(self._next)
             while True:
-                for count, record in enumerate(await consumer.getmany(_BATCH, _POLL_MS), 1):
+                for count, record in enumerate(await consumer.getmany(_BATCH, self._source.patience_ms()), 1):
                     await self._source.take(record)
                     self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
                     if count % _SLICE == 0:
@@ -141,6 +155,10 @@ class Claims:
     async def pause(self, next_offsets: Offsets) -> None:
         """See Source: every decision has noted its place."""
 
+    def patience_ms(self) -> int:
+        """See Source."""
+        return _POLL_MS
+
     async def stop(self, next_offsets: Offsets) -> None:
         """See Source."""
 
@@ -164,7 +182,7 @@ class Computing:
 
     async def take(self, record: Record) -> None:
         """See Source."""
-        for header in self._depth.feed(record):
+        for header in await self._depth.feed(record):
             await self._desk.mine(header)
 
     async def pause(self, next_offsets: Offsets) -> None:
@@ -174,10 +192,18 @@ class Computing:
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._saved_s + self._save_every_s:
             self._saved_s = now_s
-            self._depth.save(next_offsets)
+            await self._depth.save(next_offsets)
+
+    def patience_ms(self) -> int:
+        """See Source."""
+        return _WORKING_MS if self._depth.works else _POLL_MS
 
     async def stop(self, next_offsets: Offsets) -> None:
         """See Source."""
-        if next_offsets:
-            self._depth.save(next_offsets)
-        await self._depth.stop()
+        try:
+            if next_offsets:
+                await self._depth.save(next_offsets)
+        except (WorkerLost, OtherBuild) as error:
+            _log.warning("not_saved", topic=self.topic, error=str(error))
+        finally:
+            await self._depth.stop()

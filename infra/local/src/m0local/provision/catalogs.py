@@ -58,8 +58,7 @@ async def go_on(
         found = await goes_on(desk.broker, desk.log, name, installed, desk.composed(name).domain.name)
         if found is None:
             continue
-        sign = desk.log.key(name, key).sign
-        await write_rebases(desk.broker, desk.deployment, found.plans, sign, desk.clock)
+        await write_rebases(desk.broker, desk.log.key(name, key), found.plans, desk.clock)
         say(found.line)
 
 

@@ -84,6 +84,10 @@ def nothing(load: Load) -> Restored:
     return Restored(manifest, {})
 
 
+MARKERS_DUE = 3
+"""So many markers of a lane may go by, the epochs of none of them closed, before nobody is said to run it."""
+
+
 class LaneReport(NamedTuple):
     """One lane as `m0 lane list` and readiness show it. `parked` is the reason, None while it runs."""
 
@@ -97,6 +101,10 @@ class LaneReport(NamedTuple):
     release: bytes
     retired: bool
     parked: str | None
+    lacks: bytes | None = None
+    """The release that runs the lane, where it is not here and somebody else must."""
+    due: int | None = None
+    """Of such a lane, an epoch that is closed by now if anybody runs it: MARKERS_DUE markers have gone by since."""
 
 
 class StageCore(Protocol):

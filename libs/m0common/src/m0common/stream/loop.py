@@ -21,6 +21,7 @@ from m0common.stream.asides import say_asides
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Cut, Letter, Load, Output, Rewind, StageCore
 from m0common.stream.deadletters import TooManyDeadLetters, dead_letter
+from m0common.stream.lane_health import LaneHealth
 from m0common.stream.lane_reader import LaneReader, LaneReaders
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.queries import Queries
@@ -80,6 +81,7 @@ class StageLoop(Worker):
         self._held: frozenset[TopicPartition] = frozenset()
         self._readers = LaneReaders(broker, self._settings.batch_records)
         self._restoring = Restoring(broker, core, self._watchdog.beat)
+        self._health = LaneHealth(self._settings.silent_after_ms / 1000)
         self._saving = Saving(core.stage, self._producer, self._retry, self._metrics)
         self._queries = Queries(core, broker) if core.queries is not None else None
         self._turn_s = 0.0
@@ -92,19 +94,11 @@ class StageLoop(Worker):
 
     def ready(self) -> str | None:
         """Readiness check: red when every lane is parked."""
-        lanes = [report for report in self._core.reports() if not report.retired]
-        if lanes and all(report.parked is not None for report in lanes):
-            return f"every lane is parked: {lanes[0].parked}"
-        return super().ready()
+        return self._health.ready(self._core.reports()) or super().ready()
 
     def notes(self) -> str | None:
-        """What is not well although work goes on: the lanes that are parked, and why."""
-        parked = [
-            f"{report.lane.catalog}/{report.lane.partition}: {report.parked}"
-            for report in self._core.reports()
-            if report.parked is not None
-        ]
-        return "; ".join(parked) or None
+        """What is not well although work goes on: see LaneHealth."""
+        return self._health.notes(self._core.reports())
 
     async def run(self) -> None:
         """See Worker. Raises what a broken transition raises."""
@@ -314,7 +308,9 @@ class StageLoop(Worker):
         if not lanes:
             return
         batch = _Batch()
-        for found in await self._retry.run(lambda: self._restoring.adoptable(lanes)):
+        new = await self._retry.run(lambda: self._restoring.news(lanes))
+        self._health.hear(lanes, new, asyncio.get_running_loop().time())
+        for found in await self._retry.run(lambda: self._restoring.adoptable(new)):
             log.info("lane_adopted", stage=self._name, lane=f"{found.manifest.catalog}/{found.manifest.partition}")
             for output in self._core.adopt(found):
                 await self._take(output, batch)
@@ -335,7 +331,9 @@ class StageLoop(Worker):
         for place, count in self._core.drops.items():
             self._metrics.drop(*place, count - self._dropped.get(place, 0))
             self._dropped[place] = count
-        self._metrics.parked.set(sum(report.parked is not None for report in self._core.reports()))
+        reports = self._core.reports()
+        self._metrics.parked.set(sum(report.parked is not None for report in reports))
+        self._metrics.unmanned.set(len(self._health.nobody_runs(reports)))
         try:
             ends = await self._consumer.end_offsets(sorted(self._held))
             await self._hear_of_trims(self._held)

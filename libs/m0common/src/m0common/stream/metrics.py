@@ -14,6 +14,7 @@ Name = Literal[
     "m0_stage_checkpoints_total",
     "m0_stage_checkpoint_bytes_total",
     "m0_stage_parked_lanes",
+    "m0_stage_unmanned_lanes",
     "m0_stage_dropped_total",
     "m0_stage_unavailable_total",
     "m0_stage_rebalances_total",
@@ -31,6 +32,7 @@ MEANINGS: Final[dict[Name, str]] = {
     "m0_stage_checkpoints_total": "Lane checkpoints written and acknowledged.",
     "m0_stage_checkpoint_bytes_total": "Bytes of lane state written to checkpoints.",
     "m0_stage_parked_lanes": "Lanes that cannot go on; readiness names the reason.",
+    "m0_stage_unmanned_lanes": "Lanes passed over here that nobody else runs; readiness names what to install.",
     "m0_stage_dropped_total": "Records dropped as ordinary, by source (of the catalog, or others) and reason.",
     "m0_stage_unavailable_total": "Times the broker did not answer and the stage tried again.",
     "m0_stage_rebalances_total": "Times partitions were assigned to this process.",
@@ -58,6 +60,7 @@ COMMIT_SECONDS = _histogram("m0_stage_commit_seconds")
 CHECKPOINTS = _counter("m0_stage_checkpoints_total")
 CHECKPOINT_BYTES = _counter("m0_stage_checkpoint_bytes_total")
 PARKED = Gauge("m0_stage_parked_lanes", MEANINGS["m0_stage_parked_lanes"], ("stage",))
+UNMANNED = Gauge("m0_stage_unmanned_lanes", MEANINGS["m0_stage_unmanned_lanes"], ("stage",))
 DROPPED = _counter("m0_stage_dropped_total", "source", "reason")
 UNAVAILABLE = _counter("m0_stage_unavailable_total")
 REBALANCES = _counter("m0_stage_rebalances_total")
@@ -77,6 +80,7 @@ class StageMetrics:
         self.checkpoints = CHECKPOINTS.labels(stage)
         self.checkpoint_bytes = CHECKPOINT_BYTES.labels(stage)
         self.parked = PARKED.labels(stage)
+        self.unmanned = UNMANNED.labels(stage)
         self.unavailable = UNAVAILABLE.labels(stage)
         self.rebalances = REBALANCES.labels(stage)
         self.stuck = STUCK.labels(stage)

@@ -65,10 +65,9 @@ class Restoring:
         """See load_state."""
         return await load_state(self._broker, load, self._gather, self._beat)
 
-    async def adoptable(self, lanes: Sequence[Lane]) -> Sequence[Restored]:
-        """Of these lanes those that others have brought to where this build goes on. Raises Unavailable.
-
-        What was looked at for all of them is not read again, but for lanes that are called.
+    async def news(self, lanes: Sequence[Lane]) -> Sequence[Manifest]:
+        """The manifests of these lanes' partitions that were not looked at for all of them yet, and for lanes that are
+        called all manifests. Raises Unavailable.
         """
         positions: dict[int, int] = {}
         called = self._core.called()
@@ -80,9 +79,12 @@ class Restoring:
         except OffsetsGone as error:
             self._looked_at.clear()
             raise Unavailable(f"read manifests: {error}") from error
-        restored = await restore_newest(self._broker, [m for m in new if self._core.adopts(m)], self._gather)
         self._looked_at = {lane: positions[lane.partition] for lane in lanes}
-        return restored
+        return new
+
+    async def adoptable(self, new: Iterable[Manifest]) -> Sequence[Restored]:
+        """Of these manifests the lanes that others have brought to where this build goes on. Raises Unavailable."""
+        return await restore_newest(self._broker, [m for m in new if self._core.adopts(m)], self._gather)
 
     async def _manifests(self, partitions: Sequence[int]) -> list[Manifest]:
         if not partitions:

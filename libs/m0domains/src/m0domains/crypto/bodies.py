@@ -1,6 +1,7 @@
 """What the crypto domain says in lane messages."""
 
 import msgspec
+from m0lanes.quotes import Quote
 
 
 class BookUpdate(msgspec.Struct, frozen=True, array_like=True):
@@ -12,14 +13,6 @@ class BookUpdate(msgspec.Struct, frozen=True, array_like=True):
     event_ms: int
     bids: tuple[tuple[int, int], ...]
     asks: tuple[tuple[int, int], ...]
-
-
-class Quote(msgspec.Struct, frozen=True, array_like=True):
-    """kind `quote`: somebody else's probabilities of a market's outcomes in ppb, in registry order."""
-
-    market_id: str
-    event_ms: int
-    p_ppb: tuple[int, ...]
 
 
 BODIES: dict[str, type[msgspec.Struct]] = {"book_update": BookUpdate, "quote": Quote}

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import msgspec
 from m0lanes.bodies import MarketOpened
 from m0lanes.port import NOTHING, Drop, Put, Step, View
+from m0lanes.quotes import Quote
 from m0quant.consensus import from_book
 from m0quant.fixed import PPB, to_fixed
 
-from m0domains.crypto.bodies import BookUpdate, Quote
+from m0domains.crypto.bodies import BookUpdate
 from m0domains.crypto.guardrails import limit
 
 WINDOW_MS = 60_000

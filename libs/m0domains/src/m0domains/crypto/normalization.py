@@ -6,9 +6,11 @@ from operator import gt, lt
 import msgspec
 from m0lanes.bodies import MarketOpened
 from m0lanes.port import Event, Refused, Step, View, market_of
+from m0lanes.quotes import QuotePayload, quoted
+from m0quant.fixed import PPB
 
-from m0domains.crypto.bodies import BookUpdate, Quote
-from m0domains.crypto.payloads import OUTCOMES, PPB, BookPayload, Level, QuotePayload
+from m0domains.crypto.bodies import BookUpdate
+from m0domains.crypto.payloads import OUTCOMES, BookPayload, Level
 
 ENTITIES: dict[str, type[msgspec.Struct]] = {}
 Side = tuple[Level, ...]
@@ -16,12 +18,11 @@ Side = tuple[Level, ...]
 
 def normalize(view: View, event: Event) -> Step:
     """See Domain."""
-    market = market_of(view, event)
     match event.payload:
         case BookPayload() as book:
-            return _book(market, event, book)
+            return _book(market_of(view, event), event, book)
         case QuotePayload() as quote:
-            return _quote(market, event, quote)
+            return Step(say=(quoted(view, event, quote),))
         case _:
             raise Refused(f"{event.kind} is no kind of this domain")
 
@@ -49,10 +50,3 @@ def uncrossed(bids: Side, asks: Side) -> tuple[Side, Side]:
     while bids and asks and bids[0][0] >= asks[0][0]:
         bids, asks = bids[1:], asks[1:]
     return bids, asks
-
-
-def _quote(market: MarketOpened, event: Event, quote: QuotePayload) -> Step:
-    if sorted(quote.p_ppb) != sorted(market.outcomes):
-        raise Refused(f"a quote for other outcomes than those of {market.market_id}: name each of them once")
-    p_ppb = tuple(quote.p_ppb[name] for name in market.outcomes)
-    return Step(say=(Quote(market.market_id, event.event_ms, p_ppb),))

@@ -1,6 +1,7 @@
 """What the sports domain says in lane messages."""
 
 import msgspec
+from m0lanes.quotes import Quote
 
 
 class MatchResult(msgspec.Struct, frozen=True, array_like=True):
@@ -14,14 +15,6 @@ class MatchResult(msgspec.Struct, frozen=True, array_like=True):
     home_goals: int
     away_goals: int
     played_day: int
-
-
-class Quote(msgspec.Struct, frozen=True, array_like=True):
-    """kind `quote`: somebody else's probabilities of a market's outcomes in ppb, in registry order."""
-
-    market_id: str
-    event_ms: int
-    p_ppb: tuple[int, ...]
 
 
 BODIES: dict[str, type[msgspec.Struct]] = {"match_result": MatchResult, "quote": Quote}

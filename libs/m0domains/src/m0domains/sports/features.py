@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import msgspec
 from m0lanes.bodies import MarketOpened
 from m0lanes.port import NOTHING, Drop, Put, Step, View
+from m0lanes.quotes import Quote
 
-from m0domains.sports.bodies import MatchResult, Quote
+from m0domains.sports.bodies import MatchResult
 
 FORM_GAMES = 5
 REST_CAP_DAYS = 30

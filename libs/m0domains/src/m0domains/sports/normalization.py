@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import msgspec
 from m0lanes.bodies import MarketOpened
 from m0lanes.port import Event, Put, Refused, Step, View, market_of
+from m0lanes.quotes import QuotePayload, quoted
 from m0quant.football_state import TEAMS_MAX
 
-from m0domains.sports.bodies import MatchResult, Quote
-from m0domains.sports.payloads import MatchResultPayload, QuotePayload, outcome
+from m0domains.sports.bodies import MatchResult
+from m0domains.sports.payloads import MatchResultPayload, outcome
 
 DAY_MS = 86_400_000
 AHEAD_MS = DAY_MS
@@ -47,7 +48,7 @@ def normalize(view: View, event: Event) -> Step:
         case MatchResultPayload() as result:
             return _result(view, event, result)
         case QuotePayload() as quote:
-            return _quote(market_of(view, event), event, quote)
+            return Step(say=(quoted(view, event, quote),))
         case _:
             raise Refused(f"{event.kind} is no kind of this domain")
 
@@ -90,13 +91,6 @@ def _joined(view: View, group: str, result: MatchResultPayload) -> Iterator[Put]
         yield Put((group,), Teams(count + len(new)))
         for number, name in enumerate(new, count + 1):
             yield Put((group, name), Team(number))
-
-
-def _quote(market: MarketOpened, event: Event, quote: QuotePayload) -> Step:
-    if sorted(quote.p_ppb) != sorted(market.outcomes):
-        raise Refused(f"a quote for other outcomes than those of {market.market_id}: name each of them once")
-    p_ppb = tuple(quote.p_ppb[name] for name in market.outcomes)
-    return Step(say=(Quote(market.market_id, event.event_ms, p_ppb),))
 
 
 def _check_teams(market: MarketOpened, result: MatchResultPayload) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated
 import msgspec
 from m0common.messages.types import Millis
 from m0lanes.port import Refused
+from m0lanes.quotes import QuotePayload, check_quote
 
 TEAM_MAX_BYTES = 64
 GOALS_MAX = 99
-PPB = 1_000_000_000
 
 HOME, DRAW, AWAY = "HOME", "DRAW", "AWAY"
 OUTCOMES = (HOME, DRAW, AWAY)
@@ -19,7 +19,6 @@ Team = Annotated[str, msgspec.Meta(min_length=1, max_length=TEAM_MAX_BYTES)]
 """Opaque text of at most TEAM_MAX_BYTES bytes of UTF-8: how a club is spelt is for connectors to agree on."""
 Goals = Annotated[int, msgspec.Meta(ge=0, le=GOALS_MAX)]
 SeasonName = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,16}(?![\s\S])")]
-Probability = Annotated[int, msgspec.Meta(ge=0, le=PPB)]
 
 
 class MatchResultPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,18 +29,6 @@ class MatchResultPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     home_goals: Goals
     away_goals: Goals
     season: SeasonName
-    original_ms: Millis
-
-
-class QuotePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """kind `quote`: somebody else's probabilities of a market's outcomes in ppb, by the outcomes' names; they sum to
-    exactly 1e9.
-    """
-
-    p_ppb: Annotated[
-        dict[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], Probability],
-        msgspec.Meta(min_length=2, max_length=32),
-    ]
     original_ms: Millis
 
 
@@ -56,9 +43,7 @@ def check(payload: msgspec.Struct) -> None:
         if payload.home == payload.away:
             raise Refused(f"home and away are both {payload.home!r}: a team does not play itself")
     elif isinstance(payload, QuotePayload):
-        p_ppb: list[int] = list(payload.p_ppb.values())
-        if sum(p_ppb) != PPB:
-            raise Refused(f"probabilities sum to {sum(p_ppb)} ppb: they must sum to {PPB}")
+        check_quote(payload)
 
 
 def check_team(name: str) -> None:

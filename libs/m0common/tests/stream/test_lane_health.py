@@ -1,0 +1,68 @@
+"""Lanes that are parked, and lanes that nobody runs: told by markers that go by while no manifest comes."""
+
+import msgspec
+from m0common.canonical import ZERO
+from m0common.ids import Lane
+from m0common.messages import Manifest
+from m0common.stream.core import LaneReport
+from m0common.stream.lane_health import LaneHealth
+
+LANE, RELEASE = Lane("coins", 3), bytes([7]) * 32
+INSTALL = f"coins/3: nobody runs it: install release {RELEASE.hex()} (catalog coins)"
+RUNNING = LaneReport(LANE, 1, 0, 9, 0, 0, 0, ZERO, False, None)
+PASSED = RUNNING._replace(lacks=RELEASE)
+
+
+def manifest(epoch_id: int | None, partition: int = LANE.partition) -> Manifest:
+    base = Manifest(1, "coins", partition, 0, 1, 5, None, ZERO, 0, 0, (), None, 0, 0, 0, 1, ZERO, ZERO, 0, 0)
+    return msgspec.structs.replace(base, epoch_id=epoch_id)
+
+
+def heard(*manifests: Manifest, silent_s: float = 60) -> LaneHealth:
+    """What is heard at second 100 and then, until second 100 + `silent_s`, no more."""
+    health = LaneHealth(60)
+    health.hear([LANE], manifests, 100)
+    health.hear([LANE], [], 100 + silent_s)
+    return health
+
+
+def test_a_lane_is_run_by_nobody_when_three_markers_went_by_and_nothing_was_heard_of_it():
+    assert heard().notes([PASSED._replace(due=10)]) == INSTALL
+    assert heard(manifest(9)).notes([PASSED._replace(due=10)]) == INSTALL
+    assert heard(manifest(None)).notes([PASSED._replace(due=10)]) == INSTALL
+
+
+def test_a_lane_that_closes_its_epochs_or_was_heard_of_lately_is_run_by_somebody():
+    assert heard(manifest(10)).notes([PASSED._replace(due=10)]) is None
+    assert heard(manifest(9), silent_s=59).notes([PASSED._replace(due=10)]) is None
+
+
+def test_while_too_few_markers_went_by_nothing_is_said():
+    assert heard().notes([PASSED]) is None
+
+
+def test_what_is_heard_of_another_lane_says_nothing():
+    assert heard(manifest(10, partition=4)).notes([PASSED._replace(due=10)]) == INSTALL
+
+
+def test_a_lane_that_is_passed_over_anew_is_given_time_again():
+    health = heard()
+    health.hear([], [], 200)
+    health.hear([LANE], [], 300)
+    assert health.notes([PASSED._replace(due=10)]) is None
+
+
+def test_a_lane_that_runs_here_and_one_that_is_parked_are_not_somebody_elses():
+    parked = RUNNING._replace(lane=Lane("coins", 4), parked="it expects message 7")
+    health = heard()
+    assert health.nobody_runs([RUNNING, parked]) == []
+    assert health.notes([parked, PASSED._replace(due=10)]) == f"coins/4: it expects message 7; {INSTALL}"
+
+
+def test_a_stage_is_ready_while_a_lane_that_has_not_ended_is_not_parked():
+    parked, ended = RUNNING._replace(parked="a hole"), RUNNING._replace(retired=True)
+    health = LaneHealth(60)
+    assert health.ready([parked, RUNNING]) is None
+    assert health.ready([parked, ended]) == "every lane is parked: a hole"
+    assert health.ready([ended]) is None
+    assert health.ready([PASSED._replace(due=10)]) is None
