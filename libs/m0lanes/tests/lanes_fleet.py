@@ -189,7 +189,7 @@ class Instance:
 
     def _load(self, load: Load) -> Restored | None:
         if load.root == ZERO:
-            return nothing(load)
+            return nothing(load.stage, load.lane)
         wanted = (load.stage, *load.lane, load.epoch_id, load.root)
         known = [m for m in self.topics.manifests if (m.stage, m.catalog, m.partition, m.epoch_id, m.digest) == wanted]
         return next((found for m in reversed(known) if (found := self.topics.restore(m)) is not None), None)
@@ -210,6 +210,11 @@ class Instance:
             found = self.topics.restore(manifest)
             if found is not None and self.core.adopts(manifest):
                 self._take(self.core.adopt(found))
+                return True
+        told = {(m.stage, m.catalog, m.partition) for m in self.topics.manifests}
+        for lane in sorted(self.core.called()):
+            if (self.stage, *lane) not in told:
+                self._take(self.core.adopt(nothing(self.stage, lane)))
                 return True
         return False
 

@@ -53,6 +53,38 @@ def test_an_edited_release_goes_on_when_the_old_one_is_gone(seed: int, dies: flo
     assert fleet.parked() == []
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("dies", [0.0, 0.05])
+@pytest.mark.parametrize("back", [0, 1, None], ids=["the first epoch", "the second epoch", "the beginning"])
+def test_a_build_that_was_there_before_the_first_checkpoint_closes_no_epoch_twice(seed: int, dies: float, back):
+    log = world.season(3, seed)
+    fleet = Fleet(world.HEART, seed, dies)
+    fleet.instances += installs(fleet, AFTER, dies)
+    fleet.write(log.records)
+    fleet.settle()
+    fleet.instances = fleet.instances[4:]
+    since = len(log.records)
+    rebases = anew(log, EDITED) if back is None else rebase(log, fleet, world.FIRST + back, EDITED)
+    go_on(log, fleet, [3, 4], since)
+    assert set(roots(fleet.topics.headers())) == set(expected(log.records, *rebases))
+    assert fleet.parked() == []
+
+
+def test_a_catalog_that_nobody_has_closed_an_epoch_of_begins_with_nothing_under_another_release():
+    log = world.season(1)
+    fleet = Fleet(world.HEART)
+    fleet.instances = [*fleet.instances[:3], *installs(fleet, AFTER)]
+    fleet.write(log.records)
+    fleet.settle()
+    assert fleet.topics.headers() == {}
+    fleet.instances = fleet.instances[3:]
+    since = len(log.records)
+    rebases = anew(log, EDITED)
+    go_on(log, fleet, [1], since)
+    assert set(roots(fleet.topics.headers())) == set(expected(log.records, *rebases))
+    assert fleet.parked() == []
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("dies", [0.0, 0.05])
 def test_a_life_from_the_beginning_runs_old_generations_under_its_own_release(seed: int, dies: float):

@@ -348,3 +348,31 @@ async def test_a_signer_that_computes_from_raw_goes_on_behind_a_rebase_once_an_e
     await one.start()
     await one.read()
     assert one.depth.notes() is None
+
+
+EDITED = bytes([13]) * 32
+UPGRADED = Heart(world.DEPLOYMENT, {EDITED: Coins()}, bytes([4]) * 32)
+
+
+@pytest.mark.parametrize("behind", ["all that the old code said", "half of it", "nothing"])
+async def test_a_signer_that_bundles_is_upgraded_and_goes_on_behind_the_rebase_to_its_release(tmp_path, behind):
+    made = Rebased(3, UPGRADED, EDITED)
+    said = [r for p in range(PARTITIONS) for r in made.fleet.topics.log(PREDICTIONS.name, p)]
+    stage = Stage()
+    await stage.prepare()
+    old = [r for r in said if msgspec.msgpack.decode(r.value, type=LaneMessage).release != EDITED]
+    assert old == said[: len(old)]
+    stage.publish(old)
+    one = Machine(tmp_path, stage, "bundle", made.published)
+    if behind != "nothing":
+        await one.start()
+        await one.read(len(old) // 2 if behind == "half of it" else 1 << 30)
+        await one.depth.save(one.next)
+    stage.publish(said[len(old) :])
+    made.final = [world.FIRST + 3]
+    one.heart = UPGRADED
+    await one.start()
+    await one.read()
+    assert one.depth.notes() is None
+    assert {epoch for epoch in one.said if epoch > world.FIRST + 3} == set(range(world.FIRST + 4, world.FIRST + 7))
+    assert one.said == {epoch: header for epoch, header in made.headers().items() if epoch in one.said}

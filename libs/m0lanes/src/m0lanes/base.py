@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Generic
 
@@ -16,7 +16,6 @@ from m0common.topics import STATE
 
 from m0lanes.bodies import Marker, decode_body
 from m0lanes.checkpoints import gathered
-from m0lanes.port import Domain
 from m0lanes.slots import S, Slot, Slots, newest, runner, runs
 
 
@@ -34,8 +33,8 @@ class LaneStage(ABC, Generic[S]):
     queries: str | None = None
     tolerant = False
 
-    def __init__(self, build: bytes) -> None:
-        self._domains: Mapping[bytes, Domain] = {}
+    def __init__(self, build: bytes, releases: Container[bytes]) -> None:
+        self._here = releases
         self.build = build
         self._slots: Slots[S] = Slots(self.stage, build)
         self.drops: Counter[tuple[str, str]] = Counter()
@@ -71,7 +70,7 @@ class LaneStage(ABC, Generic[S]):
         for manifest in lost:
             if (manifest.stage, manifest.partition) != (self.stage, partition):
                 continue
-            if begin == 0 and runner(manifest) in self._domains:
+            if begin == 0 and runner(manifest) in self._here:
                 starts.append(0)
             else:
                 self._slots.add(self._lost(manifest, begin))
@@ -99,7 +98,7 @@ class LaneStage(ABC, Generic[S]):
     def _lost(self, manifest: Manifest, begin: int) -> Slot[S]:
         slot = self._fresh(Lane(manifest.catalog, manifest.partition), manifest.release)
         slot.life, slot.release, slot.out_seq = manifest.life, runner(manifest), manifest.out_seq
-        if slot.release not in self._domains:
+        if slot.release not in self._here:
             slot.lacks = slot.release
             return slot
         slot.park(
@@ -149,7 +148,7 @@ class LaneStage(ABC, Generic[S]):
     def adopts(self, manifest: Manifest) -> bool:
         """See StageCore."""
         slot = self._slots.get(Lane(manifest.catalog, manifest.partition))
-        ours = manifest.stage == self.stage and runs(manifest, self._domains)
+        ours = manifest.stage == self.stage and runs(manifest, self._here)
         return ours and slot is not None and slot.passed and (manifest.life, manifest.position) >= slot.stands
 
     def adopt(self, found: Restored) -> Iterable[Output]:

@@ -4,13 +4,13 @@ It reads the catalog's partition of `m0.predictions`, in which the messages of t
 lane that is far ahead of the others is passed over for a while and read again behind them.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator
 
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, encode
-from m0common.stream.core import Cut, LaneReport, Letter, Output, Rewind
+from m0common.stream.core import Cut, Letter, Output, Rewind
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
@@ -20,7 +20,6 @@ from m0lanes.bodies import Marker, Prediction, Rebased, decode_body
 from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message
-from m0lanes.port import Domain
 from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runner, runs, state_in
 
 STAGE = 4
@@ -29,23 +28,23 @@ AHEAD_MAX = 8
 
 
 class BundleCore(LaneStage[BundleState]):
-    """Looks after one BundleState per catalog; a slot's lane is the catalog in its partition of `m0.predictions`."""
+    """Looks after one BundleState per catalog; a slot's lane is the catalog in its partition of `m0.predictions`.
+
+    It closes what `releases` have said; nothing of their code is needed for that.
+    """
 
     name = "bundle"
     stage = STAGE
     input_topic = PREDICTIONS.name
 
     def __init__(
-        self, deployment: Deployment, domains: Mapping[bytes, Domain], build: bytes, ahead_max: int | None = AHEAD_MAX
+        self, deployment: Deployment, releases: Container[bytes], build: bytes, ahead_max: int | None = AHEAD_MAX
     ) -> None:
-        super().__init__(build)
-        self._domains = domains
+        super().__init__(build, releases)
         self._control_key = deployment.control_key
         self._ahead_max = ahead_max
         self._passed_over: dict[Lane, dict[int, int]] = {}
         """By catalog: the lanes that wait, and the offset of the first message that was not taken of each."""
-        self._lacks: dict[Lane, bytes] = {}
-        """By catalog: the release that a lane which waits came to speak in and that is not here."""
         self._called: dict[Lane, int] = {}
         """Catalogs that somebody else closed until a lane of theirs began a life under a release of ours, and where
         it did: who closed them closes no more.
@@ -61,13 +60,10 @@ class BundleCore(LaneStage[BundleState]):
             return
         lane = Lane(message.catalog, record.partition)
         slot = self._slots.get(lane) or self._slots.add(self._fresh(lane, message.release))
-        if slot.passed and message.kind == "rebased" and message.release in self._domains:
-            # the newest state of who closed it until now is adopted; who took nothing has none
-            if slot.position == 0:
-                slot.lacks = None
-            else:
-                self._called.setdefault(lane, record.offset)
-        if slot.retired and message.release not in self._domains and not _had(slot, message):
+        if slot.passed and message.kind == "rebased" and message.release in self._here:
+            # the newest state of who closed it until now is adopted, which may be one of before this process
+            self._called.setdefault(lane, record.offset)
+        if slot.retired and message.release not in self._here and not _had(slot, message):
             # it returns to somebody else, who stands at least one message further from here on
             slot.retired, slot.lacks = False, message.release
             slot.position += 1
@@ -120,8 +116,7 @@ class BundleCore(LaneStage[BundleState]):
         slot.retired = newest.ends and slot.lane not in self._passed_over
         yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
         waiting = self._passed_over.pop(slot.lane, None)
-        self._lacks.pop(slot.lane, None)
-        if following not in (NO_RELEASE, slot.release) and following not in self._domains:
+        if following not in (NO_RELEASE, slot.release) and following not in self._here:
             slot.lacks = following
         elif waiting:
             slot.apart = True
@@ -131,20 +126,16 @@ class BundleCore(LaneStage[BundleState]):
         """Whether this lane is so far ahead of the others that it must wait, or somebody else's already."""
         waiting = self._passed_over.get(slot.lane, {})
         life, _ = slot.input_seqs.get(message.partition, (0, 0))
-        if message.kind == "rebased" and message.life > life and message.release in self._domains:
+        if message.kind == "rebased" and message.life > life and message.release in self._here:
             # a new life says again what is missing of the old one
             waiting.pop(message.partition, None)
-            if not waiting:
-                self._lacks.pop(slot.lane, None)
             return False
         if message.partition in waiting:
             return True
         if _had(slot, message):
             return False
-        if message.release not in self._domains:
-            self._lacks[slot.lane] = message.release
         is_ahead = self._ahead_max is not None and slot.state.waiting(message.partition) >= self._ahead_max
-        if not is_ahead and message.release in self._domains:
+        if not is_ahead and message.release in self._here:
             return False
         self._passed_over.setdefault(slot.lane, {})[message.partition] = record.offset
         return True
@@ -180,11 +171,6 @@ class BundleCore(LaneStage[BundleState]):
     def _begin_life(self, slot: Slot[BundleState], found: Restored) -> Iterator[Output]:
         raise AssertionError(f"{slot.lane}: this stage keeps what it has closed, {found.manifest.life}")
 
-    def reports(self) -> list[LaneReport]:
-        """See StageCore. A catalog may be closed here up to where one of its lanes speaks in a release not here."""
-        reports = super().reports()
-        return [r if r.lacks is not None else r._replace(lacks=self._lacks.get(r.lane)) for r in reports]
-
     def called(self) -> Collection[Lane]:
         """See StageCore."""
         return self._called.keys()
@@ -211,25 +197,27 @@ class BundleCore(LaneStage[BundleState]):
     def _changed(self) -> None:
         known = {slot.lane for slot in self._slots.all()}
         self._passed_over = {lane: waiting for lane, waiting in self._passed_over.items() if lane in known}
-        self._lacks = {lane: release for lane, release in self._lacks.items() if lane in known}
         self._called = {lane: offset for lane, offset in self._called.items() if lane in known}
 
     def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
         state = BundleState(lane.catalog, Entities(), self._control_key)
         slot = Slot(lane, state, (HEADERS.name, lane.partition), release)
-        slot.give(release, self._domains)
+        slot.give(release, self._here)
         return slot
 
     def _restored(self, found: Restored) -> tuple[Slot[BundleState], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
         called = self._called.pop(lane, None)
         # a state made from a header says nothing of who goes on: the next message does
-        foreign = called is None and runner(found.manifest) not in (NO_RELEASE, *self._domains)
+        release = runner(found.manifest)
+        foreign = called is None and release != NO_RELEASE and release not in self._here
         state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
-        slot.lacks = slot.release if foreign and not runs(found.manifest, self._domains) else None
+        slot.lacks = slot.release if foreign and not runs(found.manifest, self._here) else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
-        return slot, start if called is None else min(start, called)
+        if called is None:
+            return slot, start
+        return slot, called if slot.position == 0 else min(start, called)
 
 
 def _had(slot: Slot[BundleState], message: LaneMessage) -> bool:

@@ -86,7 +86,7 @@ class Keeper:
     def load(self, load: Load) -> Restored | None:
         """The state that a new life begins with, None when it is not kept."""
         if load.root == ZERO:
-            return nothing(load)
+            return nothing(load.stage, load.lane)
         kept = self._kept.get((load.stage, load.lane), _Kept())
         wanted = (load.epoch_id, load.root)
         found = next((m for m in reversed(kept.manifests) if (m.epoch_id, m.digest) == wanted), None)

@@ -71,7 +71,7 @@ class LanedCore(LaneStage[T]):
         domains: Mapping[bytes, Domain],
         build: bytes,
     ) -> None:
-        super().__init__(build)
+        super().__init__(build, domains)
         self._new_state = new_state
         self._output = output
         self._domains = domains

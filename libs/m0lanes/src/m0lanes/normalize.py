@@ -57,7 +57,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
     def __init__(
         self, deployment: Deployment, domains: Mapping[bytes, Domain], build: bytes, only: frozenset[str] | None = None
     ) -> None:
-        super().__init__(build)
+        super().__init__(build, domains)
         self._deployment = deployment
         self._domains = domains
         self._only = only

@@ -1,6 +1,6 @@
 """The cores of the lane stages, as the services run them."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from m0common.deployment import Deployment
@@ -41,9 +41,12 @@ class Heart:
         """m0.features to m0.predictions."""
         return ModelCore(self.deployment.partitions, self.domains, self.build)
 
-    def bundle(self, ahead_max: int | None = None) -> BundleCore:
-        """m0.predictions to m0.headers and m0.bundles; without a limit for chains, which hold all lanes anyway."""
-        return BundleCore(self.deployment, self.domains, self.build, ahead_max)
+    def bundle(self, ahead_max: int | None = None, releases: Container[bytes] | None = None) -> BundleCore:
+        """m0.predictions to m0.headers and m0.bundles; without a limit for chains, which hold all lanes anyway.
+
+        `releases` are those whose lanes it follows, else those that are installed.
+        """
+        return BundleCore(self.deployment, self.domains if releases is None else releases, self.build, ahead_max)
 
     def chain(self, only: frozenset[str] | None = None) -> list[StageCore]:
         """The four stages in order."""

@@ -3,7 +3,7 @@
 A lane that is far ahead of the others of its catalog is passed over and read again behind them, by a reader of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 from m0common.ids import Lane
@@ -25,6 +25,15 @@ from m0_signer.database import Database
 from m0_signer.depth import Depth, Offsets, Published
 
 _BATCH = 500
+
+
+class _EveryRelease(Container[bytes]):
+    """What bundles are made of bears its release and needs none of its code to be followed."""
+
+    def __contains__(self, _release: object) -> bool:
+        return True
+
+
 _decode_header = msgspec.msgpack.Decoder(HeaderMessage).decode
 _decode_lane = msgspec.msgpack.Decoder(LaneMessage).decode
 
@@ -41,7 +50,10 @@ class BundleDepth(Depth):
         super().__init__(database, catalogs, published)
         self._broker = broker
         self._partitions = heart.deployment.partitions
-        self._core = heart.bundle(AHEAD_MAX)
+        self._installed = frozenset(heart.domains)
+        self._missing: dict[str, frozenset[bytes]] = {}
+        """By catalog: the releases of its newest epoch that are not installed."""
+        self._core = heart.bundle(AHEAD_MAX, _EveryRelease())
         self._readers: dict[Lane, LaneReader] = {}
 
     def concerns(self, catalog: str, partition: int) -> bool:
@@ -76,7 +88,7 @@ class BundleDepth(Depth):
         for output in outputs:
             if isinstance(output, Produce):
                 if output.topic == HEADERS.name:
-                    closed += self.take_header(_decode_header(output.value))
+                    closed += self._judged(_decode_header(output.value))
             elif isinstance(output, Cut):
                 self.take_cut(output)
             elif isinstance(output, Letter):
@@ -85,6 +97,17 @@ class BundleDepth(Depth):
                 where = TopicPartition(self.topic, output.lane.partition)
                 self._readers[output.lane] = LaneReader(self._broker, where, output.offset, _BATCH)
         return closed
+
+    def _judged(self, header: HeaderMessage) -> list[HeaderMessage]:
+        """An epoch to sign. One of a release that is not here is followed, and left to others."""
+        missing = frozenset(lane.release for lane in header.lanes) - self._installed
+        self._missing[header.catalog] = missing
+        return [] if missing else self.take_header(header)
+
+    def _lacks(self) -> set[tuple[str, bytes]]:
+        spoken = {(report.lane.catalog, report.release) for report in self._reports()}
+        missing = {(catalog, release) for catalog, releases in self._missing.items() for release in releases}
+        return missing | {(catalog, release) for catalog, release in spoken if release not in self._installed}
 
     async def catch_up(self, next_offsets: Offsets) -> list[HeaderMessage]:
         """See Depth. Raises Unavailable, OffsetsGone."""

@@ -167,13 +167,17 @@ class Depth(ABC):
         reports = self._reports()
         parked = [f"{r.lane.catalog}/{r.lane.partition}: {r.parked}" for r in reports if r.parked is not None]
         # a signer votes for what it computed itself: a lane that it leaves to others is an epoch it cannot sign
-        lacks = sorted({(r.lane.catalog, r.lacks.hex()) for r in reports if r.lacks is not None})
         install = [
-            f"install release {release} (catalog {catalog}): it is not signed here" for catalog, release in lacks
+            f"install release {release.hex()} (catalog {catalog}): it is not signed here"
+            for catalog, release in sorted(self._lacks())
         ]
         return "; ".join([*self.abstains.values(), *install, *parked]) or None
 
     # --- what a depth does in its own way ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def _lacks(self) -> set[tuple[str, bytes]]:
+        """Catalogs, and the releases of theirs that are not installed here."""
 
     @abstractmethod
     def concerns(self, catalog: str, partition: int) -> bool:

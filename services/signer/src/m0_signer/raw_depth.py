@@ -195,6 +195,9 @@ class RawDepth(Depth):
             missing -= isinstance(message, Saved) and message.number == number
         return self._closing.cuts()
 
+    def _lacks(self) -> set[tuple[str, bytes]]:
+        return {(report.lane.catalog, report.lacks) for report in self._reports() if report.lacks is not None}
+
     def _reports(self) -> list[LaneReport]:
         parked = [report for _, lanes in sorted(self._parked.items()) for report in lanes]
         return [*parked, *self._closing.reports()]

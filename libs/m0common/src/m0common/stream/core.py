@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from m0common.canonical import ZERO
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import Manifest, StateBatch
@@ -57,17 +58,17 @@ class Load(NamedTuple):
 Output = Produce | Letter | Cut | Rewind | Load
 
 
-def nothing(load: Load) -> Restored:
+def nothing(stage: int, lane: Lane) -> Restored:
     """The empty state, whose digest is zero bytes: a lane begins anew."""
     manifest = Manifest(
-        stage=load.stage,
-        catalog=load.lane.catalog,
-        partition=load.lane.partition,
+        stage=stage,
+        catalog=lane.catalog,
+        partition=lane.partition,
         life=0,
         generation=0,
         position=0,
         epoch_id=None,
-        digest=load.root,
+        digest=ZERO,
         out_seq=0,
         input_offset=-1,
         input_seqs=(),
@@ -76,8 +77,8 @@ def nothing(load: Load) -> Restored:
         from_position=0,
         from_offset=0,
         to_offset=0,
-        release=load.root,
-        build=load.root,
+        release=ZERO,
+        build=ZERO,
         entities=0,
         bytes=0,
     )
@@ -162,7 +163,9 @@ class StageCore(Protocol):
         ...
 
     def called(self) -> Collection[Lane]:
-        """Lanes passed over that any newest state serves now, one that was looked at before as well."""
+        """Lanes passed over that any newest state serves now, one that was looked at before as well; where there is
+        none at all, the empty one.
+        """
         ...
 
     def adopts(self, manifest: Manifest) -> bool:

@@ -24,7 +24,7 @@ async def load_state(
 ) -> Restored | None:
     """The state that a new life begins with, None when no checkpoint in the log gives it. Raises Unavailable."""
     if load.root == ZERO:
-        return nothing(load)
+        return nothing(load.stage, load.lane)
     known = await _manifests(broker, [load.lane.partition], load.stage)
     beat()
     place = (*load.lane, load.epoch_id, load.root)
@@ -84,7 +84,10 @@ class Restoring:
 
     async def adoptable(self, new: Iterable[Manifest]) -> Sequence[Restored]:
         """Of these manifests the lanes that others have brought to where this build goes on. Raises Unavailable."""
-        return await restore_newest(self._broker, [m for m in new if self._core.adopts(m)], self._gather)
+        new, stage = list(new), self._core.stage
+        found = await restore_newest(self._broker, [m for m in new if self._core.adopts(m)], self._gather)
+        told = {Lane(manifest.catalog, manifest.partition) for manifest in new if manifest.stage == stage}
+        return [*found, *(nothing(stage, lane) for lane in sorted(self._core.called()) if lane not in told)]
 
     async def _manifests(self, partitions: Sequence[int]) -> list[Manifest]:
         if not partitions:
