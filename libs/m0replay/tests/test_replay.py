@@ -7,9 +7,12 @@ from m0common.errors import M0Error
 from m0common.messages import HeaderMessage, Manifest, encode
 from m0common.stream.records import Produce
 from m0common.topics import BUNDLES, FEATURES, HEADERS, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE
+from m0lanes.bundle_state import BundleState
+from m0lanes.entities import Entities
 from m0lanes.generations import lanes_of, partition_of
 from m0lanes.stages import Heart
 from m0replay.replay import replay_epoch
+from m0replay.states import bundle_state, published
 from recorded_world import Recorded
 
 EPOCH = world.FIRST + 2
@@ -219,3 +222,15 @@ async def test_what_an_aborted_transaction_wrote_is_not_replayed():
     await transaction.abort()
     verdict = await replay_epoch(log.broker, log.heart, log.final, "coins", world.FIRST + 1)
     assert verdict.match, verdict.difference
+
+
+async def test_the_bundle_stage_behind_a_header_knows_the_generation_that_its_marker_put_in_force():
+    log = await Recorded().of(generations().records)
+    in_force = {}
+    for epoch_id, header in log.headers().items():
+        found = await published(log.broker, header)
+        restored = bundle_state(log.heart, header, found.states)
+        made = BundleState("coins", Entities(restored.entities.items()), world.DEPLOYMENT.control_key)
+        assert made.last_epoch == epoch_id
+        in_force[epoch_id - world.FIRST] = made.generation
+    assert in_force == {0: 1, 1: 2, 2: 2, 3: 3, 4: 3, 5: 3}

@@ -4,42 +4,23 @@ import lanes_world as world
 import msgspec
 import pytest
 from lanes_lives import AFTER, EDITED, LANES
-from lanes_toy import Coins
 from m0common.canonical import ZERO, BundleHeader
 from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.topics import FEATURES, MANIFESTS, RAW
-from m0lanes.stages import Heart
-from m0replay.control_keys import ControlKey
 from m0replay.rebasing import plan_rebase, write_rebases
 from m0replay.releases import NotInstalled
 from m0replay.replay import replay_epoch
 from recorded_world import Recorded
 from stages_world import Live
+from troubled_world import KEY, TWO, Troubled, rebase, rebased
 
-KEY = ControlKey(world.CONTROL, world.DEPLOYMENT.control_key, world.GENESIS)
-
-TWO = Heart(world.DEPLOYMENT, {world.COINS_RELEASE: Coins(), EDITED: Coins()}, bytes([6]) * 32)
 LAST = world.FIRST + 2
 BEHIND = LAST + 1
 """The first epoch behind the rebases of most tests."""
 
 _manifest = msgspec.msgpack.Decoder(Manifest).decode
-
-
-async def rebased(seed=1, lanes=LANES, release=None, heart=world.HEART, **options) -> Recorded:
-    """Three epochs, a rebase of these lanes, two more epochs."""
-    log = world.season(3, seed)
-    recorded = Recorded(heart)
-    await recorded.of(log.records)
-    for lane in lanes:
-        plan = await plan_rebase(recorded.broker, "coins", lane, release, **options)
-        await write_rebases(recorded.broker, KEY, [plan], recorded.clock)
-        log._next[lane] += 1
-    since = len(log.records)
-    world.go_on(log, [3, 4], seed)
-    return await recorded.of(log.records[since:])
 
 
 async def replayed(log, epoch_id: int, heart=None, **options):
@@ -124,10 +105,7 @@ async def test_what_an_old_life_said_and_no_bundle_took_is_not_taken_by_replay_e
     # what model had not read yet is lost, and the lanes said two epochs that nobody closed
     await recorded.lose(FEATURES.name)
     for lane in LANES:
-        plan = await plan_rebase(recorded.broker, "coins", lane, None)
-        assert plan.payload.epoch_id == world.FIRST + 1
-        await write_rebases(recorded.broker, KEY, [plan], recorded.clock)
-        log._next[lane] += 1
+        await rebase(recorded, lane)
     recorded.cores = every
     since = len(log.records)
     world.go_on(log, [4])
@@ -253,11 +231,19 @@ async def test_what_is_read_for_an_epoch_behind_a_rebase_grows_with_the_new_life
     for epochs in (6, 30):
         log = world.season(epochs)
         recorded = await Recorded().of(log.records)
-        plan = await plan_rebase(recorded.broker, "coins", LANES[0], None, from_beginning=from_beginning)
-        await write_rebases(recorded.broker, KEY, [plan], recorded.clock)
-        log._next[LANES[0]] += 1
+        await rebase(recorded, LANES[0], from_beginning=from_beginning)
         since = len(log.records)
         world.go_on(log, [epochs])
         await recorded.of(log.records[since:])
         read[epochs] = (await replayed(recorded, world.FIRST + epochs)).events
     assert (read[30] <= read[6] + 30) != from_beginning
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_every_epoch_matches_whatever_became_of_lanes_generations_and_topics(seed: int):
+    log = await Troubled(seed).of(8)
+    assert sorted(log.headers()) == [world.FIRST + index for index in range(8)]
+    for epoch_id in log.headers():
+        for full in (False, True):
+            verdict = await replayed(log, epoch_id, full=full)
+            assert verdict.match, (epoch_id, full, verdict.difference)

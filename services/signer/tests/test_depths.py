@@ -296,8 +296,8 @@ class Rebased:
             for m in self.fleet.topics.manifests
             if m.epoch_id == header.epoch_id and m.stage < 4 and m.life == lives[m.partition]
         ]
-        models = [m for m in known if m.stage == 3]
-        return Standing(True, [*map(self.fleet.topics.restore, known), bundle_state(HEART, header, models)])
+        states = [self.fleet.topics.restore(manifest) for manifest in known]
+        return Standing(True, [*states, bundle_state(HEART, header, states)])
 
 
 async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(tmp_path):

@@ -108,9 +108,13 @@ class BundleState:
         """How many epochs that are not closed a lane has passed."""
         return sum(partition in lanes for lanes in self._open.values())
 
-    def continue_from(self, last_epoch: int, prev_bundle_hash: bytes, sources: dict[int, SourceEntity]) -> None:
-        """Begin behind an epoch that somebody else closed, as replay and newcomers do."""
-        self._now = CatalogEntity(last_epoch, prev_bundle_hash)
+    def continue_from(
+        self, last_epoch: int, prev_bundle_hash: bytes, generation: int, sources: dict[int, SourceEntity]
+    ) -> None:
+        """Begin behind an epoch that somebody else closed, as replay and newcomers do. `generation` is the one in force
+        from there on, 0 where that is not known.
+        """
+        self._now = CatalogEntity(last_epoch, prev_bundle_hash, generation)
         self._save()
         for partition, source in sorted(sources.items()):
             self.entities.put(_source_key(partition), pack(source))

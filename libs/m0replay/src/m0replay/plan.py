@@ -71,7 +71,7 @@ async def _with_other_lanes(broker: Broker, heart: Heart, header: HeaderMessage,
     states = list(made.states)
     for partition in sorted(made.lives.keys() - {roots.partition for roots in header.lanes}):
         lane = Lane(header.catalog, partition)
-        ended = await ended_before(broker, lane, header.epoch_id)
+        ended = await ended_before(broker, lane, header.epoch_id, min(made.lives[partition]))
         states += ended
         begins = None if ended else await began_at(broker, lane)
         if begins is not None:
@@ -81,8 +81,7 @@ async def _with_other_lanes(broker: Broker, heart: Heart, header: HeaderMessage,
                 f"lane {lane.catalog}/{partition} began behind the checkpoint of epoch {header.epoch_id}, and its "
                 "first manifest is not in the log any more: replay with FULL=1"
             )
-    models = [state.manifest for state in states if state.manifest.stage == 3]
-    states.append(bundle_state(heart, header, models))
+    states.append(bundle_state(heart, header, states))
     return Plan(made.checkpoint, states, starts, made.lives, made.recorded)
 
 

@@ -11,13 +11,12 @@ from m0lanes import tags
 from m0lanes.control import CatalogSetPayload
 from m0lanes.entities import entity_key
 from m0lanes.normalize_state import LaneEntity
-from m0lanes.packing import unpack
 from m0lanes.slots import NO_RELEASE, runner, runs
 from m0lanes.stages import Heart
 
 from m0replay.course import NONE_YET, Course
+from m0replay.states import lane_entity
 
-_LANE = entity_key(tags.LANE)
 _decode_set = msgspec.json.Decoder(CatalogSetPayload).decode
 
 
@@ -44,7 +43,7 @@ class ReleaseWatch:
         manifest = found.manifest
         if manifest.stage != 1 or self.runs(manifest):
             return
-        now = _lane(found.entities)
+        now = lane_entity(found) or LaneEntity(last_epoch=NONE_YET)
         lane, release = Lane(manifest.catalog, manifest.partition), runner(manifest)
         if self._course.needs(lane.partition, manifest.life, now.last_epoch):
             raise NotInstalled(f"{_who(lane, manifest.life, release, _set(found.entities, now))}, {_REMEDY}")
@@ -66,14 +65,6 @@ def _who(lane: Lane, life: int, release: bytes, made: CatalogSetPayload | None) 
         f"generation {made.generation} of {lane.catalog} runs release {made.release} (domain {domain.name}, version "
         f"{domain.version}, of distribution {domain.distribution})"
     )
-
-
-def _lane(entities: Mapping[bytes, bytes]) -> LaneEntity:
-    """The lane as its first stage has it; what another release wrote may mean nothing here."""
-    try:
-        return unpack(entities[_LANE], LaneEntity)
-    except (KeyError, msgspec.MsgspecError):
-        return LaneEntity(last_epoch=NONE_YET)
 
 
 def _set(entities: Mapping[bytes, bytes], now: LaneEntity) -> CatalogSetPayload | None:

@@ -3,7 +3,7 @@
 Replay goes on from one, and so does a signer that has no state of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -17,16 +17,21 @@ from m0common.stream.partition import partition_for
 from m0common.stream.records import Record
 from m0common.stream.states import Restored, restore
 from m0common.topics import MANIFESTS
+from m0lanes import tags
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.bundle_state import BundleState, SourceEntity
 from m0lanes.checkpoints import gathered
-from m0lanes.entities import Entities
+from m0lanes.entities import Entities, entity_key
+from m0lanes.model import STAGE as MODEL_STAGE
+from m0lanes.normalize_state import LaneEntity
+from m0lanes.packing import unpack
 from m0lanes.stages import Heart
 
 from m0replay.seek import read_from, seek
 
 STAGES = {1: "normalize", 2: "feature", 3: "model"}
 """The stages whose states a header commits to."""
+LAST_LIFE = (1 << 32) - 1
 BEHIND = 500
 """So many records behind a manifest are looked at for others of the same epoch."""
 
@@ -103,24 +108,34 @@ async def published(broker: Broker, header: HeaderMessage) -> Published | None:
     return Published(header, states)
 
 
-async def ended_before(broker: Broker, lane: Lane, epoch_id: int) -> list[Restored]:
+async def ended_before(broker: Broker, lane: Lane, epoch_id: int, life: int = LAST_LIFE) -> list[Restored]:
     """The last states of a lane that a generation has ended by an epoch: it goes on from them when it is opened again.
+    `life` is the newest to be looked at.
 
     Empty for a lane that had not begun. Raises Unavailable.
     """
+    last = await _last_by(broker, lane, life, epoch_id)
+    while last is not None and last[1] > epoch_id:
+        # no later life has a marker by then, and what this one said behind the epoch is not meant either
+        last = await _last_by(broker, lane, last[0], epoch_id)
+    if last is None:
+        return []
+    known = [await manifests_at(broker, lane, stage, *last) for stage in STAGES]
+    states = [await _first_restored(broker, each) for each in known]
+    return [state for state in states if state is not None]
+
+
+async def _last_by(broker: Broker, lane: Lane, life: int, epoch_id: int) -> tuple[int, int] | None:
+    """Life and epoch of a lane's last marker that is not behind an epoch of a life, as stage 1 has them."""
 
     def reached(record: Record) -> bool | None:
         manifest = _manifest(record, 1, lane.catalog)
-        return None if manifest is None or manifest.epoch_id is None else manifest.epoch_id > epoch_id
+        at = None if manifest is None else _at(manifest)
+        return None if at is None else at > (life, epoch_id)
 
     before = (await seek(broker, TopicPartition(MANIFESTS.name, lane.partition), reached)).before
     last = None if before is None else _manifest(before, 1, lane.catalog)
-    if last is None or last.epoch_id is None:
-        return []
-    states = [
-        await _first_restored(broker, await manifests_at(broker, lane, s, last.life, last.epoch_id)) for s in STAGES
-    ]
-    return [state for state in states if state is not None]
+    return None if last is None else _at(last)
 
 
 async def began_at(broker: Broker, lane: Lane) -> int | None:
@@ -150,14 +165,30 @@ def reads_from(manifest: Manifest) -> int:
     return manifest.input_offset + (0 if at_marker else 1)  # what follows a marker is done when it is read again
 
 
-def bundle_state(heart: Heart, header: HeaderMessage, models: Sequence[Manifest]) -> Restored:
-    """The bundle stage behind an epoch that others closed; `models` are the manifests of stage 3, one a lane."""
+def lane_entity(found: Restored) -> LaneEntity | None:
+    """The lane as its first stage has it; None when another release wrote it in a way that means nothing here."""
+    try:
+        return unpack(found.entities[entity_key(tags.LANE)], LaneEntity)
+    except (KeyError, msgspec.MsgspecError):
+        return None
+
+
+def _generation_behind(header: HeaderMessage, states: Iterable[Restored]) -> int:
+    """The generation in force behind an epoch, as the lanes know it that the header names; 0 when none is read."""
+    named = {(1, roots.partition) for roots in header.lanes}
+    lanes = (lane_entity(found) for found in states if (found.manifest.stage, found.manifest.partition) in named)
+    return next((now.pending[0] if now.pending else now.generation for now in lanes if now is not None), 0)
+
+
+def bundle_state(heart: Heart, header: HeaderMessage, states: Sequence[Restored]) -> Restored:
+    """The bundle stage behind an epoch that others closed; `states` are those that its lanes go on from."""
+    models = [found.manifest for found in states if found.manifest.stage == MODEL_STAGE]
     known = BundleHeader.decode(header.header)
     entities = Entities()
     state = BundleState(header.catalog, entities, heart.deployment.control_key)
     sources = {r.partition: SourceEntity(r.life, r.stage_digests) for r in header.lanes}
     prev = known.bundle_hash if known.leaf_count else known.prev_bundle_hash
-    state.continue_from(header.epoch_id, prev, sources)
+    state.continue_from(header.epoch_id, prev, _generation_behind(header, states), sources)
     manifest = Manifest(
         stage=BUNDLE_STAGE,
         catalog=header.catalog,

@@ -60,5 +60,4 @@ async def _behind(broker: Broker, heart: Heart, header: HeaderMessage) -> list[R
     named = {roots.partition for roots in header.lanes}
     for partition in sorted(set(range(heart.deployment.partitions)) - named):
         states += await ended_before(broker, Lane(header.catalog, partition), header.epoch_id)
-    models = [state.manifest for state in states if state.manifest.stage == 3]
-    return [*states, bundle_state(heart, header, models)]
+    return [*states, bundle_state(heart, header, states)]
