@@ -376,3 +376,47 @@ async def test_a_signer_that_bundles_is_upgraded_and_goes_on_behind_the_rebase_t
     assert one.depth.notes() is None
     assert {epoch for epoch in one.said if epoch > world.FIRST + 3} == set(range(world.FIRST + 4, world.FIRST + 7))
     assert one.said == {epoch: header for epoch, header in made.headers().items() if epoch in one.said}
+
+
+class Rolled(Rebased):
+    """A log whose next generation names another release, and what processes of both made of it."""
+
+    def __init__(self):
+        log = world.season(3)
+        self.fleet = Fleet(HEART)
+        self.fleet.instances += [Instance(UPGRADED, n, self.fleet.topics, self.fleet.rng) for n in (1, 2, 3, 4)]
+        log.define(2, release=EDITED.hex())
+        log.end(world.FIRST + 3, following=2)
+        self.raw, self.since = log.records, len(log.records)
+        world.go_on(log, range(4, 8))
+        self.fleet.write(log.records)
+        self.fleet.settle()
+        self.final = []
+
+
+@pytest.mark.parametrize("read", [0.0, 0.4, 0.9])
+async def test_a_signer_that_computes_from_raw_is_upgraded_before_it_has_read_up_to_the_switch(
+    tmp_path, monkeypatch, read
+):
+    monkeypatch.setattr("m0_signer.raw_depth.LOOK_S", 0.0)
+    made = Rolled()
+    stage = Stage()
+    await stage.prepare()
+    one = Machine(tmp_path, stage, "raw", made.published)
+    stage.publish(made.raw[: int(made.since * read)])
+    await one.start()
+    await one.read()
+    await one.depth.save(one.next)
+    before = set(one.said)
+    one.heart, one.launch = UPGRADED, partial(in_memory, UPGRADED)
+    await one.start()
+    made.final = [world.FIRST + 2]
+    stage.publish(made.raw[int(made.since * read) :])
+    await one.read()
+    assert one.depth.notes() == f"install release {world.COINS_RELEASE.hex()} (catalog coins): it is not signed here"
+    assert set(one.said) == before
+    made.final = [world.FIRST + 4]
+    await one.read()
+    assert one.depth.notes() is None
+    assert set(one.said) - before == set(range(world.FIRST + 5, world.FIRST + 8))
+    assert one.said == {epoch: header for epoch, header in made.headers().items() if epoch in one.said}

@@ -8,7 +8,7 @@ header commits to states of these lives, and goes on from those.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from m0common.chain import ChainError
@@ -20,6 +20,7 @@ from m0common.stream.states import Restored
 from m0common.telemetry.logs import logger
 from m0common.topics import HEADERS, RAW
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
+from m0lanes.slots import runs
 from m0lanes.stages import Heart
 
 from m0_signer import metrics
@@ -166,23 +167,41 @@ class RawDepth(Depth):
         )
 
     async def _follow(self, next_offsets: Offsets) -> None:
-        """A catalog that was rebased begins again, once there is something final to begin from."""
+        """A catalog that was rebased, or that another release had until now, begins again where something final is."""
         now_s = asyncio.get_running_loop().time()
-        if not self._awaited or now_s < self._next_look_s:
+        left = self._left()
+        waiting = sorted(self._awaited.keys() | left.keys())
+        if not waiting or now_s < self._next_look_s:
             return
         self._next_look_s = now_s + LOOK_S
-        for catalog, lives in sorted(self._awaited.items()):
+        for catalog in waiting:
             try:
                 found = (await self._published(catalog)).states
             except (ChainError, Unavailable) as error:
-                _log.warning("rebase_waits", catalog=catalog, error=str(error))
+                _log.warning("catalog_waits", catalog=catalog, error=str(error))
                 continue
-            have = {state.manifest.partition: state.manifest.life for state in found if state.manifest.stage == 1}
-            if all(have.get(partition, -1) >= life for partition, life in lives.items()):
+            if self._serves(found, self._awaited.get(catalog, {}), left.get(catalog)):
                 await self.save(next_offsets)
                 self._kept.replace(catalog, found)
-                _log.info("rebase_followed", catalog=catalog)
+                _log.info("catalog_followed", catalog=catalog)
                 raise StartAgain
+
+    def _left(self) -> dict[str, int]:
+        """By catalog that is left to a release which is not here, the newest epoch that was reached."""
+        left: dict[str, int] = {}
+        for report in (report for lanes in self._parked.values() for report in lanes if report.lacks is not None):
+            left[report.lane.catalog] = max(report.epoch_id, left.get(report.lane.catalog, -1))
+        return left
+
+    def _serves(self, found: list[Restored], lives: Mapping[int, int], left_at: int | None) -> bool:
+        """Whether states are of these lives at least, or behind the epoch that lanes were left at and ours to go on."""
+        lanes = [state.manifest for state in found if state.manifest.stage < BUNDLE_STAGE]
+        have = {manifest.partition: manifest.life for manifest in lanes if manifest.stage == 1}
+        if not have or any(have.get(partition, -1) < life for partition, life in lives.items()):
+            return False
+        newest = max(-1 if manifest.epoch_id is None else manifest.epoch_id for manifest in lanes)
+        ours = all(runs(manifest, self._heart.domains) for manifest in lanes)
+        return left_at is None or (newest > left_at and ours)
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
