@@ -13,7 +13,7 @@ PURE = (
     "libs/m0quant/",
     "libs/m0replay/",
 )
-SERVERS = ("e2e", "kafka", "postgres", "validator")
+SERVERS = ("e2e", "kafka", "loopback", "postgres", "validator")
 """Marks of tests that have a server of their own."""
 
 _now: list[str] = []

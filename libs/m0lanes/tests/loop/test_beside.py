@@ -138,6 +138,7 @@ async def get(bind: str, path: str):
         return await client.get(f"http://{bind}{path}")
 
 
+@pytest.mark.loopback
 async def test_a_parked_lane_degrades_a_stage_and_all_of_them_make_it_unready(memory_stages, bind):
     stages = memory_stages
     world = lanes.season(1, first=stages.first)
