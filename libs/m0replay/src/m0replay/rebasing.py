@@ -88,8 +88,8 @@ async def plan_rebase(
     `from_epoch` when that is given, or else from the beginning of the log. `release` None: the one that runs the lane
     now. `begun` is the newest life that the log begins.
 
-    A marker of an epoch that the catalog has not closed yet is passed over unless it is asked for: what the lane had
-    said of that epoch is said again.
+    A marker of an epoch that the catalog has not closed yet is passed over, and refused when it is asked for: what the
+    lane had said of that epoch is said again.
 
     Raises SettingsError when the lane is not known, or the epoch asked for does not serve; Unavailable.
     """
@@ -100,6 +100,11 @@ async def plan_rebase(
     if release is None:
         release = bytes.fromhex(begun.release) if begun is not None and begun.life > now.life else runner(now)
     life, begin, why = known.life_behind(begun), await _begin(broker, partition), None
+    if from_epoch is not None and known.closed is not None and from_epoch > known.closed:
+        raise SettingsError(
+            f"epoch {from_epoch} of {catalog} is not closed, the newest that is is {known.closed}: give that or an "
+            "older one, or leave --from out"
+        )
     if not from_beginning:
         states, why = await _chosen(broker, known, from_epoch, unread)
         if states is not None:
@@ -157,8 +162,9 @@ async def _chosen(
         if manifest.epoch_id is not None:
             at.setdefault(manifest.epoch_id, []).append(manifest)
     for epoch_id, found in sorted(at.items(), reverse=True):
-        not_closed = known.closed is not None and epoch_id > known.closed
-        if epoch_id != from_epoch and (from_epoch is not None or not_closed):
+        if (from_epoch is not None and epoch_id != from_epoch) or (
+            known.closed is not None and epoch_id > known.closed
+        ):
             continue
         if {m.release for m in found} <= foreign:
             continue
