@@ -106,7 +106,7 @@ def test_a_release_that_nobody_runs_says_what_to_install_and_a_new_life_goes_on(
     nobody = "5a" * 32
     stack.m0("catalog", "set", CATALOG, "--release", nobody, "--yes", env=tree.env)
     said = stack.wait(
-        "somebody to say what is missing", lambda: (t := stack.report("normalize")) and nobody in t and t, 60
+        "somebody to say what is missing", lambda: (t := stack.report("normalize")) and nobody in t and t, 180
     )
     print(said)
     stack.goes_on(["crypto"], epochs=2)
