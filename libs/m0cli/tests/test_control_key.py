@@ -7,6 +7,7 @@ import pytest
 from catalog_world import CONTROL, GENESIS, World
 from m0cli.catalog import Writing, put
 from m0cli.control_key import app
+from m0common.chain.keyfile import plain_key
 from m0lanes.authority import control_keys
 from m0lanes.control import Certificate
 from m0replay.control_keys import read_certificate
@@ -21,6 +22,19 @@ PUBLIC = bytes(NEW.pubkey())
 def m0(*args, home, genesis=CHAIN):
     env = {"M0_HOME": str(home), "M0_GENESIS_HASH": genesis}
     return CliRunner().invoke(app, ["certify", *map(str, args)], env=env)
+
+
+def test_a_new_key_is_its_owners_alone_and_never_written_over(tmp_path):
+    out = tmp_path / "new.json"
+    made = CliRunner().invoke(app, ["new", "--out", str(out), "--json"])
+    assert made.exit_code == 0
+    assert json.loads(made.output) == {"file": str(out), "public_key": bytes(plain_key(out).pubkey()).hex()}
+    assert out.stat().st_mode & 0o077 == 0
+    before = out.read_bytes()
+    again = CliRunner().invoke(app, ["new", "--out", str(out)])
+    assert again.exit_code == 2
+    assert "exists: a key is never" in " ".join(again.output.replace("│", " ").split())
+    assert out.read_bytes() == before
 
 
 @pytest.fixture
@@ -55,7 +69,7 @@ async def test_the_file_it_writes_hands_the_key_of_a_catalog_on(files, tmp_path,
 @pytest.mark.parametrize(
     ("new", "genesis", "sentence"),
     [
-        ("nowhere.json", CHAIN, "nowhere.json does not exist"),
+        ("nowhere.json", CHAIN, "no such file, and not 64 hex digits"),
         (bytes(CONTROL.pubkey()).hex(), CHAIN, "is the old control key itself"),
         (PUBLIC.hex(), "abc", "genesis hash 'abc': give 64 hex digits"),
     ],

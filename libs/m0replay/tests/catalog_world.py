@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 from m0common.clock import ManualClock
@@ -43,6 +44,7 @@ class World:
     """One deployment; `desk()` is a new desk, as another process would have it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.config, self.keys = folder / "config", folder / "keys"
         for directory in (self.config / "markets", self.config / "risk", self.keys):
             directory.mkdir(parents=True)
@@ -52,6 +54,15 @@ class World:
         self.broker = MemoryBroker(self.clock)
         self.deployment = Deployment(GENESIS, bytes(CONTROL.pubkey()), PARTITIONS)
         self.groups("sports", "eng.1", "es.1")
+
+    def control(self, *keys: Keypair) -> Path:
+        """A folder that holds the files of these keys."""
+        folder = self.folder / "control"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for number, key in enumerate(keys):
+            (folder / f"{number}.json").write_text(json.dumps(list(bytes(key))))
+        return folder
 
     def groups(self, catalog: str, *groups: str) -> None:
         """Write a catalog's file with these groups."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from m0common.chain.keyfile import plain_key
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.errors import InvalidValue, M0Error
@@ -24,9 +23,9 @@ from m0common.telemetry.logs import logger
 from m0lanes.control import GROUPS_MAX
 from m0replay.catalog_changes import season_set
 from m0replay.catalog_desk import CatalogDesk
-from solders.keypair import Keypair
 
 from m0local import settings as local
+from m0local.control_keys import ControlKeys
 
 POLL_S = 2.0
 log = logger(__name__)
@@ -43,8 +42,8 @@ class Season(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Warden:
     """Looks at what ingest asks for, catalog by catalog; a request that cannot be granted is named and kept."""
 
-    def __init__(self, desk: CatalogDesk, key: Keypair, folder: Path, catalogs: Iterable[str]) -> None:
-        self._desk, self._key, self._folder, self._catalogs = desk, key, folder, tuple(catalogs)
+    def __init__(self, desk: CatalogDesk, keys: ControlKeys, folder: Path, catalogs: Iterable[str]) -> None:
+        self._desk, self._keys, self._folder, self._catalogs = desk, keys, folder, tuple(catalogs)
         self.problems: dict[str, str] = {}
 
     def problem(self) -> str | None:
@@ -73,7 +72,7 @@ class Warden:
         payload = season_set(standing.newest, asked.groups, standing.next_generation)
         if payload is not None:
             # a season changes groups, never code: the release in force need not be known here
-            await self._desk.put(payload, self._key, (payload.release,))
+            await self._desk.put(payload, self._keys.of(catalog, self._desk.log.signer(payload)), (payload.release,))
             log.info("season_set", catalog=catalog, season=asked.season, generation=payload.generation)
 
 
@@ -96,7 +95,7 @@ async def serve(settings: Settings) -> None:
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, "warden"))
     # no domain is needed: it composes no set
     desk = CatalogDesk(broker, Deployment.of(settings), stack.config_dir, stack.keys, {}, system_clock(settings.env))
-    warden = Warden(desk, plain_key(stack.control_key_file), stack.home / "state" / "ingest", settings.catalogs)
+    warden = Warden(desk, ControlKeys(stack.control_keys), stack.home / "state" / "ingest", settings.catalogs)
     status = Status("warden")
     status.ready["seasons"] = warden.problem
     server = status_server(status, settings.telemetry.prometheus_bind)

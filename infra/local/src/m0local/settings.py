@@ -99,9 +99,14 @@ class StackSettings:
         return self.keys / "passphrase"
 
     @property
+    def control_keys(self) -> Path:
+        """The control keys, apart from the keys of services: launcher and warden alone read them."""
+        return self.home / "control"
+
+    @property
     def control_key_file(self) -> Path:
-        """The deployment's control key, apart from the keys of services: launcher and warden alone read it."""
-        return self.home / "control" / "control.json"
+        """The deployment's first control key."""
+        return self.control_keys / "control.json"
 
     @property
     def config_dir(self) -> Path:

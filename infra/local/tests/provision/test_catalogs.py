@@ -6,8 +6,11 @@ import pytest
 from catalog_world import CLOCK, CONTROL, PARTITIONS, World
 from m0common.errors import SettingsError
 from m0common.topics import TOPICS
+from m0local.control_keys import ControlKeys
 from m0local.provision.catalogs import define, go_on
 from m0local.seasons import Warden
+from m0replay.control_keys import certify
+from solders.keypair import Keypair
 
 OLD, NEW = "aa" * 32, "bb" * 32
 
@@ -19,10 +22,10 @@ def world(tmp_path):
     return made
 
 
-async def start(world, release=NEW, auto_release=True):
+async def start(world, release=NEW, auto_release=True, keys=(CONTROL,)):
     """What a start of the stack does; the lines it says."""
-    said = []
-    await define(await world.desk(release), ["sports", "crypto"], CONTROL, auto_release, said.append)
+    said, held = [], ControlKeys(world.control(*keys))
+    await define(await world.desk(release), ["sports", "crypto"], held, auto_release, said.append)
     return said
 
 
@@ -61,11 +64,12 @@ async def test_an_edited_domain_goes_on_with_the_release_that_is_installed(world
     assert (await newest(world)).release == NEW
 
 
-async def again(world, release=NEW, key=CONTROL):
+async def again(world, release=NEW, keys=(CONTROL,)):
     """What a start does of lanes that nobody runs any more, as far as the lines it says."""
     desk, said = await world.desk(release), []
     await world.broker.create_topics(TOPICS, PARTITIONS)
-    await go_on(desk, ["sports", "crypto"], {bytes.fromhex(release): Sports()}, key, said.append)
+    held = ControlKeys(world.control(*keys))
+    await go_on(desk, ["sports", "crypto"], {bytes.fromhex(release): Sports()}, held, said.append)
     return said
 
 
@@ -89,8 +93,26 @@ async def test_lanes_that_nobody_runs_any_more_are_given_a_new_life_before_the_n
 async def test_new_lives_are_signed_by_the_control_key_alone(world):
     await start(world, OLD)
     await world.mark("sports", 7)
-    with pytest.raises(SettingsError, match="is not the deployment's"):
-        await again(world, key=CLOCK)
+    remedy = (
+        f"the control key of sports is {bytes(CONTROL.pubkey()).hex()}, which no file in .* holds: put its file there"
+    )
+    with pytest.raises(SettingsError, match=remedy):
+        await again(world, keys=[CLOCK])
+    with pytest.raises(SettingsError, match=remedy):
+        await again(world, keys=[])
+
+
+async def test_a_start_signs_with_the_key_that_the_old_one_was_handed_on_to(world):
+    await start(world)
+    await world.mark("sports", 7)
+    desk, heir = await world.desk(NEW), Keypair.from_seed(bytes([77]) * 32)
+    certificate = certify(CONTROL, bytes(heir.pubkey()), desk.log.deployment.genesis_hash)
+    await desk.put(desk.composed("sports", certificates=(certificate,)), heir)
+    await world.mark("sports", 8)
+    world.guardrails("sports", "limit = 5")
+    with pytest.raises(SettingsError, match=bytes(heir.pubkey()).hex()):
+        await start(world)
+    assert await start(world, keys=[CONTROL, heir]) == ["sports: generation 3 changes params.limit"]
 
 
 async def test_without_auto_release_the_release_in_force_stays(world):
@@ -120,7 +142,7 @@ def asked(tmp_path):
 
 
 async def warden(world, folder):
-    return Warden(await world.desk(), CONTROL, folder, ["sports", "crypto"])
+    return Warden(await world.desk(), ControlKeys(world.control(CONTROL)), folder, ["sports", "crypto"])
 
 
 async def test_a_season_that_ingest_asks_for_is_signed_once(world, asked, tmp_path):

@@ -8,6 +8,7 @@ from catalog_world import CONTROL, World
 from m0common.errors import M0Error
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.topics import RAW, TOPICS
+from m0local.control_keys import ControlKeys
 from m0local.provision.catalogs import define
 from m0local.provision.topics import provision
 from m0local.settings import load
@@ -50,12 +51,12 @@ async def test_catalogs_are_defined_in_a_real_log_and_put_in_force_by_a_marker(s
     world = World(tmp_path)
     world.broker = broker
     said = []
-    await define(await world.desk(), ["sports"], CONTROL, True, said.append)
+    await define(await world.desk(), ["sports"], ControlKeys(world.control(CONTROL)), True, said.append)
     assert said == ["sports: generation 1 defines it"]
     desk = await world.desk()
     await world.mark("sports", 7)
     await desk.log.wait_in_force(desk.log.standing("sports").newest, 20)
     said.clear()
-    await define(await world.desk(), ["sports"], CONTROL, True, said.append)
+    await define(await world.desk(), ["sports"], ControlKeys(world.control(CONTROL)), True, said.append)
     assert said == []
     assert await broker.partitions(RAW.name) == 8

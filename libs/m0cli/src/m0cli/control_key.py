@@ -7,20 +7,35 @@ from typing import Annotated
 
 import msgspec
 import typer
-from m0common.chain.keyfile import plain_key
+from m0common.chain.keyfile import plain_key, write_plain_key
 from m0common.errors import M0Error, SettingsError
 from m0lanes.control import Certificate
 from m0replay.control_keys import certify
-from m0replay.keys import public_key
+from solders.keypair import Keypair
 
-app = typer.Typer(no_args_is_help=True, help="The control key: hand it on to a new one.")
+app = typer.Typer(no_args_is_help=True, help="The control key: make one, hand it on to a new one.")
 
 _HEX32 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @app.callback()
 def control_key() -> None:
-    """The control key: hand it on to a new one."""
+    """The control key: make one, hand it on to a new one."""
+
+
+@app.command(name="new")
+def new_key(
+    out: Annotated[Path, typer.Option(help="Write the key into this file, which must not exist.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """A new key in the format of the Solana tools, a JSON list of 64 numbers that its owner alone may read."""
+    key = Keypair()
+    try:
+        write_plain_key(out, key)
+    except M0Error as error:
+        raise typer.BadParameter(str(error)) from None
+    public = bytes(key.pubkey()).hex()
+    print(json.dumps({"file": str(out), "public_key": public}) if as_json else f"{out}: public key {public}")
 
 
 @app.command(name="certify")
@@ -50,7 +65,12 @@ def certify_key(
 
 
 def _public(new: str) -> bytes:
-    return bytes.fromhex(new) if _HEX32.fullmatch(new) else public_key(Path(new))
+    if _HEX32.fullmatch(new):
+        return bytes.fromhex(new)
+    path = Path(new)
+    if not path.exists():
+        raise SettingsError(f"--new {new}: no such file, and not 64 hex digits; 'm0 control-key new' makes a key")
+    return bytes(plain_key(path).pubkey())
 
 
 def _genesis(given: str | None) -> bytes:

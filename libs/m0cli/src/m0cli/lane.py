@@ -18,6 +18,7 @@ from m0replay.lanes import LaneRow, lane_rows
 from m0replay.readable import unread
 from m0replay.rebasing import RebasePlan, plan_rebase, write_rebases
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from m0cli.catalog import control_key_file
@@ -54,12 +55,14 @@ def list_lanes(as_json: Json = False) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("lane", "stage", "gen", "life", "epoch", "seq", "lag", "entities", "bytes", "release", "state"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for row in rows:
         numbers = (row.generation, row.life, row.epoch_id, row.seq, row.lag, row.entities, row.state_bytes)
         state = "running" if row.parked is None else f"parked: {row.parked}"
         table.add_row(f"{row.catalog}/{row.partition}", row.stage, *map(str, numbers), row.release[:10], state)
-    Console().print(table)
+    # nothing is cut off, however narrow the terminal is, or where there is none
+    endless = Console(width=1 << 16)
+    Console(width=Measurement.get(endless, endless.options, table).maximum).print(table)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -42,6 +43,8 @@ async def _on_broker(command: str, work: Callable[[Broker, Settings], Awaitable[
 
     from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
 
+    # what a client says of every attempt; what comes of them is said in one sentence
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     settings = stack_settings()
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, command))
     try:

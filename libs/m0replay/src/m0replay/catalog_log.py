@@ -11,6 +11,7 @@ from m0common.stream.broker import Broker
 from m0common.stream.reader import read_to_end
 from m0common.stream.records import Record
 from m0common.topics import RAW
+from m0lanes.authority import control_keys
 from m0lanes.control import MARKET_CLOSE, MARKET_OPEN, CatalogSetPayload, MarketClosePayload, MarketOpenPayload
 from solders.keypair import Keypair
 
@@ -95,6 +96,11 @@ class CatalogLog:
         now = self.standing(catalog).in_force
         certificates = () if now is None else now.certificates
         return ControlKey(keypair, self.deployment.control_key, self.deployment.genesis_hash, certificates)
+
+    def signer(self, payload: CatalogSetPayload | None) -> bytes:
+        """The public control key, 32 bytes, that signs a set, and in whose generation it begins lives."""
+        certificates = () if payload is None else payload.certificates
+        return control_keys(self.deployment.control_key, self.deployment.genesis_hash, certificates)[-1]
 
     def others(self, catalog: str) -> dict[str, CatalogSetPayload]:
         """The newest sets of all other catalogs."""

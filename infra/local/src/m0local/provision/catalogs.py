@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from m0common import settings as service_settings
-from m0common.chain.keyfile import plain_key
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
@@ -20,9 +19,9 @@ from m0replay.catalog_desk import CatalogDesk
 from m0replay.going_on import goes_on
 from m0replay.installed import installed_domains, loaded_domains
 from m0replay.rebasing import write_rebases
-from solders.keypair import Keypair
 
 from m0local import deployment
+from m0local.control_keys import ControlKeys
 from m0local.environment import common_environment
 from m0local.provision import Say
 from m0local.settings import StackSettings
@@ -40,17 +39,17 @@ async def _provision(settings: StackSettings, config: service_settings.Settings,
     broker = KafkaBroker(KafkaOptions.of(config.kafka, "m0-provision"))
     identity, clock = Deployment.of(config), system_clock(config.env)
     desk = CatalogDesk(broker, identity, settings.config_dir, Path(config.keys_dir), installed_domains(), clock)
-    key = plain_key(settings.control_key_file)
+    keys = ControlKeys(settings.control_keys)
     try:
         if config.auto_release:
-            await go_on(desk, config.catalogs, releases(loaded_domains()), key, say)
-        await define(desk, config.catalogs, key, config.auto_release, say)
+            await go_on(desk, config.catalogs, releases(loaded_domains()), keys, say)
+        await define(desk, config.catalogs, keys, config.auto_release, say)
     finally:
         await broker.close()
 
 
 async def go_on(
-    desk: CatalogDesk, names: Iterable[str], installed: Mapping[bytes, Domain], key: Keypair, say: Say
+    desk: CatalogDesk, names: Iterable[str], installed: Mapping[bytes, Domain], keys: ControlKeys, say: Say
 ) -> None:
     """Begin new lives for lanes that nobody runs any more, and say of each catalog from where it goes on."""
     await desk.log.read()
@@ -58,16 +57,18 @@ async def go_on(
         found = await goes_on(desk.broker, desk.log, name, installed, desk.composed(name).domain.name)
         if found is None:
             continue
-        await write_rebases(desk.broker, desk.log.key(name, key), found.plans, desk.clock)
+        key = desk.log.key(name, keys.of(name, desk.log.signer(desk.log.standing(name).in_force)))
+        await write_rebases(desk.broker, key, found.plans, desk.clock)
         say(found.line)
 
 
-async def define(desk: CatalogDesk, names: Iterable[str], key: Keypair, auto_release: bool, say: Say) -> None:
+async def define(desk: CatalogDesk, names: Iterable[str], keys: ControlKeys, auto_release: bool, say: Say) -> None:
     """Write a new generation of each catalog that is not as the files have it, and say why in one line."""
     for name in names:
         await desk.log.read()
         newest = desk.log.standing(name).newest
         decided = next_set(newest, desk.composed(name), desk.releases, auto_release)
         if decided.payload is not None:
+            key = keys.of(name, desk.log.signer(decided.payload))
             await desk.put(decided.payload, key, () if newest is None else (newest.release,))
             say(decided.why)
