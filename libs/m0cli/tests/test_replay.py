@@ -2,11 +2,12 @@
 
 import json
 
-from m0cli.replay import verdict_json, verdict_text
+from m0cli.replay import app, verdict_json, verdict_text
 from m0common.canonical import ZERO
 from m0common.ids import Lane
 from m0replay.following import NewLife
 from m0replay.replay import Verdict
+from typer.testing import CliRunner
 
 ROOTS = (bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32)
 FROM_EPOCH = NewLife(Lane("coins", 1), 2, 40, ROOTS, 9)
@@ -39,3 +40,9 @@ def test_of_each_life_that_began_on_the_way_it_says_from_which_roots():
     lives = json.loads(verdict_json(verdict(FROM_EPOCH, ANEW)))["lives"]
     assert lives[0] == {"partition": 1, "life": 2, "epoch_id": 40, "roots": [root.hex() for root in ROOTS]}
     assert lives[1]["roots"] == ["00" * 32] * 3
+
+
+def test_a_damage_that_there_is_not_is_wrong_use():
+    done = CliRunner().invoke(app, ["coins", "42", "--mutate", "burn"])
+    assert done.exit_code == 2
+    assert "--mutate burn: one of change, drop, add, swap" in " ".join(done.output.replace("│", " ").split())

@@ -8,6 +8,7 @@ from m0common.canonical import ZERO
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0replay.following import NewLife
+from m0replay.mutate import MUTATIONS
 from m0replay.replay import Verdict, replay_epoch
 from m0replay.states import STAGES
 
@@ -29,6 +30,8 @@ def replay(
     index: Annotated[int, typer.Option(help="Which event of the epoch to damage.", min=0)] = 0,
 ) -> None:
     """Print MATCH and exit 0, or print the first lane, stage or leaf that differs and exit 1."""
+    if mutate is not None and mutate not in MUTATIONS:
+        raise typer.BadParameter(f"--mutate {mutate}: one of {', '.join(MUTATIONS)}")
 
     async def work(broker: Broker, settings: Settings) -> Verdict:
         from m0common.chain.final import finalized_root  # noqa: PLC0415
