@@ -377,7 +377,7 @@ async def test_a_topic_that_was_replaced_stops_the_reader_and_says_so(tmp_path, 
         await made.until(lambda: "is gone" in (made.status[0].ready[HEADERS.name]() or ""))
 
 
-async def test_a_log_that_loses_what_comes_next_stops_the_reader_and_names_the_remedy(tmp_path, live):
+async def test_a_reader_whose_log_lost_what_comes_next_says_so_and_begins_again(tmp_path, live):
     async with house(tmp_path, live, depths=("raw", "bundle")) as made:
         made.start(0)
         half = len(live.raw) // 2
@@ -387,8 +387,24 @@ async def test_a_log_that_loses_what_comes_next_stops_the_reader_and_names_the_r
         for partition in range(PARTITIONS):
             made.broker.truncate(RAW.name, partition, 1 << 30)
         made.broker.wake()
-        await made.until(lambda: "start the signer again" in (made.status[0].ready[RAW.name]() or ""))
-        assert f"{RAW.name} partition" in made.status[0].ready[RAW.name]()
+        await made.until(lambda: "it goes on from what is kept" in (made.status[0].ready[RAW.name]() or ""))
+        await made.until(lambda: not made.problems(0))
+
+
+async def test_what_is_lost_where_no_lane_lives_costs_a_signer_nothing(tmp_path, live):
+    empty = next(p for p in range(PARTITIONS) if all(record.partition != p for record in live.raw))
+    async with house(tmp_path, live, depths=("raw", "bundle")) as made:
+        made.start(0)
+        half = len(live.raw) // 2
+        made.stage.publish(live.raw[:half])
+        await made.until(lambda: not made.problems(0))
+        made.stage.publish([Produce(RAW.name, empty, None, b"noise")] * 3)
+        made.broker.truncate(RAW.name, empty, 3)
+        made.broker.wake()
+        await made.until(lambda: made.problems(0))
+        made.stage.publish(live.raw[half:])
+        await made.until(lambda: not made.problems(0))
+        assert made.status[0].notes["lanes"]() is None
 
 
 async def test_a_broker_that_goes_away_is_waited_for(tmp_path, live):

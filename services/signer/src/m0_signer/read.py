@@ -59,6 +59,10 @@ class Source(Protocol):
         ...
 
 
+class _Overtaken(Exception):
+    """The log was cut in front of the reader."""
+
+
 class Reader:
     """Reads all partitions of a topic that a source wants, without a group. `problem` says why it does not, or None."""
 
@@ -70,13 +74,22 @@ class Reader:
         self._next: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
-        """Until cancelled; a broker that is away is waited for, a log that lost what comes next stops it for good."""
+        """Until cancelled. A broker that is away is waited for; where the log has lost what comes next it begins again from
+        what is kept or published; a topic that was replaced by another stops it for good.
+        """
         try:
             while True:
                 try:
                     await self._read()
                 except StartAgain:
                     self._next = {}
+                except _Overtaken as error:
+                    self._next = {}
+                    self.problem = (
+                        f"{self.topic}: {error.__cause__}; it goes on from what is kept, or from a published state"
+                    )
+                    _log.warning("reader_overtaken", topic=self.topic, error=str(error.__cause__))
+                    await asyncio.sleep(_RETRY_S)
                 except WorkerLost as error:
                     self._next = {}
                     self.problem = f"{self.topic}: {error}"
@@ -88,7 +101,7 @@ class Reader:
                     _log.warning("reader_waits", topic=self.topic, error=str(error))
                     await asyncio.sleep(_RETRY_S)
         except OffsetsGone as error:
-            self.problem = f"{self.topic}: {error}; start the signer again, it goes on from a published state"
+            self.problem = f"{self.topic}: {error}; restore the topic and start the signer again"
             _log.error("reader_stopped", topic=self.topic, error=str(error))
         finally:
             await self._source.stop(self._next)
@@ -101,7 +114,11 @@ class Reader:
                 self._next = await self._where_to_start(consumer)
             await consumer.assign(self._next)
             while True:
-                for count, record in enumerate(await consumer.getmany(_BATCH, self._source.patience_ms()), 1):
+                try:
+                    records = await consumer.getmany(_BATCH, self._source.patience_ms())
+                except OffsetsGone as error:
+                    raise _Overtaken from error
+                for count, record in enumerate(records, 1):
                     await self._source.take(record)
                     self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
                     if count % _SLICE == 0:
