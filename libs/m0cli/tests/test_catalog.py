@@ -119,3 +119,12 @@ async def test_a_plan_is_shown_by_group_field_and_lane(world):
     assert f"  - group es.1 in lane {lanes['es.1']}" in text
     assert "  params.limit: none → 5" in text
     assert "  closes 1 markets: M1" in text
+
+
+async def test_a_plan_without_changes_names_the_release_of_the_installed_code(world):
+    desk = await world.desk()
+    await put(desk, desk.composed("sports"), NOW)
+    await world.mark("sports", 7)
+    desk = await world.desk()
+    (installed,) = desk.releases
+    assert plan_text(desk.plan(desk.composed("sports"))) == f"sports: nothing to change, release {installed}"

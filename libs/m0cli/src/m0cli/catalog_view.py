@@ -55,10 +55,12 @@ def plan_json(plan: Plan) -> Json:
 
 
 def plan_text(plan: Plan) -> str:
-    """A plan for people: a line per group and per field that changes, then what closes and where it is written."""
+    """A plan for people: a line per group and per field that changes, then what closes and where it is written. Where
+    nothing changes it names the release, so that a checkout can be told by it.
+    """
     name, generation = plan.payload.catalog, plan.payload.generation
     if not plan.changes:
-        return f"{name}: nothing to change"
+        return f"{name}: nothing to change, release {plan.payload.release}"
     lines = [f"{name}: generation {generation}"]
     for field, before, after in plan.changes:
         kind, _, group = field.partition(".")
