@@ -14,4 +14,5 @@ FAILURES = Counter(
 FINISHED = Counter("m0_signer_epochs_total", "Epochs no longer in flight, by how they ended for this signer", ["how"])
 IN_FLIGHT = Gauge("m0_signer_epochs_in_flight", "Epochs decided and not yet over")
 DEAD_LETTERS = Counter("m0_signer_dead_letters_total", "Messages that could not be read", ["topic"])
+OVERTAKEN = Counter("m0_signer_overtaken_total", "Times that a log was cut in front of a reader", ["topic"])
 WORKERS_LOST = Counter("m0_signer_workers_lost_total", "Worker processes that ended by themselves")

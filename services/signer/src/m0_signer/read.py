@@ -74,8 +74,8 @@ class Reader:
         self._next: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
-        """Until cancelled. A broker that is away is waited for; where the log has lost what comes next it begins again from
-        what is kept or published; a topic that was replaced by another stops it for good.
+        """Until cancelled. A broker that is away is waited for; where the log has lost what comes next it begins again,
+        from what is kept or published; a topic that was replaced by another stops it for good.
         """
         try:
             while True:
@@ -88,6 +88,7 @@ class Reader:
                     self.problem = (
                         f"{self.topic}: {error.__cause__}; it goes on from what is kept, or from a published state"
                     )
+                    metrics.OVERTAKEN.labels(self.topic).inc()
                     _log.warning("reader_overtaken", topic=self.topic, error=str(error.__cause__))
                     await asyncio.sleep(_RETRY_S)
                 except WorkerLost as error:
