@@ -13,6 +13,7 @@ from m0replay.catalog_log import CatalogLog
 from m0replay.control_keys import ControlKey
 from m0replay.lives import Begun
 from m0replay.rebasing import plan_rebase, saved, write_rebases
+from msgspec.structs import replace
 from recorded_world import Recorded
 from stages_world import Live
 
@@ -131,6 +132,15 @@ async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody
     await control.read()
     assert control.lives.newest("coins", LANE) == begun
     assert control.lives.newest("coins", LANES[1]) is None
+
+
+async def test_of_several_rebases_none_is_written_when_a_lane_would_refuse_one(live):
+    fine, other = await plan(live), await plan(live, LANES[1])
+    broken = other._replace(payload=replace(other.payload, life=1 << 32))
+    before = [len(log.records) for log in live.broker.topic(RAW.name).logs]
+    with pytest.raises(SettingsError, match=rf"coins:{LANES[1]}:{1 << 32} is not written, .*`\$\.life`"):
+        await write(live, [fine, broken])
+    assert [len(log.records) for log in live.broker.topic(RAW.name).logs] == before
 
 
 async def test_what_is_not_read_is_passed_over_with_all_that_its_release_wrote(live):

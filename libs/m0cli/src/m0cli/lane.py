@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from m0cli.arguments import check_release
 from m0cli.catalog import control_key_file
 from m0cli.on_broker import on_broker
 
@@ -87,8 +88,8 @@ def rebase(
     """
     if origin is not None and origin != BEGINNING and not origin.isdecimal():
         raise typer.BadParameter(f"--from {origin}: give an epoch number or '{BEGINNING}'")
-    if release is not None and release != INSTALLED and not _is_hash(release):
-        raise typer.BadParameter(f"--release {release}: give 64 hex digits or '{INSTALLED}'")
+    if release is not None and release != INSTALLED:
+        check_release(release, f" or '{INSTALLED}'")
     file = control_key_file(key) if yes else None
 
     async def look(broker: Broker, settings: Settings) -> list[RebasePlan]:
@@ -187,10 +188,6 @@ def plans_text(found: Sequence[RebasePlan]) -> str:
         + ("" if plan.unread is None else f" (newer states are not read by the installed code: {plan.unread})")
         for plan in found
     )
-
-
-def _is_hash(text: str) -> bool:
-    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
 
 
 def _installed() -> Mapping[bytes, Domain]:

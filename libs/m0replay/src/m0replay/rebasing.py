@@ -6,13 +6,12 @@ from typing import NamedTuple
 from m0common.canonical import ZERO
 from m0common.clock import Clock
 from m0common.errors import SettingsError
-from m0common.messages import Manifest, encode_raw, raw_event
+from m0common.messages import Manifest, raw_event
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_newest
 from m0common.topics import MANIFESTS, RAW
-from m0lanes.authority import signed
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.checkpoints import gathered
 from m0lanes.control import REBASE, RebasePayload
@@ -21,6 +20,7 @@ from msgspec.structs import replace
 
 from m0replay.catalogs import CONTROL
 from m0replay.control_keys import ControlKey
+from m0replay.control_value import control_value
 from m0replay.lives import Begun
 
 Unread = Callable[[Sequence[Restored]], str | None]
@@ -200,16 +200,18 @@ async def _begin(broker: Broker, partition: int) -> int:
 
 
 async def write_rebases(broker: Broker, key: ControlKey, plans: Iterable[RebasePlan], clock: Clock) -> None:
-    """Write rebases with the key's signature and certificates, each into its lane's partition. Raises Unavailable."""
+    """Write rebases with the key's signature and certificates, each into its lane's partition.
+
+    Raises SettingsError, with nothing written, when a lane would refuse one; Unavailable.
+    """
     now_ms = clock.now_ms()
     messages = []
     for plan in plans:
         payload = replace(plan.payload, certificates=key.certificates)
         name = f"{payload.catalog}:{payload.partition}:{payload.life}"
         event = raw_event(CONTROL, name, "", None, REBASE, now_ms, now_ms, payload)
-        value = encode_raw(signed(event, key.genesis_hash, key.sign))
         # no key: it concerns a whole lane, and the partition is given
-        messages.append(Produce(RAW.name, payload.partition, None, value))
+        messages.append(Produce(RAW.name, payload.partition, None, control_value(event, key)))
     producer = broker.producer()
     await producer.start()
     try:
