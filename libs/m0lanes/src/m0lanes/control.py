@@ -28,6 +28,7 @@ PARAMS_MAX: Final = 256
 ATTRIBUTES_MAX: Final = 32
 LANES_MAX: Final = 1_024
 CERTIFICATES_MAX: Final = 64
+LIFE_MAX: Final = (1 << 32) - 1
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}(?![\s\S])")]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
@@ -108,7 +109,7 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     catalog: CatalogName
     partition: Annotated[int, msgspec.Meta(ge=0, lt=LANES_MAX)]
-    life: Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)]
+    life: Annotated[int, msgspec.Meta(ge=1, le=LIFE_MAX)]
     epoch_id: Count
     release: Hex32
     roots: tuple[Hex32, Hex32, Hex32]

@@ -14,7 +14,7 @@ from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_new
 from m0common.topics import MANIFESTS, RAW
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.checkpoints import gathered
-from m0lanes.control import REBASE, RebasePayload
+from m0lanes.control import LIFE_MAX, REBASE, RebasePayload
 from m0lanes.slots import runner
 from msgspec.structs import replace
 
@@ -37,7 +37,9 @@ class RebasePlan(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What the log has of a lane: the manifests of its stages, and of the stage that bundles its catalog."""
+    """What the log has of a lane: the manifests of its stages, and of the stage that bundles its catalog, none
+    of a life above LIFE_MAX.
+    """
 
     catalog: str
     partition: int
@@ -62,9 +64,10 @@ class Saved(NamedTuple):
 
 
 async def saved(broker: Broker, catalog: str, partition: int) -> Saved:
-    """Raises Unavailable."""
+    """Manifests of a life above LIFE_MAX, which no rebase begins, are passed over. Raises Unavailable."""
     home = partition_for(catalog.encode(), await broker.partitions(MANIFESTS.name))
-    known = [m for m in await manifests(broker, sorted({partition, home})) if m.catalog == catalog]
+    found = await manifests(broker, sorted({partition, home}))
+    known = [m for m in found if m.catalog == catalog and m.life <= LIFE_MAX]
     lane = [m for m in known if m.partition == partition and m.stage in LANE_STAGES]
     return Saved(catalog, partition, lane, [m for m in known if m.partition == home and m.stage == BUNDLE_STAGE])
 
