@@ -35,7 +35,11 @@ def test_every_command_has_help_and_json(command, tmp_path):
         (["rebase"], "Missing argument"),
         (["rebase", "sports", "--from", "yesterday"], "--from yesterday: give an epoch number or 'beginning'"),
         (["rebase", "sports", "--from", "-1"], "--from -1: give an epoch number"),
-        (["rebase", "sports", "--release", "v2"], "--release v2: give 64 hex digits or 'installed'"),
+        (
+            ["rebase", "sports", "--release", "v2"],
+            "--release v2: give 64 hex digits, not all 0, or 'installed'",
+        ),
+        (["rebase", "sports", "--release", "0" * 64], "give 64 hex digits, not all 0"),
         (["rebase", "sports", "--partition", "-1"], "--partition"),
         (["rebase", "sports", "--yes"], "no control key"),
         (["list", "sports"], "unexpected extra argument"),

@@ -89,7 +89,7 @@ def rebase(
     if origin is not None and origin != BEGINNING and not origin.isdecimal():
         raise typer.BadParameter(f"--from {origin}: give an epoch number or '{BEGINNING}'")
     if release is not None and release != INSTALLED:
-        check_release(release, f" or '{INSTALLED}'")
+        check_release(release, f", or '{INSTALLED}'")
     file = control_key_file(key) if yes else None
 
     async def look(broker: Broker, settings: Settings) -> list[RebasePlan]:
