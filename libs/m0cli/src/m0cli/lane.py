@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from m0cli.arguments import check_release
+from m0cli.arguments import PARTITION_MAX, check_release, is_epoch
 from m0cli.catalog import control_key_file
 from m0cli.on_broker import on_broker
 
@@ -69,7 +69,9 @@ def list_lanes(as_json: Json = False) -> None:
 @app.command()
 def rebase(
     catalog: Annotated[str, typer.Argument(help="The catalog, for example sports.")],
-    partition: Annotated[int | None, typer.Option(help="One lane of it; all when not given.", min=0)] = None,
+    partition: Annotated[
+        int | None, typer.Option(help="One lane of it; all when not given.", min=0, max=PARTITION_MAX)
+    ] = None,
     release: Annotated[
         str | None, typer.Option(help="The release to go on with: a hash, or 'installed'; the same when not given.")
     ] = None,
@@ -86,7 +88,7 @@ def rebase(
 
     Shows what it will do and asks; where nobody can be asked, and without --yes, it writes nothing.
     """
-    if origin is not None and origin != BEGINNING and not origin.isdecimal():
+    if origin is not None and origin != BEGINNING and not is_epoch(origin):
         raise typer.BadParameter(f"--from {origin}: give an epoch number or '{BEGINNING}'")
     if release is not None and release != INSTALLED:
         check_release(release, f", or '{INSTALLED}'")
