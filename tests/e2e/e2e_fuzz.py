@@ -40,10 +40,10 @@ def payload(rng: random.Random, kind: str, now_ms: int) -> dict:
         "catalog_set": {
             "catalog": rng.choice(("crypto", "sports", "mine")), "generation": rng.choice((1, 2, 1 << 31)),
             "partitions": 8, "epoch_ms": 20_000, "domain": {"name": "crypto", "distribution": "x", "version": 1},
-            "release": "00" * 32, "model": "m", "params": {}, "horizon_ms": 600_000, "groups": ["btc"], "sources": {},
+            "release": "11" * 32, "model": "m", "params": {}, "horizon_ms": 600_000, "groups": ["btc"], "sources": {},
         },
         "rebase": {
-            "catalog": "crypto", "partition": 1, "life": 1, "epoch_id": 1, "release": "00" * 32,
+            "catalog": "crypto", "partition": 1, "life": 1, "epoch_id": 1, "release": "11" * 32,
             "roots": ["00" * 32] * 3, "offset": 0,
         },
     }.get(kind, {})  # fmt: skip

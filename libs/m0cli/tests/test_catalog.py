@@ -37,6 +37,9 @@ def test_every_command_has_help_and_json(command, tmp_path):
         (["set", "sports"], "give --yes"),
         (["set", "sports", "--yes"], "no control key"),
         (["set", "sports", "--yes", "--timeout", "-1"], "--timeout"),
+        (["set", "sports", "--yes", "--release", "zz"], "--release zz: give 64 hex digits"),
+        (["plan", "sports", "--release", "AB" * 32], "give 64 hex digits"),
+        (["set", "sports", "--yes", "--release", "0" * 64], "give 64 hex digits, not all 0"),
         (["retire", "sports", "--json"], "give --yes"),
     ],
 )

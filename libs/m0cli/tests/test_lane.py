@@ -35,8 +35,15 @@ def test_every_command_has_help_and_json(command, tmp_path):
         (["rebase"], "Missing argument"),
         (["rebase", "sports", "--from", "yesterday"], "--from yesterday: give an epoch number or 'beginning'"),
         (["rebase", "sports", "--from", "-1"], "--from -1: give an epoch number"),
-        (["rebase", "sports", "--release", "v2"], "--release v2: give 64 hex digits or 'installed'"),
+        (
+            ["rebase", "sports", "--release", "v2"],
+            "--release v2: give 64 hex digits, not all 0, or 'installed'",
+        ),
+        (["rebase", "sports", "--release", "0" * 64], "give 64 hex digits, not all 0"),
+        (["rebase", "sports", "--from", str(1 << 63)], f"--from {1 << 63}: give an epoch number"),
+        (["rebase", "sports", "--from", "9" * 5_000], "give an epoch number"),
         (["rebase", "sports", "--partition", "-1"], "--partition"),
+        (["rebase", "sports", "--partition", "1024"], "--partition"),
         (["rebase", "sports", "--yes"], "no control key"),
         (["list", "sports"], "unexpected extra argument"),
     ],
@@ -82,13 +89,16 @@ async def test_lanes_are_listed_in_order_with_these_fields_and_no_other(recorded
 async def test_every_lane_of_a_catalog_goes_on_under_the_release_that_runs_it(recorded):
     found = await planned(recorded)
     assert [plan.payload.partition for plan in found] == list(LANES)
-    said = plans_json(found, written=False)
+    said = plans_json(found, INSTALLED, written=False)
     assert set(said) == {"written", "rebases"}
     assert set(said["rebases"][0]) == {
-        *("catalog", "partition", "life", "epoch_id", "release", "offset", "roots", "gap", "unread")
+        *("catalog", "partition", "life", "epoch_id", "release", "offset", "roots", "gap", "unread", "installed")
     }
     assert {(r["epoch_id"], r["life"], r["release"]) for r in said["rebases"]} == {(LAST, 1, world.COINS_RELEASE.hex())}
-    assert plans_text(found).splitlines()[0] == (
+    assert {rebase["installed"] for rebase in said["rebases"]} == {True}
+    lines = plans_text(found, INSTALLED).splitlines()
+    assert len(lines) == len(LANES)
+    assert lines[0] == (
         f"coins/{LANES[0]}: life 1 goes on with release {world.COINS_RELEASE.hex()[:10]} from the marker of epoch "
         f"{LAST}"
     )
@@ -100,6 +110,14 @@ async def test_one_lane_an_epoch_and_a_release_may_be_asked_for(recorded):
     assert plan.payload.release == "ab" * 32
     (plan,) = await planned(recorded, partition=LANES[1], origin="beginning")
     assert plan.payload.roots == (ZERO.hex(),) * 3
+
+
+async def test_a_release_that_nobody_has_here_is_said_before_it_is_written(recorded):
+    found = await planned(recorded, release="ab" * 32)
+    assert plans_text(found, INSTALLED).splitlines()[len(LANES) :] == [
+        f"release {'ab' * 32} is not installed here: the lane stands still until somebody runs it"
+    ]
+    assert {rebase["installed"] for rebase in plans_json(found, INSTALLED, written=False)["rebases"]} == {False}
 
 
 async def test_the_installed_release_is_that_of_the_domain_in_force(recorded):

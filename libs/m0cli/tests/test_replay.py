@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+from m0cli import verify
 from m0cli.replay import app, verdict_json, verdict_text
 from m0common.canonical import ZERO
 from m0common.ids import Lane
@@ -46,3 +48,9 @@ def test_a_damage_that_there_is_not_is_wrong_use():
     done = CliRunner().invoke(app, ["coins", "42", "--mutate", "burn"])
     assert done.exit_code == 2
     assert "--mutate burn: one of change, drop, add, swap" in " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("epoch", [str(1 << 63), "9" * 26, "9" * 5_000])
+def test_an_epoch_that_there_cannot_be_is_wrong_use(epoch):
+    assert CliRunner().invoke(app, ["coins", epoch]).exit_code == 2
+    assert CliRunner().invoke(verify.app, ["COIN", "--epoch", epoch]).exit_code == 2

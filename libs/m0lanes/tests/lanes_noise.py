@@ -308,7 +308,7 @@ class Noise:
             }
             key = rng.choice((key, world.CONTROL))
         else:
-            payload = {"catalog": catalog, "partition": 0, "life": 1, "epoch_id": world.FIRST, "release": "00" * 32}
+            payload = {"catalog": catalog, "partition": 0, "life": 1, "epoch_id": world.FIRST, "release": "11" * 32}
             payload |= {"roots": ["00" * 32] * 3, "offset": 0}
         if rng.random() < 0.4:
             name = rng.choice(list(payload))

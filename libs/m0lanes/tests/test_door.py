@@ -14,7 +14,8 @@ from m0common.messages import RawEvent, encode_raw, raw_event
 from m0common.stream.deadletters import dead_letter
 from m0common.topics import RAW
 from m0lanes.chain import Chain
-from m0lanes.door import DEPTH_MAX, decode_event, is_too_deep
+from m0lanes.control import PAYLOADS, RebasePayload
+from m0lanes.door import DEPTH_MAX, decode_event, decode_payload, is_too_deep
 
 FIRST, EPOCH, START = world.FIRST, world.EPOCH_MS, world.BASE_MS
 GOOD = ("BTC/USD", "dime", "euro", "penny")
@@ -291,3 +292,15 @@ def test_what_a_domain_does_wrong_costs_a_letter_and_leaves_its_state(how: str):
         assert [letter.error.error in ("domain_raised", "refused") for _, letter in chain.letters] == [True] * breaks
         found.append([lane.stage_digests for epoch in closed for lane in epoch.header.lanes])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", ["catalog_set", "rebase"])
+def test_a_release_of_zeros_is_none_and_nothing_can_be_given_to_it(kind: str):
+    zeros = "0" * 64
+    said = world.World().payload(1) if kind == "catalog_set" else RebasePayload("coins", 0, 1, 0, "", (zeros,) * 3, 0)
+    for release in ("0" * 63 + "1", "1" + "0" * 63):
+        event = raw_event("control", "x", "", None, kind, 1, 1, msgspec.structs.replace(said, release=release))
+        assert decode_payload(event, PAYLOADS).release == release
+    event = raw_event("control", "x", "", None, kind, 1, 1, msgspec.structs.replace(said, release=zeros))
+    with pytest.raises(DeadLetterError, match=r"invalid_payload: .*`\$\.release`"):
+        decode_payload(event, PAYLOADS)

@@ -183,6 +183,7 @@ def test_a_new_lane_that_the_marker_of_its_beginning_never_reached_parks():
         ({"partitions": 8}, "wrong_partitions"),
         ({"groups": ("penny", "dime")}, "invalid_payload"),
         ({"groups": ("dime", "dime")}, "invalid_payload"),
+        ({"release": "0" * 64}, "invalid_payload"),
     ],
 )
 def test_a_set_that_may_not_be_is_one_letter_in_each_lane_and_changes_nothing(changes: dict, error: str):

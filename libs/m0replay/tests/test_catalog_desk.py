@@ -143,6 +143,13 @@ async def test_a_release_that_is_not_installed_must_be_named(world):
     await desk.put(payload, CONTROL, [OTHER])
 
 
+async def test_a_set_that_lanes_would_refuse_is_not_written(world):
+    desk = await world.desk()
+    with pytest.raises(SettingsError, match=r"sports:1 is not written, every lane would refuse it: .*`\$\.release`"):
+        await desk.put(desk.composed("sports", release="zz"), CONTROL, ["zz"])
+    assert world.sets("sports") == {}
+
+
 async def test_a_key_that_nobody_vouches_for_signs_nothing(world):
     with pytest.raises(SettingsError, match=r"control key .* is not the deployment's"):
         await define(world, key=Keypair())

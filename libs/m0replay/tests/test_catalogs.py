@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from m0common.errors import SettingsError
-from m0lanes.control import Certificate, SourceRule
+from m0lanes.control import GROUPS_MAX, Certificate, SourceRule
 from m0replay.catalog_files import names, read
 from m0replay.catalogs import Installed, compose
 from m0replay.installed import installed_domains
@@ -93,6 +93,7 @@ def test_a_release_and_a_key_may_stand_in_the_file(composed):
         ("epoch_ms = 20000", "epoch_ms = 20000.5", r"catalog\.epoch_ms = 20000\.5"),
         ("epoch_ms = 20000", "epoch_ms = 10", r"catalog\.epoch_ms = 10: .*>= 1000"),
         ("horizon_ms = 600000", "", r"catalog\.horizon_ms: .*required"),
+        ("horizon_ms", f'release = "{"0" * 64}"\nhorizon_ms', r"catalog\.release = '0{64}'"),
         ('["eng.1", "at.1"]', "[]", r"catalog\.groups = \[\]"),
         ('["eng.1", "at.1"]', '["eng.1", "eng.1"]', r"catalog\.groups names 'eng\.1' twice"),
         ('["eng.1", "at.1"]', '["Premier League"]', r"catalog\.groups\[0\] = 'Premier League'"),
@@ -113,6 +114,22 @@ def test_what_is_wrong_is_named_with_the_nearest_valid_name(composed, old, new, 
     assert old in TEXT
     with pytest.raises(SettingsError, match=r"sports\.toml.*" + sentence):
         composed(TEXT.replace(old, new, 1))
+
+
+def test_brackets_without_end_are_one_sentence(composed):
+    deep = "[" * 200_000 + "]" * 200_000
+    with pytest.raises(SettingsError, match=r"sports\.toml: brackets are nested too deep"):
+        composed(TEXT.replace('["eng.1", "at.1"]', deep))
+    with pytest.raises(SettingsError, match=r"risk/sports\.toml: brackets are nested too deep"):
+        composed(risk=f"limit = {deep}")
+
+
+def test_more_groups_than_a_catalog_has_are_counted_and_not_looked_at(composed):
+    # the first is no group at all, and nobody has come to see that
+    groups = [1, *(f"g{n}" for n in range(GROUPS_MAX))]
+    with pytest.raises(SettingsError, match=rf"catalog\.groups has {GROUPS_MAX + 1} groups: .* {GROUPS_MAX}, divide"):
+        composed(TEXT.replace('["eng.1", "at.1"]', str(groups)))
+    composed(TEXT.replace('["eng.1", "at.1"]', str([f"g{n}" for n in range(GROUPS_MAX)])))
 
 
 def test_a_file_without_the_table_is_told_the_nearest_one(composed):

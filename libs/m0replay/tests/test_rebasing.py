@@ -5,14 +5,17 @@ import pytest
 from lanes_toy import Coins
 from m0common.canonical import ZERO, BundleHeader
 from m0common.errors import SettingsError
-from m0common.messages import HeaderMessage
-from m0common.topics import FEATURES, RAW, STATE
+from m0common.messages import HeaderMessage, encode
+from m0common.stream.records import Produce
+from m0common.topics import FEATURES, MANIFESTS, RAW, STATE
+from m0lanes.control import LIFE_MAX
 from m0lanes.generations import lanes_of
 from m0lanes.stages import Heart
 from m0replay.catalog_log import CatalogLog
 from m0replay.control_keys import ControlKey
 from m0replay.lives import Begun
 from m0replay.rebasing import plan_rebase, saved, write_rebases
+from msgspec.structs import replace
 from recorded_world import Recorded
 from stages_world import Live
 
@@ -131,6 +134,31 @@ async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody
     await control.read()
     assert control.lives.newest("coins", LANE) == begun
     assert control.lives.newest("coins", LANES[1]) is None
+
+
+async def test_a_manifest_of_a_life_that_no_rebase_begins_counts_for_nothing(live):
+    before = await plan(live)
+    real = (await saved(live.broker, "coins", LANE)).newest
+    forged = replace(real, life=1 << 40, release=EDITED)
+    live.broker.append([Produce(MANIFESTS.name, LANE, None, encode(forged))])
+    assert await plan(live) == before
+    await write(live, [before])
+
+
+async def test_the_highest_life_that_a_manifest_may_have_has_none_behind_it_and_that_is_said(live):
+    real = (await saved(live.broker, "coins", LANE)).newest
+    live.broker.append([Produce(MANIFESTS.name, LANE, None, encode(replace(real, life=LIFE_MAX)))])
+    with pytest.raises(SettingsError, match=rf"coins:{LANE}:{LIFE_MAX + 1} is not written, .*`\$\.life`"):
+        await write(live, [await plan(live)])
+
+
+async def test_of_several_rebases_none_is_written_when_a_lane_would_refuse_one(live):
+    fine, other = await plan(live), await plan(live, LANES[1])
+    broken = other._replace(payload=replace(other.payload, life=1 << 32))
+    before = [len(log.records) for log in live.broker.topic(RAW.name).logs]
+    with pytest.raises(SettingsError, match=rf"coins:{LANES[1]}:{1 << 32} is not written, .*`\$\.life`"):
+        await write(live, [fine, broken])
+    assert [len(log.records) for log in live.broker.topic(RAW.name).logs] == before
 
 
 async def test_what_is_not_read_is_passed_over_with_all_that_its_release_wrote(live):

@@ -20,6 +20,7 @@ from m0replay.catalog_desk import CatalogDesk
 from m0replay.control_keys import read_certificate
 from solders.keypair import Keypair
 
+from m0cli.arguments import check_release
 from m0cli.catalog_view import entries, listed, plan_json, plan_text
 from m0cli.on_broker import on_broker
 
@@ -71,10 +72,11 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """What `m0 catalog set` would change against the set in force; nothing is written."""
+    named = _named(release)
     words = _certificates(certificate)
 
     async def work(desk: CatalogDesk) -> None:
-        found = desk.plan(desk.composed(name, file, release, words), _named(release))
+        found = desk.plan(desk.composed(name, file, release, words), named)
         print(json.dumps(plan_json(found)) if as_json else plan_text(found))
 
     _check_name(name, file)
@@ -97,11 +99,12 @@ def set_catalog(
     With certificates the key signs that the last of them names.
     """
     _check_name(name, file)
+    named = _named(release)
     words = _certificates(certificate)
     write = _writing(key, yes, timeout, as_json)
 
     async def work(desk: CatalogDesk) -> None:
-        await put(desk, desk.composed(name, file, release, words), write, _named(release))
+        await put(desk, desk.composed(name, file, release, words), write, named)
 
     _run(work, as_json)
 
@@ -162,7 +165,10 @@ def _certificates(files: Sequence[Path] | None) -> tuple[Certificate, ...]:
 
 
 def _named(release: str | None) -> tuple[str, ...]:
-    return () if release is None else (release,)
+    if release is None:
+        return ()
+    check_release(release)
+    return (release,)
 
 
 def control_key_file(path: Path | None) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from m0cli.arguments import PARTITION_MAX, check_release, is_epoch
 from m0cli.catalog import control_key_file
 from m0cli.on_broker import on_broker
 
@@ -68,7 +69,9 @@ def list_lanes(as_json: Json = False) -> None:
 @app.command()
 def rebase(
     catalog: Annotated[str, typer.Argument(help="The catalog, for example sports.")],
-    partition: Annotated[int | None, typer.Option(help="One lane of it; all when not given.", min=0)] = None,
+    partition: Annotated[
+        int | None, typer.Option(help="One lane of it; all when not given.", min=0, max=PARTITION_MAX)
+    ] = None,
     release: Annotated[
         str | None, typer.Option(help="The release to go on with: a hash, or 'installed'; the same when not given.")
     ] = None,
@@ -85,22 +88,23 @@ def rebase(
 
     Shows what it will do and asks; where nobody can be asked, and without --yes, it writes nothing.
     """
-    if origin is not None and origin != BEGINNING and not origin.isdecimal():
+    if origin is not None and origin != BEGINNING and not is_epoch(origin):
         raise typer.BadParameter(f"--from {origin}: give an epoch number or '{BEGINNING}'")
-    if release is not None and release != INSTALLED and not _is_hash(release):
-        raise typer.BadParameter(f"--release {release}: give 64 hex digits or '{INSTALLED}'")
+    if release is not None and release != INSTALLED:
+        check_release(release, f", or '{INSTALLED}'")
     file = control_key_file(key) if yes else None
 
-    async def look(broker: Broker, settings: Settings) -> list[RebasePlan]:
-        log = await _read(broker, settings)
-        return await plans(broker, log, Asked(catalog, partition, release, origin), _installed())
+    async def look(broker: Broker, settings: Settings) -> tuple[list[RebasePlan], Mapping[bytes, Domain]]:
+        log, here = await _read(broker, settings), _installed()
+        return await plans(broker, log, Asked(catalog, partition, release, origin), here), here
 
-    found = on_broker("lane", look, as_json)
+    found, installed = on_broker("lane", look, as_json)
     if not as_json:
-        print(plans_text(found))
+        print(plans_text(found, installed))
     if not yes:
         if as_json or not sys.stdin.isatty():
-            print(json.dumps(plans_json(found, written=False)) if as_json else "Nothing is written: give --yes.")
+            said = json.dumps(plans_json(found, installed, written=False))
+            print(said if as_json else "Nothing is written: give --yes.")
             return
         typer.confirm("Write it?", abort=True)
     control = file or control_key_file(key)
@@ -110,7 +114,8 @@ def rebase(
         await write_rebases(broker, log.key(catalog, plain_key(control)), found, log.clock)
 
     on_broker("lane", write, as_json)
-    print(json.dumps(plans_json(found, written=True)) if as_json else "Written: the lanes go on behind what they read.")
+    said = json.dumps(plans_json(found, installed, written=True))
+    print(said if as_json else "Written: the lanes go on behind what they read.")
 
 
 async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mapping[bytes, Domain]) -> list[RebasePlan]:
@@ -168,29 +173,35 @@ def lanes_json(rows: Sequence[LaneRow]) -> dict[str, Any]:  # what JSON has
     return {"lanes": [row._asdict() for row in rows]}
 
 
-def plans_json(found: Sequence[RebasePlan], *, written: bool) -> dict[str, Any]:  # what JSON has
-    """The answer of `m0 lane rebase --json`."""
+def plans_json(
+    found: Sequence[RebasePlan], installed: Container[bytes], *, written: bool
+) -> dict[str, Any]:  # what JSON has
+    """The answer of `m0 lane rebase --json`. `installed` are releases."""
     fields = ("catalog", "partition", "life", "epoch_id", "release", "offset")
     rebases = [
         {field: getattr(plan.payload, field) for field in fields}
         | {"roots": list(plan.payload.roots), "gap": plan.gap, "unread": plan.unread}
+        | {"installed": bytes.fromhex(plan.payload.release) in installed}
         for plan in found
     ]
     return {"written": written, "rebases": rebases}
 
 
-def plans_text(found: Sequence[RebasePlan]) -> str:
-    """A line for each lane: its life, its release, from where it goes on."""
-    return "\n".join(
+def plans_text(found: Sequence[RebasePlan], installed: Container[bytes]) -> str:
+    """A line for each lane: its life, its release, from where it goes on; and one for each release that is not among
+    those that are installed.
+    """
+    lines = [
         f"{plan.payload.catalog}/{plan.payload.partition}: life {plan.payload.life} goes on with release "
         f"{plan.payload.release[:10]} from {plan.origin}"
         + ("" if plan.unread is None else f" (newer states are not read by the installed code: {plan.unread})")
         for plan in found
-    )
-
-
-def _is_hash(text: str) -> bool:
-    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+    ]
+    missing = sorted({p.payload.release for p in found if bytes.fromhex(p.payload.release) not in installed})
+    lines += [
+        f"release {release} is not installed here: the lane stands still until somebody runs it" for release in missing
+    ]
+    return "\n".join(lines)
 
 
 def _installed() -> Mapping[bytes, Domain]:

@@ -12,6 +12,7 @@ from m0replay.mutate import MUTATIONS
 from m0replay.replay import Verdict, replay_epoch
 from m0replay.states import STAGES
 
+from m0cli.arguments import EPOCH_MAX
 from m0cli.on_broker import EXIT_FAILED, on_broker
 
 app = typer.Typer()
@@ -20,7 +21,7 @@ app = typer.Typer()
 @app.command()
 def replay(
     catalog: Annotated[str, typer.Argument(help="The catalog, for example sports.")],
-    epoch: Annotated[int, typer.Argument(help="A finalized epoch of it.", min=0)],
+    epoch: Annotated[int, typer.Argument(help="A finalized epoch of it.", min=0, max=EPOCH_MAX)],
     full: Annotated[bool, typer.Option("--full", help="From the beginning of the log, not from a checkpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     mutate: Annotated[

@@ -11,6 +11,7 @@ from m0client import CHECKS, Client, M0ClientError, VerificationError, Verified
 from m0client.checks import read_proof
 
 from m0cli import targets
+from m0cli.arguments import EPOCH_MAX
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -21,7 +22,9 @@ def verify(
     api: targets.Api = None,
     rpc: targets.Rpc = None,
     program: targets.Program = None,
-    epoch: Annotated[int | None, typer.Option(help="An older epoch than the newest final one.", min=0)] = None,
+    epoch: Annotated[
+        int | None, typer.Option(help="An older epoch than the newest final one.", min=0, max=EPOCH_MAX)
+    ] = None,
     file: Annotated[
         str | None, typer.Option(help="Read the proof from this file (- for standard input), not from the API.")
     ] = None,

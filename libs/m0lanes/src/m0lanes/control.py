@@ -6,7 +6,7 @@ They are JSON, written by ingest and by the commands; the heart checks who signe
 from typing import Annotated, Final
 
 import msgspec
-from m0common.messages.types import I64, U16, U32, CatalogName, Count, Group, Hex32, Hex64, Kind, Millis, Source
+from m0common.messages.types import END, I64, U16, U32, CatalogName, Count, Group, Hex32, Hex64, Kind, Millis, Source
 
 EPOCH_END: Final = "epoch_end"
 CATALOG_SET: Final = "catalog_set"
@@ -28,9 +28,12 @@ PARAMS_MAX: Final = 256
 ATTRIBUTES_MAX: Final = 32
 LANES_MAX: Final = 1_024
 CERTIFICATES_MAX: Final = 64
+LIFE_MAX: Final = (1 << 32) - 1
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}(?![\s\S])")]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
+Release = Annotated[str, msgspec.Meta(pattern=f"^(?!0{{64}})[0-9a-f]{{64}}{END}")]
+"""A release in lower-case hex. 64 zeros are none: where a release stands, they say that nobody goes on."""
 
 
 class DomainRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +72,7 @@ class CatalogSetPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     partitions: Annotated[int, msgspec.Meta(ge=1, le=LANES_MAX)]
     epoch_ms: Annotated[int, msgspec.Meta(ge=EPOCH_MS_MIN, le=EPOCH_MS_MAX)]
     domain: DomainRef
-    release: Hex32
+    release: Release
     model: Name
     params: Annotated[dict[Name, I64], msgspec.Meta(max_length=PARAMS_MAX)]
     horizon_ms: Annotated[int, msgspec.Meta(ge=1_000, le=HORIZON_MS_MAX)]
@@ -108,9 +111,9 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     catalog: CatalogName
     partition: Annotated[int, msgspec.Meta(ge=0, lt=LANES_MAX)]
-    life: Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)]
+    life: Annotated[int, msgspec.Meta(ge=1, le=LIFE_MAX)]
     epoch_id: Count
-    release: Hex32
+    release: Release
     roots: tuple[Hex32, Hex32, Hex32]
     offset: Count
     certificates: Certificates = ()

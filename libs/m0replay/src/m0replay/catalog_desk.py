@@ -110,7 +110,7 @@ class CatalogDesk:
 
     async def put(self, payload: CatalogSetPayload, keypair: Keypair, releases: Collection[str] = ()) -> Written:
         """Check, sign and write a set; it takes effect at the marker that names it. Raises what `plan` raises,
-        SettingsError for a key that may not sign, Unavailable.
+        SettingsError for a key that may not sign and for a set that lanes would refuse, Unavailable.
         """
         plan, deployment = self.plan(payload, releases), self.deployment
         key = ControlKey(keypair, deployment.control_key, deployment.genesis_hash, payload.certificates)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from m0common.errors import SettingsError
 from m0common.settings import Section
+from m0lanes.control import GROUPS_MAX
 from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 
 INSTALLED = "installed"
@@ -70,6 +71,7 @@ def read(config_dir: Path, name: str, path: Path | None = None) -> CatalogFiles:
     values = _toml(markets)
     if "catalog" not in values:
         raise SettingsError(f"{markets}: there is no table [catalog]{nearest('catalog', values)}")
+    _check_count(markets, values["catalog"])
     try:
         table = CatalogTable.model_validate(values["catalog"])
     except ValidationError as error:
@@ -92,6 +94,18 @@ def _toml(path: Path) -> dict[str, Any]:  # values are of every type that TOML h
         return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path}: {error}") from error
+    except RecursionError:
+        raise SettingsError(f"{path}: brackets are nested too deep: no setting needs more than 3") from None
+
+
+def _check_count(path: Path, table: Any) -> None:  # whatever stands in the file
+    """Raises SettingsError for more groups than a catalog has, before anything looks at each of them."""
+    groups = table.get("groups") if isinstance(table, dict) else None
+    if isinstance(groups, list) and len(groups) > GROUPS_MAX:
+        raise SettingsError(
+            f"{path}: catalog.groups has {len(groups)} groups: a catalog takes at most {GROUPS_MAX}, divide them "
+            "between several"
+        )
 
 
 def _explain(path: Path, error: Any) -> str:  # pydantic's error, a typed dict of its own

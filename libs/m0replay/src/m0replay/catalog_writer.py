@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 from m0common.canonical import set_hash
 from m0common.clock import Clock
-from m0common.messages import encode_raw, raw_event
+from m0common.messages import raw_event
 from m0common.stream.broker import Producer
 from m0common.stream.records import Produce
 from m0common.topics import RAW
-from m0lanes.authority import signed
 from m0lanes.control import CATALOG_SET, CatalogSetPayload
 
 from m0replay.catalogs import CONTROL
 from m0replay.control_keys import ControlKey
+from m0replay.control_value import control_value
 
 
 class Written(NamedTuple):
@@ -27,13 +27,14 @@ class Written(NamedTuple):
 async def write(
     producer: Producer, key: ControlKey, payload: CatalogSetPayload, lanes: Iterable[int], clock: Clock
 ) -> Written:
-    """Write a set into `lanes` and return when every one has acknowledged it. Raises Unavailable or MessageTooLarge.
+    """Write a set into `lanes` and return when every one has acknowledged it. Raises SettingsError for one that
+    lanes would refuse, Unavailable.
 
     After Unavailable some lanes may hold it; it has no effect until all do, and a later generation takes its place.
     """
     now_ms, name = clock.now_ms(), f"{payload.catalog}:{payload.generation}"
     event = raw_event(CONTROL, name, "", None, CATALOG_SET, now_ms, now_ms, payload)
-    value = encode_raw(signed(event, key.genesis_hash, key.sign))
+    value = control_value(event, key)
     where = tuple(sorted(set(lanes)))
     # no key: it concerns whole lanes, and the partition is given
     await producer.send([Produce(RAW.name, lane, None, value) for lane in where])

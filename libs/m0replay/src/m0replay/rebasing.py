@@ -6,21 +6,21 @@ from typing import NamedTuple
 from m0common.canonical import ZERO
 from m0common.clock import Clock
 from m0common.errors import SettingsError
-from m0common.messages import Manifest, encode_raw, raw_event
+from m0common.messages import Manifest, raw_event
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_newest
 from m0common.topics import MANIFESTS, RAW
-from m0lanes.authority import signed
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.checkpoints import gathered
-from m0lanes.control import REBASE, RebasePayload
+from m0lanes.control import LIFE_MAX, REBASE, RebasePayload
 from m0lanes.slots import runner
 from msgspec.structs import replace
 
 from m0replay.catalogs import CONTROL
 from m0replay.control_keys import ControlKey
+from m0replay.control_value import control_value
 from m0replay.lives import Begun
 
 Unread = Callable[[Sequence[Restored]], str | None]
@@ -37,7 +37,9 @@ class RebasePlan(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What the log has of a lane: the manifests of its stages, and of the stage that bundles its catalog."""
+    """What the log has of a lane: the manifests of its stages, and of the stage that bundles its catalog, none
+    of a life above LIFE_MAX.
+    """
 
     catalog: str
     partition: int
@@ -62,9 +64,10 @@ class Saved(NamedTuple):
 
 
 async def saved(broker: Broker, catalog: str, partition: int) -> Saved:
-    """Raises Unavailable."""
+    """Manifests of a life above LIFE_MAX, which no rebase begins, are passed over. Raises Unavailable."""
     home = partition_for(catalog.encode(), await broker.partitions(MANIFESTS.name))
-    known = [m for m in await manifests(broker, sorted({partition, home})) if m.catalog == catalog]
+    found = await manifests(broker, sorted({partition, home}))
+    known = [m for m in found if m.catalog == catalog and m.life <= LIFE_MAX]
     lane = [m for m in known if m.partition == partition and m.stage in LANE_STAGES]
     return Saved(catalog, partition, lane, [m for m in known if m.partition == home and m.stage == BUNDLE_STAGE])
 
@@ -200,16 +203,18 @@ async def _begin(broker: Broker, partition: int) -> int:
 
 
 async def write_rebases(broker: Broker, key: ControlKey, plans: Iterable[RebasePlan], clock: Clock) -> None:
-    """Write rebases with the key's signature and certificates, each into its lane's partition. Raises Unavailable."""
+    """Write rebases with the key's signature and certificates, each into its lane's partition.
+
+    Raises SettingsError, with nothing written, when a lane would refuse one; Unavailable.
+    """
     now_ms = clock.now_ms()
     messages = []
     for plan in plans:
         payload = replace(plan.payload, certificates=key.certificates)
         name = f"{payload.catalog}:{payload.partition}:{payload.life}"
         event = raw_event(CONTROL, name, "", None, REBASE, now_ms, now_ms, payload)
-        value = encode_raw(signed(event, key.genesis_hash, key.sign))
         # no key: it concerns a whole lane, and the partition is given
-        messages.append(Produce(RAW.name, payload.partition, None, value))
+        messages.append(Produce(RAW.name, payload.partition, None, control_value(event, key)))
     producer = broker.producer()
     await producer.start()
     try:

@@ -1,0 +1,20 @@
+"""What an argument of several commands must be, asked before anything is read: wrong use is one sentence."""
+
+import re
+
+import typer
+
+EPOCH_MAX = (1 << 63) - 1
+PARTITION_MAX = 1_023
+_RELEASE = re.compile(r"(?!0{64})[0-9a-f]{64}")
+
+
+def check_release(text: str, or_word: str = "") -> None:
+    """Wrong use unless `text` is a release's hash in hex. `or_word` ends the sentence with what else may be given."""
+    if not _RELEASE.fullmatch(text):
+        raise typer.BadParameter(f"--release {text}: give 64 hex digits, not all 0{or_word}")
+
+
+def is_epoch(text: str) -> bool:
+    """Whether `text` is the number of an epoch that there can be."""
+    return text.isdecimal() and len(text) <= len(str(EPOCH_MAX)) and int(text) <= EPOCH_MAX
