@@ -85,6 +85,10 @@ class KafkaWorld(World):
         self._options = options
         super().__init__()
 
+    @property
+    def broker_address(self) -> str:
+        return self._server.bootstrap
+
     def connect(self, session_timeout_s: float):
         from m0common.stream.kafka import KafkaBroker, KafkaOptions
 

@@ -29,6 +29,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 from m0common.errors import OffsetsGone, SettingsError, Unavailable
 from m0common.stream.append_time import create_time_refused
 from m0common.stream.broker import AT_BEGINNING, AT_END, OnAssigned, OnRevoked, TopicPartition
+from m0common.stream.kafka_batches import read_whatever_is_stored
 from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
@@ -73,6 +74,7 @@ class KafkaConsumer:
         """See Consumer. Raises Unavailable when no broker answers."""
         if self._inner is not None:
             return
+        read_whatever_is_stored()
         inner = AIOKafkaConsumer(
             **self._options.connection(),
             group_id=self._group,
