@@ -47,3 +47,23 @@ def test_status_of_a_stack_that_does_not_run_is_still_an_answer(tmp_path):
     status = json.loads(done.stdout)
     assert {entry["state"] for entry in status["services"]} == {"stopped"}
     assert not any(entry["ready"] for entry in status["services"])
+
+
+def test_what_a_command_logs_goes_to_standard_error_and_its_answer_alone_to_standard_output():
+    code = (
+        "import sys, types, typer\n"
+        "import m0cli.main as m\n"
+        "from m0common.telemetry.logs import logger\n"
+        "answers = types.ModuleType('answers')\n"
+        "answers.__spec__ = m.importlib.util.spec_from_loader('answers', None)\n"
+        "answers.app = typer.Typer()\n"
+        "@answers.app.command()\n"
+        "def answer(): logger('x').warning('not_a_manifest', offset=3); print('{}')\n"
+        "sys.modules['answers'] = answers\n"
+        "m.COMMANDS['answer'] = m.Command('answers', '', m.USE)\n"
+        "sys.argv = ['m0', 'answer']\n"
+        "m.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "{}\n"
+    assert "not_a_manifest" in done.stderr

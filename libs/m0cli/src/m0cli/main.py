@@ -77,6 +77,9 @@ app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pre
 @app.callback()
 def root() -> None:
     """M0Club: calibrated probabilities of real-world events, finalized on Solana, provable by anyone."""
+    from m0common.telemetry.logs import print_logs  # noqa: PLC0415 - help needs no log
+
+    print_logs()
 
 
 def main() -> None:

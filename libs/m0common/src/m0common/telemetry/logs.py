@@ -46,6 +46,11 @@ def setup_logs(service: str, level: str = "info") -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
+def print_logs() -> None:
+    """Print structlog's lines to stderr: the standard output of a command is its answer alone."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 def logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of a module."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
