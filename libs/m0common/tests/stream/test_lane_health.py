@@ -66,3 +66,9 @@ def test_a_stage_is_ready_while_a_lane_that_has_not_ended_is_not_parked():
     assert health.ready([parked, ended]) == "every lane is parked: a hole"
     assert health.ready([ended]) is None
     assert health.ready([PASSED._replace(due=10)]) is None
+
+
+def test_the_release_to_install_is_the_one_that_others_came_to_not_the_one_that_was_passed_over_first():
+    newer = msgspec.structs.replace(manifest(9), following=bytes([8]) * 32)
+    older = msgspec.structs.replace(manifest(8), following=bytes([9]) * 32, position=4)
+    assert heard(newer, older).notes([PASSED._replace(due=10)]) == INSTALL.replace("07" * 32, "08" * 32)

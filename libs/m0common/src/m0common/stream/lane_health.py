@@ -7,16 +7,21 @@ a lane writes a manifest of it at every marker. Where markers go by and no manif
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from m0common.canonical import ZERO
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.stream.core import LaneReport
 
 
 class _Heard(NamedTuple):
-    """Of a lane that is passed over: the newest epoch that it closed, and when anything of it was heard last."""
+    """Of a lane that is passed over: the newest epoch that it closed, when anything of it was heard last, and the
+    release that goes on from its newest manifest.
+    """
 
     epoch_id: int
     at_s: float
+    stands: tuple[int, int] = (0, -1)
+    release: bytes = ZERO
 
 
 class LaneHealth:
@@ -37,7 +42,11 @@ class LaneHealth:
             known = self._heard.get(lane)
             if known is not None:
                 closed = -1 if manifest.epoch_id is None else manifest.epoch_id
-                self._heard[lane] = _Heard(max(known.epoch_id, closed), now_s)
+                stands, release = known.stands, known.release
+                if (manifest.life, manifest.position) >= stands:
+                    stands = manifest.life, manifest.position
+                    release = manifest.release if manifest.following == ZERO else manifest.following
+                self._heard[lane] = _Heard(max(known.epoch_id, closed), now_s, stands, release)
 
     def nobody_runs(self, reports: Iterable[LaneReport]) -> list[LaneReport]:
         """Those that are passed over, and of which nobody closes the epochs whose markers go by."""
@@ -55,8 +64,10 @@ class LaneHealth:
         said = [f"{_name(report)}: {report.parked}" for report in reports if report.parked is not None]
         for report in self.nobody_runs(reports):
             assert report.lacks is not None
+            heard = self._heard[report.lane].release
+            release = report.lacks if heard == ZERO else heard
             said.append(
-                f"{_name(report)}: nobody runs it: install release {report.lacks.hex()} (catalog {report.lane.catalog})"
+                f"{_name(report)}: nobody runs it: install release {release.hex()} (catalog {report.lane.catalog})"
             )
         return "; ".join(said) or None
 
