@@ -6,7 +6,22 @@ They are JSON, written by ingest and by the commands; the heart checks who signe
 from typing import Annotated, Final
 
 import msgspec
-from m0common.messages.types import I64, U16, U32, CatalogName, Count, Group, Hex32, Hex64, Kind, Millis, Source
+from m0common.messages.types import (
+    I64,
+    LIFE_END,
+    PARTITIONS_MAX,
+    U16,
+    U32,
+    CatalogName,
+    Count,
+    Group,
+    Hex32,
+    Hex64,
+    Kind,
+    Millis,
+    Partition,
+    Source,
+)
 
 EPOCH_END: Final = "epoch_end"
 CATALOG_SET: Final = "catalog_set"
@@ -26,7 +41,6 @@ GROUPS_MAX: Final = 1_000
 SOURCES_MAX: Final = 64
 PARAMS_MAX: Final = 256
 ATTRIBUTES_MAX: Final = 32
-LANES_MAX: Final = 1_024
 CERTIFICATES_MAX: Final = 64
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}(?![\s\S])")]
@@ -66,7 +80,7 @@ class CatalogSetPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     catalog: CatalogName
     generation: Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)]
-    partitions: Annotated[int, msgspec.Meta(ge=1, le=LANES_MAX)]
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=PARTITIONS_MAX)]
     epoch_ms: Annotated[int, msgspec.Meta(ge=EPOCH_MS_MIN, le=EPOCH_MS_MAX)]
     domain: DomainRef
     release: Hex32
@@ -96,7 +110,7 @@ class EpochEndPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window_start_ms: Millis
     window_end_ms: Millis
     generation: U32
-    lanes: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, lt=LANES_MAX)], ...], msgspec.Meta(max_length=LANES_MAX)]
+    lanes: Annotated[tuple[Partition, ...], msgspec.Meta(max_length=PARTITIONS_MAX)]
     next: NextGeneration | None
 
 
@@ -107,8 +121,8 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     catalog: CatalogName
-    partition: Annotated[int, msgspec.Meta(ge=0, lt=LANES_MAX)]
-    life: Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)]
+    partition: Partition
+    life: Annotated[int, msgspec.Meta(ge=1, lt=LIFE_END)]
     epoch_id: Count
     release: Hex32
     roots: tuple[Hex32, Hex32, Hex32]
