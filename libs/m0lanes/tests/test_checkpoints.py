@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from lanes_store import HORIZON, Rules, World, promised
 from m0common.messages import Manifest, StateBatch
+from m0common.messages.types import LIFE_END, PARTITIONS_MAX
 from m0common.topics import ONCE_MAX_BYTES
 from m0lanes.checkpoints import History, batches, gathered
 from m0lanes.entities import Entities, Entry
@@ -165,7 +166,7 @@ def test_a_checkpoint_that_was_made_before_the_trim_was_heard_of_does_not_hide_i
 @pytest.mark.parametrize("count", [0, 1, 5000])
 def test_no_message_of_a_checkpoint_is_larger_than_the_limit(count):
     entries = [Entry(b"%04d" % n, None if n % 10 == 0 else bytes(n % 400)) for n in range(count)]
-    made = batches("c" * 16, 1 << 20, 1 << 40, 1 << 62, entries)
+    made = batches("c" * 16, PARTITIONS_MAX - 1, LIFE_END - 1, 1 << 62, entries)
     assert made
     assert max(map(len, made)) <= ONCE_MAX_BYTES
     assert len(made) <= 1 + sum(len(e.key) + len(e.value or b"") + 12 for e in entries) // (ONCE_MAX_BYTES - 1000)

@@ -83,7 +83,9 @@ def _draft_7(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if value.get("contentEncoding") == "base64":
-        return {k: v for k, v in value.items() if k != "contentEncoding"} | {"format": "binary"}
+        # its lengths are those of base64, which MessagePack does not write
+        dropped = ("contentEncoding", "minLength", "maxLength")
+        return {k: v for k, v in value.items() if k not in dropped} | {"format": "binary"}
     changed = {key: _draft_7(item) for key, item in value.items()}
     if isinstance(value.get("description"), str):
         changed["description"] = inspect.cleandoc(value["description"])  # before Python 3.13 docstrings are indented

@@ -1,11 +1,35 @@
 """What the heart itself says inside lane messages. Bodies of a domain are the domain's; their kinds may not clash."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from m0common.canonical import ZERO, Outcome
+from m0common.canonical.leaf import MAX_OUTCOMES
 from m0common.errors import DeadLetterError
-from m0common.messages import Digest
+from m0common.messages.types import (
+    I64,
+    PARTITIONS_MAX,
+    U16,
+    U32,
+    Count,
+    Digest,
+    MarketId,
+    MarketText,
+    Millis,
+    ModelText,
+    Partition,
+)
+from m0common.stream.door import UNDECODABLE
+
+from m0lanes.control import ATTRIBUTES_MAX, EPOCH_MS_MAX, PARAMS_MAX, Text
+
+VALUES_MAX = 512
+"""Named integers of a row."""
+STAGES = 3
+"""Stages whose digests a marker gathers."""
+GroupText = Annotated[str, msgspec.Meta(max_length=32)]
+Named = tuple[tuple[Text, I64], ...]
+"""`(name, value)`, ascending by name."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -16,26 +40,26 @@ class Generation(msgspec.Struct, frozen=True, array_like=True):
     `reopened`: the lane begins, or begins again after it had ended; markets of before are closed.
     """
 
-    generation: int
+    generation: U32
     set_hash: Digest
-    epoch_ms: int
-    domain: str
-    domain_version: int
+    epoch_ms: Annotated[int, msgspec.Meta(ge=0, le=EPOCH_MS_MAX)]
+    domain: ModelText
+    domain_version: U32
     release: Digest
-    model: str
-    params: tuple[tuple[str, int], ...]
+    model: ModelText
+    params: Annotated[Named, msgspec.Meta(max_length=PARAMS_MAX)]
     reopened: bool
 
 
 class MarketOpened(msgspec.Struct, frozen=True, array_like=True):
     """kind `market_opened`: a market takes predictions from here on. `attributes` ascend by name."""
 
-    market_id: str
-    group: str
-    outcomes: tuple[str, ...]
-    schema_version: int
-    opens_ms: int
-    attributes: tuple[tuple[str, str], ...]
+    market_id: MarketId
+    group: GroupText
+    outcomes: Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_OUTCOMES)]
+    schema_version: U16
+    opens_ms: Millis
+    attributes: Annotated[tuple[tuple[Text, Text], ...], msgspec.Meta(max_length=ATTRIBUTES_MAX)]
 
     def attribute(self, name: str) -> str | None:
         """A domain fact of the market, None when it has none of that name."""
@@ -45,7 +69,7 @@ class MarketOpened(msgspec.Struct, frozen=True, array_like=True):
 class MarketClosed(msgspec.Struct, frozen=True, array_like=True):
     """kind `market_closed`: a market takes no more predictions, by the registry, the domain or a generation."""
 
-    market_id: str
+    market_id: MarketId
 
 
 class FeatureRow(msgspec.Struct, frozen=True, array_like=True):
@@ -54,10 +78,10 @@ class FeatureRow(msgspec.Struct, frozen=True, array_like=True):
     `failed` says that the domain could not make the row: the leaf is blocked.
     """
 
-    market_id: str
-    epoch_id: int
-    window_end_ms: int
-    values: tuple[tuple[str, int], ...]
+    market_id: MarketText
+    epoch_id: Count
+    window_end_ms: Millis
+    values: Annotated[Named, msgspec.Meta(max_length=VALUES_MAX)]
     features_hash: Digest
     failed: bool
 
@@ -65,14 +89,14 @@ class FeatureRow(msgspec.Struct, frozen=True, array_like=True):
 class Prediction(msgspec.Struct, frozen=True, array_like=True):
     """kind `prediction`: a final distribution over a market's outcomes; it becomes a leaf."""
 
-    market_id: str
-    epoch_id: int
-    window_end_ms: int
-    schema_version: int
-    outcomes: tuple[Outcome, ...]
-    risk_bps: int
-    quality_flags: int
-    model: str
+    market_id: MarketText
+    epoch_id: Count
+    window_end_ms: Millis
+    schema_version: U16
+    outcomes: Annotated[tuple[Outcome, ...], msgspec.Meta(max_length=MAX_OUTCOMES)]
+    risk_bps: U16
+    quality_flags: U32
+    model: ModelText
     model_key: Digest
     features_hash: Digest
 
@@ -86,20 +110,20 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     bytes where none is or the lane ends; `state_digests` are those of the stages passed so far.
     """
 
-    epoch_id: int
-    window_start_ms: int
-    window_end_ms: int
-    generation: int
-    follows: int
-    lanes: tuple[int, ...]
-    next: tuple[int, Digest] | None
+    epoch_id: Count
+    window_start_ms: Millis
+    window_end_ms: Millis
+    generation: U32
+    follows: U32
+    lanes: Annotated[tuple[Partition, ...], msgspec.Meta(min_length=1, max_length=PARTITIONS_MAX)]
+    next: tuple[U32, Digest] | None
     following: Digest
     set_hash: Digest
     rebase_hash: Digest
-    signer_set_id: int
+    signer_set_id: U32
     input_digest: Digest
     model_key: Digest
-    state_digests: tuple[Digest, ...]
+    state_digests: Annotated[tuple[Digest, ...], msgspec.Meta(max_length=STAGES)]
 
     @property
     def ends(self) -> bool:
@@ -110,7 +134,7 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
 class Rebased(msgspec.Struct, frozen=True, array_like=True):
     """kind `rebased`: the first message of a new life: every stage goes on from its own root at the epoch's marker."""
 
-    epoch_id: int
+    epoch_id: Count
     release: Digest
     roots: tuple[Digest, Digest, Digest]
     rebase_hash: Digest
@@ -136,7 +160,7 @@ def decode_body(raw: msgspec.Raw, kind: type[T]) -> T:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
         body = decoder.decode(raw)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise DeadLetterError("not_a_lane_body", f"{kind.__name__}: {error}") from error
     assert isinstance(body, kind)
     return body

@@ -19,7 +19,7 @@ from m0lanes.base import LaneStage, remedy
 from m0lanes.bodies import Marker, Prediction, Rebased, decode_body
 from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
-from m0lanes.laned import decode_message
+from m0lanes.laned import decode_message, first_slot
 from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runner, runs, state_in
 
 STAGE = 4
@@ -54,12 +54,12 @@ class BundleCore(LaneStage[BundleState]):
         """See StageCore."""
         try:
             message = decode_message(record.value)
+            lane = Lane(message.catalog, record.partition)
+            slot = self._slots.get(lane) or self._slots.add(first_slot(lane, message, self._fresh))
         except DeadLetterError as error:
             if only is None:
                 yield Letter(record, error)
             return
-        lane = Lane(message.catalog, record.partition)
-        slot = self._slots.get(lane) or self._slots.add(self._fresh(lane, message.release))
         if slot.passed and message.kind == "rebased" and message.release in self._here:
             # the newest state of who closed it until now is adopted, which may be one of before this process
             self._called.setdefault(lane, record.offset)

@@ -20,6 +20,7 @@ from m0common.canonical import (
 from m0common.ids import market_key
 from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
 from m0common.messages.bundles import MISSED_MAX, PIECE_MAX_BYTES
+from m0common.stream.door import checked
 
 from m0lanes import tags
 from m0lanes.bodies import Marker, Prediction
@@ -120,7 +121,9 @@ class BundleState:
             self.entities.put(_source_key(partition), pack(source))
 
     def predicted(self, partition: int, said: Prediction) -> None:
-        """A lane says a final prediction."""
+        """A lane says a final prediction. Raises DeadLetterError when it makes no leaf."""
+        with checked("not_a_leaf"):
+            leaf_of(said).encode()
         if said.epoch_id <= self._now.last_epoch:
             return
         place = (market_key(said.market_id), partition)

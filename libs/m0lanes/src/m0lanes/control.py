@@ -6,7 +6,23 @@ They are JSON, written by ingest and by the commands; the heart checks who signe
 from typing import Annotated, Final
 
 import msgspec
-from m0common.messages.types import END, I64, U16, U32, CatalogName, Count, Group, Hex32, Hex64, Kind, Millis, Source
+from m0common.messages.types import (
+    END,
+    I64,
+    LIFE_END,
+    PARTITIONS_MAX,
+    U16,
+    U32,
+    CatalogName,
+    Count,
+    Group,
+    Hex32,
+    Hex64,
+    Kind,
+    Millis,
+    Partition,
+    Source,
+)
 
 EPOCH_END: Final = "epoch_end"
 CATALOG_SET: Final = "catalog_set"
@@ -26,9 +42,8 @@ GROUPS_MAX: Final = 1_000
 SOURCES_MAX: Final = 64
 PARAMS_MAX: Final = 256
 ATTRIBUTES_MAX: Final = 32
-LANES_MAX: Final = 1_024
 CERTIFICATES_MAX: Final = 64
-LIFE_MAX: Final = (1 << 32) - 1
+LIFE_MAX: Final = LIFE_END - 1
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_.-]{0,63}(?![\s\S])")]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
@@ -69,7 +84,7 @@ class CatalogSetPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     catalog: CatalogName
     generation: Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)]
-    partitions: Annotated[int, msgspec.Meta(ge=1, le=LANES_MAX)]
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=PARTITIONS_MAX)]
     epoch_ms: Annotated[int, msgspec.Meta(ge=EPOCH_MS_MIN, le=EPOCH_MS_MAX)]
     domain: DomainRef
     release: Release
@@ -99,7 +114,7 @@ class EpochEndPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window_start_ms: Millis
     window_end_ms: Millis
     generation: U32
-    lanes: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, lt=LANES_MAX)], ...], msgspec.Meta(max_length=LANES_MAX)]
+    lanes: Annotated[tuple[Partition, ...], msgspec.Meta(max_length=PARTITIONS_MAX)]
     next: NextGeneration | None
 
 
@@ -110,7 +125,7 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     catalog: CatalogName
-    partition: Annotated[int, msgspec.Meta(ge=0, lt=LANES_MAX)]
+    partition: Partition
     life: Annotated[int, msgspec.Meta(ge=1, le=LIFE_MAX)]
     epoch_id: Count
     release: Release

@@ -11,11 +11,12 @@ import msgspec
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane, market_key
 from m0common.messages import ProvisionalRow, encode
+from m0common.messages.types import MILLIS_MAX
 from m0common.stream.records import Produce
 from m0common.topics import FEATURES, NORMALIZED, PROVISIONAL_ROWS
 
 from m0lanes import tags
-from m0lanes.bodies import FeatureRow, Generation, Marker, MarketClosed, MarketOpened, decode_body
+from m0lanes.bodies import VALUES_MAX, FeatureRow, Generation, Marker, MarketClosed, MarketOpened, decode_body
 from m0lanes.entities import Entities
 from m0lanes.laned import LanedCore, Said
 from m0lanes.markets import Known
@@ -24,8 +25,6 @@ from m0lanes.port import Domain, Refused
 from m0lanes.view import Bodies, Space, asked, clear_owner
 
 STAGE = 2
-VALUES_MAX = 512
-"""Named integers of a row."""
 _TAG = b"M0FEATURE1"
 _I64 = range(-(1 << 63), 1 << 63)
 
@@ -48,7 +47,7 @@ class FeatureState:
         self.known = Known(entities)
         self.touched: set[str] = set()
         """Markets and groups whose rows may have changed since they were last said beside the lane."""
-        self.now_ms = (self.known.last_epoch + 1) * self.known.generation.epoch_ms
+        self.now_ms = min((self.known.last_epoch + 1) * self.known.generation.epoch_ms, MILLIS_MAX)
         """The latest event time heard of."""
         self._domain: Domain | None = None
         self._use(domains.get(release))

@@ -6,9 +6,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
-from m0common.ids import Lane
+from m0common.ids import Lane, check_catalog
 from m0common.messages import LaneMessage
 from m0common.stream.core import Cut, Letter, Load, Output
+from m0common.stream.door import UNDECODABLE, checked
 from m0common.stream.records import Record
 from m0common.stream.states import Restored
 
@@ -17,7 +18,7 @@ from m0lanes.bodies import Generation, Marker, Rebased, decode_body
 from m0lanes.entities import Entities
 from m0lanes.packing import pack
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, Slot, State, reborn, restored_slot, runner, runs, state_in
+from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runner, runs, state_in
 
 _decoder = msgspec.msgpack.Decoder(LaneMessage)
 Said = tuple[str, bytes]
@@ -50,8 +51,15 @@ def decode_message(value: bytes) -> LaneMessage:
     """The lane message in a value. Raises DeadLetterError."""
     try:
         return _decoder.decode(value)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise DeadLetterError("not_a_lane_message", str(error)) from error
+
+
+def first_slot(lane: Lane, message: LaneMessage, fresh: Callable[[Lane, bytes], Slot[S]]) -> Slot[S]:
+    """A slot for a lane that is heard of for the first time. Raises DeadLetterError when no lane can have its name."""
+    with checked("not_a_lane_message"):
+        check_catalog(lane.catalog)
+    return fresh(lane, message.release)
 
 
 def _lane(message: LaneMessage, record: Record) -> Lane:
@@ -82,9 +90,9 @@ class LanedCore(LaneStage[T]):
         try:
             message = decode_message(record.value)
             lane = _lane(message, record)
+            slot = self._slots.get(lane) or self._slots.add(first_slot(lane, message, self._fresh))
         except DeadLetterError as error:
             return [Letter(record, error)] if only is None else []
-        slot = self._slots.get(lane) or self._slots.add(self._fresh(lane, message.release))
         if message.kind == "rebased":
             return self._rebased(slot, record, message)
         if not slot.takes(only):
@@ -173,6 +181,10 @@ class LanedCore(LaneStage[T]):
             marker = decode_body(message.body, Marker)
         except DeadLetterError as error:
             yield Letter(record, error)
+            return
+        passed = len(marker.state_digests)
+        if passed != self.stage - 1:
+            yield Letter(record, DeadLetterError("not_a_lane_body", f"Marker: {passed} digests of stages before here"))
             return
         for kind, body in slot.state.finals(marker):
             yield slot.say(kind, body, message.cause, record.headers)

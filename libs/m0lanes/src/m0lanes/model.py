@@ -12,6 +12,7 @@ from m0common.canonical import FLAGS, ZERO, Outcome, PredictionLeaf
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import Lane, market_key
 from m0common.messages import ProvisionalPrediction, ProvisionalRow, encode
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce, Record
 from m0common.topics import FEATURES, PREDICTIONS, PROVISIONAL, PROVISIONAL_ROWS
@@ -214,7 +215,7 @@ class ModelCore(LanedCore[ModelState]):
         """See StageCore."""
         try:
             row = _row_decoder.decode(record.value)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise DeadLetterError("not_a_row", str(error)) from error
         slot = self._slots.get(Lane(row.catalog, row.partition))
         if slot is None or not slot.follows or slot.life != row.life:

@@ -168,6 +168,9 @@ class NormalizeState:
             )
         if list(payload.groups) != sorted(set(payload.groups)):
             raise DeadLetterError("invalid_payload", "catalog_set: groups ascend, each once")
+        signers = payload.params.get(SIGNER_SET_ID, 0)
+        if not 0 <= signers < 1 << 32:
+            raise DeadLetterError("invalid_payload", f"catalog_set: {SIGNER_SET_ID} {signers} is no u32 of a header")
         last = self.sets.get((self._lane.generation, self._lane.set_hash))
         if last is not None and last.payload.epoch_ms != payload.epoch_ms:
             raise DeadLetterError(

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
+from m0common.stream.door import UNDECODABLE
 
 from m0lanes.bodies import MarketOpened
 from m0lanes.entities import Entities, entity_key, key_part, key_parts
@@ -168,7 +169,7 @@ class Bodies:
         """A body of the domain. Raises DeadLetterError."""
         try:
             return unpack(raw, self._kinds[kind])
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise DeadLetterError("not_a_lane_body", f"{kind}: {error}") from error
 
 

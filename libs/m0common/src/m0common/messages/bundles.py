@@ -1,8 +1,10 @@
 """What the bundle stage says: headers (`m0.headers.v1`) and the bodies they name (`m0.bundles.v1`)."""
 
+from typing import Annotated
+
 import msgspec
 
-from m0common.messages.types import Digest
+from m0common.messages.types import U32, CatalogName, CatalogText, Count, Digest, Life, Partition
 
 MISSED_MAX = 4096
 PIECE_MAX_BYTES = 256 << 10
@@ -13,8 +15,8 @@ class LaneRoots(msgspec.Struct, frozen=True, array_like=True):
     marker before it of the same life (none for a lane that is new), and what decided it.
     """
 
-    partition: int
-    life: int
+    partition: Partition
+    life: Life
     input_digest: Digest
     stage_digests: tuple[Digest, ...]
     digests_before: tuple[Digest, ...]
@@ -31,13 +33,13 @@ class HeaderMessage(msgspec.Struct, frozen=True, array_like=True):
     without leaves.
     """
 
-    catalog: str
-    generation: int
+    catalog: CatalogName
+    generation: U32
     header: bytes
-    missed: tuple[int, ...]
+    missed: Annotated[tuple[Count, ...], msgspec.Meta(max_length=MISSED_MAX)]
     lanes: tuple[LaneRoots, ...]
     pieces: tuple[Digest, ...]
-    epoch_id: int
+    epoch_id: Count
     set_hash: Digest
     state_root_before: Digest
 
@@ -45,7 +47,7 @@ class HeaderMessage(msgspec.Struct, frozen=True, array_like=True):
 class BundlePiece(msgspec.Struct, frozen=True, array_like=True):
     """A part of a bundle's body, at most 256 KiB; its name is the sha256 of its bytes."""
 
-    catalog: str
+    catalog: CatalogText
     leaves: tuple[bytes, ...]
     market_ids: tuple[str, ...]
     models: tuple[str, ...]

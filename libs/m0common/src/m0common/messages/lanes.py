@@ -2,7 +2,7 @@
 
 import msgspec
 
-from m0common.messages.types import Digest
+from m0common.messages.types import CatalogText, Count, CountOrNone, Digest, KindText, Life, Partition
 
 
 class LaneMessage(msgspec.Struct, frozen=True, array_like=True):
@@ -12,11 +12,11 @@ class LaneMessage(msgspec.Struct, frozen=True, array_like=True):
     that said it, `cause` the raw offset behind it, `body` a MessagePack value whose schema follows from `kind`.
     """
 
-    catalog: str
-    partition: int
-    life: int
-    seq: int
+    catalog: CatalogText
+    partition: Partition
+    life: Life
+    seq: Count
     release: Digest
-    cause: int
-    kind: str
+    cause: CountOrNone
+    kind: KindText
     body: msgspec.Raw

@@ -5,7 +5,18 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from m0common.canonical.roots import ZERO
-from m0common.messages.types import Digest
+from m0common.messages.types import (
+    U16,
+    U32,
+    CatalogName,
+    CatalogText,
+    Count,
+    CountOrNone,
+    Digest,
+    Life,
+    Millis,
+    Partition,
+)
 
 Status = Literal["running", "retired", "parked"]
 
@@ -13,19 +24,19 @@ Status = Literal["running", "retired", "parked"]
 class StateBatch(msgspec.Struct, frozen=True, array_like=True):
     """A part of a checkpoint, at most 256 KiB: entities as they were at a position of the lane; None is deleted."""
 
-    catalog: str
-    partition: int
-    life: int
-    position: int
+    catalog: CatalogText
+    partition: Partition
+    life: Life
+    position: Count
     entries: tuple[tuple[bytes, bytes | None], ...]
 
 
 class InputSeq(NamedTuple):
     """The last message taken from a source lane: its partition of `m0.raw`, its life and its sequence number."""
 
-    partition: int
-    life: int
-    seq: int
+    partition: Partition
+    life: Life
+    seq: Count
 
 
 class Manifest(msgspec.Struct, frozen=True, array_like=True):
@@ -41,29 +52,29 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     `born_at` is the offset in `m0.raw` of the rebase that began this life, -1 in life 0 and behind normalize.
     """
 
-    stage: int
-    catalog: str
-    partition: int
-    life: int
-    generation: int
-    position: int
-    epoch_id: int | None
+    stage: U16
+    catalog: CatalogName
+    partition: Partition
+    life: Life
+    generation: U32
+    position: Count
+    epoch_id: Count | None
     digest: Digest
-    out_seq: int
-    input_offset: int
+    out_seq: Count
+    input_offset: CountOrNone
     input_seqs: tuple[InputSeq, ...]
-    held_from: int | None
-    held_end: int
-    from_position: int
-    from_offset: int
-    to_offset: int
+    held_from: Count | None
+    held_end: Millis
+    from_position: Count
+    from_offset: Count
+    to_offset: Count
     release: Digest
     build: Digest
-    entities: int
-    bytes: int
+    entities: Count
+    bytes: Count
     status: Status = "running"
     reason: str = ""
     rebase: Digest = ZERO
     following: Digest = ZERO
-    window_end_ms: int = 0
-    born_at: int = -1
+    window_end_ms: Millis = 0
+    born_at: CountOrNone = -1

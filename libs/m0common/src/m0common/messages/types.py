@@ -7,9 +7,10 @@ import msgspec
 END = r"(?![\s\S])"
 """The very end of a text, in Python's and in ECMAScript's dialect alike (`$` also matches before a last newline)."""
 
-Millis = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+MILLIS_MAX = 253_402_300_799_999
+Millis = Annotated[int, msgspec.Meta(ge=0, le=MILLIS_MAX)]
 """UTC milliseconds from 1970 to the end of year 9999."""
-Digest = bytes
+Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 """32 bytes."""
 Hex32 = Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{64}}{END}")]
 """32 bytes in lower-case hex."""
@@ -23,8 +24,23 @@ GroupOrNone = Annotated[str, msgspec.Meta(pattern=f"^[!-~]{{0,32}}{END}")]
 Kind = Annotated[str, msgspec.Meta(pattern=f"^[a-z][a-z0-9_]{{0,31}}{END}")]
 MarketId = Annotated[str, msgspec.Meta(pattern=f"^[A-Z0-9_]{{1,64}}{END}")]
 CatalogName = Annotated[str, msgspec.Meta(pattern=f"^[a-z0-9_-]{{1,16}}{END}")]
+CatalogText = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+"""As long as a catalog's name; a reader of many messages checks the form where it hears a name for the first time."""
+KindText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+"""As long as a kind; one of another form is of no kind that is known."""
+MarketText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+"""As long as a market id; one of another form is of no market that is open."""
+ModelText = Annotated[str, msgspec.Meta(max_length=64)]
+"""The name of a model, or the empty text of none."""
 U16 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 16)]
 U32 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 I64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 """A number that only grows: epochs, sequence numbers, offsets."""
+CountOrNone = Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)]
+"""A count, or -1 before the first."""
+PARTITIONS_MAX = 1_024
+Partition = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS_MAX)]
+LIFE_END = (1 << 32) - 1
+Life = Annotated[int, msgspec.Meta(ge=0, lt=LIFE_END)]
+"""Of a lane. The number of the life behind it fits in 32 bits too."""

@@ -24,6 +24,8 @@ PROVISIONAL_GRACE_MS = 10_000
 """A provisional prediction is shown so long behind the end of its epoch's window: markers come late, clocks differ."""
 T = TypeVar("T")
 _UNUSED = bytes(32)
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bytes that are none of its messages."""
 _provisional = msgspec.msgpack.Decoder(ProvisionalPrediction)
 
 
@@ -31,7 +33,7 @@ def decoded(decoder: msgspec.msgpack.Decoder[T], value: bytes, error: str) -> T:
     """The message in `value`. Raises DeadLetterError of class `error` for any bytes that are none."""
     try:
         return decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+    except UNDECODABLE as problem:
         raise DeadLetterError(error, f"{len(value)} bytes are none of the topic's messages: {problem}") from problem
 
 
