@@ -194,9 +194,10 @@ st.register_type_strategy(Outcome, st.builds(Outcome, *[st.integers(0, 10**9)] *
 def bounded(kind):
     """Values of a type within the bounds that its annotations name."""
     if get_origin(kind) is not Annotated:
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = getattr(kind, "__struct_fields__", None) or getattr(kind, "_fields", None)
+        if fields is not None:
             hints = get_type_hints(kind, include_extras=True)
-            return st.builds(kind, **{name: bounded(hints[name]) for name in kind.__struct_fields__})
+            return st.builds(kind, **{name: bounded(hints[name]) for name in fields})
         if get_origin(kind) in (Union, UnionType):
             return st.one_of(*map(bounded, get_args(kind)))
         if get_origin(kind) is tuple and get_args(kind)[-1] is not Ellipsis:
