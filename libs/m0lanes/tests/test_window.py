@@ -64,14 +64,20 @@ def test_what_was_dropped_in_its_window_is_not_held_again_by_a_restart():
     assert First(world.HEART, log.records).check_every_restart() > 5
 
 
-def test_after_skipped_epochs_a_closing_uses_all_of_its_own_data():
-    """With the clock away from 20 s to 120 s, the leaf of the window that ends at 120 s knows the toss of 119 s."""
+def away_for_five_epochs() -> world.World:
+    """The clock writes no marker from 20 s to 120 s, while a toss comes every second."""
     log = one_market()
     log.end(FIRST)
     for second in range(20, 120):
         log.now_ms = START + second * 1_000
         log.toss("penny", second == 119, log.now_ms)
     log.end(FIRST + 5)
+    return log
+
+
+def test_after_skipped_epochs_a_closing_uses_all_of_its_own_data():
+    """With the clock away from 20 s to 120 s, the leaf of the window that ends at 120 s knows the toss of 119 s."""
+    log = away_for_five_epochs()
     closed = world.play(log.records)
     assert [epoch.header.epoch_id for epoch in closed] == [FIRST, FIRST + 5]
     assert closed[1].header.missed == tuple(range(FIRST + 1, FIRST + 5))
@@ -214,12 +220,7 @@ def test_a_fleet_with_hardly_anything_at_hand_that_dies_on_its_way_back_agrees_w
 
 
 def test_epochs_skipped_while_the_clock_was_away_are_read_again_before_their_marker_closes():
-    log = one_market()
-    log.end(FIRST)
-    for second in range(20, 120):
-        log.now_ms = START + second * 1_000
-        log.toss("penny", second == 119, log.now_ms)
-    log.end(FIRST + 5)
+    log = away_for_five_epochs()
     log.end(FIRST + 6)
     whole, short = First(world.HEART, log.records), First(holding(1_000), log.records)
     assert short.said == whole.said

@@ -16,7 +16,7 @@ from m0common.topics import STATE
 
 from m0lanes.bodies import Marker, decode_body
 from m0lanes.checkpoints import gathered
-from m0lanes.slots import S, Slot, Slots, newest, runner, runs
+from m0lanes.slots import S, Slot, Slots, newest, runs
 
 
 def remedy(lane: Lane) -> str:
@@ -70,7 +70,7 @@ class LaneStage(ABC, Generic[S]):
         for manifest in lost:
             if (manifest.stage, manifest.partition) != (self.stage, partition):
                 continue
-            if begin == 0 and runner(manifest) in self._here:
+            if begin == 0 and manifest.runner in self._here:
                 starts.append(0)
             else:
                 self._slots.add(self._lost(manifest, begin))
@@ -97,7 +97,7 @@ class LaneStage(ABC, Generic[S]):
 
     def _lost(self, manifest: Manifest, begin: int) -> Slot[S]:
         slot = self._fresh(Lane(manifest.catalog, manifest.partition), manifest.release)
-        slot.life, slot.release, slot.out_seq = manifest.life, runner(manifest), manifest.out_seq
+        slot.life, slot.release, slot.out_seq = manifest.life, manifest.runner, manifest.out_seq
         if slot.release not in self._here:
             slot.lacks = slot.release
             return slot

@@ -20,7 +20,7 @@ from m0lanes.bodies import Marker, Prediction, Rebased, decode_body
 from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message, first_slot
-from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runner, runs, state_in
+from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runs, state_in
 
 STAGE = 4
 AHEAD_MAX = 8
@@ -209,7 +209,7 @@ class BundleCore(LaneStage[BundleState]):
         lane = Lane(found.manifest.catalog, found.manifest.partition)
         called = self._called.pop(lane, None)
         # a state made from a header says nothing of who goes on: the next message does
-        release = runner(found.manifest)
+        release = found.manifest.runner
         foreign = called is None and release != NO_RELEASE and release not in self._here
         state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)

@@ -18,7 +18,7 @@ from m0lanes.bodies import Generation, Marker, Rebased, decode_body
 from m0lanes.entities import Entities
 from m0lanes.packing import pack
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runner, runs, state_in
+from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runs, state_in
 
 _decoder = msgspec.msgpack.Decoder(LaneMessage)
 Said = tuple[str, bytes]
@@ -208,7 +208,7 @@ class LanedCore(LaneStage[T]):
 
     def _restored(self, found: Restored) -> tuple[Slot[T], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
-        foreign, release = runner(found.manifest) not in self._domains, found.manifest.release
+        foreign, release = found.manifest.runner not in self._domains, found.manifest.release
         state = state_in(found, lambda known: self._new_state(lane, known, self._domains, release), foreign=foreign)
         slot = restored_slot(Slot(lane, state, self._output(lane)), found)
         slot.lacks = None if runs(found.manifest, self._domains) else slot.release

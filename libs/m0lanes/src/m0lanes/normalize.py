@@ -35,7 +35,7 @@ from m0lanes.observations import Observations
 from m0lanes.packing import pack
 from m0lanes.port import Domain
 from m0lanes.routes import Routes
-from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runner, runs, state_in
+from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runs, state_in
 
 STAGE = 1
 IDLE_RECORDS = 4_096
@@ -219,11 +219,11 @@ class NormalizeCore(LaneStage[NormalizeState]):
     def _restored(self, found: Restored) -> tuple[Slot[NormalizeState], int]:
         manifest = found.manifest
         lane = Lane(manifest.catalog, manifest.partition)
-        foreign = runner(manifest) not in self._domains
+        foreign = manifest.runner not in self._domains
         state = state_in(found, lambda known: self._state(lane, known), foreign=foreign)
         slot = restored_slot(Slot(lane, state, (NORMALIZED.name, lane.partition)), found)
         state.use(self._domains, slot.release)
-        if runner(manifest) != NO_RELEASE and not runs(manifest, self._domains):
+        if manifest.runner != NO_RELEASE and not runs(manifest, self._domains):
             slot.lacks = slot.release
             return slot, slot.input_offset + 1
         slot.retired = state.retired

@@ -234,7 +234,7 @@ class Slots(Generic[S]):
 def restored_slot(slot: Slot[S], found: Restored) -> Slot[S]:
     """Put a slot, whose state is made from the entities found, where its manifest stands."""
     manifest = found.manifest
-    slot.release = runner(manifest)
+    slot.release = manifest.runner
     slot.life = manifest.life
     slot.rebase = manifest.rebase
     slot.born_at = manifest.born_at
@@ -269,17 +269,12 @@ def state_in(found: Restored, make: Callable[[Entities], S], *, foreign: bool) -
         return make(Entities())
 
 
-def runner(manifest: Manifest) -> bytes:
-    """The release that goes on from a manifest."""
-    return manifest.release if manifest.following == NO_RELEASE else manifest.following
-
-
 def runs(manifest: Manifest, releases: Container[bytes]) -> bool:
     """Whether who has these releases goes on from a manifest. Who does with a lane that ended is not known before it
     returns: everybody waits for it.
     """
     ended = manifest.status == "retired" and manifest.following == NO_RELEASE
-    return ended or runner(manifest) in releases
+    return ended or manifest.runner in releases
 
 
 def newest(restored: Iterable[Restored], stage: int, partition: int) -> Sequence[Restored]:

@@ -12,7 +12,7 @@ from m0lanes.checkpoints import gathered
 from m0lanes.control import CatalogSetPayload
 from m0lanes.generations import lanes_of
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, runner
+from m0lanes.slots import NO_RELEASE
 
 from m0replay.catalog_log import CatalogLog
 from m0replay.lives import Begun
@@ -71,9 +71,9 @@ def _runs(known: Saved, begun: Begun | None, in_force: CatalogSetPayload) -> byt
     now = known.newest
     if begun is not None and (now is None or begun.life > now.life):
         return bytes.fromhex(begun.release)
-    if now is None or now.status == "retired" or runner(now) == NO_RELEASE:
+    if now is None or now.status == "retired" or now.runner == NO_RELEASE:
         return bytes.fromhex(in_force.release)
-    return runner(now)
+    return now.runner
 
 
 async def _check_bundle(broker: Broker, known: Saved, domain: Domain) -> None:

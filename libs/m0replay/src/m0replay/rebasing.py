@@ -15,7 +15,6 @@ from m0common.topics import MANIFESTS, RAW
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.checkpoints import gathered
 from m0lanes.control import LIFE_MAX, REBASE, RebasePayload
-from m0lanes.slots import runner
 from msgspec.structs import replace
 
 from m0replay.catalogs import CONTROL
@@ -101,7 +100,7 @@ async def plan_rebase(
     if now is None:
         raise SettingsError(f"no lane {catalog}/{partition} has ever been saved: see 'm0 lane list'")
     if release is None:
-        release = bytes.fromhex(begun.release) if begun is not None and begun.life > now.life else runner(now)
+        release = bytes.fromhex(begun.release) if begun is not None and begun.life > now.life else now.runner
     life, begin, why = known.life_behind(begun), await _begin(broker, partition), None
     if from_epoch is not None and known.closed is not None and from_epoch > known.closed:
         raise SettingsError(

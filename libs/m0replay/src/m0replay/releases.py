@@ -11,7 +11,7 @@ from m0lanes import tags
 from m0lanes.control import CatalogSetPayload
 from m0lanes.entities import entity_key
 from m0lanes.normalize_state import LaneEntity
-from m0lanes.slots import NO_RELEASE, runner, runs
+from m0lanes.slots import NO_RELEASE, runs
 from m0lanes.stages import Heart
 
 from m0replay.course import NONE_YET, Course
@@ -36,7 +36,7 @@ class ReleaseWatch:
 
     def runs(self, manifest: Manifest) -> bool:
         """Whether whoever goes on from a checkpoint is here."""
-        return runner(manifest) == NO_RELEASE or runs(manifest, self._heart.domains)
+        return manifest.runner == NO_RELEASE or runs(manifest, self._heart.domains)
 
     def restored(self, found: Restored) -> None:
         """A lane goes on from a state."""
@@ -44,7 +44,7 @@ class ReleaseWatch:
         if manifest.stage != 1 or self.runs(manifest):
             return
         now = lane_entity(found) or LaneEntity(last_epoch=NONE_YET)
-        lane, release = Lane(manifest.catalog, manifest.partition), runner(manifest)
+        lane, release = Lane(manifest.catalog, manifest.partition), manifest.runner
         if self._course.needs(lane.partition, manifest.life, now.last_epoch):
             raise NotInstalled(f"{_who(lane, manifest.life, release, _set(found.entities, now))}, {_REMEDY}")
 

@@ -78,3 +78,8 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     following: Digest = ZERO
     window_end_ms: Millis = 0
     born_at: CountOrNone = -1
+
+    @property
+    def runner(self) -> Digest:
+        """The release that goes on from here."""
+        return self.release if self.following == ZERO else self.following

@@ -44,8 +44,7 @@ class LaneHealth:
                 closed = -1 if manifest.epoch_id is None else manifest.epoch_id
                 stands, release = known.stands, known.release
                 if (manifest.life, manifest.position) >= stands:
-                    stands = manifest.life, manifest.position
-                    release = manifest.release if manifest.following == ZERO else manifest.following
+                    stands, release = (manifest.life, manifest.position), manifest.runner
                 self._heard[lane] = _Heard(max(known.epoch_id, closed), now_s, stands, release)
 
     def nobody_runs(self, reports: Iterable[LaneReport]) -> list[LaneReport]:
