@@ -1,9 +1,13 @@
-"""Tests of pure code open no sockets to anywhere, loopback included; what they need of the world they are handed."""
+"""What holds for all tests: pure code opens no sockets, and tests that share a server run in one process.
+
+Tests of pure code open no sockets to anywhere, loopback included; what they need of the world they are handed.
+"""
 
 import socket
 import sys
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 PURE = (
     "libs/m0common/tests/canonical/",
@@ -41,3 +45,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_teardown() -> None:
     """The guard ends: a server that other tests had may be taken down behind this one."""
     _now.clear()
+
+
+STACK = "tests/e2e/"
+"""Its tests share one running stack, and mostly wait for it."""
+
+
+class _ByServer(LoadScopeScheduling):
+    """A file runs in one process, for its servers start once; all files of the stack's tests run in the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return STACK if nodeid.startswith(STACK) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _ByServer:
+    config.option.loadscopereorder = False
+    return _ByServer(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In several processes the stack's tests begin first: they take the longest, and leave the cores to the others."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(STACK))

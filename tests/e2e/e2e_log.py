@@ -3,8 +3,10 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from m0common.canonical import BundleHeader
 from m0common.deployment import Deployment
 from m0common.ids import Lane
 from m0common.messages import DeadLetter, HeaderMessage, LaneMessage
@@ -98,5 +100,23 @@ def account(bootstrap: str, home: Path) -> dict[str, int]:
     return {"in": len(raw), "said": len(said), "dead": len(dead), "letters": len(letters), "drops": core.drops.total()}
 
 
-def headers(bootstrap: str) -> list[HeaderMessage]:
-    return [msgspec.msgpack.decode(r.value, type=HeaderMessage) for r in topic(bootstrap, HEADERS.name)]
+def headers(bootstrap: str) -> dict[tuple[str, int], HeaderMessage]:
+    """The header of every `(catalog, epoch_id)`; fails where one epoch has two that differ."""
+    found: dict[tuple[str, int], HeaderMessage] = {}
+    for record in topic(bootstrap, HEADERS.name):
+        message = msgspec.msgpack.decode(record.value, type=HeaderMessage)
+        place = (message.catalog, message.epoch_id)
+        assert found.setdefault(place, message).header == message.header, f"two headers of {place}"
+    return found
+
+
+def headers_of(bootstrap: str, catalog: str) -> dict[int, HeaderMessage]:
+    """One catalog's headers by epoch."""
+    return {epoch_id: message for (name, epoch_id), message in headers(bootstrap).items() if name == catalog}
+
+
+def agrees(found: dict[tuple[str, int], HeaderMessage], catalog: str, finals: list[dict[str, Any]]) -> None:
+    """Fails unless every final epoch is the one whose header the log has."""
+    for epoch in finals:
+        header = BundleHeader.decode(found[catalog, epoch["epoch_id"]].header)
+        assert header.bundle_hash.hex() == epoch["bundle_hash"], f"{catalog} {epoch['epoch_id']}"

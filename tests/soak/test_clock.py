@@ -35,7 +35,7 @@ def test_epochs_go_on_while_the_clock_is_set_forth_and_back(stack: Stack, told):
     assert {name: s["pid"] for name, s in stack.status().items()} == pids
     stack.all_ready()
     for catalog in CATALOGS:
-        found = {m.epoch_id: m for m in log.headers(stack.kafka) if m.catalog == catalog}
+        found = log.headers_of(stack.kafka, catalog)
         numbers = [number for number in sorted(found) if number >= before[catalog]]
         assert all(b == a + 1 for a, b in pairwise(numbers)), f"{catalog}: {numbers}"
         final = {epoch["epoch_id"] for epoch in stack.finalized(catalog, 200)}

@@ -10,7 +10,6 @@ from itertools import pairwise
 import e2e_log as log
 import pytest
 from e2e_stack import Stack
-from m0common.messages import HeaderMessage
 from m0local.ports import free_port
 from soak_tree import Tree
 
@@ -42,15 +41,6 @@ def release(stack: Stack, **env: str) -> str:
     return entry["release"]
 
 
-def headers(stack: Stack) -> dict[int, HeaderMessage]:
-    found: dict[int, HeaderMessage] = {}
-    for message in log.headers(stack.kafka):
-        if message.catalog == CATALOG:
-            known = found.setdefault(message.epoch_id, message)
-            assert known.header == message.header, f"two bundles of epoch {message.epoch_id}"
-    return found
-
-
 def test_a_release_rolls_over_without_a_missed_or_a_doubled_epoch(stack: Stack, tree: Tree, second: Running):
     before = stack.goes_on(epochs=2)[CATALOG]
     old = release(stack)
@@ -71,7 +61,7 @@ def test_a_release_rolls_over_without_a_missed_or_a_doubled_epoch(stack: Stack, 
     stack.wait("a final epoch that all signers of the second build signed", lambda: signed(stack, before), 120)
     assert all(process.poll() is None for process in second.values())
     assert {row["release"] for row in lanes(stack)} == {release(stack)}
-    found = headers(stack)
+    found = log.headers_of(stack.kafka, CATALOG)
     numbers = [number for number in sorted(found) if number >= before]
     assert all(b == a + 1 for a, b in pairwise(numbers)), numbers
     assert not any(found[number].missed for number in numbers)
