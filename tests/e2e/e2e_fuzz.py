@@ -1,11 +1,15 @@
-"""Events that a hostile or mistaken writer would put on `m0.raw`: valid ones, bent field by field, and plain bytes."""
+"""Events that a hostile or mistaken writer would put on `m0.raw`: valid ones, bent field by field, and plain bytes.
+
+Among them what stands in the log already, as it was: signed by whoever may say it, and long past.
+"""
 
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from m0common.stream.partition import partition_for
+from m0common.stream.records import Record
 
 GROUPS = (*("btc", "eng.1", "es.1", "at.1") * 6, "nobody", "uefa/cl", "", "x" * 33, "köln", "a b", "\n")
 KINDS = (
@@ -84,8 +88,12 @@ def event(rng: random.Random, number: int) -> tuple[int, bytes]:
     return (right if rng.random() < 0.8 else rng.randrange(8)), value
 
 
-def events(seed: int, count: int) -> Iterator[tuple[int, bytes]]:
-    """`count` events of a seed."""
+def events(seed: int, count: int, said: Sequence[Record] = ()) -> Iterator[tuple[int, bytes]]:
+    """`count` events of a seed, one in ten of them a copy of what was `said`, if anything was."""
     rng = random.Random(seed)
     for number in range(count):
-        yield event(rng, number)
+        if said and rng.random() < 0.1:
+            old = rng.choice(said)
+            yield old.partition, old.value
+        else:
+            yield event(rng, number)

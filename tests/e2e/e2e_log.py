@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import msgspec
 from m0common.canonical import BundleHeader
 from m0common.deployment import Deployment
 from m0common.ids import Lane
-from m0common.messages import DeadLetter, HeaderMessage, LaneMessage
+from m0common.messages import DeadLetter, HeaderMessage, LaneMessage, RawEvent
 from m0common.settings import load
 from m0common.stream.core import Letter
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce, Record
 from m0common.topics import DLQ, HEADERS, NORMALIZED, RAW
+from m0lanes.bodies import MarketOpened, decode_body
 from m0lanes.stages import Heart
 from m0local import deployment
 from m0local.launch import environment_file
@@ -98,6 +100,24 @@ def account(bootstrap: str, home: Path) -> dict[str, int]:
         assert numbers == list(range(1, len(numbers) + 1)), f"a hole in what {lane} said"
     assert letters.keys() <= dead, "a dead letter about a record that is none"
     return {"in": len(raw), "said": len(said), "dead": len(dead), "letters": len(letters), "drops": core.drops.total()}
+
+
+def by_the_registry(bootstrap: str) -> list[Record]:
+    """What the registry said of markets, copies of it included."""
+    return [record for record in topic(bootstrap, RAW.name) if b'"source":"registry"' in record.value]
+
+
+def opened_more_often_than_said(bootstrap: str) -> set[str]:
+    """The markets that lanes opened more often than the registry said so: a copy had an effect."""
+    openings = {record.value for record in by_the_registry(bootstrap) if b'"kind":"market_open"' in record.value}
+    said = Counter(msgspec.json.decode(value, type=RawEvent).market_id for value in openings)
+    opened: set[tuple[str, int, int, int, str]] = set()
+    for record in topic(bootstrap, NORMALIZED.name):
+        message = msgspec.msgpack.decode(record.value, type=LaneMessage)
+        if message.kind == "market_opened":
+            market = decode_body(message.body, MarketOpened).market_id
+            opened.add((message.catalog, message.partition, message.life, message.seq, market))
+    return set(Counter(market for *_, market in opened) - said)
 
 
 def headers(bootstrap: str) -> dict[tuple[str, int], HeaderMessage]:

@@ -66,7 +66,7 @@ class RawLog:
             {
                 "bench": SourceRule(tuple(found.payloads), None, dense=True),
                 "clock": SourceRule(("epoch_end",), public),
-                "registry": SourceRule(("market_open", "market_close"), public),
+                "registry": SourceRule(("market_open", "market_close"), public, dense=True),
             },
         )
 
@@ -76,10 +76,10 @@ class RawLog:
         return record
 
     def _signed(
-        self, source: str, name: str, kind: str, at_ms: int, payload: object, market: str | None = None
+        self, source: str, name: str, kind: str, at_ms: int, payload: object, market: str | None = None, seq: int = 0
     ) -> Record:
         group = self.group if market is not None else ""
-        event = raw_event(source, name, group, market, kind, at_ms, at_ms, payload)
+        event = raw_event(source, name, group, market, kind, at_ms, at_ms, payload, seq)
         return self._record(signed(event, GENESIS, lambda message: bytes(KEY.sign_message(message))), at_ms)
 
     def begin(self) -> list[Record]:
@@ -103,7 +103,7 @@ class RawLog:
             outcomes = ("HOME", "DRAW", "AWAY")
             attributes = {"home": f"Team {number % 20}", "away": f"Team {(number + 7) % 20}"}
         payload = MarketOpenPayload(self.catalog, outcomes, 1, self.start_ms, "", attributes)
-        return self._signed("registry", market, "market_open", self.start_ms, payload, market)
+        return self._signed("registry", market, "market_open", self.start_ms, payload, market, number + 1)
 
     def events(self, count: int, markets: int, epoch: int = 0) -> Iterator[Record]:
         """So many observations of an epoch, counted from `first`."""

@@ -72,7 +72,7 @@ class LaneBook:
             self.apply(event, event_id)
 
     def apply(self, event: RawEvent, event_id: bytes) -> None:
-        dense = event.source == "table"
+        dense = event.source in {"registry", "table"}
         mark = (event.source, event.group, event.source_seq if dense else event_id)
         if mark in self.seen:
             return

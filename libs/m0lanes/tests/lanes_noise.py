@@ -201,7 +201,7 @@ class Noise:
         self._seq += 1
         at = self._log.now_ms + self._rng.choice((0, 0, -30_000, 25_000, 90_000, -700_000))
         payload = {"heads": self._rng.random() < 0.5} if payload is None else payload
-        number = self._seq if seq is None and source == "table" else seq or 0
+        number = self._seq if seq is None and source in world.DENSE else seq or 0
         return raw_event(source, f"n{self._seq}", group, market_id, kind, max(at, 0), max(at, 0), payload, number)
 
     def _toss(self) -> bytes:

@@ -48,12 +48,14 @@ HEART = Heart(DEPLOYMENT, {COINS_RELEASE: Coins()}, bytes([1]) * 32)
 BOTH = Heart(DEPLOYMENT, {COINS_RELEASE: Coins(), OTHER_RELEASE: OtherCoins()}, bytes([2]) * 32)
 GROUPS = ("penny", "dime", "euro", "BTC/USD")
 """They live in more than one partition."""
+DENSE = ("registry", "table")
+"""The sources that number their events."""
 
 
 def sources() -> dict[str, SourceRule]:
     return {
         "clock": SourceRule(("epoch_end",), bytes(CLOCK.pubkey()).hex()),
-        "registry": SourceRule(("market_open", "market_close"), bytes(REGISTRY.pubkey()).hex()),
+        "registry": SourceRule(("market_open", "market_close"), bytes(REGISTRY.pubkey()).hex(), dense=True),
         "table": SourceRule(("toss", "broken", "guess"), None, dense=True),
         "crowd": SourceRule(("toss",), None),
     }
@@ -75,7 +77,7 @@ class World:
         self.first, self.base_ms = first, first * EPOCH_MS
         self.now_ms = self.base_ms
         self._next = [0] * PARTITIONS if beside is None else beside._next
-        self._seq: dict[tuple[str, str], int] = {}
+        self._seq: dict[tuple[str, str], int] = {} if beside is None else beside._seq
         self._count = 0
         self.sets: dict[int, tuple[CatalogSetPayload, bytes]] = {}
         self.in_force = 0
@@ -106,9 +108,7 @@ class World:
     ) -> Record:
         self._count += 1
         if seq is None:
-            seq = 0
-            if source == "table":
-                seq = self._seq[source, group] = self._seq.get((source, group), 0) + 1
+            seq = self.next_number(source, group) if source in DENSE else 0
         event = raw_event(
             source, identity or f"e{self._count}", group, market_id, kind, event_ms, event_ms + 5, payload, seq
         )
@@ -117,17 +117,30 @@ class World:
         where = partition_of(group, PARTITIONS) if partition is None else partition
         return self.raw(where, encode_raw(event))
 
+    def next_number(self, source: str, group: str) -> int:
+        """What a dense source gives its next event of a group."""
+        number = self._seq[source, group] = self._seq.get((source, group), 0) + 1
+        return number
+
     def toss(self, group: str, heads: bool, event_ms: int, market_id: str | None = None, **more):
         payload = {"heads": heads, **({"settles": True} if more.pop("settles", False) else {})}
         return self.event(group, "toss", payload, event_ms, market_id, **more)
 
-    def open(self, group: str, market_id: str, event_ms: int, outcomes=("HEADS", "TAILS"), **attributes: str) -> Record:
+    def open(
+        self,
+        group: str,
+        market_id: str,
+        event_ms: int,
+        outcomes=("HEADS", "TAILS"),
+        seq: int | None = None,
+        **attributes: str,
+    ) -> Record:
         payload = MarketOpenPayload(self.catalog, outcomes, 1, event_ms, "", attributes)
-        return self.event(group, "market_open", payload, event_ms, market_id, "registry", REGISTRY)
+        return self.event(group, "market_open", payload, event_ms, market_id, "registry", REGISTRY, seq)
 
-    def close(self, group: str, market_id: str, event_ms: int) -> Record:
+    def close(self, group: str, market_id: str, event_ms: int, seq: int | None = None) -> Record:
         payload = MarketClosePayload(self.catalog)
-        return self.event(group, "market_close", payload, event_ms, market_id, "registry", REGISTRY)
+        return self.event(group, "market_close", payload, event_ms, market_id, "registry", REGISTRY, seq)
 
     def payload(self, generation: int, **changes) -> CatalogSetPayload:
         base = CatalogSetPayload(

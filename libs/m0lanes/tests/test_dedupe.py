@@ -3,9 +3,12 @@
 import random
 
 import lanes_world as world
+import msgspec
 import pytest
+from lanes_first import First
 from m0common.canonical import PredictionLeaf
 from m0lanes.chain import Chain
+from m0lanes.control import SourceRule
 from m0lanes.dedupe import CHUNK, IDS, IDS_CHUNK, WINDOW, Repeats
 from m0lanes.entities import Entities
 
@@ -189,3 +192,63 @@ def test_what_was_dropped_or_refused_is_no_repeat_when_it_comes_again():
     log.open("penny", "COIN", world.BASE_MS)
     log.toss("penny", True, world.BASE_MS + 1, "COIN", seq=1)
     assert heads(log) == 666_666_666
+
+
+@pytest.mark.parametrize("between", ["events", "numbers"])
+def test_a_copy_of_an_opening_opens_no_market_that_was_closed(between: str):
+    """However many other events of the registry lie between, or however far its numbers have come."""
+    log = one_market()
+    opening = log.open("penny", "GONE", world.BASE_MS)
+    log.close("penny", "GONE", world.BASE_MS + 1)
+    if between == "numbers":
+        log.open("penny", "FAR", world.BASE_MS, seq=1 << 40)
+        log.close("penny", "FAR", world.BASE_MS + 1, seq=(1 << 40) + 1)
+    else:
+        for number in range(1_100):
+            log.open("penny", f"OTHER_{number}", world.BASE_MS + 2)
+            log.close("penny", f"OTHER_{number}", world.BASE_MS + 2)
+    log.raw(opening.partition, opening.value)
+    log.end(world.FIRST)
+    chain = Chain(world.HEART)
+    (closed,) = world.play(log.records, chain)
+    assert closed.market_ids == ("COIN",)
+    assert chain.cores[0].drops["registry", "repeat"] == 1
+
+
+def registry_at_work(seed: int, *, copies: bool) -> world.World:
+    """Markets that open and close, some events held for the next window; perhaps copies of whatever was said before."""
+    rng, log = random.Random(seed), world.World(groups=("dime", "penny"))
+    log.begin()
+    said = []
+    for index in range(4):
+        for _ in range(30):
+            log.now_ms += rng.randrange(500)
+            group, market, at_ms = rng.choice(log.groups), f"M_{rng.randrange(6)}", log.now_ms + rng.choice((0, 25_000))
+            said.append((log.open if rng.random() < 0.6 else log.close)(group, f"{market}_{group.upper()}", at_ms))
+            for old in rng.choices(said, k=2):
+                if copies:
+                    log.raw(old.partition, old.value)
+        log.end(world.FIRST + index)
+        log.now_ms += rng.choice((0, 700_000))  # beyond the horizon, which asks nothing of the registry
+    return log
+
+
+@pytest.mark.parametrize("seed", range(6 if not world.SOAK else 100))
+def test_copies_of_what_the_registry_said_change_nothing(seed: int):
+    alone, among_copies = (registry_at_work(seed, copies=copies) for copies in (False, True))
+    expected = world.headers(world.play(alone.records))
+    assert world.headers(world.play(among_copies.records)) == expected
+    assert len(expected) == 4
+
+
+def test_no_restart_makes_a_copy_of_an_opening_count():
+    log = registry_at_work(1, copies=True)
+    First(world.HEART, log.records).check_every_restart()
+
+
+@pytest.mark.parametrize("kind", ["market_open", "market_close"])
+@pytest.mark.parametrize(("key", "dense"), [(None, False), (None, True), ("11" * 32, False)])
+def test_no_set_lets_a_source_speak_of_markets_unsigned_or_unnumbered(kind: str, key: str | None, dense: bool):
+    rule = msgspec.json.encode({"kinds": ["toss", kind], "key": key, "dense": dense})
+    with pytest.raises(msgspec.ValidationError, match="signed and numbered"):
+        msgspec.json.decode(rule, type=SourceRule)

@@ -33,7 +33,7 @@ horizon_ms = 600000
 groups = {groups}
 [catalog.sources]
 clock = {{ kinds = ["epoch_end"], key = true }}
-registry = {{ kinds = ["market_open", "market_close"], key = true }}
+registry = {{ kinds = ["market_open", "market_close"], key = true, dense = true }}
 football = {{ kinds = ["match_result", "quote"], dense = true }}
 [catalog.params]
 signer_set_id = 1

@@ -26,7 +26,7 @@ horizon_ms = 600000
 groups = ["eng.1", "at.1"]
 [catalog.sources]
 clock = { kinds = ["epoch_end"], key = true }
-registry = { kinds = ["market_open", "market_close"], key = true }
+registry = { kinds = ["market_open", "market_close"], key = true, dense = true }
 football = { kinds = ["quote", "match_result"], dense = true }
 [catalog.params]
 signer_set_id = 1
@@ -61,7 +61,7 @@ def test_both_files_the_domain_and_the_keys_become_one_set(composed):
     assert found.sources == {
         "clock": SourceRule(("epoch_end",), CLOCK),
         "football": SourceRule(("match_result", "quote"), None, dense=True),
-        "registry": SourceRule(("market_close", "market_open"), REGISTRY),
+        "registry": SourceRule(("market_close", "market_open"), REGISTRY, dense=True),
     }
     assert found.certificates == (certificate,)
     assert not found.retired
@@ -100,8 +100,14 @@ def test_a_release_and_a_key_may_stand_in_the_file(composed):
         ("signer_set_id = 1", "signer_set_id = true", r"catalog\.params\.signer_set_id = True"),
         ("signer_set_id = 1", f"signer_set_id = {1 << 63}", r"catalog\.params"),
         ('"quote", "match_result"', '"qoute"', r"sources\.football\.kinds: 'qoute' is no kind .* did you mean quote\?"),
-        ("dense = true", "dens = true", r"sources\.football\.dens is not a setting: did you mean dense\?"),
+        (
+            '"match_result"], dense',
+            '"match_result"], dens',
+            r"sources\.football\.dens is not a setting: did you mean dense\?",
+        ),
         ('["epoch_end"], key = true', '["epoch_end"]', r"sources\.clock: epoch_end must be signed"),
+        ("key = true, dense = true", "key = true", r"sources\.registry: market_open must be numbered"),
+        ("key = true, dense = true", "dense = true", r"sources\.registry: market_open must be signed"),
         ('["epoch_end"], key = true', '["epoch_end"], key = "12"', r"sources\.clock\.key = '12' is no public key"),
         ('["epoch_end"], key = true', '["epoch_end"], key = false', r"catalog\.sources\.clock\.key"),
         ('["epoch_end"], key = true', '["epoch_end"], key = true, dense = true', r"sources\.clock: .*no group"),

@@ -9,6 +9,7 @@ from control_world import GENESIS, OTHER
 from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.registry import RegistryConnector, RegistryState
 from m0_ingest.state import StateFile
+from m0common.errors import Unavailable
 from m0common.messages import RegistryMarket, encode
 from m0common.stream.records import Produce
 from m0common.topics import REGISTRY
@@ -116,6 +117,40 @@ async def test_a_paused_market_can_open_again(make_connector, world, named):
     await take(connector, market(slot=1), market(state="PAUSED", slot=2), market(slot=3))
     assert [kind for kind, _ in said(world)] == ["market_open", "market_close", "market_open"]
     assert len({event.source_event_id for event in world.events()}) == 3
+
+
+async def test_events_are_numbered_per_group_without_a_gap(make_connector, world, named):
+    connector, _ = make_connector()
+    await take(connector, market("FB_1"), market("FB_9", group="es.1"), market("FB_2"), market("FB_1", "PAUSED", 9))
+    numbers = {group: [e.source_seq for e in world.events() if e.group == group] for group in ("eng.1", "es.1")}
+    (first, *rest), (other,) = numbers["eng.1"], numbers["es.1"]
+    assert rest == [first + 1, first + 2]
+    assert 0 < other <= first
+
+
+async def test_no_number_is_used_twice_when_a_life_ends_between_writing_and_saving(make_connector, world, named):
+    """Whoever comes after it has other markets to announce: under the same number one of them would not be heard."""
+    connector, _ = make_connector()
+    await take(connector, market("FB_1"))
+    world.broker.faults.lose_acks = 1
+    with pytest.raises(Unavailable):
+        await take(connector, market("FB_2"))
+    connector, _ = make_connector()
+    await take(connector, market("FB_1"), market("FB_2", "PAUSED", 9), market("FB_3"))
+    assert said(world) == [("market_open", name) for name in ("FB_1", "FB_2", "FB_3")]
+    numbers = [event.source_seq for event in world.events()]
+    assert numbers == sorted(set(numbers))
+
+
+async def test_a_registry_that_lost_its_file_numbers_on_above_what_it_said(make_connector, world, named):
+    connector, _ = make_connector()
+    await take(connector, *(market(f"FB_{n}") for n in range(9)))
+    (world.folder / "registry.json").unlink()
+    world.clock.advance(1_000)
+    connector, _ = make_connector()
+    await take(connector, market("FB_0"))
+    *before, last = [event.source_seq for event in world.events()]
+    assert last > max(before)
 
 
 async def test_of_several_records_of_a_market_the_last_one_counts(make_connector, world, named):

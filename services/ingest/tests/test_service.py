@@ -79,7 +79,7 @@ def catalog_set(catalog, generation=1, groups=None):
         groups=groups or GROUPS[catalog],
         sources={
             "clock": SourceRule(("epoch_end",), bytes(CLOCK.pubkey()).hex()),
-            "registry": SourceRule(("market_close", "market_open"), bytes(OTHER.pubkey()).hex()),
+            "registry": SourceRule(("market_close", "market_open"), bytes(OTHER.pubkey()).hex(), dense=True),
             source: SourceRule((kind,), None, dense=True),
         },
     )

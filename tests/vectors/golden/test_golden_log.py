@@ -43,8 +43,8 @@ def test_it_is_restarted_behind_every_epoch():
 def test_it_has_everything_that_can_befall_an_event(pinned):
     letters = Counter(code for _, _, code in pinned["letters"])
     assert letters.keys() == {
-        "empty", "invalid_event", "invalid_payload", "not_json", "refused", "too_deep", "unlisted_source",
-        "wrong_partition", "wrong_signature",
+        "empty", "invalid_event", "invalid_payload", "no_source_seq", "not_json", "refused", "too_deep",
+        "unlisted_source", "wrong_partition", "wrong_signature",
     }  # fmt: skip
     run = golden_run.Run(golden_run.read(golden_run.LOG.read_text()))
     assert {reason for _, reason in run.chain.drops} == {

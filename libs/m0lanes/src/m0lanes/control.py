@@ -33,7 +33,9 @@ RESERVED: Final = frozenset({"outcome", "artifact"})
 """Kinds that no domain may take for itself; they are built with the domains."""
 LANE_KINDS: Final = frozenset({EPOCH_END, CATALOG_SET, REBASE})
 """Kinds that concern a whole lane: their group is empty, the same bytes go into every lane."""
-CONTROL_KINDS: Final = LANE_KINDS | {MARKET_OPEN, MARKET_CLOSE}
+MARKET_KINDS: Final = frozenset({MARKET_OPEN, MARKET_CLOSE})
+"""Kinds that only a source with a key says, which numbers them: however old a copy is, it is known for one."""
+CONTROL_KINDS: Final = LANE_KINDS | MARKET_KINDS
 
 EPOCH_MS_MIN: Final = 1_000
 EPOCH_MS_MAX: Final = 31 * 86_400_000
@@ -60,11 +62,19 @@ class DomainRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SourceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a source may say. One with a `key` signs; a `dense` one numbers its events per group from 1."""
+    """What a source may say. One with a `key` signs; a `dense` one numbers its events per group, from 1 or above. One
+    that may say market kinds does both.
+    """
 
     kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1, max_length=32)]
     key: Hex32 | None = None
     dense: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.dense and self.key is not None) and not MARKET_KINDS.isdisjoint(self.kinds):
+            raise ValueError(
+                f"{' and '.join(sorted(MARKET_KINDS))} are signed and numbered: their source has a key and is dense"
+            )
 
 
 class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from m0lanes.control import (
     EPOCH_END,
     LANE_KINDS,
     MARKET_CLOSE,
+    MARKET_KINDS,
     MARKET_OPEN,
     CatalogSetPayload,
     Certificate,
@@ -119,6 +120,8 @@ def _source(
             raise SettingsError(f"{where}.kinds: {kind!r} is no kind of domain {domain.name}{nearest(kind, known)}")
         if kind in CONTROL_KINDS and table.key is None:
             raise SettingsError(f"{where}: {kind} must be signed: set key = true, or the public key in hex")
+        if kind in MARKET_KINDS and not table.dense:
+            raise SettingsError(f"{where}: {kind} must be numbered, old copies would count again: set dense = true")
         if kind in LANE_KINDS and table.dense:
             raise SettingsError(f"{where}: {kind} belongs to no group: a dense source numbers events of groups")
     key = keys.get(name) if table.key is True else table.key

@@ -35,7 +35,7 @@ def rules(**observing: SourceRule) -> dict[str, SourceRule]:
     """The sources of a catalog: those that observe, beside its clock and the registry."""
     return observing | {
         "clock": SourceRule(("epoch_end",), public(CLOCK)),
-        "registry": SourceRule(("market_open", "market_close"), public(REGISTRY)),
+        "registry": SourceRule(("market_open", "market_close"), public(REGISTRY), dense=True),
     }
 
 
@@ -70,7 +70,7 @@ class MadeCatalog:
         self.log, self.base = log, base
         self._sets: dict[int, CatalogSetPayload] = {}
         self._in_force = 0
-        self._count = 0
+        self._numbers: dict[str, int] = {}
 
     def define(self, generation: int, **changes: object) -> None:
         """Write a generation into its lanes and those in force; `changes` are fields that differ from `base`."""
@@ -111,9 +111,8 @@ class MadeCatalog:
         return self._registry("market_close", group, market_id, MarketClosePayload(self.base.catalog))
 
     def _registry(self, kind: str, group: str, market_id: str, payload: msgspec.Struct) -> Record:
-        self._count += 1
+        number = self._numbers[group] = self._numbers.get(group, 0) + 1
         now_ms = self.log.now_ms
-        return self.log.event(
-            raw_event("registry", f"{market_id}:{self._count}", group, market_id, kind, now_ms, now_ms, payload),
-            REGISTRY,
-        )
+        name = f"{market_id}:{number}"
+        event = raw_event("registry", name, group, market_id, kind, now_ms, now_ms, payload, number)
+        return self.log.event(event, REGISTRY)

@@ -3,7 +3,10 @@
 It follows the compacted topic `m0.registry.v1` from its beginning, so it always knows which markets are active. A
 market is opened when the set in force of its catalog names its group; when a generation takes force, whatever is active
 is opened again, also what was open before: opening an open market is harmless. What is open is saved once the events
-are acknowledged; a restart repeats at most one batch.
+are acknowledged; a restart repeats at most one batch, under new numbers.
+
+Events are numbered per group, so that a lane knows a copy however old it is. Numbers are saved before they are used: no
+two events have the same one, whenever a life ends.
 """
 
 import asyncio
@@ -39,10 +42,13 @@ _decode = msgspec.msgpack.Decoder(RegistryMarket).decode
 
 
 class RegistryState(msgspec.Struct, forbid_unknown_fields=True):
-    """The markets announced as open, and the generation of each catalog that they were announced in."""
+    """The markets announced as open, the generation of each catalog that they were announced in, and by group the
+    highest number that may have been used.
+    """
 
     open: dict[str, OpenMarket] = {}
     generations: dict[str, int] = {}
+    numbers: dict[str, int] = {}
 
 
 class RegistryConnector:
@@ -74,6 +80,7 @@ class RegistryConnector:
         self._active: dict[str, RegistryMarket] = {}
         self._changed: dict[str, RegistryMarket] = {}
         self._generations: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
         self.problem: str | None = "the registry topic has not been read yet"
 
     def start(self) -> None:
@@ -81,6 +88,7 @@ class RegistryConnector:
         state = self._file.load() or RegistryState()
         self._markets.restore(state.open)
         self._generations = dict(state.generations)
+        self._numbers = dict(state.numbers)
 
     async def run(self) -> None:
         """Follow until cancelled; a broker that goes away is waited for."""
@@ -138,11 +146,12 @@ class RegistryConnector:
             is_open = self._markets.is_open(name) and name not in forgotten
             if (name in self._active) == is_open or not self._is_named(market):
                 continue
-            event = self._closing(market, generations) if is_open else self._opening(market, generations)
+            event = self._closing(market) if is_open else self._opening(market)
             if event is not None:
                 events.append(event)
                 (closed.append(name) if is_open else opened.append(market))
         if events:
+            await self._save()
             await self._writer.write(events)
         for name in closed:
             self._markets.closed(name)
@@ -151,7 +160,10 @@ class RegistryConnector:
         self._changed = {}
         if events or generations != self._generations:
             self._generations = generations
-            await self._file.save(RegistryState(self._markets.snapshot(), generations))
+            await self._save()
+
+    async def _save(self) -> None:
+        await self._file.save(RegistryState(self._markets.snapshot(), self._generations, self._numbers))
 
     def _generation(self, catalog: str) -> int:
         now = self._control.settled(catalog)
@@ -171,7 +183,7 @@ class RegistryConnector:
             metrics.DEAD_LETTERS.labels("registry_record").inc()
             return None
 
-    def _opening(self, market: RegistryMarket, generations: Mapping[str, int]) -> RawEvent | None:
+    def _opening(self, market: RegistryMarket) -> RawEvent | None:
         known = self._attributes(market.catalog, market.market_id)
         payload = MarketOpenPayload(
             catalog=market.catalog,
@@ -181,23 +193,15 @@ class RegistryConnector:
             title=market.title,
             attributes={**known, "resolves_after_ms": str(market.resolves_after_ms)},
         )
-        return self._event(market, MARKET_OPEN, "open", payload, generations)
+        return self._event(market, MARKET_OPEN, "open", payload)
 
-    def _closing(self, market: RegistryMarket, generations: Mapping[str, int]) -> RawEvent | None:
-        payload = MarketClosePayload(market.catalog, market.state.lower())
-        return self._event(market, MARKET_CLOSE, "close", payload, generations)
+    def _closing(self, market: RegistryMarket) -> RawEvent | None:
+        return self._event(market, MARKET_CLOSE, "close", MarketClosePayload(market.catalog, market.state.lower()))
 
     def _event(
-        self,
-        market: RegistryMarket,
-        kind: str,
-        what: str,
-        payload: MarketOpenPayload | MarketClosePayload,
-        generations: Mapping[str, int],
+        self, market: RegistryMarket, kind: str, what: str, payload: MarketOpenPayload | MarketClosePayload
     ) -> RawEvent | None:
         """The signed event; None, and a line in the log, when the chain's values break a bound of the door."""
-        # the generation is part of the identity: the lanes drop an event that they have seen before
-        identity = f"{market.market_id}:{what}:{market.slot}:{generations.get(market.catalog, 0)}"
         now_ms = self._clock.now_ms()
         at_ms = max(0, min(market.opens_ms, now_ms))
         try:
@@ -206,5 +210,12 @@ class RegistryConnector:
             log.warning("a market cannot be said", market_id=market.market_id, kind=kind, reason=str(error))
             metrics.REFUSED.labels(market.catalog, kind).inc()
             return None
-        event = raw_event(SOURCE, identity, market.group, market.market_id, kind, at_ms, now_ms, payload)
+        number = self._next_number(market.group, now_ms)
+        name = f"{market.market_id}:{what}:{market.slot}:{number}"
+        event = raw_event(SOURCE, name, market.group, market.market_id, kind, at_ms, now_ms, payload, number)
         return signed(event, self._genesis_hash, self._sign)
+
+    def _next_number(self, group: str, now_ms: int) -> int:
+        """A group begins at the clock, in ms: above whatever was used before, should the file have been lost."""
+        number = self._numbers[group] = self._numbers.get(group, now_ms) + 1
+        return number
