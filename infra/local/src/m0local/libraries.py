@@ -24,7 +24,6 @@ LIBRARIES: tuple[str, ...] = (
     "starlette.applications",
     "anyio",
     "uvloop",
-    "opentelemetry.sdk.trace.export",
     "aiokafka",
     "aiokafka.admin",
     "solders.pubkey",
