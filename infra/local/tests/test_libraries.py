@@ -44,13 +44,21 @@ def test_they_are_nearly_all_that_a_service_imports_without_a_thread_or_code_of_
 
 
 def test_they_fit_only_when_all_are_held(tmp_path):
-    libraries = Libraries(["colorsys", "this_is_not_installed"], [str(tmp_path)])
+    libraries = Libraries(["colorsys", "fractions"], [str(tmp_path)])
     assert not libraries.fit(os.environ)
     assert libraries.hold_next()
     assert not libraries.fit(os.environ)
     assert libraries.hold_next()
     assert libraries.fit(os.environ)
     assert not libraries.hold_next()
+
+
+def test_one_that_cannot_be_imported_is_left_to_the_service_that_needs_it(tmp_path, monkeypatch):
+    (tmp_path / "broken_library.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    libraries = Libraries(["broken_library", "missing_library"], [])
+    assert [libraries.hold_next() for _ in range(3)] == [True, True, False]
+    assert libraries.fit(os.environ)
 
 
 def test_they_do_not_fit_once_something_was_installed_since(tmp_path):

@@ -66,7 +66,7 @@ class Libraries:
             return False
         if not self._held:
             self._installed = self._found()
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):  # whatever a broken one raises
             importlib.import_module(self._names[self._held])
         self._held += 1
         if self._held == len(self._names):
