@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import-untyped]
 
+from m0local.environment import interpreter_environment
 from m0local.errors import StartError
 from m0local.launch import HOME_MARK
 from m0local.processes import SERVICES, module_of
@@ -60,7 +61,7 @@ class Supervisor:
                 stderr=out,
                 stdin=subprocess.DEVNULL,
                 cwd=self.settings.root,
-                env=os.environ | {HOME_MARK: str(self.settings.home)},
+                env=os.environ | interpreter_environment(os.environ) | {HOME_MARK: str(self.settings.home)},
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -79,6 +80,11 @@ class Supervisor:
             )
             for entry in self._call("supervisor.getAllProcessInfo")
         }
+
+    def hold_libraries(self) -> None:
+        """Let the supervisor import what services begin with, one library at a time: it answers others in between."""
+        while self._call("m0.hold_next"):
+            pass
 
     def start_process(self, name: str) -> None:
         """Start a process that is not running; nothing when it is."""

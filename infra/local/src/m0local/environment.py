@@ -27,10 +27,14 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
         "M0_API_BASE": env.get("M0_API_BASE", settings.api_url),
         "M0_KEYS_DIR": str(settings.keys),
         "M0_KEY_PASSPHRASE_FILE": str(settings.passphrase_file),
-        "PYTHONUNBUFFERED": "1",
         **direct(env),
-        **{name: env.get(name, value) for name, value in TUNING.items()},
+        **interpreter_environment(env),
     }
+
+
+def interpreter_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """What counts when an interpreter starts, and so for the supervisor too, from which services are forked."""
+    return {"PYTHONUNBUFFERED": "1", **{name: env.get(name, value) for name, value in TUNING.items()}}
 
 
 def write_environment(settings: StackSettings, env: Mapping[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""Become a service: `python -m m0local.launch MODULE` replaces itself by `python -m MODULE`.
+"""Become a service: `python -m m0local.launch MODULE` replaces itself by `python -m MODULE`; a process that the
+supervisor forked becomes one without this program, in the same environment.
 
 Before that it adds to the environment what `m0 up` noted for all services and what the deployment record says, so that
 a service which the supervisor restarts sees the deployment of today. Both files lie in the home of the stack,
@@ -8,6 +9,7 @@ which the supervisor names in the environment; they are read by their owner alon
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from m0local import deployment
@@ -21,15 +23,31 @@ def environment_file(home: Path) -> Path:
     return home / "run" / "environment.json"
 
 
-def service_environment(home: Path, env: dict[str, str]) -> dict[str, str]:
+def service_environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a service; what the user set wins over the deployment record."""
     common: dict[str, str] = dict(json.loads(environment_file(home).read_text()))
-    return deployment.environment(home / "deployment.json") | env | common
+    return deployment.environment(home / "deployment.json") | dict(env) | common
+
+
+def stack_home(env: Mapping[str, str]) -> Path:
+    """The home of the stack that a process with the environment `env` belongs to."""
+    return Path(env[HOME_MARK])
+
+
+def launch_command(module: str) -> tuple[str, ...]:
+    """The command that becomes `python -m MODULE`."""
+    return (sys.executable, "-m", "m0local.launch", module)
+
+
+def launched(command: Sequence[str]) -> str | None:
+    """The module of a command that `launch_command` made, None for any other."""
+    module = command[-1]
+    return module if tuple(command) == launch_command(module) else None
 
 
 def main() -> None:
     module = sys.argv[1]
-    env = service_environment(Path(os.environ[HOME_MARK]), dict(os.environ))
+    env = service_environment(stack_home(os.environ), os.environ)
     os.execve(sys.executable, [sys.executable, "-m", module], env)  # noqa: S606 - it becomes the service
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from m0local import readiness
 from m0local.errors import UsageError
+from m0local.launch import launch_command
 from m0local.ports import LOOPBACK
 from m0local.servers import KafkaServer, PostgresServer, Server, ValkeyServer
 from m0local.servers.jars import Progress
@@ -132,7 +133,7 @@ def _service(settings: StackSettings, name: str) -> Process:
         env |= {"M0_SIGNER_NAME": name, "M0_SIGNER_DEPTH": SIGNER_DEPTHS[name]}
     return Process(
         name=name,
-        command=(sys.executable, "-m", "m0local.launch", module_of(name)),
+        command=launch_command(module_of(name)),
         ports=(port,),
         ready=lambda pid: readiness.http_ready(pid, port),
         env=env,

@@ -27,16 +27,15 @@ def holds_port(pid: int, port: int) -> bool:
 
 def http_ready(pid: int, port: int) -> bool:
     """`GET /ready` is answered with 200 by our process."""
-    return holds_port(pid, port) and request(port, "GET", "/ready")[0] == http.client.OK
+    # the answer first: whose port it is takes a walk through all processes
+    return request(port, "GET", "/ready")[0] == http.client.OK and holds_port(pid, port)
 
 
 def rpc_ready(pid: int, port: int) -> bool:
     """`getHealth` is answered with "ok" by our localnet."""
-    if not holds_port(pid, port):
-        return False
     call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "getHealth"})
     status, body = request(port, "POST", "/", call)
-    return status == http.client.OK and b'"ok"' in body
+    return status == http.client.OK and b'"ok"' in body and holds_port(pid, port)
 
 
 def request(port: int, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:

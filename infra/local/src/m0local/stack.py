@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,13 +64,20 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
             supervisor.start()
         servers = {name: process for name, process in chosen.items() if process.is_server}
         services = {name: process for name, process in chosen.items() if not process.is_server}
-        _start(settings, supervisor, servers, report, timeout_s)
-        try:
-            provision(settings, servers, report.step, report.say)
-        except M0Error as exc:
-            raise StartError(f"The deployment could not be made: {exc}.") from exc
+        deaths = _start(supervisor, servers, report)
+        with ThreadPoolExecutor(1) as aside:
+            # while servers boot, which takes as long
+            held = aside.submit(supervisor.hold_libraries) if services else None
+            _wait(settings, supervisor, servers, deaths, report, timeout_s)
+            try:
+                provision(settings, servers, report.step, report.say)
+            except M0Error as exc:
+                raise StartError(f"The deployment could not be made: {exc}.") from exc
+            if held:
+                held.result()
         builds.note(_builds_file(settings), _stopped(supervisor, services), build)
-        _start(settings, supervisor, services, report, timeout_s)
+        deaths = _start(supervisor, services, report)
+        _wait(settings, supervisor, services, deaths, report, timeout_s)
         return True
 
 
@@ -230,26 +238,31 @@ def _write_files(settings: StackSettings, conf: str) -> None:
     (settings.run / "supervisord.conf").write_text(conf)
 
 
-def _start(
-    settings: StackSettings,
-    supervisor: Supervisor,
-    processes: Mapping[str, Process],
-    report: Reporter,
-    timeout_s: float,
-) -> None:
-    """Prepare and start `processes` in order, then wait until each is ready."""
+def _start(supervisor: Supervisor, processes: Mapping[str, Process], report: Reporter) -> dict[str, int]:
+    """Prepare and start `processes` in order; returns how often each had been started again before."""
     if not processes:
-        return
+        return {}
     info = supervisor.info()
     new = _stopped(supervisor, processes)
     for name in new:
         if prepare := processes[name].prepare:
             report.step(f"Prepare {name}")
             prepare()
-    deaths = {name: info[name].restarts for name in processes}
     report.step(f"Start {', '.join(new)}" if new else f"Wait for {', '.join(processes)}")
     for name in new:
         supervisor.start_process(name)
+    return {name: info[name].restarts for name in processes}
+
+
+def _wait(
+    settings: StackSettings,
+    supervisor: Supervisor,
+    processes: Mapping[str, Process],
+    deaths: Mapping[str, int],
+    report: Reporter,
+    timeout_s: float,
+) -> None:
+    """Wait until each of `processes` is ready."""
     deadline = time.monotonic() + timeout_s
     waiting = list(processes)
     while waiting:

@@ -1,20 +1,26 @@
-"""The supervisor of the stack: `python -m m0local.supervise -c FILE` runs supervisord with three differences.
+"""The supervisor of the stack: `python -m m0local.supervise -c FILE` runs supervisord with four differences.
 
 It never gives up on a process and waits at most five seconds between attempts; it counts how often each process was
-started again after dying, readable over its RPC as `m0.restarts`; and a disk that is full costs lines of logs, nothing
-else.
+started again after dying, readable over its RPC as `m0.restarts`; a disk that is full costs lines of logs, nothing
+else; and services are forked with the libraries it holds (`m0.hold_next`), where they would import the same ones.
 """
 
+import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from supervisor import loggers  # type: ignore[import-untyped]
 from supervisor.options import ProcessConfig, ServerOptions  # type: ignore[import-untyped]
 from supervisor.process import Subprocess  # type: ignore[import-untyped]
 from supervisor.states import ProcessStates  # type: ignore[import-untyped]
 from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
+
+from m0local.forked import become
+from m0local.launch import launched, service_environment, stack_home
+from m0local.libraries import Libraries
 
 MAX_BACKOFF_S = 5
 
@@ -67,7 +73,19 @@ class PatientProcessConfig(ProcessConfig):  # type: ignore[misc]  # supervisor h
 
 
 class Options(ServerOptions):  # type: ignore[misc]  # supervisor has no type information
-    """Reads the configuration into patient processes."""
+    """Reads the configuration into patient processes, and begins them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.libraries = Libraries()
+
+    def execve(self, filename: str, argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+        """Called in the forked process, whose files and group are those of the new one."""
+        if module := launched(argv):
+            whole = service_environment(stack_home(env), env)
+            if self.libraries.fit(whole):
+                become(module, whole)
+        os.execve(filename, [*argv], env)  # noqa: S606 - it becomes the process
 
     def processes_from_section(self, parser: Any, section: str, group_name: str, klass: Any = None) -> Any:
         return super().processes_from_section(
@@ -75,7 +93,7 @@ class Options(ServerOptions):  # type: ignore[misc]  # supervisor has no type in
         )
 
 
-class RestartCounts:
+class Interface:
     """RPC namespace `m0`."""
 
     def __init__(self, supervisord: Supervisor) -> None:
@@ -86,9 +104,13 @@ class RestartCounts:
         groups = self.supervisord.process_groups.values()
         return {name: process.restarts for group in groups for name, process in group.processes.items()}
 
+    def hold_next(self) -> bool:
+        """Import one more of the libraries that services begin with; False when there are no more."""
+        return bool(self.supervisord.options.libraries.hold_next())
 
-def make_rpc_interface(supervisord: Supervisor) -> RestartCounts:
-    return RestartCounts(supervisord)
+
+def make_rpc_interface(supervisord: Supervisor) -> Interface:
+    return Interface(supervisord)
 
 
 def main() -> None:

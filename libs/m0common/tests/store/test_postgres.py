@@ -2,9 +2,11 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.store import migrations, postgres
 from m0local.testing import RunningPostgres, postgres_server
@@ -62,6 +64,10 @@ def test_an_empty_database_is_at_no_step_and_upgrade_brings_it_to_the_newest(dsn
     assert migrations.upgrade(dsn) == migrations.head()
     assert migrations.current(dsn) == migrations.head()
     assert {"markets", "epochs", "epoch_signers", "bundles", "leaves", "chain_events", "scores"} <= tables(dsn)
+
+
+def test_the_newest_step_by_name_is_the_newest_by_what_the_steps_say():
+    assert migrations.head() == ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
 
 
 def test_a_second_upgrade_changes_nothing(dsn):

@@ -7,7 +7,10 @@ from m0common.errors import MessageTooLarge
 from m0common.settings import Stage
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce
+from m0common.telemetry.otel import OpenTelemetry
+from m0common.telemetry.traces import trace_with
 from m0common.topics import DLQ, MANIFESTS, STATE
+from opentelemetry.sdk.trace import TracerProvider
 from stream_run import Echo, eventually, running
 
 SETTINGS = Stage(poll_timeout_ms=20, commit_interval_ms=0, drain_grace_ms=300)
@@ -111,13 +114,15 @@ async def test_headers_travel_with_what_they_caused(world):
     assert (await world.read(sink))[0].headers == (("origin", b"here"),)
 
 
-async def test_traces_continue_through_a_stage_when_tracing_is_on(memory, monkeypatch):
-    from m0common.telemetry import traces
-    from opentelemetry.sdk.trace import TracerProvider
+@pytest.fixture
+def traced():
+    trace_with(OpenTelemetry(TracerProvider()))
+    yield
+    trace_with(None)
 
-    provider = TracerProvider()
-    monkeypatch.setitem(traces._state, "on", True)
-    monkeypatch.setattr(traces.trace, "get_tracer", provider.get_tracer)
+
+@pytest.mark.usefixtures("traced")
+async def test_traces_continue_through_a_stage_when_tracing_is_on(memory):
     source, sink = await topics(memory)
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     await send(memory, source, b"one", headers=(("traceparent", parent.encode()), ("origin", b"x")))

@@ -1,75 +1,43 @@
-"""The database schema, as numbered steps of plain SQL.
+"""The database schema, as numbered steps of plain SQL: where a database stands, and bringing it to the newest one.
 
-`upgrade(dsn)` brings a database to the newest step and may be called by any number of processes at once: they wait for
-each other on an advisory lock and only the first does the work.
+`upgrade(dsn)` may be called by any number of processes at once: they wait for each other on an advisory lock and only
+the first does the work. A database that is at the newest step is only looked at.
 """
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
 from m0common.errors import Unavailable
 
-LOCK_KEY = 0x6D30_6D69_6772
-"""Key of the advisory lock under which a schema is changed ("m0migr")."""
-
 
 def head() -> str:
-    """The newest step this release knows."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None, "the migrations folder has no step"
-    return revision
+    """The newest step this release knows, by the numbers in the names of the files."""
+    return max(step.name.split("_", 1)[0] for step in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
 
 
 def current(dsn: str) -> str | None:
     """The step a database is at, None before the first. Raises Unavailable when it does not answer."""
-    with _connection(dsn) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def upgrade(dsn: str, revision: str = "head") -> str | None:
-    """Bring the database at `dsn` to `revision` and return the step it is at. Raises Unavailable without an answer."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    config = _config()
-    with _connection(dsn) as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
-        connection.commit()
-        try:
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
-            connection.commit()
-            return MigrationContext.configure(connection).get_current_revision()
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
-            connection.commit()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    return config
-
-
-@contextmanager
-def _connection(dsn: str) -> Iterator[Connection]:
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool)
     try:
-        try:
-            connection = engine.connect()
-        except (OperationalError, psycopg.OperationalError) as error:
-            raise Unavailable(f"Postgres does not answer: {str(error).splitlines()[0]}; check M0_PG_DSN") from error
-        with connection:
-            yield connection
-    finally:
-        engine.dispose()
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except psycopg.OperationalError as error:
+        raise no_answer(error) from error
+    return None if row is None else str(row[0])
+
+
+def upgrade(dsn: str) -> str:
+    """Bring the database at `dsn` to the newest step and return it. Raises Unavailable when it does not answer."""
+    newest = head()
+    if current(dsn) != newest:
+        from m0common.store.migrations import steps  # noqa: PLC0415 - alembic is slow to import and seldom needed
+
+        steps.apply(dsn)
+    return newest
+
+
+def no_answer(error: Exception) -> Unavailable:
+    """What to say when the database does not answer."""
+    return Unavailable(f"Postgres does not answer: {str(error).splitlines()[0]}; check M0_PG_DSN")
