@@ -33,7 +33,9 @@ RESERVED: Final = frozenset({"outcome", "artifact"})
 """Kinds that no domain may take for itself; they are built with the domains."""
 LANE_KINDS: Final = frozenset({EPOCH_END, CATALOG_SET, REBASE})
 """Kinds that concern a whole lane: their group is empty, the same bytes go into every lane."""
-CONTROL_KINDS: Final = LANE_KINDS | {MARKET_OPEN, MARKET_CLOSE}
+MARKET_KINDS: Final = frozenset({MARKET_OPEN, MARKET_CLOSE})
+"""Kinds of the registry, each about one market."""
+CONTROL_KINDS: Final = LANE_KINDS | MARKET_KINDS
 
 EPOCH_MS_MIN: Final = 1_000
 EPOCH_MS_MAX: Final = 31 * 86_400_000

@@ -116,11 +116,6 @@ def decode_payload(event: RawEvent, payloads: Mapping[str, type[T]]) -> T:
     return payload
 
 
-def is_too_old(event_ms: int, append_ms: int, horizon_ms: int) -> bool:
-    """Whether an observation lies further back than the catalog's horizon, seen from where it stands in the log."""
-    return event_ms < append_ms - horizon_ms
-
-
 def is_too_far_ahead(event_ms: int, append_ms: int, open_end_ms: int, epoch_ms: int) -> bool:
     """Whether an observation lies beyond the next window and a minute beyond where it stands in the log."""
     return event_ms >= max(open_end_ms + epoch_ms, append_ms + AHEAD_MS)

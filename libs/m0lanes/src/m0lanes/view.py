@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
@@ -25,7 +25,6 @@ from m0lanes.port import (
 )
 
 E = TypeVar("E", bound=msgspec.Struct)
-P = ParamSpec("P")
 R = TypeVar("R")
 KNOWN_MAX = 50_000
 """So many decoded entities are kept at hand."""
@@ -170,18 +169,22 @@ def clear_owner(entities: Entities, tag: int, name: str, version: int) -> None:
         entities.drop(key)
 
 
-def asked(space: Space, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def asked(space: Space, call: Callable[[], R]) -> R:
     """What the domain answers. Whatever it raises is one dead letter, the state untouched."""
     try:
-        return call(*args, **kwargs)
-    except Refused as error:
-        space.refuse()
-        raise DeadLetterError("refused", _cut(error)) from error
-    except MemoryError:
-        raise  # says something of this machine, not of the event
+        return call()
     except Exception as error:
-        space.refuse()
-        raise DeadLetterError("domain_raised", f"{type(error).__name__}: {_cut(error)}") from error
+        raise letter_about(space, error) from error
+
+
+def letter_about(space: Space, error: Exception) -> DeadLetterError:
+    """The dead letter about what a domain raised. Raises a MemoryError on: it says something of this machine."""
+    if isinstance(error, MemoryError):
+        raise error
+    space.refuse()
+    if isinstance(error, Refused):
+        return DeadLetterError("refused", _cut(error))
+    return DeadLetterError("domain_raised", f"{type(error).__name__}: {_cut(error)}")
 
 
 def _cut(error: Exception) -> str:
