@@ -57,7 +57,8 @@ class Space:
 
     def get(self, kind: type[E], *parts: str) -> E | None:
         """See View."""
-        known = self._known.get((kind, parts)) or self._read((kind, parts))
+        place = kind, parts
+        known = self._known.get(place) or self._read(place)
         found: E | None = known[1]
         return found
 
@@ -99,7 +100,7 @@ class Space:
         self.cache.clear()
 
     def _read(self, place: Place) -> tuple[bytes, Any]:
-        key = self._key(place)
+        key = self._made_key(*place)
         value = self._entities.get(key)
         return self._remember(place, (key, None if value is None else unpack(value, place[0])))
 
