@@ -14,6 +14,7 @@ from statistics import median
 
 import msgspec
 from m0common.messages import LaneMessage, RawEvent
+from m0common.process import tune_gc
 from m0common.stream.core import Cut, StageCore
 from m0common.stream.records import Produce, Record
 from raw_log import RawLog, heart
@@ -83,6 +84,7 @@ def main() -> None:
     profiled = sys.argv[sys.argv.index("--profile") + 1] if "--profile" in sys.argv else None
     events = int(arguments[0]) if arguments else 10_000
     rounds = int(arguments[1]) if len(arguments) > 1 else 3
+    tune_gc()  # as every stage's process does
     print(f"{events} events and their marker, {MARKETS} markets; us of CPU per raw event:")
     for domain in sorted(found.name for found in heart().domains.values()):
         runs = [run(domain, events, profiled) for _ in range(rounds)]

@@ -176,7 +176,9 @@ def test_the_verdict_on_depth_does_not_depend_on_who_asks():
     assert asked_at(0) == asked_at(600)
 
 
-TEXTS = ("table", "", "two words", "a" * 33, "a" * 65, "Käse", "UPPER", "x\n", "\ud800", 7, None, "missing")
+LENGTHS = (33, 65, 256, 257)
+CHARACTERS = (" ", "~", "x\n", "\x1f", "\x7f", "\ud800")
+TEXTS = ("table", "", "two words", *("a" * n for n in LENGTHS), "Käse", "UPPER", *CHARACTERS, 7, None, "missing")
 """Good and bad in one field or another; the last leaves it out."""
 
 

@@ -4,6 +4,7 @@ Who may say it, is it a repeat, is its market open, what is its payload, what do
 applied (digested, perhaps with something to say), dropped as ordinary, or a dead letter with the state untouched.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
@@ -15,20 +16,19 @@ from m0lanes import tags
 from m0lanes.authority import identity, is_signed_by
 from m0lanes.bodies import MarketClosed, MarketOpened
 from m0lanes.control import (
-    MARKET_CLOSE,
-    MARKET_OPEN,
+    MARKET_KINDS,
     PAYLOADS,
     MarketClosePayload,
     MarketOpenPayload,
     SourceRule,
 )
-from m0lanes.dedupe import Repeats
+from m0lanes.dedupe import Known, Repeats
 from m0lanes.door import decode_payload
 from m0lanes.entities import Entities, entity_key, key_parts
 from m0lanes.generations import Generation
 from m0lanes.packing import pack, unpack
 from m0lanes.port import Domain, Event, Refused
-from m0lanes.view import Bodies, Change, Space, asked, clear_owner
+from m0lanes.view import Bodies, Space, clear_owner, letter_about
 
 MARKETS_MAX = 100_000
 """Markets that may be open in a lane."""
@@ -37,6 +37,8 @@ TEXT_MAX_BYTES = 512
 
 Said = tuple[str, bytes]
 """A kind and the bytes of a body."""
+Voice = tuple[SourceRule, Known]
+"""What a source may say, and what of it is known already, in one group."""
 
 
 class Dropped(Enum):
@@ -68,6 +70,8 @@ class Applier:
             if state.stopped:
                 self.stopped.add(state.market.market_id)
         self._repeats = Repeats(entities)
+        self._voices: dict[tuple[str, str, str], Voice] = {}
+        """By source, group and kind, of those that the generation in use lists."""
         self._generation: Generation | None = None
         self._domain: Domain | None = None
         self._space: Space | None = None
@@ -76,6 +80,7 @@ class Applier:
     def use(self, generation: Generation, domain: Domain) -> None:
         """Work with a generation from here on."""
         self._generation, self._domain = generation, domain
+        self._voices.clear()
         owner = (domain.name, domain.version)
         self._space = Space(
             self._entities, tags.DOMAIN, owner, domain.normalize_entities, self.markets, generation.params
@@ -105,20 +110,23 @@ class Applier:
 
     def apply(self, event: RawEvent, append_ms: int, digest: LaneDigest) -> list[Said] | Dropped:
         """Apply one event; returns what it says to the next stage. Raises DeadLetterError, the state untouched."""
-        generation = self._generation
-        assert generation is not None, "events reach lanes that a generation is in force in"
-        event_id = identity(event)
-        rule = self._authority(generation, event, event_id)
-        known = self._repeats.of(event.source, event.group, dense=rule.dense)
-        if known.seen(event.source_seq, event_id):
+        kind, seq, event_id = event.kind, event.source_seq, identity(event)
+        rule, known = self._voices.get((event.source, event.group, kind)) or self._voice(event)
+        if rule.key is not None and not is_signed_by(event, event_id, self._genesis_hash, bytes.fromhex(rule.key)):
+            raise DeadLetterError("wrong_signature", f"source {event.source!r} signs with {rule.key}: this is not it")
+        if rule.dense and seq < 1:
+            raise DeadLetterError(
+                "no_source_seq", f"source {event.source!r} numbers its events: source_seq counts from 1 per group"
+            )
+        if known.seen(seq, event_id):
             return Dropped.REPEAT
-        if event.kind in (MARKET_OPEN, MARKET_CLOSE):
+        if kind in MARKET_KINDS:
             said = self._market_event(event)
         elif event.market_id is None or self._is_open(event.market_id, event.group):
             said = self._observation(event, event_id, append_ms)
         else:
             return Dropped.MARKET_NOT_OPEN
-        known.add(event.source_seq, event_id)
+        known.add(seq, event_id)
         digest.add(event_id)
         return said
 
@@ -126,20 +134,19 @@ class Applier:
         """Write what is kept at hand into entities."""
         self._repeats.settle()
 
-    def _authority(self, generation: Generation, event: RawEvent, event_id: bytes) -> SourceRule:
+    def _voice(self, event: RawEvent) -> Voice:
+        """The voice of an event. Raises DeadLetterError when its source is not listed for its kind."""
+        generation = self._generation
+        assert generation is not None, "events reach lanes that a generation is in force in"
         rule = generation.rule(event.source)
         if rule is None or event.kind not in rule.kinds:
             raise DeadLetterError(
                 "unlisted_source",
                 f"source {event.source!r} may not say {event.kind!r} in catalog {self._catalog}: list it there",
             )
-        if rule.key is not None and not is_signed_by(event, event_id, self._genesis_hash, bytes.fromhex(rule.key)):
-            raise DeadLetterError("wrong_signature", f"source {event.source!r} signs with {rule.key}: this is not it")
-        if rule.dense and event.source_seq < 1:
-            raise DeadLetterError(
-                "no_source_seq", f"source {event.source!r} numbers its events: source_seq counts from 1 per group"
-            )
-        return rule
+        known = self._repeats.of(event.source, event.group, dense=rule.dense)
+        voice = self._voices[event.source, event.group, event.kind] = rule, known
+        return voice
 
     def _market_event(self, event: RawEvent) -> list[Said]:
         payload = decode_payload(event, PAYLOADS)
@@ -196,8 +203,15 @@ class Applier:
             append_ms,
             payload,
         )
-
-        changes, said, stops = asked(space, self._step, domain, space, seen)
+        # nothing is changed before all of it is checked
+        try:
+            domain.check(event.kind, payload)
+            made = domain.normalize(space, seen)
+            stops = self._stopped(made.stop) if made.stop else ()
+            changes = space.checked(made)
+            said = self._bodies.said(made.say)
+        except Exception as error:
+            raise letter_about(space, error) from error
         if changes:
             space.apply(changes)
         for market_id in stops:
@@ -206,15 +220,13 @@ class Applier:
                 said.append(("market_closed", pack(MarketClosed(market_id))))
         return said
 
-    def _step(self, domain: Domain, space: Space, event: Event) -> tuple[list[Change], list[Said], list[str]]:
-        """What the domain makes of an event: entities changed, bodies said, markets stopped. It changes nothing."""
-        domain.check(event.kind, event.payload)
-        made = domain.normalize(space, event)
-        stops = sorted(set(made.stop)) if made.stop else []
+    def _stopped(self, stop: Sequence[str]) -> Sequence[str]:
+        """The markets that a domain stops, ascending, each once. Raises Refused."""
+        stops = sorted(set(stop))
         for market_id in stops:
             if market_id not in self.markets:
                 raise Refused(f"{market_id} is not open: it cannot be stopped")
-        return space.checked(made), self._bodies.said(made.say), stops
+        return stops
 
     def _put(self, market: MarketOpened, *, stopped: bool) -> None:
         self.markets[market.market_id] = market

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 from m0common.errors import DeadLetterError
 from m0common.messages import RawEvent
+from m0common.messages.raw import SOURCE_EVENT_ID_MAX
 from m0common.messages.types import GroupOrNone, Kind, MarketId, Source
 from m0common.topics import RAW_MAX_BYTES
 
@@ -30,9 +31,10 @@ _OPENS = ord("[")
 
 
 class _Unread(RawEvent, frozen=True, omit_defaults=True):
-    """An event whose recurring texts may have any form: asking patterns costs more than all else that decoding does."""
+    """An event whose texts may have any form: asking patterns costs more than all else that decoding does."""
 
     source: str
+    source_event_id: str
     group: str
     market_id: str | None
     kind: str
@@ -57,6 +59,10 @@ def decode_event(value: bytes) -> RawEvent:
         event = _unread_decoder.decode(value)
         _check_form(event.source, event.group, event.market_id, event.kind)
     except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode_strictly(value)
+    own = event.source_event_id
+    # as SourceEventId says: every event has a text of its own there, and asking a pattern costs more than decoding
+    if not (own and len(own) <= SOURCE_EVENT_ID_MAX and own.isascii() and own.isprintable()):
         return _decode_strictly(value)
     return event
 
@@ -108,11 +114,6 @@ def decode_payload(event: RawEvent, payloads: Mapping[str, type[T]]) -> T:
         raise DeadLetterError("not_json", f"{event.kind}: {error}") from error
     assert isinstance(payload, struct)
     return payload
-
-
-def is_too_old(event_ms: int, append_ms: int, horizon_ms: int) -> bool:
-    """Whether an observation lies further back than the catalog's horizon, seen from where it stands in the log."""
-    return event_ms < append_ms - horizon_ms
 
 
 def is_too_far_ahead(event_ms: int, append_ms: int, open_end_ms: int, epoch_ms: int) -> bool:

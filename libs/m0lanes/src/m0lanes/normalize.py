@@ -92,10 +92,11 @@ class NormalizeCore(LaneStage[NormalizeState]):
                 self._observations.pass_over()
         except DeadLetterError as error:
             return self._letter(record, error, only)
-        said: list[Output] = []
+        said: Sequence[Output] = ()
         for slot in slots:
             if slot.takes(only):
-                said += self._observations.take(slot, record, event)
+                taken = self._observations.take(slot, record, event)
+                said = (*said, *taken) if said else taken
         return said
 
     def _letter(self, record: Record, error: DeadLetterError, only: Lane | None) -> Sequence[Output]:

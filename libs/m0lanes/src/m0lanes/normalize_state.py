@@ -10,7 +10,7 @@ from m0common.ids import Lane
 from m0common.messages import Manifest, RawEvent
 
 from m0lanes import tags
-from m0lanes.applied import Applier, Dropped, Said
+from m0lanes.applied import Applier, Said
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.bodies import Generation as GenerationBody
 from m0lanes.bodies import Marker
@@ -53,7 +53,8 @@ class NormalizeState:
         self._key = entity_key(tags.LANE)
         known = entities.get(self._key)
         self._lane = LaneEntity(control_key=self._first_key) if known is None else unpack(known, LaneEntity)
-        self._digest = LaneDigest(self._lane.input_digest)
+        self.digest = LaneDigest(self._lane.input_digest)
+        """Of what was applied since the last marker."""
         self.sets: dict[tuple[int, bytes], Generation] = {}
         for _, value in entities.each(entity_key(tags.SET)):
             found = Generation.of(msgspec.json.decode(value, type=CatalogSetPayload), value)
@@ -132,8 +133,8 @@ class NormalizeState:
     def settle(self) -> None:
         """Write what is kept at hand into entities: before a digest or a checkpoint."""
         self.applier.settle()
-        if self._lane.input_digest != self._digest.value:
-            self._lane = msgspec.structs.replace(self._lane, input_digest=self._digest.value)
+        if self._lane.input_digest != self.digest.value:
+            self._lane = msgspec.structs.replace(self._lane, input_digest=self.digest.value)
         self.entities.put(self._key, pack(self._lane))
 
     # --- control -----------------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ class NormalizeState:
         event_id = self._check_signer(event, payload)
         self.sets[made.number, made.hash] = made
         self.entities.put(self._set_key(made), raw)
-        self._digest.add(event_id)
+        self.digest.add(event_id)
         self.settle()
         return True
 
@@ -223,7 +224,7 @@ class NormalizeState:
 
     def note(self, payload: EpochEndPayload) -> None:
         """The epoch is closed, its digest taken; from here on its end is behind us."""
-        self._digest = LaneDigest()
+        self.digest = LaneDigest()
         follows = self._lane.follows
         if payload.next is not None:
             follows = payload.next.generation if payload.lanes else payload.generation
@@ -267,7 +268,7 @@ class NormalizeState:
             now.hash,
             rebase_hash,
             now.params.get(SIGNER_SET_ID, 0),
-            self._digest.value,
+            self.digest.value,
             ZERO,
             (),
         )
@@ -350,10 +351,6 @@ class NormalizeState:
         domain = domains.get(release)
         if now is not None and domain is not None:
             self.applier.use(now, domain)
-
-    def apply(self, event: RawEvent, append_ms: int) -> list[Said] | Dropped:
-        """See Applier.apply."""
-        return self.applier.apply(event, append_ms, self._digest)
 
     def _forget_sets_before_held(self) -> None:
         """Drop the generations that no held event was read under, nor is in force."""

@@ -28,12 +28,12 @@ class Observations:
 
     def take(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
         """An event where it stands in the log."""
-        state = slot.state
-        if state.refill is not None and (refill := state.refilling(record.offset)) is not None:
+        state, offset = slot.state, record.offset
+        if state.refill is not None and (refill := state.refilling(offset)) is not None:
             return self._take_again(slot, refill, record, event)
-        if record.offset <= slot.input_offset:
+        if offset <= slot.input_offset:
             return ()
-        slot.input_offset = record.offset
+        slot.input_offset = offset
         slot.position += 1
         place = state.place
         why_not = place.verdict(event, record.append_ms)
@@ -70,7 +70,7 @@ class Observations:
 
     def _apply(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
         try:
-            said = slot.state.apply(event, record.append_ms)
+            said = slot.state.applier.apply(event, record.append_ms, slot.state.digest)
         except DeadLetterError as error:
             if self._routes.speaker(record.partition, event.group) is slot:
                 return [Letter(record, error)]
@@ -79,8 +79,7 @@ class Observations:
         if isinstance(said, Dropped):
             self._drop(slot, event, said.value)
             return ()
-        key = event.group.encode()
-        return [slot.say(kind, body, record.offset, record.headers, key) for kind, body in said]
+        return slot.say_all(said, record.offset, record.headers, event.group.encode())
 
     def _drop(self, slot: Slot[NormalizeState], event: RawEvent, reason: str) -> None:
         now = slot.state.in_force

@@ -12,8 +12,8 @@ from m0common.ids import Lane, epoch_window
 from m0common.messages import RawEvent
 
 from m0lanes.authority import identity, is_signed_by
-from m0lanes.control import EPOCH_END, MARKET_CLOSE, MARKET_OPEN, EpochEndPayload, NextGeneration
-from m0lanes.door import is_too_far_ahead, is_too_old
+from m0lanes.control import EPOCH_END, MARKET_KINDS, EpochEndPayload, NextGeneration
+from m0lanes.door import is_too_far_ahead
 from m0lanes.generations import Generation
 
 NO_GROUP = "no_catalog_names_the_group"
@@ -57,10 +57,11 @@ class Place:
         now = self.generation
         if now is None or event.group not in now.groups:
             return NO_GROUP
-        payload, open_end_ms = now.payload, self.open_end_ms
-        if event.event_ms >= open_end_ms and is_too_far_ahead(event.event_ms, append_ms, open_end_ms, payload.epoch_ms):
+        payload, open_end_ms, event_ms = now.payload, self.open_end_ms, event.event_ms
+        if event_ms >= open_end_ms and is_too_far_ahead(event_ms, append_ms, open_end_ms, payload.epoch_ms):
             return TOO_FAR_AHEAD
-        if is_too_old(event.event_ms, append_ms, payload.horizon_ms) and event.kind not in (MARKET_OPEN, MARKET_CLOSE):
+        # an observation lies further back than the catalog's horizon, seen from where it stands in the log
+        if event_ms < append_ms - payload.horizon_ms and event.kind not in MARKET_KINDS:
             return TOO_OLD
         return None
 

@@ -105,7 +105,7 @@ class Slot(Generic[S]):
 
     def takes(self, only: Lane | None) -> bool:
         """Whether it takes what the common cursor reads, or with `only` what that lane's own one does."""
-        if self.passed or self.parked is not None:
+        if self.lacks is not None or self.parked is not None:
             return False
         return not self.apart if only is None else self.lane == only
 
@@ -116,6 +116,13 @@ class Slot(Generic[S]):
         catalog, lane_partition = self.lane
         message = LaneMessage(catalog, lane_partition, self.life, self.out_seq, self.release, cause, kind, Raw(body))
         return Produce(topic, partition, key or catalog.encode(), encode(message), headers)
+
+    def say_all(self, said: Iterable[tuple[str, bytes]], cause: int, headers: Headers, key: bytes) -> Sequence[Produce]:
+        """Number and encode messages, each a kind and a body."""
+        messages = []
+        for kind, body in said:
+            messages.append(self.say(kind, body, cause, headers, key))
+        return messages
 
     @property
     def problem(self) -> str | None:

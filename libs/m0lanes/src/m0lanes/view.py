@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
@@ -25,12 +25,13 @@ from m0lanes.port import (
 )
 
 E = TypeVar("E", bound=msgspec.Struct)
-P = ParamSpec("P")
 R = TypeVar("R")
-OBJECTS_MAX = 50_000
+KNOWN_MAX = 50_000
 """So many decoded entities are kept at hand."""
-Change = tuple[bytes, bytes | None, Any]
-"""A key, its bytes, and the entity that is read from them; None and None: it is no more."""
+Place = tuple[type[msgspec.Struct], Parts]
+"""What a domain calls an entity: its kind and its parts."""
+Change = tuple[Place, bytes, bytes | None, Any]
+"""A place, its key, the bytes there and the entity that is read from them; None and None: it is no more."""
 
 
 class Space:
@@ -48,33 +49,23 @@ class Space:
         self._entities = entities
         name, version = owner
         self._prefixes = {made: entity_key(tag, name, str(version), kind) for kind, made in sorted(kinds.items())}
-        self._markets = markets
-        self._objects: dict[bytes, Any] = {}
-        self._keys: dict[tuple[type[msgspec.Struct], Parts], bytes] = {}
+        self._known: dict[Place, tuple[bytes, Any]] = {}
+        """The key of a place and the entity there, None when there is none: nobody else writes them."""
         self.params = MappingProxyType(dict(params))
+        self.market = markets.get
         self.cache: dict[Any, Any] = {}
 
     def get(self, kind: type[E], *parts: str) -> E | None:
         """See View."""
-        key = self._key(kind, parts)
-        found = self._objects.get(key)
-        if found is None:
-            value = self._entities.get(key)
-            if value is None:
-                return None
-            found = self._remember(key, unpack(value, kind))
-        assert isinstance(found, kind)
+        place = kind, parts
+        known = self._known.get(place) or self._read(place)
+        found: E | None = known[1]
         return found
 
     def each(self, kind: type[E], *first: str) -> Iterator[tuple[Parts, E]]:
         """See View."""
-        prefix = self._key(kind, first)
-        for key, value in self._entities.each(prefix):
+        for key, value in self._entities.each(self._key((kind, first))):
             yield tuple(part.decode() for part in key_parts(key)[3:]), unpack(value, kind)
-
-    def market(self, market_id: str) -> MarketOpened | None:
-        """See View."""
-        return self._markets.get(market_id)
 
     def checked(self, step: Step) -> list[Change]:
         """The changes of a step. Raises Refused when one breaks a bound."""
@@ -83,45 +74,45 @@ class Space:
         changes: list[Change] = []
         for change in step.changes:
             if isinstance(change, Drop):
-                changes.append((self._key(change.kind, change.parts), None, None))
+                gone = change.kind, change.parts
+                changes.append((gone, self._key(gone), None, None))
                 continue
+            kind = type(change.value)
             value = pack(change.value)
             if len(value) > ENTITY_MAX_BYTES:
-                raise Refused(
-                    f"an entity {type(change.value).__name__} of {len(value)} bytes: at most {ENTITY_MAX_BYTES}"
-                )
+                raise Refused(f"an entity {kind.__name__} of {len(value)} bytes: at most {ENTITY_MAX_BYTES}")
+            place = kind, change.parts
             # what is kept at hand is what a restart would read, whatever the domain does to its object later
-            made = unpack(value, type(change.value))
-            changes.append((self._key(type(change.value), change.parts), value, made))
+            changes.append((place, self._key(place), value, unpack(value, kind)))
         return changes
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make checked changes the state."""
-        for key, value, made in changes:
+        for place, key, value, made in changes:
             if value is None:
                 self._entities.drop(key)
-                self._objects.pop(key, None)
             else:
                 self._entities.put(key, value)
-                self._remember(key, made)
+            self._remember(place, (key, made))
 
     def refuse(self) -> None:
         """A step was refused: whatever the domain keeps at hand may have seen half of it."""
         self.cache.clear()
 
-    def _remember(self, key: bytes, value: E) -> E:
-        if len(self._objects) >= OBJECTS_MAX:
-            self._objects.clear()
-        self._objects[key] = value
-        return value
+    def _read(self, place: Place) -> tuple[bytes, Any]:
+        key = self._made_key(*place)
+        value = self._entities.get(key)
+        return self._remember(place, (key, None if value is None else unpack(value, place[0])))
 
-    def _key(self, kind: type[msgspec.Struct], parts: Parts) -> bytes:
-        found = self._keys.get((kind, parts))
-        if found is None:
-            if len(self._keys) >= OBJECTS_MAX:
-                self._keys.clear()
-            found = self._keys[kind, parts] = self._made_key(kind, parts)
-        return found
+    def _remember(self, place: Place, known: tuple[bytes, Any]) -> tuple[bytes, Any]:
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known[place] = known
+        return known
+
+    def _key(self, place: Place) -> bytes:
+        known = self._known.get(place)
+        return self._made_key(*place) if known is None else known[0]
 
     def _made_key(self, kind: type[msgspec.Struct], parts: Parts) -> bytes:
         prefix = self._prefixes.get(kind)
@@ -179,18 +170,22 @@ def clear_owner(entities: Entities, tag: int, name: str, version: int) -> None:
         entities.drop(key)
 
 
-def asked(space: Space, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def asked(space: Space, call: Callable[[], R]) -> R:
     """What the domain answers. Whatever it raises is one dead letter, the state untouched."""
     try:
-        return call(*args, **kwargs)
-    except Refused as error:
-        space.refuse()
-        raise DeadLetterError("refused", _cut(error)) from error
-    except MemoryError:
-        raise  # says something of this machine, not of the event
+        return call()
     except Exception as error:
-        space.refuse()
-        raise DeadLetterError("domain_raised", f"{type(error).__name__}: {_cut(error)}") from error
+        raise letter_about(space, error) from error
+
+
+def letter_about(space: Space, error: Exception) -> DeadLetterError:
+    """The dead letter about what a domain raised. Raises a MemoryError on: it says something of this machine."""
+    if isinstance(error, MemoryError):
+        raise error
+    space.refuse()
+    if isinstance(error, Refused):
+        return DeadLetterError("refused", _cut(error))
+    return DeadLetterError("domain_raised", f"{type(error).__name__}: {_cut(error)}")
 
 
 def _cut(error: Exception) -> str:

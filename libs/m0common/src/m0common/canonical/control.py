@@ -34,6 +34,7 @@ class LaneModel(NamedTuple):
     model_key: bytes
 
 
+_sha256 = hashlib.sha256
 _u32 = struct.Struct("<I").pack
 _numbers = struct.Struct("<qQI").pack
 
@@ -50,23 +51,19 @@ def event_id(
 ) -> bytes:
     """The identity of a raw event: a hash of all of it but the time of receipt and the signature."""
     own = source_event_id.encode()
-    said = (
-        _EVENT_TAG,
-        _text(source),
-        _u32(len(own)),
-        own,
-        _text(group),
-        _text(market_id or ""),
-        _text(kind),
-        _numbers(event_ms, source_seq, len(payload)),
-        payload,
-    )
-    return hashlib.sha256(b"".join(said)).digest()
+    before, behind = _recurring(source, group, market_id or "", kind)
+    numbers = _numbers(event_ms, source_seq, len(payload))
+    return _sha256(b"".join((before, _u32(len(own)), own, behind, numbers, payload))).digest()
 
 
 @lru_cache(4_096)
+def _recurring(source: str, group: str, market_id: str, kind: str) -> tuple[bytes, bytes]:
+    """What many events have in common: all that stands before an event's own id, and the texts behind it."""
+    return _EVENT_TAG + _text(source), _text(group) + _text(market_id) + _text(kind)
+
+
 def _text(text: str) -> bytes:
-    """A text that many events have, with its length."""
+    """A text with its length."""
     raw = text.encode()
     return _u32(len(raw)) + raw
 

@@ -8,6 +8,8 @@ ZERO = bytes(32)
 _INPUT_TAG = b"M0INPUT1"
 _STATE_TAG = b"M0STATE2"
 
+_sha256 = hashlib.sha256
+
 
 class LaneDigest:
     """Fold over the events but markers that a lane applied since its last marker.
@@ -20,7 +22,7 @@ class LaneDigest:
 
     def add(self, event_id: bytes) -> None:
         """Fold in one 32-byte event id."""
-        self.value = hashlib.sha256(self.value + event_id).digest()
+        self.value = _sha256(self.value + event_id).digest()
 
 
 def input_root(digests: Mapping[int, bytes]) -> bytes:

@@ -1,14 +1,14 @@
 """Encoding of messages."""
 
+from typing import Final
+
 import msgspec
 
-_encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
 
 
-def encode(message: msgspec.Struct) -> bytes:
-    """The MessagePack bytes of any message but RawEvent."""
-    return _encoder.encode(message)
+encode: Final = msgspec.msgpack.Encoder().encode
+"""The MessagePack bytes of any message but RawEvent."""
 
 
 def encode_raw(event: msgspec.Struct) -> bytes:

@@ -7,7 +7,9 @@ import msgspec
 from m0common.messages.codec import encode_json
 from m0common.messages.types import END, GroupOrNone, Hex64, Kind, MarketId, Millis, Source
 
-SourceEventId = Annotated[str, msgspec.Meta(pattern=f"^[ -~]{{1,256}}{END}")]
+SOURCE_EVENT_ID_MAX = 256
+SourceEventId = Annotated[str, msgspec.Meta(pattern=f"^[ -~]{{1,{SOURCE_EVENT_ID_MAX}}}{END}")]
+"""1 to 256 printable ASCII characters, blanks among them."""
 
 
 class RawEvent(msgspec.Struct, frozen=True, omit_defaults=True):
