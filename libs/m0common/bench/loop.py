@@ -12,7 +12,7 @@ import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -62,6 +62,9 @@ class CodecCore:
         """Nothing was kept."""
         del manifest, found
         return {}
+
+    def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
+        return None
 
     def resume(
         self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()

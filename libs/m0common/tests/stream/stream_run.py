@@ -79,6 +79,9 @@ class Echo:
     def gather(self, manifest, found):
         return {}
 
+    def unsound(self, manifest, entities):
+        return None
+
     def resume(self, partition, restored, begin, end, lost=()):
         self.held.add(partition)
 

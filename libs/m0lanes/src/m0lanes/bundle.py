@@ -20,7 +20,7 @@ from m0lanes.bodies import Marker, Prediction, Rebased, decode_body
 from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message, first_slot
-from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runs, state_in
+from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runs
 
 STAGE = 4
 AHEAD_MAX = 8
@@ -40,8 +40,7 @@ class BundleCore(LaneStage[BundleState]):
     def __init__(
         self, deployment: Deployment, releases: Container[bytes], build: bytes, ahead_max: int | None = AHEAD_MAX
     ) -> None:
-        super().__init__(build, releases)
-        self._control_key = deployment.control_key
+        super().__init__(build, deployment, releases)
         self._ahead_max = ahead_max
         self._passed_over: dict[Lane, dict[int, int]] = {}
         """By catalog: the lanes that wait, and the offset of the first message that was not taken of each."""
@@ -183,6 +182,11 @@ class BundleCore(LaneStage[BundleState]):
             return super().adopts(manifest)
         return manifest.stage == STAGE and (manifest.life, manifest.position) >= slot.stands
 
+    def _is_ours(self, manifest: Manifest) -> bool:
+        # a state made from a header says nothing of who goes on, and one that is called is read here, whoever wrote it
+        called = Lane(manifest.catalog, manifest.partition) in self._called
+        return called or manifest.runner == NO_RELEASE or super()._is_ours(manifest)
+
     def _cut(
         self,
         slot: Slot[BundleState],
@@ -200,7 +204,7 @@ class BundleCore(LaneStage[BundleState]):
         self._called = {lane: offset for lane, offset in self._called.items() if lane in known}
 
     def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
-        state = BundleState(lane.catalog, Entities(), self._control_key)
+        state = BundleState(lane.catalog, Entities(), self._deployment.control_key)
         slot = Slot(lane, state, (HEADERS.name, lane.partition), release)
         slot.give(release, self._here)
         return slot
@@ -211,7 +215,8 @@ class BundleCore(LaneStage[BundleState]):
         # a state made from a header says nothing of who goes on: the next message does
         release = found.manifest.runner
         foreign = called is None and release != NO_RELEASE and release not in self._here
-        state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
+        entities = self._entities(found, foreign=foreign)
+        state = BundleState(lane.catalog, entities, self._deployment.control_key)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
         slot.lacks = slot.release if foreign and not runs(found.manifest, self._here) else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Protocol, TypeVar
 
 import msgspec
+from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane, check_catalog
 from m0common.messages import LaneMessage
@@ -18,7 +19,7 @@ from m0lanes.bodies import Generation, Marker, Rebased, decode_body
 from m0lanes.entities import Entities
 from m0lanes.packing import pack
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runs, state_in
+from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runs
 
 _decoder = msgspec.msgpack.Decoder(LaneMessage)
 Said = tuple[str, bytes]
@@ -77,9 +78,10 @@ class LanedCore(LaneStage[T]):
         new_state: Callable[[Lane, Entities, Mapping[bytes, Domain], bytes], T],
         output: Callable[[Lane], tuple[str, int]],
         domains: Mapping[bytes, Domain],
+        deployment: Deployment,
         build: bytes,
     ) -> None:
-        super().__init__(build, domains)
+        super().__init__(build, deployment, domains)
         self._new_state = new_state
         self._output = output
         self._domains = domains
@@ -149,13 +151,15 @@ class LanedCore(LaneStage[T]):
             yield Letter(record, error)
             return
         self._rebases[slot.lane] = (message, body, record)
-        yield Load(slot.lane, self.stage, message.life, body.epoch_id, body.roots[self.stage - 1])
+        yield Load(slot.lane, self.stage, message.life, body.epoch_id, body.roots[self.stage - 1], body.release)
+
+    def _domain_of(self, release: bytes) -> Domain | None:
+        return self._domains.get(release)
 
     def _begin_life(self, slot: Slot[T], found: Restored) -> Iterator[Output]:
         message, body, record = self._rebases.pop(slot.lane)
-        state = self._new_state(
-            slot.lane, Entities(found.entities.items(), trie=found.trie), self._domains, body.release
-        )
+        entities = self._entities(found, foreign=body.release not in self._domains)
+        state = self._new_state(slot.lane, entities, self._domains, body.release)
         fresh = reborn(Slot(slot.lane, state, slot.place), found, message.life, body.release, body.rebase_hash)
         self._slots.add(fresh)
         fresh.input_offset, fresh.position, fresh.cause = record.offset, 1, message.cause
@@ -209,7 +213,7 @@ class LanedCore(LaneStage[T]):
     def _restored(self, found: Restored) -> tuple[Slot[T], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
         foreign, release = found.manifest.runner not in self._domains, found.manifest.release
-        state = state_in(found, lambda known: self._new_state(lane, known, self._domains, release), foreign=foreign)
+        state = self._new_state(lane, self._entities(found, foreign=foreign), self._domains, release)
         slot = restored_slot(Slot(lane, state, self._output(lane)), found)
         slot.lacks = None if runs(found.manifest, self._domains) else slot.release
         return slot, slot.input_offset + 1

@@ -10,7 +10,7 @@ from m0common.canonical import rebase_hash
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
-from m0common.messages import RawEvent
+from m0common.messages import Manifest, RawEvent
 from m0common.stream.core import Cut, Letter, Load, Output, Rewind
 from m0common.stream.records import Record
 from m0common.stream.states import Restored
@@ -35,7 +35,7 @@ from m0lanes.observations import Observations
 from m0lanes.packing import pack
 from m0lanes.port import Domain
 from m0lanes.routes import Routes
-from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runs, state_in
+from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runs
 
 STAGE = 1
 IDLE_RECORDS = 4_096
@@ -62,8 +62,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         only: frozenset[str] | None = None,
         held_bytes: int | None = HELD_MAX_BYTES,
     ) -> None:
-        super().__init__(build, domains)
-        self._deployment = deployment
+        super().__init__(build, deployment, domains)
         self._domains = domains
         self._only = only
         self._held_bytes = held_bytes
@@ -176,12 +175,19 @@ class NormalizeCore(LaneStage[NormalizeState]):
             return
         self._rebases[slot.lane] = (payload, rebase_hash(bytes(event.payload)), record)
         slot.apart = True  # whatever follows in the log, this life is over
-        yield Load(slot.lane, STAGE, payload.life, payload.epoch_id, bytes.fromhex(payload.roots[0]))
+        yield Load(
+            slot.lane,
+            STAGE,
+            payload.life,
+            payload.epoch_id,
+            bytes.fromhex(payload.roots[0]),
+            bytes.fromhex(payload.release),
+        )
 
     def _begin_life(self, slot: Slot[NormalizeState], found: Restored) -> Iterator[Output]:
         payload, hashed, record = self._rebases.pop(slot.lane)
         release = bytes.fromhex(payload.release)
-        entities = Entities(found.entities.items(), trie=found.trie)
+        entities = self._entities(found, foreign=release not in self._domains)
         fresh = Slot(slot.lane, self._state(slot.lane, entities), slot.place)
         self._slots.add(reborn(fresh, found, payload.life, release, hashed))
         fresh.born_at = record.offset
@@ -219,8 +225,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
     def _restored(self, found: Restored) -> tuple[Slot[NormalizeState], int]:
         manifest = found.manifest
         lane = Lane(manifest.catalog, manifest.partition)
-        foreign = manifest.runner not in self._domains
-        state = state_in(found, lambda known: self._state(lane, known), foreign=foreign)
+        foreign = not self._is_ours(manifest)
+        state = self._state(lane, self._entities(found, foreign=foreign))
         slot = restored_slot(Slot(lane, state, (NORMALIZED.name, lane.partition)), found)
         state.use(self._domains, slot.release)
         if manifest.runner != NO_RELEASE and not runs(manifest, self._domains):
@@ -251,6 +257,13 @@ class NormalizeCore(LaneStage[NormalizeState]):
                     slot.input_offset = max(slot.input_offset, read)
                 cuts.append(self._cut(slot))
         return cuts
+
+    def _is_ours(self, manifest: Manifest) -> bool:
+        # before the first generation no release runs a lane
+        return manifest.runner == NO_RELEASE or super()._is_ours(manifest)
+
+    def _domain_of(self, release: bytes) -> Domain | None:
+        return self._domains.get(release)
 
     def _state(self, lane: Lane, entities: Entities) -> NormalizeState:
         return NormalizeState(lane, entities, self._deployment, self._held_bytes)

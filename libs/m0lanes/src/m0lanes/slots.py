@@ -1,6 +1,6 @@
 """The lanes a core looks after: where each stands, what it says, when it is saved, how it goes on."""
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -255,18 +255,6 @@ def reborn(slot: Slot[S], found: Restored, life: int, release: bytes, rebase: by
     slot.input_seqs = {}
     slot.input_offset = found.manifest.input_offset
     return slot
-
-
-def state_in(found: Restored, make: Callable[[Entities], S], *, foreign: bool) -> S:
-    """The state that was found. What a release wrote that is not here may mean nothing here: then it is an empty one,
-    and whoever goes on with the lane brings a state of its own.
-    """
-    try:
-        return make(Entities(found.entities.items(), trie=found.trie))
-    except Exception:
-        if not foreign:
-            raise
-        return make(Entities())
 
 
 def runs(manifest: Manifest, releases: Container[bytes]) -> bool:

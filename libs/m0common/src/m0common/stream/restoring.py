@@ -52,7 +52,7 @@ class Restoring:
     async def newest(self, partitions: Sequence[int]) -> Found:
         """The lanes of these input partitions. Raises Unavailable."""
         known = await self._manifests(partitions)
-        restored = await restore_newest(self._broker, known, self._gather)
+        restored = await restore_newest(self._broker, known, self._gather, self._core.unsound)
         here = {(found.manifest.catalog, found.manifest.partition) for found in restored}
         lost: dict[tuple[str, int], Manifest] = {}
         for manifest in sorted(known, key=lambda m: (m.life, m.position)):
@@ -85,7 +85,8 @@ class Restoring:
     async def adoptable(self, new: Iterable[Manifest]) -> Sequence[Restored]:
         """Of these manifests the lanes that others have brought to where this build goes on. Raises Unavailable."""
         new, stage = list(new), self._core.stage
-        found = await restore_newest(self._broker, [m for m in new if self._core.adopts(m)], self._gather)
+        mine = [manifest for manifest in new if self._core.adopts(manifest)]
+        found = await restore_newest(self._broker, mine, self._gather, self._core.unsound)
         told = {Lane(manifest.catalog, manifest.partition) for manifest in new if manifest.stage == stage}
         return [*found, *(nothing(stage, lane) for lane in sorted(self._core.called()) if lane not in told)]
 
