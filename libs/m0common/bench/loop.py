@@ -64,6 +64,8 @@ class CodecCore:
         return {}
 
     def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
+        """Nothing was kept."""
+        del manifest, entities
         return None
 
     def resume(

@@ -28,6 +28,15 @@ def remedy(lane: Lane) -> str:
     return f"restore the topic, or begin a new life with 'm0 lane rebase {lane.catalog} --partition {lane.partition}'"
 
 
+def missing_beginning(message: LaneMessage) -> str:
+    """Why nothing is taken of a life that no signed rebase has begun here, and the remedy."""
+    lane = Lane(message.catalog, message.partition)
+    return (
+        f"lane {lane.catalog}/{lane.partition} is in life {message.life}, whose beginning is missing here: "
+        f"{remedy(lane)}"
+    )
+
+
 class LaneStage(ABC, Generic[S]):
     """See StageCore."""
 

@@ -25,6 +25,8 @@ from m0lanes.control import ATTRIBUTES_MAX, EPOCH_MS_MAX, PARAMS_MAX, Text
 
 VALUES_MAX = 512
 """Named integers of a row."""
+EVENT_MAX_BYTES = 128 << 10
+"""A `rebase` with its envelope; what it holds of bounded things is far less."""
 STAGES = 3
 """Stages whose digests a marker gathers."""
 GroupText = Annotated[str, msgspec.Meta(max_length=32)]
@@ -132,12 +134,12 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Rebased(msgspec.Struct, frozen=True, array_like=True):
-    """kind `rebased`: the first message of a new life: every stage goes on from its own root at the epoch's marker."""
+    """kind `rebased`: the first message of a new life: every stage goes on from its own root at the epoch's marker.
 
-    epoch_id: Count
-    release: Digest
-    roots: tuple[Digest, Digest, Digest]
-    rebase_hash: Digest
+    `event` is the signed `rebase` as JSON, in which every stage looks for itself who signed it.
+    """
+
+    event: Annotated[bytes, msgspec.Meta(max_length=EVENT_MAX_BYTES)]
 
 
 KINDS: dict[str, type[msgspec.Struct]] = {

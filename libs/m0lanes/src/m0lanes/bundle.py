@@ -15,8 +15,9 @@ from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
 
-from m0lanes.base import LaneStage, remedy
-from m0lanes.bodies import Marker, Prediction, Rebased, decode_body
+from m0lanes.base import LaneStage, missing_beginning, remedy
+from m0lanes.births import Birth, born
+from m0lanes.bodies import Marker, Prediction, decode_body
 from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message, first_slot
@@ -54,12 +55,13 @@ class BundleCore(LaneStage[BundleState]):
         try:
             message = decode_message(record.value)
             lane = Lane(message.catalog, record.partition)
+            newborn = born(message, self._deployment) if message.kind == "rebased" else None
             slot = self._slots.get(lane) or self._slots.add(first_slot(lane, message, self._fresh))
         except DeadLetterError as error:
             if only is None:
                 yield Letter(record, error)
             return
-        if slot.passed and message.kind == "rebased" and message.release in self._here:
+        if slot.passed and newborn is not None and message.release in self._here:
             # the newest state of who closed it until now is adopted, which may be one of before this process
             self._called.setdefault(lane, record.offset)
         if slot.retired and message.release not in self._here and not _had(slot, message):
@@ -78,7 +80,7 @@ class BundleCore(LaneStage[BundleState]):
         if slot.retired:
             slot.retired, slot.release = False, message.release
         try:
-            yield from self._take(slot, record, message)
+            yield from self._take(slot, record, message, newborn)
         except DeadLetterError as error:
             yield Letter(record, error)
         except Disagreement as error:
@@ -87,12 +89,14 @@ class BundleCore(LaneStage[BundleState]):
         if begins:
             yield from self._born(slot)
 
-    def _take(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> Iterator[Output]:
+    def _take(
+        self, slot: Slot[BundleState], record: Record, message: LaneMessage, newborn: Birth | None
+    ) -> Iterator[Output]:
         if message.kind == "prediction":
             slot.state.predicted(message.partition, decode_body(message.body, Prediction))
             return
-        if message.kind == "rebased":
-            slot.state.reborn(message.partition, decode_body(message.body, Rebased).epoch_id)
+        if newborn is not None:
+            slot.state.reborn(message.partition, newborn.payload.epoch_id)
             slot.release = message.release
             yield self._cut(slot)
             return
@@ -148,6 +152,9 @@ class BundleCore(LaneStage[BundleState]):
             return False
         life, last = slot.input_seqs.get(message.partition, (0, 0))
         if message.life == life and message.partition in slot.holes:
+            return False
+        if message.life > life and message.kind != "rebased":
+            slot.holes[message.partition] = missing_beginning(message)
             return False
         expected = last + 1 if message.life == life else 1
         if message.seq > expected:

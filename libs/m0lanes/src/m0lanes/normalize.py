@@ -6,7 +6,6 @@ kinds take effect where they stand.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from m0common.canonical import rebase_hash
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
@@ -18,6 +17,7 @@ from m0common.topics import NORMALIZED, RAW
 
 from m0lanes.barriers import Barriers
 from m0lanes.base import LaneStage
+from m0lanes.births import Birth, birth
 from m0lanes.bodies import Rebased
 from m0lanes.control import (
     LANE_KINDS,
@@ -69,7 +69,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         self._routes = Routes(deployment.partitions)
         self._observations = Observations(self._routes, self.drops)
         self._barriers = Barriers(self._slots, domains, self._routes, self._observations)
-        self._rebases: dict[Lane, tuple[RebasePayload, bytes, Record]] = {}
+        self._rebases: dict[Lane, tuple[Birth, Record]] = {}
         self._read: dict[int, int] = {}
         """By partition: the offset of the last record of the common cursor."""
         self._said: dict[int, int] = {}
@@ -171,25 +171,19 @@ class NormalizeCore(LaneStage[NormalizeState]):
                 "unknown_lane", f"rebase of {where} in partition {record.partition}: no such lane here"
             )
         slot.state.check_rebase(event, payload)
+        begins = birth(event, payload)
         if payload.life <= slot.life:
             return
-        self._rebases[slot.lane] = (payload, rebase_hash(bytes(event.payload)), record)
+        self._rebases[slot.lane] = (begins, record)
         slot.apart = True  # whatever follows in the log, this life is over
-        yield Load(
-            slot.lane,
-            STAGE,
-            payload.life,
-            payload.epoch_id,
-            bytes.fromhex(payload.roots[0]),
-            bytes.fromhex(payload.release),
-        )
+        yield Load(slot.lane, STAGE, payload.life, payload.epoch_id, begins.root(STAGE), begins.release)
 
     def _begin_life(self, slot: Slot[NormalizeState], found: Restored) -> Iterator[Output]:
-        payload, hashed, record = self._rebases.pop(slot.lane)
-        release = bytes.fromhex(payload.release)
+        begins, record = self._rebases.pop(slot.lane)
+        payload, release = begins.payload, begins.release
         entities = self._entities(found, foreign=release not in self._domains)
         fresh = Slot(slot.lane, self._state(slot.lane, entities), slot.place)
-        self._slots.add(reborn(fresh, found, payload.life, release, hashed))
+        self._slots.add(reborn(fresh, found, payload.life, release, begins.hash))
         fresh.born_at = record.offset
         fresh.state.use(self._domains, release)
         fresh.retired = fresh.state.retired
@@ -197,9 +191,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         self._changed()
         if fresh.passed:
             return
-        roots = tuple(bytes.fromhex(root) for root in payload.roots)
-        said = Rebased(payload.epoch_id, release, (roots[0], roots[1], roots[2]), hashed)
-        yield fresh.say("rebased", pack(said), record.offset, record.headers)
+        yield fresh.say("rebased", pack(Rebased(begins.event)), record.offset, record.headers)
         manifest = found.manifest
         held: tuple[int | None, int] = (None, 0)
         known = manifest.epoch_id is not None and payload.offset == manifest.input_offset + 1
