@@ -63,6 +63,11 @@ class CodecCore:
         del manifest, found
         return {}
 
+    def no_life(self, manifest: Manifest) -> str | None:
+        """It lives once."""
+        del manifest
+        return None
+
     def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
         """Nothing was kept."""
         del manifest, entities

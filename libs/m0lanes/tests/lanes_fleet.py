@@ -56,7 +56,7 @@ class Topics:
         stage = core.stage
         lanes: dict[str, list[Manifest]] = {}
         for manifest in self.manifests:
-            if (manifest.stage, manifest.partition) == (stage, partition):
+            if (manifest.stage, manifest.partition) == (stage, partition) and core.no_life(manifest) is None:
                 lanes.setdefault(manifest.catalog, []).append(manifest)
         found = []
         for _, known in sorted(lanes.items()):

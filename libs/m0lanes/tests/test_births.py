@@ -7,11 +7,13 @@ import msgspec
 import pytest
 from lanes_fleet import Fleet
 from lanes_lives import LANES, NOTHING, begun, rebase
-from m0common.messages import LaneMessage, encode, encode_raw
+from m0common.messages import InputSeq, LaneMessage, Manifest, encode, encode_raw
+from m0common.messages.types import SIGNED_MAX_BYTES
 from m0common.stream.core import Cut, Letter, StageCore
 from m0common.stream.records import Record
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
-from m0lanes.bodies import EVENT_MAX_BYTES, Rebased
+from m0lanes.births import no_life
+from m0lanes.bodies import Rebased
 from m0lanes.door import decode_event
 from m0lanes.laned import decode_message
 from m0lanes.packing import pack
@@ -51,7 +53,7 @@ FORGED: list[tuple[str, Change, str]] = [
     ("no rebase", brought(world.World().open("penny", "COIN_0", 1).value), "not_a_lane_body"),
     ("no event", brought(b"{}"), "invalid_event"),
     ("nothing", brought(b""), "empty"),
-    ("too large", brought(bytes(EVENT_MAX_BYTES + 1)), "not_a_lane_body"),
+    ("too large", brought(bytes(SIGNED_MAX_BYTES + 1)), "not_a_lane_body"),
 ]
 
 
@@ -104,3 +106,37 @@ def test_a_signed_rebase_that_somebody_pads_is_said_on_without_the_padding():
     body = msgspec.msgpack.decode(message.body, type=Rebased)
     assert body.event == signed.value
     assert fleet.parked() == []
+
+
+def newest(fleet: Fleet, stage: int) -> Manifest:
+    return [m for m in fleet.topics.manifests if (m.stage, m.partition) == (stage, LANE)][-1]
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_manifest_brings_the_signed_rebase_of_its_life_and_is_nothing_without_it(stage):
+    log, fleet = begun(1)
+    since = len(log.records)
+    rebase(log, fleet, world.FIRST + 2, world.COINS_RELEASE, [LANE])
+    fleet.write(log.records[since:])
+    fleet.settle()
+    assert all(no_life(manifest, world.DEPLOYMENT) is None for manifest in fleet.topics.manifests)
+    made = newest(fleet, stage)
+    assert made.life == 1
+    for forged in (
+        replace(made, rebase=b""),
+        replace(made, rebase=event(key=world.STRANGER)),
+        replace(made, rebase=event(LANES[1])),
+        replace(made, life=2),
+        replace(made, life=0),
+        replace(made, catalog="others"),
+        replace(made, input_seqs=(InputSeq(LANE, 7, 1),)),
+        replace(made, input_seqs=(InputSeq(LANES[1], 1, 1),)),
+    ):
+        assert no_life(forged, world.DEPLOYMENT) is not None, forged
+
+
+def test_the_bundle_stage_has_one_life():
+    _, fleet = begun(1)
+    made = [m for m in fleet.topics.manifests if m.stage == 4][-1]
+    assert no_life(made, world.DEPLOYMENT) is None
+    assert no_life(replace(made, life=1, rebase=event(made.partition)), world.DEPLOYMENT) is not None

@@ -79,6 +79,9 @@ class Echo:
     def gather(self, manifest, found):
         return {}
 
+    def no_life(self, manifest):
+        return None
+
     def unsound(self, manifest, entities):
         return None
 

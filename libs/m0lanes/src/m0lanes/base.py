@@ -13,8 +13,9 @@ from m0common.messages import LaneMessage, Manifest, StateBatch
 from m0common.stream.core import Cut, LaneReport, Load, Output, Rewind
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
-from m0common.topics import STATE
+from m0common.topics import MANIFESTS, STATE
 
+from m0lanes.births import no_life
 from m0lanes.bodies import Marker, decode_body
 from m0lanes.checkpoints import gathered
 from m0lanes.entities import Entities
@@ -74,6 +75,13 @@ class LaneStage(ABC, Generic[S]):
     def gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
         """See StageCore."""
         return gathered(manifest, found)
+
+    def no_life(self, manifest: Manifest) -> str | None:
+        """See StageCore."""
+        reason = no_life(manifest, self._deployment)
+        if reason is not None:
+            self.drops[MANIFESTS.name, "no_life"] += 1
+        return reason
 
     def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
         """See StageCore."""

@@ -3,15 +3,18 @@
 Every stage asks for itself who signed it: whoever may write between the stages cannot begin a life.
 """
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from m0common.canonical import rebase_hash
+from m0common.canonical import ZERO, rebase_hash
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
-from m0common.messages import LaneMessage, RawEvent, encode_raw
+from m0common.messages import LaneMessage, Manifest, RawEvent, encode_raw
+from m0common.messages.types import SIGNED_MAX_BYTES
+from m0common.stream.states import LANE_STAGES
 
 from m0lanes.authority import control_keys, identity, is_signed_by
-from m0lanes.bodies import EVENT_MAX_BYTES, Rebased, decode_body
+from m0lanes.bodies import Rebased, decode_body
 from m0lanes.control import PAYLOADS, RebasePayload
 from m0lanes.door import decode_event, decode_payload
 
@@ -38,8 +41,8 @@ class Birth(NamedTuple):
 def birth(event: RawEvent, payload: RebasePayload) -> Birth:
     """The birth that an event is; whose signature that is, is for the caller to ask. Raises DeadLetterError."""
     raw = encode_raw(event)
-    if len(raw) > EVENT_MAX_BYTES:
-        raise DeadLetterError("too_large", f"rebase of {len(raw)} bytes: at most {EVENT_MAX_BYTES}")
+    if len(raw) > SIGNED_MAX_BYTES:
+        raise DeadLetterError("too_large", f"rebase of {len(raw)} bytes: at most {SIGNED_MAX_BYTES}")
     return Birth(payload, rebase_hash(bytes(event.payload)), raw)
 
 
@@ -47,22 +50,61 @@ def born(message: LaneMessage, deployment: Deployment) -> Birth:
     """The birth that a `rebased` message brings. Raises DeadLetterError unless it is the first message of the very life
     that the event in it begins, and a control key of the deployment signed that.
     """
-    where = f"{message.catalog}/{message.partition}"
-    event = decode_event(decode_body(message.body, Rebased).event)
+    begins = _signed(
+        decode_body(message.body, Rebased).event, message.catalog, message.partition, message.life, deployment
+    )
+    if (message.release, message.seq) != (begins.release, FIRST_SEQ):
+        raise DeadLetterError(
+            "wrong_life",
+            f"message {message.seq} of release {message.release.hex()} brings the rebase that begins life "
+            f"{message.life} of {message.catalog}/{message.partition} under release {begins.payload.release}",
+        )
+    return begins
+
+
+def no_life(manifest: Manifest, deployment: Deployment) -> str | None:
+    """Why nobody goes on from a manifest, whatever it is over: no signed rebase begins its life, or it has read what is
+    of another one. None when that is well.
+    """
+    if manifest.stage in LANE_STAGES and manifest.life > 0:
+        try:
+            _signed(manifest.rebase, manifest.catalog, manifest.partition, manifest.life, deployment)
+        except DeadLetterError as error:
+            return str(error)
+    elif manifest.life or manifest.rebase:
+        return f"stage {manifest.stage} is in life {manifest.life}, which no rebase begins"
+    mine = (manifest.partition, manifest.life)
+    others = [source for source in manifest.input_seqs if (source.partition, source.life) != mine]
+    if manifest.stage in LANE_STAGES and others:
+        return f"it has read life {others[0].life} of lane {others[0].partition}"
+    return None
+
+
+def hash_of(signed: bytes) -> bytes:
+    """The hash of a signed rebase, zero bytes where there is none."""
+    try:
+        return rebase_hash(bytes(decode_event(signed).payload)) if signed else ZERO
+    except DeadLetterError:
+        return ZERO
+
+
+@lru_cache(1_024)
+def _signed(signed: bytes, catalog: str, partition: int, life: int, deployment: Deployment) -> Birth:
+    """The birth of this very life. Raises DeadLetterError."""
+    where = f"{catalog}/{partition}"
+    event = decode_event(signed)
     payload = decode_payload(event, PAYLOADS)
     if not isinstance(payload, RebasePayload) or event.group or event.market_id is not None:
         raise DeadLetterError("not_a_lane_body", f"a life of {where} begins with a rebase, not with {event.kind}")
-    said = (message.catalog, message.partition, message.life, message.release, message.seq)
-    begun = (payload.catalog, payload.partition, payload.life, bytes.fromhex(payload.release), FIRST_SEQ)
-    if said != begun:
+    if (catalog, partition, life) != (payload.catalog, payload.partition, payload.life):
         raise DeadLetterError(
             "wrong_life",
-            f"message {message.seq} of life {message.life} of {where} brings the rebase to life {payload.life} of "
+            f"life {life} of {where} does not begin with the rebase to life {payload.life} of "
             f"{payload.catalog}/{payload.partition}",
         )
     keys = control_keys(deployment.control_key, deployment.genesis_hash, payload.certificates)
     if not is_signed_by(event, identity(event), deployment.genesis_hash, keys[-1]):
         raise DeadLetterError(
-            "wrong_signature", f"life {message.life} of {where} is not signed by control key {keys[-1].hex()}"
+            "wrong_signature", f"life {life} of {where} is not signed by control key {keys[-1].hex()}"
         )
     return birth(event, payload)

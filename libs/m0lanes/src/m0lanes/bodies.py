@@ -18,6 +18,7 @@ from m0common.messages.types import (
     Millis,
     ModelText,
     Partition,
+    Signed,
 )
 from m0common.stream.door import UNDECODABLE
 
@@ -25,8 +26,6 @@ from m0lanes.control import ATTRIBUTES_MAX, EPOCH_MS_MAX, PARAMS_MAX, Text
 
 VALUES_MAX = 512
 """Named integers of a row."""
-EVENT_MAX_BYTES = 128 << 10
-"""A `rebase` with its envelope; what it holds of bounded things is far less."""
 STAGES = 3
 """Stages whose digests a marker gathers."""
 GroupText = Annotated[str, msgspec.Meta(max_length=32)]
@@ -139,7 +138,7 @@ class Rebased(msgspec.Struct, frozen=True, array_like=True):
     `event` is the signed `rebase` as JSON, in which every stage looks for itself who signed it.
     """
 
-    event: Annotated[bytes, msgspec.Meta(max_length=EVENT_MAX_BYTES)]
+    event: Signed
 
 
 KINDS: dict[str, type[msgspec.Struct]] = {

@@ -159,7 +159,7 @@ class LanedCore(LaneStage[T]):
         release = begins.release
         entities = self._entities(found, foreign=release not in self._domains)
         state = self._new_state(slot.lane, entities, self._domains, release)
-        fresh = reborn(Slot(slot.lane, state, slot.place), found, message.life, release, begins.hash)
+        fresh = reborn(Slot(slot.lane, state, slot.place), found, begins)
         self._slots.add(fresh)
         fresh.input_offset, fresh.position, fresh.cause = record.offset, 1, message.cause
         fresh.input_seqs = {message.partition: (message.life, message.seq)}

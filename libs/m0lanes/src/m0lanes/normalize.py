@@ -183,7 +183,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         payload, release = begins.payload, begins.release
         entities = self._entities(found, foreign=release not in self._domains)
         fresh = Slot(slot.lane, self._state(slot.lane, entities), slot.place)
-        self._slots.add(reborn(fresh, found, payload.life, release, begins.hash))
+        self._slots.add(reborn(fresh, found, begins))
         fresh.born_at = record.offset
         fresh.state.use(self._domains, release)
         fresh.retired = fresh.state.retired

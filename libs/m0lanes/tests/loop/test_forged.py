@@ -9,7 +9,9 @@ from m0common.stream.broker import TopicPartition
 from m0common.stream.records import Produce
 from m0common.topics import MANIFESTS, STATE
 from m0lanes import tags
+from m0lanes.control import LIFE_MAX
 from m0lanes.entities import entity_key
+from m0lanes.generations import lanes_of
 from structlog.testing import capture_logs
 
 LANE = entity_key(tags.LANE)
@@ -58,6 +60,33 @@ async def test_every_stage_goes_on_from_the_state_before_and_says_what_it_refuse
         await stages.write(world.records[before:])
         await stages.until_closed(stages.first + 2)
     assert {line["stage"] for line in logs if line["event"] == "state_refused"} == {1, 2, 3, 4}
+    assert all(note is None for note in stages.notes().values())
+
+
+async def test_a_life_that_a_manifest_alone_claims_is_counted_and_holds_no_rebase_up(memory_stages):
+    stages = memory_stages
+    world = lanes.season(2, first=stages.first)
+    await stages.write(world.records)
+    stages.start()
+    await stages.until_closed(stages.first + 1)
+    await stages.stop(*NAMES)
+    producer = stages.broker.producer()
+    await producer.start()
+    for stage in (1, 2, 3, 4):
+        for partition, manifest in (await newest(stages, stage)).items():
+            forged = msgspec.structs.replace(manifest, life=LIFE_MAX)
+            await producer.send([Produce(MANIFESTS.name, partition, b"coins", encode(forged))])
+    await producer.stop()
+    stages.start()
+    roots = {partition: await stages.roots(partition, stages.first + 1) for partition in lanes_of(world.payload(1))}
+    before = len(world.records)
+    for partition, where in roots.items():
+        world.rebase(partition, stages.first + 1, *where)
+    lanes.go_on(world, [2])
+    await stages.write(world.records[before:])
+    await stages.until_closed(stages.first + 2)
+    assert {lane.life for lane in (await stages.messages())[stages.first + 2].lanes} == {1}
+    assert all(stages.loops[name]._core.drops[MANIFESTS.name, "no_life"] for name in NAMES)
     assert all(note is None for note in stages.notes().values())
 
 

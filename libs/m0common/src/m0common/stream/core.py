@@ -129,6 +129,12 @@ class StageCore(Protocol):
         """Pick a manifest's entities out of batches in its range; see m0common.stream.states.Gather."""
         ...
 
+    def no_life(self, manifest: Manifest) -> str | None:
+        """Why nobody goes on from a manifest, whatever it is over: nothing begins the life that it is of. It is counted
+        among the drops.
+        """
+        ...
+
     def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
         """Why this stage cannot go on from a state that has the digest of its manifest; see
         m0common.stream.states.Unsound. Others' states are theirs to judge. It may run beside nothing else of the core.

@@ -9,7 +9,10 @@ from m0common.ids import Lane
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.broker import AT_BEGINNING, Broker
 from m0common.stream.core import Load, StageCore, nothing
-from m0common.stream.states import Gather, Restored, manifests, manifests_since, restore_newest
+from m0common.stream.states import Gather, Restored, manifests, manifests_since, named, restore_newest
+from m0common.telemetry.logs import logger
+
+log = logger(__name__)
 
 
 class Found(NamedTuple):
@@ -80,7 +83,7 @@ class Restoring:
             self._looked_at.clear()
             raise Unavailable(f"read manifests: {error}") from error
         self._looked_at = {lane: positions[lane.partition] for lane in lanes}
-        return new
+        return self._alive(new)
 
     async def adoptable(self, new: Iterable[Manifest]) -> Sequence[Restored]:
         """Of these manifests the lanes that others have brought to where this build goes on. Raises Unavailable."""
@@ -95,7 +98,18 @@ class Restoring:
             return []
         found = await _manifests(self._broker, partitions, self._core.stage)
         self._beat()
-        return found
+        return self._alive(found)
+
+    def _alive(self, found: Iterable[Manifest]) -> list[Manifest]:
+        """Those of lives that somebody who may has begun; the others are as good as not there."""
+        alive = []
+        for manifest in found:
+            reason = self._core.no_life(manifest)
+            if reason is None:
+                alive.append(manifest)
+            else:
+                log.error("manifest_refused", reason=reason, **named(manifest))
+        return alive
 
     def _gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
         self._beat()

@@ -200,7 +200,7 @@ class _Reading:
         while gone < len(known) and not self._begin <= known[gone].from_offset <= self._end:
             gone += 1
         if gone:
-            log.warning("state_trimmed", first=self._begin, manifests=gone, left=len(known) - gone, **_name(known[0]))
+            log.warning("state_trimmed", first=self._begin, manifests=gone, left=len(known) - gone, **named(known[0]))
         return known[gone:]
 
     async def _cover(self, manifests: Iterable[Manifest]) -> None:
@@ -217,11 +217,11 @@ class _Reading:
         # a large state takes seconds: in a thread, beside heartbeats
         trie, root = await asyncio.to_thread(_hashed, entities)
         if root != manifest.digest:
-            log.warning("state_incomplete", **_name(manifest))
+            log.warning("state_incomplete", **named(manifest))
             return None
         reason = await asyncio.to_thread(unsound, manifest, entities)
         if reason is not None:
-            log.error("state_refused", reason=reason, **_name(manifest))
+            log.error("state_refused", reason=reason, **named(manifest))
             return None
         return Restored(manifest, entities, trie)
 
@@ -231,7 +231,8 @@ def _hashed(entities: dict[bytes, bytes]) -> tuple[Trie, bytes]:
     return trie, trie.root
 
 
-def _name(manifest: Manifest) -> dict[str, int | str | None]:
+def named(manifest: Manifest) -> dict[str, int | str | None]:
+    """A manifest as a line of the log names it."""
     return {
         "stage": manifest.stage,
         "lane": f"{manifest.catalog}/{manifest.partition}",
