@@ -14,6 +14,7 @@ from m0common.stream.records import Record
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
 from m0lanes.births import no_life
 from m0lanes.bodies import Rebased
+from m0lanes.bundle_state import born_key
 from m0lanes.door import decode_event
 from m0lanes.laned import decode_message
 from m0lanes.packing import pack
@@ -140,3 +141,23 @@ def test_the_bundle_stage_has_one_life():
     made = [m for m in fleet.topics.manifests if m.stage == 4][-1]
     assert no_life(made, world.DEPLOYMENT) is None
     assert no_life(replace(made, life=1, rebase=event(made.partition)), world.DEPLOYMENT) is not None
+
+
+def test_a_bundle_that_has_read_a_life_brings_the_signed_rebase_of_it():
+    log, fleet = begun(1)
+    since = len(log.records)
+    rebase(log, fleet, world.FIRST + 2, world.COINS_RELEASE, [LANE])
+    log.end(world.FIRST + 3)
+    fleet.write(log.records[since:])
+    fleet.settle()
+    known = [fleet.topics.restore(m) for m in fleet.topics.manifests if m.stage == 4]
+    bundle = world.HEART.bundle()
+    assert all(bundle.unsound(found.manifest, found.entities) is None for found in known)
+    manifest, entities, _ = known[-1]
+    assert {seq.partition: seq.life for seq in manifest.input_seqs}[LANE] == 1
+    ahead = tuple(seq._replace(life=9) if seq.partition == LANE else seq for seq in manifest.input_seqs)
+    assert "life 9" in (bundle.unsound(replace(manifest, input_seqs=ahead), entities) or "")
+    back = tuple(seq._replace(life=0) for seq in manifest.input_seqs)
+    assert "life 0" in (bundle.unsound(replace(manifest, input_seqs=back), entities) or "")
+    without = {key: value for key, value in entities.items() if key != born_key(LANE)}
+    assert "life 1" in (bundle.unsound(manifest, without) or "")

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from m0common.canonical import ZERO, rebase_hash
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
+from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, RawEvent, encode_raw
 from m0common.messages.types import SIGNED_MAX_BYTES
 from m0common.stream.states import LANE_STAGES
@@ -66,17 +67,24 @@ def no_life(manifest: Manifest, deployment: Deployment) -> str | None:
     """Why nobody goes on from a manifest, whatever it is over: no signed rebase begins its life, or it has read what is
     of another one. None when that is well.
     """
-    if manifest.stage in LANE_STAGES and manifest.life > 0:
-        try:
-            _signed(manifest.rebase, manifest.catalog, manifest.partition, manifest.life, deployment)
-        except DeadLetterError as error:
-            return str(error)
-    elif manifest.life or manifest.rebase:
-        return f"stage {manifest.stage} is in life {manifest.life}, which no rebase begins"
+    if manifest.stage not in LANE_STAGES:
+        return f"stage {manifest.stage} has no life {manifest.life}" if manifest.life or manifest.rebase else None
+    reason = not_born(manifest.rebase, Lane(manifest.catalog, manifest.partition), manifest.life, deployment)
+    if reason is not None:
+        return reason
     mine = (manifest.partition, manifest.life)
     others = [source for source in manifest.input_seqs if (source.partition, source.life) != mine]
-    if manifest.stage in LANE_STAGES and others:
-        return f"it has read life {others[0].life} of lane {others[0].partition}"
+    return f"it has read life {others[0].life} of lane {others[0].partition}" if others else None
+
+
+def not_born(signed: bytes, lane: Lane, life: int, deployment: Deployment) -> str | None:
+    """Why a signed event does not begin this life of a lane, None when it does; nothing begins life 0."""
+    if life == 0:
+        return f"nothing begins life 0, and there is {signed[:64]!r}" if signed else None
+    try:
+        _signed(signed, *lane, life, deployment)
+    except DeadLetterError as error:
+        return str(error)
     return None
 
 

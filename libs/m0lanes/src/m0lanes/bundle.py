@@ -96,7 +96,7 @@ class BundleCore(LaneStage[BundleState]):
             slot.state.predicted(message.partition, decode_body(message.body, Prediction))
             return
         if newborn is not None:
-            slot.state.reborn(message.partition, newborn.payload.epoch_id)
+            slot.state.reborn(message.partition, newborn)
             slot.release = message.release
             yield self._cut(slot)
             return

@@ -24,6 +24,7 @@ from m0common.messages.types import U32, CountOrNone, Digest, Life
 from m0common.stream.door import checked
 
 from m0lanes import tags
+from m0lanes.births import Birth
 from m0lanes.bodies import STAGES, Marker, Prediction
 from m0lanes.entities import Entities, entity_key
 from m0lanes.leaves import leaf_of
@@ -131,8 +132,10 @@ class BundleState:
         self._leaves.setdefault(said.epoch_id, {})[place] = said
         self.entities.put(leaf_key(said.epoch_id, *place), pack((partition, said)))
 
-    def reborn(self, partition: int, epoch_id: int) -> None:
+    def reborn(self, partition: int, begins: Birth) -> None:
         """A lane begins a new life behind an epoch: what it said of later ones that are not closed it says again."""
+        epoch_id = begins.payload.epoch_id
+        self.entities.put(born_key(partition), begins.event)
         for epoch, lanes in sorted(self._open.items()):
             if epoch > epoch_id and lanes.pop(partition, None) is not None:
                 self.entities.drop(closing_key(epoch, partition))
@@ -294,6 +297,11 @@ def _piece(catalog: str, leaves: list[bytes], said: list[Prediction]) -> bytes:
 def source_key(partition: int) -> bytes:
     """Where a lane's SourceEntity stands. Raises OverflowError."""
     return entity_key(tags.SOURCE, partition.to_bytes(4, "big"))
+
+
+def born_key(partition: int) -> bytes:
+    """Where the rebase that began a lane's life stands. Raises OverflowError."""
+    return entity_key(tags.BORN, partition.to_bytes(4, "big"))
 
 
 def closing_key(epoch_id: int, partition: int) -> bytes:

@@ -75,9 +75,12 @@ def _chunk_of_group(tag: int) -> Callable[[Any, tuple[bytes, ...]], bytes]:
     return key
 
 
-def _source(_: Any, parts: tuple[bytes, ...]) -> bytes:
-    (partition,) = parts
-    return bundle_state.source_key(int.from_bytes(partition, "big"))
+def _of_source(key: Callable[[int], bytes]) -> Callable[[Any, tuple[bytes, ...]], bytes]:
+    def at(_: Any, parts: tuple[bytes, ...]) -> bytes:
+        (partition,) = parts
+        return key(int.from_bytes(partition, "big"))
+
+    return at
 
 
 def _leaf(value: bytes) -> tuple[int, Prediction]:
@@ -117,7 +120,8 @@ HEART: dict[int, dict[int, Kind]] = {
             lambda made: bundle_state.closing_key(made[1].marker.epoch_id, made[0]),
         ),
         tags.LEAF: Kind(_leaf, _leaf_key),
-        tags.SOURCE: Kind(lambda value: unpack(value, bundle_state.SourceEntity), _source),
+        tags.SOURCE: Kind(lambda value: unpack(value, bundle_state.SourceEntity), _of_source(bundle_state.source_key)),
+        tags.BORN: Kind(lambda value: value, _of_source(bundle_state.born_key)),
     },
 }
 """The heart's own entities, by stage and tag."""

@@ -10,12 +10,13 @@ from typing import Any
 
 from m0common.canonical import ZERO
 from m0common.deployment import Deployment
-from m0common.ids import epoch_window
+from m0common.ids import Lane, epoch_window
 from m0common.messages import Manifest
 
 from m0lanes import tags
 from m0lanes.authority import control_keys
-from m0lanes.bundle_state import CatalogEntity, facts
+from m0lanes.births import not_born
+from m0lanes.bundle_state import CatalogEntity, born_key, facts
 from m0lanes.dedupe import CHUNK, ID_BYTES, IDS_CHUNK
 from m0lanes.entities import entity_key, key_parts
 from m0lanes.generations import SIGNER_SET_ID, Generation
@@ -119,7 +120,12 @@ def _of_lane(_found: Found, _manifest: Manifest, _deployment: Deployment) -> Non
     """The stages between have nothing that goes with anything else."""
 
 
-def _of_bundle(found: Found, _manifest: Manifest, _deployment: Deployment) -> None:
+def _of_bundle(found: Found, manifest: Manifest, deployment: Deployment) -> None:
+    for partition, life, _ in manifest.input_seqs:
+        signed = found.get(tags.BORN, {}).get(born_key(partition), b"")
+        reason = not_born(signed, Lane(manifest.catalog, partition), life, deployment)
+        if reason is not None:
+            raise _Broken(f"lane {partition} is read in life {life}: {reason}")
     now: CatalogEntity = _the_lane(found, CatalogEntity())
     epochs: dict[int, tuple[object, ...]] = {}
     for partition, passed in found.get(tags.CLOSING, {}).values():
