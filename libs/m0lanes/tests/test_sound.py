@@ -12,6 +12,7 @@ from lanes_steps import opened
 from m0common.canonical import ZERO, state_digest
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.core import StageCore
+from m0common.stream.door import UNDECODABLE
 from m0lanes import tags
 from m0lanes.entities import entity_key, key_parts
 from m0lanes.packing import pack
@@ -89,7 +90,7 @@ def other_value(rng: random.Random, value: bytes) -> bytes:
         if value[:1] == b"{":
             return msgspec.json.encode(spoilt(rng, msgspec.json.decode(value)))
         return pack(spoilt(rng, msgspec.msgpack.decode(value)))
-    except (msgspec.MsgspecError, UnicodeDecodeError, UnicodeEncodeError, OverflowError):
+    except (*UNDECODABLE, UnicodeEncodeError, OverflowError):
         return rng.randbytes(len(value))
 
 
@@ -111,9 +112,9 @@ def mutated(rng: random.Random, state: State) -> State:
     """One to three entities of a state that are not what they were."""
     made = dict(state)
     for _ in range(rng.randrange(1, 4)):
-        if not made:
-            break
-        key = rng.choice(sorted(made))
+        key = rng.choice(sorted(state))
+        if key not in made:
+            continue
         way = rng.random()
         if way < 0.5:
             made[key] = other_value(rng, made[key])
