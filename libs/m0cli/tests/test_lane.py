@@ -71,7 +71,7 @@ async def planned(recorded, installed=INSTALLED, **asked):
 
 
 async def test_lanes_are_listed_in_order_with_these_fields_and_no_other(recorded):
-    found = lanes_json(await lane_rows(recorded.broker))
+    found = lanes_json(await lane_rows(recorded.broker, world.DEPLOYMENT))
     assert set(found) == {"lanes"}
     places = [(row["catalog"], row["partition"], row["stage"]) for row in found["lanes"]]
     assert {stage for _, _, stage in places} == {"normalize", "feature", "model", "bundle"}

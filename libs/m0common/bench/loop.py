@@ -12,7 +12,7 @@ import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -62,6 +62,16 @@ class CodecCore:
         """Nothing was kept."""
         del manifest, found
         return {}
+
+    def no_life(self, manifest: Manifest) -> str | None:
+        """It lives once."""
+        del manifest
+        return None
+
+    def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
+        """Nothing was kept."""
+        del manifest, entities
+        return None
 
     def resume(
         self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()

@@ -80,7 +80,7 @@ class First:
             self.topics.manifests = everything[: index + 1]
             core = self.heart.normalize()
             log = self.topics.log(RAW.name, partition)
-            start = core.resume(partition, self.topics.newest(1, partition), 0, len(log))
+            start = core.resume(partition, self.topics.newest(core, partition), 0, len(log))
             for record in log[offset + 1 if start is None else start :]:
                 self._take(core.feed(record), record, save=False, core=core)
             for lane, found in self.digests(core).items():

@@ -51,17 +51,18 @@ class Topics:
         log = self.log(output.topic, output.partition)
         log.append(Record(output.topic, output.partition, len(log), output.key, output.value, output.headers))
 
-    def newest(self, stage: int, partition: int) -> list[Restored]:
-        """Of every lane the newest manifest that restores."""
+    def newest(self, core: StageCore, partition: int) -> list[Restored]:
+        """Of every lane of a core's stage the newest manifest that restores and is sound."""
+        stage = core.stage
         lanes: dict[str, list[Manifest]] = {}
         for manifest in self.manifests:
-            if (manifest.stage, manifest.partition) == (stage, partition):
+            if (manifest.stage, manifest.partition) == (stage, partition) and core.no_life(manifest) is None:
                 lanes.setdefault(manifest.catalog, []).append(manifest)
         found = []
         for _, known in sorted(lanes.items()):
             for manifest in sorted(known, key=lambda m: (m.life, m.position), reverse=True):
                 restored = self.restore(manifest)
-                if restored is not None:
+                if restored is not None and core.unsound(*restored[:2]) is None:
                     found.append(restored)
                     break
         return found
@@ -128,7 +129,7 @@ class Instance:
         self.positions: dict[int, int] = {}
         for partition in range(PARTITIONS):
             log = self.topics.log(self.core.input_topic, partition)
-            start = self.core.resume(partition, self.topics.newest(self.stage, partition), 0, len(log))
+            start = self.core.resume(partition, self.topics.newest(self.core, partition), 0, len(log))
             self.positions[partition] = 0 if start is None else start
 
     def _core(self) -> StageCore:
@@ -208,7 +209,7 @@ class Instance:
         mine = [m for m in self.topics.manifests if self.core.adopts(m)]
         for manifest in sorted(mine, key=lambda m: (m.life, m.position), reverse=True):
             found = self.topics.restore(manifest)
-            if found is not None and self.core.adopts(manifest):
+            if found is not None and self.core.adopts(manifest) and self.core.unsound(*found[:2]) is None:
                 self._take(self.core.adopt(found))
                 return True
         told = {(m.stage, m.catalog, m.partition) for m in self.topics.manifests}

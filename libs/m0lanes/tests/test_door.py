@@ -132,7 +132,7 @@ def test_what_is_read_again_for_what_is_held_costs_no_letter_again():
     assert len(first.letters) == 10
     core = world.HEART.normalize()
     written = first.topics.log(RAW.name, penny)
-    start = core.resume(penny, first.topics.newest(1, penny), 0, len(written))
+    start = core.resume(penny, first.topics.newest(core, penny), 0, len(written))
     assert start < len(written) - 10
     assert [output for record in written[start:] for output in core.feed(record)] == []
 

@@ -24,7 +24,7 @@ def kept(records, keeper: Keeper) -> list:
 
 
 def load(manifest) -> Load:
-    return Load(Lane(manifest.catalog, manifest.partition), manifest.stage, 1, manifest.epoch_id, manifest.digest)
+    return Load(Lane(manifest.catalog, manifest.partition), manifest.stage, 1, manifest.epoch_id, manifest.digest, ZERO)
 
 
 @pytest.mark.parametrize("epochs", [6, SHARES + 6])

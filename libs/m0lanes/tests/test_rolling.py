@@ -146,7 +146,7 @@ def test_a_retired_lane_keeps_its_state_and_holds_no_reader_at_its_old_place(hea
     fleet.settle()
     for core in (heart.normalize(), heart.feature(), heart.model(), heart.bundle(3)):
         for partition in range(world.PARTITIONS):
-            newest = fleet.topics.newest(core.stage, partition)
+            newest = fleet.topics.newest(core, partition)
             # everything that it ever read has been removed
             assert core.resume(partition, newest, 10_000, 20_000) is None
         reports = core.reports()

@@ -39,6 +39,15 @@ DIGESTS = {NORMALIZED.name: 1, FEATURES.name: 2, PREDICTIONS.name: 3}
 LANES = 4
 
 
+SIGNED = tuple(
+    world.World().rebase(partition, world.FIRST, [ZERO] * 3, 0, life, key=key).value
+    for partition in range(LANES)
+    for life in (1, 2)
+    for key in (world.CONTROL, world.STRANGER)
+)
+"""Rebases, some of them by a key that begins no life."""
+
+
 def _outcome(rng: random.Random) -> tuple[Outcome, ...]:
     p = rng.choice((1, 500_000_000, 10**9, 1 << 63))
     return (Outcome(p, 0, 10**9), Outcome(abs(10**9 - p), 0, 10**9))
@@ -74,7 +83,7 @@ def _body(rng: random.Random, kind: str, digests: int) -> msgspec.Struct:
             ZERO,
             (ZERO,) * digests,
         ),
-        "rebased": lambda: Rebased(epoch, world.COINS_RELEASE, (ZERO, ZERO, ZERO), ZERO),
+        "rebased": lambda: Rebased(rng.choice(SIGNED)),
         "tossed": lambda: Tossed("penny", market, end, 1),
     }
     return made[kind]()
@@ -104,13 +113,15 @@ def _forged(rng: random.Random, topic: str, partition: int, seqs: dict[int, int]
         body = rng.choice(ODD[1:])
     lane = rng.randrange(LANES) if topic == PREDICTIONS.name else partition
     life = int(kind == "rebased")
-    message = LaneMessage("coins", lane, life, seqs.get(lane, 0) + 1, world.COINS_RELEASE, 9, kind, Raw(body))
+    seq = 1 if life else seqs.get(lane, 0) + 1
+    message = LaneMessage("coins", lane, life, seq, world.COINS_RELEASE, 9, kind, Raw(body))
     if rng.random() < 0.3:
         *head, said = message.__struct_fields__
         fields = _spoilt(rng, [getattr(message, name) for name in head])
         raw = pack([*fields, getattr(message, said)]) if isinstance(fields, list) else pack(fields)
         return raw if rng.random() < 0.9 else raw[: rng.randrange(len(raw))]
-    seqs[lane] = message.seq
+    if not life:
+        seqs[lane] = message.seq
     return encode(message)
 
 
@@ -168,7 +179,7 @@ def test_no_message_makes_a_stage_raise_and_what_it_says_then_is_in_bounds(topic
         for cut in core.cuts(partition, 0):
             encode(cut.complete(0, 0))
         core.reports()
-    assert {"not_a_lane_message", "not_a_lane_body", "Cut"} <= ends.keys()
+    assert {"not_a_lane_message", "not_a_lane_body", "wrong_signature", "wrong_life", "Cut"} <= ends.keys()
 
 
 @pytest.mark.parametrize("topic", sorted(CORES))

@@ -210,7 +210,7 @@ async def test_a_domain_that_is_gone_is_replaced_by_the_one_that_the_files_name(
 
 
 async def test_code_that_cannot_take_over_what_is_closed_says_so(live):
-    known = await saved(live.broker, "coins", LANES[0])
+    known = await saved(live.broker, world.DEPLOYMENT, "coins", LANES[0])
     (home,) = await restore_newest(live.broker, known.bundle, gathered)
     manifest, entries = home.manifest, {entity_key(tags.LANE): pack("another shape")}
     position = manifest.position + 1

@@ -23,7 +23,7 @@ INPUTS = {1: NORMALIZED.name, 2: FEATURES.name, 3: PREDICTIONS.name}
 
 async def rebase(recorded: Recorded, lane: int, release: bytes | None = None, **options) -> None:
     """Write what `m0 lane rebase` writes."""
-    plan = await plan_rebase(recorded.broker, "coins", lane, release, **options)
+    plan = await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", lane, release, **options)
     await write_rebases(recorded.broker, KEY, [plan], recorded.clock)
 
 

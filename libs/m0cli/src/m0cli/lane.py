@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 from m0common.chain.keyfile import plain_key
+from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
@@ -47,8 +48,8 @@ class Asked(NamedTuple):
 def list_lanes(as_json: Json = False) -> None:
     """Every lane by catalog, partition and stage, as its newest checkpoint shows it."""
 
-    async def work(broker: Broker, _: Settings) -> list[LaneRow]:
-        return await lane_rows(broker)
+    async def work(broker: Broker, settings: Settings) -> list[LaneRow]:
+        return await lane_rows(broker, Deployment.of(settings))
 
     rows = on_broker("lane", work, as_json)
     if as_json:
@@ -124,7 +125,9 @@ async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mappin
     Raises SettingsError for what is not there or does not serve; Unavailable.
     """
     catalog = asked.catalog
-    rows = [row for row in await lane_rows(broker) if row.catalog == catalog and row.stage == "normalize"]
+    rows = [
+        row for row in await lane_rows(broker, log.deployment) if row.catalog == catalog and row.stage == "normalize"
+    ]
     lanes = sorted({row.partition for row in rows}) if asked.partition is None else [asked.partition]
     if not lanes:
         raise SettingsError(f"catalog {catalog} has no lane: see 'm0 lane list'")
@@ -135,6 +138,7 @@ async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mappin
         runs = release or next((bytes.fromhex(row.release) for row in rows if row.partition == lane), None)
         plan = plan_rebase(
             broker,
+            log.deployment,
             catalog,
             lane,
             release,
@@ -213,7 +217,6 @@ def _installed() -> Mapping[bytes, Domain]:
 
 async def _read(broker: Broker, settings: Settings) -> CatalogLog:
     from m0common.clock import system_clock  # noqa: PLC0415
-    from m0common.deployment import Deployment  # noqa: PLC0415
 
     log = CatalogLog(broker, Deployment.of(settings), system_clock(settings.env))
     await log.read()

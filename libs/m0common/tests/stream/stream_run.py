@@ -79,6 +79,12 @@ class Echo:
     def gather(self, manifest, found):
         return {}
 
+    def no_life(self, manifest):
+        return None
+
+    def unsound(self, manifest, entities):
+        return None
+
     def resume(self, partition, restored, begin, end, lost=()):
         self.held.add(partition)
 

@@ -9,6 +9,7 @@ from m0common.stream.core import Cut, Output, Rewind
 from m0common.stream.records import Record
 from msgspec.structs import replace
 
+from m0lanes.births import hash_of
 from m0lanes.control import CatalogSetPayload, EpochEndPayload
 from m0lanes.holding import Refill
 from m0lanes.normalize_state import NormalizeState
@@ -103,7 +104,7 @@ class Barriers:
             yield from self.go_on(slot, record)
             yield self.cut(slot)
             return
-        marker = state.closing(payload, slot.rebase)
+        marker = state.closing(payload, hash_of(slot.rebase))
         state.note(payload)
         said = replace(marker, state_digests=(state.entities.digest(),))
         yield slot.say("marker", pack(said), record.offset, record.headers)

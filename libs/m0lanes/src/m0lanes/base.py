@@ -2,26 +2,40 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic
 
+from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, StateBatch
 from m0common.stream.core import Cut, LaneReport, Load, Output, Rewind
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
-from m0common.topics import STATE
+from m0common.topics import MANIFESTS, STATE
 
+from m0lanes.births import no_life
 from m0lanes.bodies import Marker, decode_body
 from m0lanes.checkpoints import gathered
+from m0lanes.entities import Entities
+from m0lanes.port import Domain
 from m0lanes.slots import S, Slot, Slots, newest, runs
+from m0lanes.sound import unsound
 
 
 def remedy(lane: Lane) -> str:
     """What an operator does about a lane whose log is not what it must be."""
     return f"restore the topic, or begin a new life with 'm0 lane rebase {lane.catalog} --partition {lane.partition}'"
+
+
+def missing_beginning(message: LaneMessage) -> str:
+    """Why nothing is taken of a life that no signed rebase has begun here, and the remedy."""
+    lane = Lane(message.catalog, message.partition)
+    return (
+        f"lane {lane.catalog}/{lane.partition} is in life {message.life}, whose beginning is missing here: "
+        f"{remedy(lane)}"
+    )
 
 
 class LaneStage(ABC, Generic[S]):
@@ -33,7 +47,8 @@ class LaneStage(ABC, Generic[S]):
     queries: str | None = None
     tolerant = False
 
-    def __init__(self, build: bytes, releases: Container[bytes]) -> None:
+    def __init__(self, build: bytes, deployment: Deployment, releases: Container[bytes]) -> None:
+        self._deployment = deployment
         self._here = releases
         self.build = build
         self._slots: Slots[S] = Slots(self.stage, build)
@@ -60,6 +75,36 @@ class LaneStage(ABC, Generic[S]):
     def gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
         """See StageCore."""
         return gathered(manifest, found)
+
+    def no_life(self, manifest: Manifest) -> str | None:
+        """See StageCore."""
+        reason = no_life(manifest, self._deployment)
+        if reason is not None:
+            self.drops[MANIFESTS.name, "no_life"] += 1
+        return reason
+
+    def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
+        """See StageCore."""
+        return self._unsound(manifest, entities, manifest.runner) if self._is_ours(manifest) else None
+
+    def _is_ours(self, manifest: Manifest) -> bool:
+        """Whether who goes on from a manifest is here, and reads what it is over."""
+        return manifest.runner in self._here
+
+    def _unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes], release: bytes) -> str | None:
+        return unsound(manifest, entities, self._deployment, release, self._domain_of(release))
+
+    def _domain_of(self, release: bytes) -> Domain | None:  # noqa: ARG002 - a stage may need none
+        """The domain of a release, where it is here and this stage keeps entities of it."""
+        return None
+
+    def _entities(self, found: Restored, *, foreign: bool) -> Entities:
+        """The entities found. What a release wrote that is not here may mean nothing here: then there are none, and
+        whoever goes on with the lane brings a state of its own.
+        """
+        if foreign and self._unsound(found.manifest, found.entities, b"") is not None:
+            return Entities()
+        return Entities(found.entities.items(), trie=found.trie)
 
     def resume(
         self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()
@@ -168,12 +213,16 @@ class LaneStage(ABC, Generic[S]):
         slot = self._slots.get(load.lane)
         if slot is None:
             return []
+        where = f"lane {load.lane.catalog}/{load.lane.partition}"
+        why = None
         if found is None:
-            where = f"lane {load.lane.catalog}/{load.lane.partition}"
-            slot.park(
-                f"no state of stage {load.stage} of {where} at epoch {load.epoch_id} has the digest {load.root.hex()}: "
-                f"choose another epoch with 'm0 lane rebase {load.lane.catalog}'"
-            )
+            why = f"no state of stage {load.stage} of {where} at epoch {load.epoch_id} has the digest {load.root.hex()}"
+        elif load.release in self._here:
+            reason = self._unsound(found.manifest, found.entities, load.release)
+            if reason is not None:
+                why = f"the state of stage {load.stage} of {where} at epoch {load.epoch_id} is none: {reason}"
+        if found is None or why is not None:
+            slot.park(f"{why}: choose another epoch with 'm0 lane rebase {load.lane.catalog}'")
             return [self._cut(slot)]
         return self._begin_life(slot, found)
 

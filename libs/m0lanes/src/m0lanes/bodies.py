@@ -18,6 +18,7 @@ from m0common.messages.types import (
     Millis,
     ModelText,
     Partition,
+    Signed,
 )
 from m0common.stream.door import UNDECODABLE
 
@@ -132,12 +133,12 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Rebased(msgspec.Struct, frozen=True, array_like=True):
-    """kind `rebased`: the first message of a new life: every stage goes on from its own root at the epoch's marker."""
+    """kind `rebased`: the first message of a new life: every stage goes on from its own root at the epoch's marker.
 
-    epoch_id: Count
-    release: Digest
-    roots: tuple[Digest, Digest, Digest]
-    rebase_hash: Digest
+    `event` is the signed `rebase` as JSON, in which every stage looks for itself who signed it.
+    """
+
+    event: Signed
 
 
 KINDS: dict[str, type[msgspec.Struct]] = {

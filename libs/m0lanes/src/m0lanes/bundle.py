@@ -15,12 +15,13 @@ from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
 
-from m0lanes.base import LaneStage, remedy
-from m0lanes.bodies import Marker, Prediction, Rebased, decode_body
+from m0lanes.base import LaneStage, missing_beginning, remedy
+from m0lanes.births import Birth, born
+from m0lanes.bodies import Marker, Prediction, decode_body
 from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message, first_slot
-from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runs, state_in
+from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runs
 
 STAGE = 4
 AHEAD_MAX = 8
@@ -40,8 +41,7 @@ class BundleCore(LaneStage[BundleState]):
     def __init__(
         self, deployment: Deployment, releases: Container[bytes], build: bytes, ahead_max: int | None = AHEAD_MAX
     ) -> None:
-        super().__init__(build, releases)
-        self._control_key = deployment.control_key
+        super().__init__(build, deployment, releases)
         self._ahead_max = ahead_max
         self._passed_over: dict[Lane, dict[int, int]] = {}
         """By catalog: the lanes that wait, and the offset of the first message that was not taken of each."""
@@ -55,12 +55,13 @@ class BundleCore(LaneStage[BundleState]):
         try:
             message = decode_message(record.value)
             lane = Lane(message.catalog, record.partition)
+            newborn = born(message, self._deployment) if message.kind == "rebased" else None
             slot = self._slots.get(lane) or self._slots.add(first_slot(lane, message, self._fresh))
         except DeadLetterError as error:
             if only is None:
                 yield Letter(record, error)
             return
-        if slot.passed and message.kind == "rebased" and message.release in self._here:
+        if slot.passed and newborn is not None and message.release in self._here:
             # the newest state of who closed it until now is adopted, which may be one of before this process
             self._called.setdefault(lane, record.offset)
         if slot.retired and message.release not in self._here and not _had(slot, message):
@@ -79,7 +80,7 @@ class BundleCore(LaneStage[BundleState]):
         if slot.retired:
             slot.retired, slot.release = False, message.release
         try:
-            yield from self._take(slot, record, message)
+            yield from self._take(slot, record, message, newborn)
         except DeadLetterError as error:
             yield Letter(record, error)
         except Disagreement as error:
@@ -88,12 +89,14 @@ class BundleCore(LaneStage[BundleState]):
         if begins:
             yield from self._born(slot)
 
-    def _take(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> Iterator[Output]:
+    def _take(
+        self, slot: Slot[BundleState], record: Record, message: LaneMessage, newborn: Birth | None
+    ) -> Iterator[Output]:
         if message.kind == "prediction":
             slot.state.predicted(message.partition, decode_body(message.body, Prediction))
             return
-        if message.kind == "rebased":
-            slot.state.reborn(message.partition, decode_body(message.body, Rebased).epoch_id)
+        if newborn is not None:
+            slot.state.reborn(message.partition, newborn)
             slot.release = message.release
             yield self._cut(slot)
             return
@@ -150,6 +153,9 @@ class BundleCore(LaneStage[BundleState]):
         life, last = slot.input_seqs.get(message.partition, (0, 0))
         if message.life == life and message.partition in slot.holes:
             return False
+        if message.life > life and message.kind != "rebased":
+            slot.holes[message.partition] = missing_beginning(message)
+            return False
         expected = last + 1 if message.life == life else 1
         if message.seq > expected:
             slot.holes[message.partition] = (
@@ -183,6 +189,11 @@ class BundleCore(LaneStage[BundleState]):
             return super().adopts(manifest)
         return manifest.stage == STAGE and (manifest.life, manifest.position) >= slot.stands
 
+    def _is_ours(self, manifest: Manifest) -> bool:
+        # a state made from a header says nothing of who goes on, and one that is called is read here, whoever wrote it
+        called = Lane(manifest.catalog, manifest.partition) in self._called
+        return called or manifest.runner == NO_RELEASE or super()._is_ours(manifest)
+
     def _cut(
         self,
         slot: Slot[BundleState],
@@ -200,7 +211,7 @@ class BundleCore(LaneStage[BundleState]):
         self._called = {lane: offset for lane, offset in self._called.items() if lane in known}
 
     def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
-        state = BundleState(lane.catalog, Entities(), self._control_key)
+        state = BundleState(lane.catalog, Entities(), self._deployment.control_key)
         slot = Slot(lane, state, (HEADERS.name, lane.partition), release)
         slot.give(release, self._here)
         return slot
@@ -211,7 +222,8 @@ class BundleCore(LaneStage[BundleState]):
         # a state made from a header says nothing of who goes on: the next message does
         release = found.manifest.runner
         foreign = called is None and release != NO_RELEASE and release not in self._here
-        state = state_in(found, lambda known: BundleState(lane.catalog, known, self._control_key), foreign=foreign)
+        entities = self._entities(found, foreign=foreign)
+        state = BundleState(lane.catalog, entities, self._deployment.control_key)
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
         slot.lacks = slot.release if foreign and not runs(found.manifest, self._here) else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from m0common.canonical import (
@@ -20,12 +20,14 @@ from m0common.canonical import (
 from m0common.ids import market_key
 from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
 from m0common.messages.bundles import MISSED_MAX, PIECE_MAX_BYTES
+from m0common.messages.types import U32, CountOrNone, Digest, Life
 from m0common.stream.door import checked
 
 from m0lanes import tags
-from m0lanes.bodies import Marker, Prediction
+from m0lanes.births import Birth
+from m0lanes.bodies import STAGES, Marker, Prediction
 from m0lanes.entities import Entities, entity_key
-from m0lanes.model import leaf_of
+from m0lanes.leaves import leaf_of
 from m0lanes.packing import pack, unpack
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
@@ -36,24 +38,24 @@ _LEAF_OVERHEAD = 160
 class CatalogEntity(msgspec.Struct, frozen=True, array_like=True):
     """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them."""
 
-    last_epoch: int = -1
-    prev_bundle_hash: bytes = ZERO
-    generation: int = 0
+    last_epoch: CountOrNone = -1
+    prev_bundle_hash: Digest = ZERO
+    generation: U32 = 0
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True):
     """A lane's marker of an epoch, with the life and release that brought it."""
 
     marker: Marker
-    life: int
-    release: bytes
+    life: Life
+    release: Digest
 
 
 class SourceEntity(msgspec.Struct, frozen=True, array_like=True):
     """A lane at its last marker: its life and the digests of its stages."""
 
-    life: int
-    digests: tuple[bytes, ...]
+    life: Life
+    digests: Annotated[tuple[Digest, ...], msgspec.Meta(max_length=STAGES)]
 
 
 class Closed(NamedTuple):
@@ -118,7 +120,7 @@ class BundleState:
         self._now = CatalogEntity(last_epoch, prev_bundle_hash, generation)
         self._save()
         for partition, source in sorted(sources.items()):
-            self.entities.put(_source_key(partition), pack(source))
+            self.entities.put(source_key(partition), pack(source))
 
     def predicted(self, partition: int, said: Prediction) -> None:
         """A lane says a final prediction. Raises DeadLetterError when it makes no leaf."""
@@ -128,19 +130,21 @@ class BundleState:
             return
         place = (market_key(said.market_id), partition)
         self._leaves.setdefault(said.epoch_id, {})[place] = said
-        self.entities.put(_leaf_key(said.epoch_id, *place), pack((partition, said)))
+        self.entities.put(leaf_key(said.epoch_id, *place), pack((partition, said)))
 
-    def reborn(self, partition: int, epoch_id: int) -> None:
+    def reborn(self, partition: int, begins: Birth) -> None:
         """A lane begins a new life behind an epoch: what it said of later ones that are not closed it says again."""
+        epoch_id = begins.payload.epoch_id
+        self.entities.put(born_key(partition), begins.event)
         for epoch, lanes in sorted(self._open.items()):
             if epoch > epoch_id and lanes.pop(partition, None) is not None:
-                self.entities.drop(_closing_key(epoch, partition))
+                self.entities.drop(closing_key(epoch, partition))
         for epoch, leaves in sorted(self._leaves.items()):
             if epoch <= epoch_id:
                 continue
             for place in sorted(place for place in leaves if place[1] == partition):
                 del leaves[place]
-                self.entities.drop(_leaf_key(epoch, *place))
+                self.entities.drop(leaf_key(epoch, *place))
 
     def passed(self, partition: int, life: int, release: bytes, marker: Marker) -> list[Closed]:
         """A lane passes a marker; the epochs that closes, ascending. Raises Disagreement."""
@@ -148,13 +152,13 @@ class BundleState:
             return []
         lanes = self._open.setdefault(marker.epoch_id, {})
         for other, before in sorted(lanes.items()):
-            if _facts(before.marker) != _facts(marker):
+            if facts(before.marker) != facts(marker):
                 raise Disagreement(
                     f"lanes {other} and {partition} of {self._catalog} disagree on generation, lanes, next or set of "
                     f"epoch {marker.epoch_id}"
                 )
         lanes[partition] = Passed(marker, life, release)
-        self.entities.put(_closing_key(marker.epoch_id, partition), pack((partition, lanes[partition])))
+        self.entities.put(closing_key(marker.epoch_id, partition), pack((partition, lanes[partition])))
         return list(self._closable())
 
     def _closable(self) -> Iterator[Closed]:
@@ -215,7 +219,7 @@ class BundleState:
         self._forget(epoch_id)
         for partition, passed in sorted(lanes.items()):
             source = SourceEntity(passed.life, passed.marker.state_digests)
-            self.entities.put(_source_key(partition), pack(source))
+            self.entities.put(source_key(partition), pack(source))
         following = max(passed.marker.following for passed in lanes.values())
         return Closed(pieces, message, marker, lanes[min(lanes)].release, following)
 
@@ -228,7 +232,7 @@ class BundleState:
         return [chosen[key] for key in sorted(chosen)]
 
     def _roots(self, partition: int, passed: Passed) -> LaneRoots:
-        known = self.entities.get(_source_key(partition))
+        known = self.entities.get(source_key(partition))
         source = None if known is None else unpack(known, SourceEntity)
         before = source.digests if source is not None and source.life == passed.life else ()
         marker = passed.marker
@@ -250,16 +254,17 @@ class BundleState:
     def _forget(self, epoch_id: int) -> None:
         for epoch in sorted(e for e in self._open if e <= epoch_id):
             for partition in sorted(self._open.pop(epoch)):
-                self.entities.drop(_closing_key(epoch, partition))
+                self.entities.drop(closing_key(epoch, partition))
         for epoch in sorted(e for e in self._leaves if e <= epoch_id):
             for place in sorted(self._leaves.pop(epoch)):
-                self.entities.drop(_leaf_key(epoch, *place))
+                self.entities.drop(leaf_key(epoch, *place))
 
     def _save(self) -> None:
         self.entities.put(self._key, pack(self._now))
 
 
-def _facts(marker: Marker) -> tuple[object, ...]:
+def facts(marker: Marker) -> tuple[object, ...]:
+    """What all lanes of an epoch say alike."""
     return (
         marker.window_start_ms,
         marker.window_end_ms,
@@ -289,13 +294,21 @@ def _piece(catalog: str, leaves: list[bytes], said: list[Prediction]) -> bytes:
     return encode(BundlePiece(catalog, tuple(leaves), markets, models))
 
 
-def _source_key(partition: int) -> bytes:
+def source_key(partition: int) -> bytes:
+    """Where a lane's SourceEntity stands. Raises OverflowError."""
     return entity_key(tags.SOURCE, partition.to_bytes(4, "big"))
 
 
-def _closing_key(epoch_id: int, partition: int) -> bytes:
+def born_key(partition: int) -> bytes:
+    """Where the rebase that began a lane's life stands. Raises OverflowError."""
+    return entity_key(tags.BORN, partition.to_bytes(4, "big"))
+
+
+def closing_key(epoch_id: int, partition: int) -> bytes:
+    """Where a lane's marker of an epoch stands. Raises OverflowError."""
     return entity_key(tags.CLOSING, epoch_id.to_bytes(8, "big"), partition.to_bytes(4, "big"))
 
 
-def _leaf_key(epoch_id: int, key: bytes, partition: int) -> bytes:
+def leaf_key(epoch_id: int, key: bytes, partition: int) -> bytes:
+    """Where a lane's prediction of a market, by its key, stands. Raises OverflowError."""
     return entity_key(tags.LEAF, epoch_id.to_bytes(8, "big"), key, partition.to_bytes(4, "big"))

@@ -12,6 +12,7 @@ from zlib import crc32
 
 from m0common.canonical import Trie
 from m0common.canonical.trie import leaf_of
+from m0common.errors import InvalidValue
 
 SHARES = 64
 """K: within so many checkpoints everything has been said again."""
@@ -39,12 +40,14 @@ def key_part(raw: bytes) -> bytes:
 
 
 def key_parts(key: bytes) -> tuple[bytes, ...]:
-    """The parts of a key behind its tag."""
+    """The parts of a key behind its tag. Raises InvalidValue for what is no key."""
     parts, at = [], 1
-    while at < len(key):
+    while at + _LENGTH.size <= len(key):
         (length,) = _LENGTH.unpack_from(key, at)
-        parts.append(key[at + 2 : at + 2 + length])
-        at += 2 + length
+        at += _LENGTH.size + length
+        parts.append(key[at - length : at])
+    if at != len(key):
+        raise InvalidValue(f"{key[:64]!r} is no key of an entity: its parts do not end where it does")
     return tuple(parts)
 
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
+from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane, market_key
 from m0common.messages import ProvisionalRow, encode
@@ -170,8 +171,8 @@ class FeatureCore(LanedCore[FeatureState]):
     stage = STAGE
     input_topic = NORMALIZED.name
 
-    def __init__(self, domains: Mapping[bytes, Domain], build: bytes) -> None:
-        super().__init__(FeatureState, lambda lane: (FEATURES.name, lane.partition), domains, build)
+    def __init__(self, deployment: Deployment, domains: Mapping[bytes, Domain], build: bytes) -> None:
+        super().__init__(FeatureState, lambda lane: (FEATURES.name, lane.partition), domains, deployment, build)
 
     def asides(self) -> Iterable[Produce]:
         """Rows of the markets that changed since the last call."""

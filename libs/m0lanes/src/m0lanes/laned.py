@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Protocol, TypeVar
 
 import msgspec
+from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane, check_catalog
 from m0common.messages import LaneMessage
@@ -13,12 +14,13 @@ from m0common.stream.door import UNDECODABLE, checked
 from m0common.stream.records import Record
 from m0common.stream.states import Restored
 
-from m0lanes.base import LaneStage, remedy
-from m0lanes.bodies import Generation, Marker, Rebased, decode_body
+from m0lanes.base import LaneStage, missing_beginning, remedy
+from m0lanes.births import Birth, born
+from m0lanes.bodies import Generation, Marker, decode_body
 from m0lanes.entities import Entities
 from m0lanes.packing import pack
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runs, state_in
+from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runs
 
 _decoder = msgspec.msgpack.Decoder(LaneMessage)
 Said = tuple[str, bytes]
@@ -77,24 +79,26 @@ class LanedCore(LaneStage[T]):
         new_state: Callable[[Lane, Entities, Mapping[bytes, Domain], bytes], T],
         output: Callable[[Lane], tuple[str, int]],
         domains: Mapping[bytes, Domain],
+        deployment: Deployment,
         build: bytes,
     ) -> None:
-        super().__init__(build, domains)
+        super().__init__(build, deployment, domains)
         self._new_state = new_state
         self._output = output
         self._domains = domains
-        self._rebases: dict[Lane, tuple[LaneMessage, Rebased, Record]] = {}
+        self._rebases: dict[Lane, tuple[LaneMessage, Birth, Record]] = {}
 
     def feed(self, record: Record, only: Lane | None = None) -> Iterable[Output]:
         """See StageCore."""
         try:
             message = decode_message(record.value)
             lane = _lane(message, record)
+            newborn = born(message, self._deployment) if message.kind == "rebased" else None
             slot = self._slots.get(lane) or self._slots.add(first_slot(lane, message, self._fresh))
         except DeadLetterError as error:
             return [Letter(record, error)] if only is None else []
-        if message.kind == "rebased":
-            return self._rebased(slot, record, message)
+        if newborn is not None:
+            return self._rebased(slot, record, message, newborn)
         if not slot.takes(only):
             self._pass_by(slot, message)
             return ()
@@ -119,7 +123,7 @@ class LanedCore(LaneStage[T]):
             return False
         name = f"{message.catalog}/{message.partition}"
         if message.life > life:
-            slot.park(f"lane {name} is in life {message.life}, whose beginning is missing here: {remedy(slot.lane)}")
+            slot.park(missing_beginning(message))
             return False
         if message.seq > last + 1:
             slot.park(
@@ -139,28 +143,27 @@ class LanedCore(LaneStage[T]):
         slot.position += 1
         return True
 
-    def _rebased(self, slot: Slot[T], record: Record, message: LaneMessage) -> Iterator[Output]:
+    def _rebased(self, slot: Slot[T], record: Record, message: LaneMessage, begins: Birth) -> Iterator[Output]:
         """A new life, whatever became of the one before: each stage goes on from its own root."""
         if message.life <= slot.life:
             return
-        try:
-            body = decode_body(message.body, Rebased)
-        except DeadLetterError as error:
-            yield Letter(record, error)
-            return
-        self._rebases[slot.lane] = (message, body, record)
-        yield Load(slot.lane, self.stage, message.life, body.epoch_id, body.roots[self.stage - 1])
+        self._rebases[slot.lane] = (message, begins, record)
+        epoch_id, root = begins.payload.epoch_id, begins.root(self.stage)
+        yield Load(slot.lane, self.stage, message.life, epoch_id, root, begins.release)
+
+    def _domain_of(self, release: bytes) -> Domain | None:
+        return self._domains.get(release)
 
     def _begin_life(self, slot: Slot[T], found: Restored) -> Iterator[Output]:
-        message, body, record = self._rebases.pop(slot.lane)
-        state = self._new_state(
-            slot.lane, Entities(found.entities.items(), trie=found.trie), self._domains, body.release
-        )
-        fresh = reborn(Slot(slot.lane, state, slot.place), found, message.life, body.release, body.rebase_hash)
+        message, begins, record = self._rebases.pop(slot.lane)
+        release = begins.release
+        entities = self._entities(found, foreign=release not in self._domains)
+        state = self._new_state(slot.lane, entities, self._domains, release)
+        fresh = reborn(Slot(slot.lane, state, slot.place), found, begins)
         self._slots.add(fresh)
         fresh.input_offset, fresh.position, fresh.cause = record.offset, 1, message.cause
         fresh.input_seqs = {message.partition: (message.life, message.seq)}
-        fresh.give(body.release, self._domains)
+        fresh.give(release, self._domains)
         if not fresh.passed:
             yield fresh.say("rebased", bytes(message.body), message.cause, record.headers)
             yield self._cut(fresh)
@@ -209,7 +212,7 @@ class LanedCore(LaneStage[T]):
     def _restored(self, found: Restored) -> tuple[Slot[T], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
         foreign, release = found.manifest.runner not in self._domains, found.manifest.release
-        state = state_in(found, lambda known: self._new_state(lane, known, self._domains, release), foreign=foreign)
+        state = self._new_state(lane, self._entities(found, foreign=foreign), self._domains, release)
         slot = restored_slot(Slot(lane, state, self._output(lane)), found)
         slot.lacks = None if runs(found.manifest, self._domains) else slot.release
         return slot, slot.input_offset + 1

@@ -2,6 +2,7 @@
 
 import msgspec
 from m0common.canonical import ZERO
+from m0common.messages.types import CountOrNone
 
 from m0lanes import tags
 from m0lanes.bodies import Generation, MarketOpened
@@ -13,7 +14,7 @@ class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
     """The generation in force and the newest epoch closed."""
 
     generation: Generation
-    last_epoch: int
+    last_epoch: CountOrNone
 
 
 NONE = Generation(0, ZERO, 0, "", 0, ZERO, "", (), False)

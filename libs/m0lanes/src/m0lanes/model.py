@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 from m0common.canonical import FLAGS, ZERO, Outcome, PredictionLeaf
+from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError, InvalidValue
-from m0common.ids import Lane, market_key
+from m0common.ids import Lane
 from m0common.messages import ProvisionalPrediction, ProvisionalRow, encode
 from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
@@ -35,21 +36,6 @@ def model_key(model: Model) -> bytes:
     """sha256("M0MODEL1" | name | 0x00 | version u32 | artifact)."""
     head = _TAG + model.name.encode() + b"\0" + model.version.to_bytes(4, "little")
     return hashlib.sha256(head + model.artifact()).digest()
-
-
-def leaf_of(prediction: Prediction) -> PredictionLeaf:
-    """The leaf of a final prediction. Raises InvalidValue when it is none."""
-    return PredictionLeaf(
-        market_key(prediction.market_id),
-        prediction.epoch_id,
-        prediction.window_end_ms,
-        prediction.schema_version,
-        prediction.outcomes,
-        prediction.risk_bps,
-        prediction.quality_flags,
-        prediction.model_key,
-        prediction.features_hash,
-    )
 
 
 class ModelState:
@@ -205,11 +191,11 @@ class ModelCore(LanedCore[ModelState]):
     input_topic = FEATURES.name
     queries: str | None = PROVISIONAL_ROWS.name
 
-    def __init__(self, partitions: int, domains: Mapping[bytes, Domain], build: bytes) -> None:
+    def __init__(self, deployment: Deployment, domains: Mapping[bytes, Domain], build: bytes) -> None:
         def output(lane: Lane) -> tuple[str, int]:
-            return PREDICTIONS.name, partition_for(lane.catalog.encode(), partitions)
+            return PREDICTIONS.name, partition_for(lane.catalog.encode(), deployment.partitions)
 
-        super().__init__(ModelState, output, domains, build)
+        super().__init__(ModelState, output, domains, deployment, build)
 
     def answer(self, record: Record) -> Iterable[Produce]:
         """See StageCore."""

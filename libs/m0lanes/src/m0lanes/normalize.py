@@ -6,11 +6,10 @@ kinds take effect where they stand.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from m0common.canonical import rebase_hash
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
-from m0common.messages import RawEvent
+from m0common.messages import Manifest, RawEvent
 from m0common.stream.core import Cut, Letter, Load, Output, Rewind
 from m0common.stream.records import Record
 from m0common.stream.states import Restored
@@ -18,6 +17,7 @@ from m0common.topics import NORMALIZED, RAW
 
 from m0lanes.barriers import Barriers
 from m0lanes.base import LaneStage
+from m0lanes.births import Birth, birth
 from m0lanes.bodies import Rebased
 from m0lanes.control import (
     LANE_KINDS,
@@ -35,7 +35,7 @@ from m0lanes.observations import Observations
 from m0lanes.packing import pack
 from m0lanes.port import Domain
 from m0lanes.routes import Routes
-from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runs, state_in
+from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runs
 
 STAGE = 1
 IDLE_RECORDS = 4_096
@@ -62,15 +62,14 @@ class NormalizeCore(LaneStage[NormalizeState]):
         only: frozenset[str] | None = None,
         held_bytes: int | None = HELD_MAX_BYTES,
     ) -> None:
-        super().__init__(build, domains)
-        self._deployment = deployment
+        super().__init__(build, deployment, domains)
         self._domains = domains
         self._only = only
         self._held_bytes = held_bytes
         self._routes = Routes(deployment.partitions)
         self._observations = Observations(self._routes, self.drops)
         self._barriers = Barriers(self._slots, domains, self._routes, self._observations)
-        self._rebases: dict[Lane, tuple[RebasePayload, bytes, Record]] = {}
+        self._rebases: dict[Lane, tuple[Birth, Record]] = {}
         self._read: dict[int, int] = {}
         """By partition: the offset of the last record of the common cursor."""
         self._said: dict[int, int] = {}
@@ -173,18 +172,19 @@ class NormalizeCore(LaneStage[NormalizeState]):
                 "unknown_lane", f"rebase of {where} in partition {record.partition}: no such lane here"
             )
         slot.state.check_rebase(event, payload)
+        begins = birth(event, payload)
         if payload.life <= slot.life:
             return
-        self._rebases[slot.lane] = (payload, rebase_hash(bytes(event.payload)), record)
+        self._rebases[slot.lane] = (begins, record)
         slot.apart = True  # whatever follows in the log, this life is over
-        yield Load(slot.lane, STAGE, payload.life, payload.epoch_id, bytes.fromhex(payload.roots[0]))
+        yield Load(slot.lane, STAGE, payload.life, payload.epoch_id, begins.root(STAGE), begins.release)
 
     def _begin_life(self, slot: Slot[NormalizeState], found: Restored) -> Iterator[Output]:
-        payload, hashed, record = self._rebases.pop(slot.lane)
-        release = bytes.fromhex(payload.release)
-        entities = Entities(found.entities.items(), trie=found.trie)
+        begins, record = self._rebases.pop(slot.lane)
+        payload, release = begins.payload, begins.release
+        entities = self._entities(found, foreign=release not in self._domains)
         fresh = Slot(slot.lane, self._state(slot.lane, entities), slot.place)
-        self._slots.add(reborn(fresh, found, payload.life, release, hashed))
+        self._slots.add(reborn(fresh, found, begins))
         fresh.born_at = record.offset
         fresh.state.use(self._domains, release)
         fresh.retired = fresh.state.retired
@@ -192,9 +192,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         self._changed()
         if fresh.passed:
             return
-        roots = tuple(bytes.fromhex(root) for root in payload.roots)
-        said = Rebased(payload.epoch_id, release, (roots[0], roots[1], roots[2]), hashed)
-        yield fresh.say("rebased", pack(said), record.offset, record.headers)
+        yield fresh.say("rebased", pack(Rebased(begins.event)), record.offset, record.headers)
         manifest = found.manifest
         held: tuple[int | None, int] = (None, 0)
         known = manifest.epoch_id is not None and payload.offset == manifest.input_offset + 1
@@ -220,8 +218,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
     def _restored(self, found: Restored) -> tuple[Slot[NormalizeState], int]:
         manifest = found.manifest
         lane = Lane(manifest.catalog, manifest.partition)
-        foreign = manifest.runner not in self._domains
-        state = state_in(found, lambda known: self._state(lane, known), foreign=foreign)
+        foreign = not self._is_ours(manifest)
+        state = self._state(lane, self._entities(found, foreign=foreign))
         slot = restored_slot(Slot(lane, state, (NORMALIZED.name, lane.partition)), found)
         state.use(self._domains, slot.release)
         if manifest.runner != NO_RELEASE and not runs(manifest, self._domains):
@@ -252,6 +250,13 @@ class NormalizeCore(LaneStage[NormalizeState]):
                     slot.input_offset = max(slot.input_offset, read)
                 cuts.append(self._cut(slot))
         return cuts
+
+    def _is_ours(self, manifest: Manifest) -> bool:
+        # before the first generation no release runs a lane
+        return manifest.runner == NO_RELEASE or super()._is_ours(manifest)
+
+    def _domain_of(self, release: bytes) -> Domain | None:
+        return self._domains.get(release)
 
     def _state(self, lane: Lane, entities: Entities) -> NormalizeState:
         return NormalizeState(lane, entities, self._deployment, self._held_bytes)

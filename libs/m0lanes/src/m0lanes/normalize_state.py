@@ -8,6 +8,7 @@ from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import Manifest, RawEvent
+from m0common.messages.types import U32, CountOrNone, Digest, Millis
 
 from m0lanes import tags
 from m0lanes.applied import Applier, Said
@@ -29,15 +30,15 @@ SETS_MAX = 16
 class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
     """The lane as a whole. `pending` is the generation that the newest marker named as next, until it is in force."""
 
-    generation: int = 0
-    set_hash: bytes = ZERO
-    last_epoch: int = -1
-    last_end_ms: int = 0
-    input_digest: bytes = ZERO
-    pending: tuple[int, bytes] | None = None
-    control_key: bytes = ZERO
+    generation: U32 = 0
+    set_hash: Digest = ZERO
+    last_epoch: CountOrNone = -1
+    last_end_ms: Millis = 0
+    input_digest: Digest = ZERO
+    pending: tuple[U32, Digest] | None = None
+    control_key: Digest = ZERO
     retired: bool = False
-    follows: int = 0
+    follows: U32 = 0
     """See Marker."""
 
 
@@ -148,7 +149,7 @@ class NormalizeState:
         self._check_set(event, payload, raw)
         event_id = self._check_signer(event, payload)
         self.sets[made.number, made.hash] = made
-        self.entities.put(self._set_key(made), raw)
+        self.entities.put(set_key(made), raw)
         self.digest.add(event_id)
         self.settle()
         return True
@@ -365,11 +366,12 @@ class NormalizeState:
                 self._drop_set(key)
 
     def _drop_set(self, key: tuple[int, bytes]) -> None:
-        self.entities.drop(self._set_key(self.sets.pop(key)))
+        self.entities.drop(set_key(self.sets.pop(key)))
 
-    @staticmethod
-    def _set_key(made: Generation) -> bytes:
-        return entity_key(tags.SET, made.number.to_bytes(4, "big"), made.hash)
+
+def set_key(made: Generation) -> bytes:
+    """Where a generation's payload stands."""
+    return entity_key(tags.SET, made.number.to_bytes(4, "big"), made.hash)
 
 
 def _body(made: Generation, *, reopened: bool) -> GenerationBody:

@@ -1,6 +1,6 @@
 """The lanes a core looks after: where each stands, what it says, when it is saved, how it goes on."""
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from m0common.stream.states import Restored
 from msgspec import Raw
 from msgspec.structs import replace
 
+from m0lanes.births import Birth
 from m0lanes.checkpoints import History, batches
 from m0lanes.entities import Entities
 
@@ -44,7 +45,8 @@ class Slot(Generic[S]):
     """Topic and partition that it speaks into."""
     release: bytes = NO_RELEASE
     life: int = 0
-    rebase: bytes = bytes(32)
+    rebase: bytes = b""
+    """The signed event that began this life, nothing in life 0."""
     born_at: int = -1
     """The raw offset of the rebase that began this life."""
     position: int = 0
@@ -254,26 +256,14 @@ def restored_slot(slot: Slot[S], found: Restored) -> Slot[S]:
     return slot
 
 
-def reborn(slot: Slot[S], found: Restored, life: int, release: bytes, rebase: bytes) -> Slot[S]:
+def reborn(slot: Slot[S], found: Restored, begins: Birth) -> Slot[S]:
     """Put a slot, whose state is made from the entities found, at the beginning of a new life."""
-    slot.release = release
-    slot.life = life
-    slot.rebase = rebase
+    slot.release = begins.release
+    slot.life = begins.payload.life
+    slot.rebase = begins.event
     slot.input_seqs = {}
     slot.input_offset = found.manifest.input_offset
     return slot
-
-
-def state_in(found: Restored, make: Callable[[Entities], S], *, foreign: bool) -> S:
-    """The state that was found. What a release wrote that is not here may mean nothing here: then it is an empty one,
-    and whoever goes on with the lane brings a state of its own.
-    """
-    try:
-        return make(Entities(found.entities.items(), trie=found.trie))
-    except Exception:
-        if not foreign:
-            raise
-        return make(Entities())
 
 
 def runs(manifest: Manifest, releases: Container[bytes]) -> bool:

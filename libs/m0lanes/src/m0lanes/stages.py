@@ -38,11 +38,11 @@ class Heart:
 
     def feature(self) -> FeatureCore:
         """m0.normalized to m0.features."""
-        return FeatureCore(self.domains, self.build)
+        return FeatureCore(self.deployment, self.domains, self.build)
 
     def model(self) -> ModelCore:
         """m0.features to m0.predictions."""
-        return ModelCore(self.deployment.partitions, self.domains, self.build)
+        return ModelCore(self.deployment, self.domains, self.build)
 
     def bundle(self, ahead_max: int | None = None, releases: Container[bytes] | None = None) -> BundleCore:
         """m0.predictions to m0.headers and m0.bundles; without a limit for chains, which hold all lanes anyway.

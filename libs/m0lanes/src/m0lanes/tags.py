@@ -22,6 +22,8 @@ LEAF: Final = 9
 """What a lane has said of an epoch that is not closed: a prediction."""
 SOURCE: Final = 10
 """A lane that a bundle is made of: its digests at its last marker."""
+BORN: Final = 11
+"""The signed rebase that began the life of such a lane."""
 DOMAIN: Final = 16
 """Entities of a domain: name, version, kind, then its own parts."""
 MODEL: Final = 17

@@ -42,7 +42,7 @@ async def goes_on(
         return None
     left: list[tuple[Saved, Begun | None]] = []
     for partition in lanes_of(in_force.payload):
-        known = await saved(broker, catalog, partition)
+        known = await saved(broker, log.deployment, catalog, partition)
         begun = log.lives.newest(catalog, partition)
         if _runs(known, begun, in_force.payload) not in installed:
             left.append((known, begun))
@@ -61,7 +61,7 @@ async def goes_on(
         if known.newest is None:
             plans.append(await plan_anew(broker, catalog, known.partition, release, begun))
         else:
-            plan = plan_rebase(broker, catalog, known.partition, release, begun=begun, unread=problem)
+            plan = plan_rebase(broker, log.deployment, catalog, known.partition, release, begun=begun, unread=problem)
             plans.append(await plan)
     return GoingOn(catalog, plans, f"{catalog} goes on with the installed code from {_origins(plans)}")
 

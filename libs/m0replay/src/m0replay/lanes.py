@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from m0common.deployment import Deployment
 from m0common.messages import Manifest
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.states import manifests
 from m0common.topics import FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW
+from m0lanes.births import no_life
 
 INPUTS = {1: RAW.name, 2: NORMALIZED.name, 3: FEATURES.name, 4: PREDICTIONS.name}
 STAGES = {1: "normalize", 2: "feature", 3: "model", 4: "bundle"}
@@ -52,9 +54,12 @@ def _epochs(found: Iterable[Manifest]) -> dict[tuple[str, int, int], int]:
     return epochs
 
 
-async def lane_rows(broker: Broker) -> list[LaneRow]:
-    """Every lane that is not retired, ascending by catalog, partition and stage. Raises Unavailable."""
-    found = await manifests(broker, range(await broker.partitions(MANIFESTS.name)))
+async def lane_rows(broker: Broker, deployment: Deployment) -> list[LaneRow]:
+    """Every lane that is not retired, ascending by catalog, partition and stage, in its newest life that a signed
+    rebase begins. Raises Unavailable.
+    """
+    said = await manifests(broker, range(await broker.partitions(MANIFESTS.name)))
+    found = [manifest for manifest in said if no_life(manifest, deployment) is None]
     epochs = _epochs(found)
     lanes = {place: m for place, m in newest(found).items() if m.status != "retired"}
     where = sorted({TopicPartition(INPUTS[stage], partition) for _, partition, stage in lanes})

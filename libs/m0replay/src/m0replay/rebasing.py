@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from m0common.canonical import ZERO
 from m0common.clock import Clock
+from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.messages import Manifest, raw_event
 from m0common.stream.broker import Broker, TopicPartition
@@ -12,9 +13,10 @@ from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_newest
 from m0common.topics import MANIFESTS, RAW
+from m0lanes.births import no_life
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.checkpoints import gathered
-from m0lanes.control import LIFE_MAX, REBASE, RebasePayload
+from m0lanes.control import REBASE, RebasePayload
 from msgspec.structs import replace
 
 from m0replay.catalogs import CONTROL
@@ -36,8 +38,8 @@ class RebasePlan(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What the log has of a lane: the manifests of its stages, and of the stage that bundles its catalog, none
-    of a life above LIFE_MAX.
+    """What the log has of a lane: the manifests of its stages, and of the stage that bundles its catalog, none of a
+    life that no signed rebase begins.
     """
 
     catalog: str
@@ -62,11 +64,11 @@ class Saved(NamedTuple):
         return max([m.life for m in self.lane] + [0 if begun is None else begun.life]) + 1
 
 
-async def saved(broker: Broker, catalog: str, partition: int) -> Saved:
-    """Manifests of a life above LIFE_MAX, which no rebase begins, are passed over. Raises Unavailable."""
+async def saved(broker: Broker, deployment: Deployment, catalog: str, partition: int) -> Saved:
+    """What the log has. Raises Unavailable."""
     home = partition_for(catalog.encode(), await broker.partitions(MANIFESTS.name))
     found = await manifests(broker, sorted({partition, home}))
-    known = [m for m in found if m.catalog == catalog and m.life <= LIFE_MAX]
+    known = [m for m in found if m.catalog == catalog and no_life(m, deployment) is None]
     lane = [m for m in known if m.partition == partition and m.stage in LANE_STAGES]
     return Saved(catalog, partition, lane, [m for m in known if m.partition == home and m.stage == BUNDLE_STAGE])
 
@@ -77,6 +79,7 @@ def _all_read(_: Sequence[Restored]) -> str | None:
 
 async def plan_rebase(
     broker: Broker,
+    deployment: Deployment,
     catalog: str,
     partition: int,
     release: bytes | None,
@@ -95,7 +98,7 @@ async def plan_rebase(
 
     Raises SettingsError when the lane is not known, or the epoch asked for does not serve; Unavailable.
     """
-    known = await saved(broker, catalog, partition)
+    known = await saved(broker, deployment, catalog, partition)
     now = known.newest
     if now is None:
         raise SettingsError(f"no lane {catalog}/{partition} has ever been saved: see 'm0 lane list'")

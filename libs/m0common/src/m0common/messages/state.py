@@ -16,6 +16,7 @@ from m0common.messages.types import (
     Life,
     Millis,
     Partition,
+    Signed,
 )
 
 Status = Literal["running", "retired", "parked"]
@@ -47,7 +48,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     `from_*` is where the K-th checkpoint before this one began. `partition` is the lane's; for the bundle stage it is
     that of `m0.predictions`. `epoch_id` is that of the marker whose digest this is, None between markers.
     `held_from` is the input offset of the first event held back (None: none is) and `held_end` the end of the window
-    that was open there. `rebase` is the hash of the rebase that began this life, zero bytes for life 0.
+    that was open there. `rebase` is the signed event that began this life, as JSON, nothing in life 0.
     `following` is the release that goes on behind this, where a generation takes force; zero bytes for the same.
     `born_at` is the offset in `m0.raw` of the rebase that began this life, -1 in life 0 and behind normalize.
     """
@@ -74,7 +75,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     bytes: Count
     status: Status = "running"
     reason: str = ""
-    rebase: Digest = ZERO
+    rebase: Signed = b""
     following: Digest = ZERO
     window_end_ms: Millis = 0
     born_at: CountOrNone = -1

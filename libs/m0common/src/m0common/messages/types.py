@@ -12,6 +12,9 @@ Millis = Annotated[int, msgspec.Meta(ge=0, le=MILLIS_MAX)]
 """UTC milliseconds from 1970 to the end of year 9999."""
 Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 """32 bytes."""
+SIGNED_MAX_BYTES = 128 << 10
+Signed = Annotated[bytes, msgspec.Meta(max_length=SIGNED_MAX_BYTES)]
+"""An event of `m0.raw` with its signature, as JSON; or nothing where there is none."""
 Hex32 = Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{64}}{END}")]
 """32 bytes in lower-case hex."""
 Hex64 = Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{128}}{END}")]

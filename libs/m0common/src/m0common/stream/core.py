@@ -4,7 +4,7 @@ The live service, the replay tool, the re-executing signer and the backtest driv
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -46,13 +46,16 @@ class Rewind(NamedTuple):
 
 
 class Load(NamedTuple):
-    """A lane begins a new life from the state that one of its stages had at an epoch's marker, by its digest."""
+    """A lane begins a new life, under a release, from the state that one of its stages had at an epoch's marker, by its
+    digest.
+    """
 
     lane: Lane
     stage: int
     life: int
     epoch_id: int
     root: bytes
+    release: bytes
 
 
 Output = Produce | Letter | Cut | Rewind | Load
@@ -126,6 +129,18 @@ class StageCore(Protocol):
         """Pick a manifest's entities out of batches in its range; see m0common.stream.states.Gather."""
         ...
 
+    def no_life(self, manifest: Manifest) -> str | None:
+        """Why nobody goes on from a manifest, whatever it is over: nothing begins the life that it is of. It is counted
+        among the drops.
+        """
+        ...
+
+    def unsound(self, manifest: Manifest, entities: Mapping[bytes, bytes]) -> str | None:
+        """Why this stage cannot go on from a state that has the digest of its manifest; see
+        m0common.stream.states.Unsound. Others' states are theirs to judge. It may run beside nothing else of the core.
+        """
+        ...
+
     def feed(self, record: Record, only: Lane | None = None) -> Iterable[Output]:
         """Take one record: of every lane that follows the partition's cursor, or of one that has its own.
 
@@ -138,7 +153,8 @@ class StageCore(Protocol):
     ) -> int | None:
         """Take over an input partition whose log is `[begin, end)`; a lane that needs more than that is parked.
 
-        Of the lanes in `lost` no checkpoint restores: they begin again with a log that is whole, else they are parked.
+        Every one in `restored` is sound. Of the lanes in `lost` no checkpoint restores and is sound: they begin again
+        with a log that is whole, else they are parked.
         Returns the offset to read from, None for where the group has come.
         """
         ...

@@ -9,7 +9,10 @@ from m0common.ids import Lane
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.broker import AT_BEGINNING, Broker
 from m0common.stream.core import Load, StageCore, nothing
-from m0common.stream.states import Gather, Restored, manifests, manifests_since, restore_newest
+from m0common.stream.states import Gather, Restored, manifests, manifests_since, named, restore_newest
+from m0common.telemetry.logs import logger
+
+log = logger(__name__)
 
 
 class Found(NamedTuple):
@@ -52,7 +55,7 @@ class Restoring:
     async def newest(self, partitions: Sequence[int]) -> Found:
         """The lanes of these input partitions. Raises Unavailable."""
         known = await self._manifests(partitions)
-        restored = await restore_newest(self._broker, known, self._gather)
+        restored = await restore_newest(self._broker, known, self._gather, self._core.unsound)
         here = {(found.manifest.catalog, found.manifest.partition) for found in restored}
         lost: dict[tuple[str, int], Manifest] = {}
         for manifest in sorted(known, key=lambda m: (m.life, m.position)):
@@ -80,12 +83,13 @@ class Restoring:
             self._looked_at.clear()
             raise Unavailable(f"read manifests: {error}") from error
         self._looked_at = {lane: positions[lane.partition] for lane in lanes}
-        return new
+        return self._alive(new)
 
     async def adoptable(self, new: Iterable[Manifest]) -> Sequence[Restored]:
         """Of these manifests the lanes that others have brought to where this build goes on. Raises Unavailable."""
         new, stage = list(new), self._core.stage
-        found = await restore_newest(self._broker, [m for m in new if self._core.adopts(m)], self._gather)
+        mine = [manifest for manifest in new if self._core.adopts(manifest)]
+        found = await restore_newest(self._broker, mine, self._gather, self._core.unsound)
         told = {Lane(manifest.catalog, manifest.partition) for manifest in new if manifest.stage == stage}
         return [*found, *(nothing(stage, lane) for lane in sorted(self._core.called()) if lane not in told)]
 
@@ -94,7 +98,18 @@ class Restoring:
             return []
         found = await _manifests(self._broker, partitions, self._core.stage)
         self._beat()
-        return found
+        return self._alive(found)
+
+    def _alive(self, found: Iterable[Manifest]) -> list[Manifest]:
+        """Those of lives that somebody who may has begun; the others are as good as not there."""
+        alive = []
+        for manifest in found:
+            reason = self._core.no_life(manifest)
+            if reason is None:
+                alive.append(manifest)
+            else:
+                log.error("manifest_refused", reason=reason, **named(manifest))
+        return alive
 
     def _gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
         self._beat()

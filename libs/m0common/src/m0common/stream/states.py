@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +23,8 @@ log = logger(__name__)
 
 Gather = Callable[[Manifest, Iterable[StateBatch]], dict[bytes, bytes]]
 """Picks a manifest's entities out of batches: `m0lanes.checkpoints.gathered`."""
+Unsound = Callable[[Manifest, Mapping[bytes, bytes]], str | None]
+"""Why nobody can go on from a manifest's entities although their digest is right, None when they make a state."""
 
 LANE_STAGES = (1, 2, 3)
 WINDOW_RECORDS = 1000
@@ -140,9 +142,15 @@ async def restore(broker: Broker, manifest: Manifest, gather: Gather) -> Restore
     return found[0] if found else None
 
 
-async def restore_newest(broker: Broker, candidates: Sequence[Manifest], gather: Gather) -> list[Restored]:
-    """Of every lane among the candidates, which are in the order written, the newest state that restores, by life and
-    position. Lanes of a partition share the reading: no record is read twice. Raises Unavailable.
+def _any(_manifest: Manifest, _entities: Mapping[bytes, bytes]) -> None:
+    """For callers that look at states themselves."""
+
+
+async def restore_newest(
+    broker: Broker, candidates: Sequence[Manifest], gather: Gather, unsound: Unsound = _any
+) -> list[Restored]:
+    """Of every lane among the candidates, which are in the order written, the newest state that restores and is sound,
+    by life and position. Lanes of a partition share the reading: no record is read twice. Raises Unavailable.
     """
     places: dict[tuple[int, int], dict[str, list[Manifest]]] = {}
     for manifest in reversed(candidates):
@@ -155,7 +163,7 @@ async def restore_newest(broker: Broker, candidates: Sequence[Manifest], gather:
             catalog: sorted(known, key=lambda m: (m.life, m.position), reverse=True) for catalog, known in lanes.items()
         }
         reading = _Reading(broker, TopicPartition(STATE[stage].name, partition))
-        restored += await reading.newest(newest_first, gather)
+        restored += await reading.newest(newest_first, gather, unsound)
     return sorted(restored, key=lambda r: (r.manifest.stage, r.manifest.catalog, r.manifest.partition))
 
 
@@ -170,8 +178,8 @@ class _Reading:
         self._read = Stretches()
         self._batches: dict[int, StateBatch] = {}
 
-    async def newest(self, lanes: dict[str, list[Manifest]], gather: Gather) -> list[Restored]:
-        """Of each lane's manifests, newest first, the first that restores."""
+    async def newest(self, lanes: dict[str, list[Manifest]], gather: Gather, unsound: Unsound) -> list[Restored]:
+        """Of each lane's manifests, newest first, the first that restores and is sound."""
         restored: list[Restored] = []
         while lanes := {catalog: left for catalog, known in lanes.items() if (left := self._there(known))}:
             try:
@@ -180,7 +188,7 @@ class _Reading:
                 self._begin, self._end = error.first, error.end
                 continue
             for catalog, (manifest, *older) in list(lanes.items()):
-                found = await self._restored(manifest, gather)
+                found = await self._restored(manifest, gather, unsound)
                 if found is not None:
                     restored.append(found)
                 lanes[catalog] = [] if found is not None else older
@@ -192,7 +200,7 @@ class _Reading:
         while gone < len(known) and not self._begin <= known[gone].from_offset <= self._end:
             gone += 1
         if gone:
-            log.warning("state_trimmed", first=self._begin, manifests=gone, left=len(known) - gone, **_name(known[0]))
+            log.warning("state_trimmed", first=self._begin, manifests=gone, left=len(known) - gone, **named(known[0]))
         return known[gone:]
 
     async def _cover(self, manifests: Iterable[Manifest]) -> None:
@@ -203,13 +211,17 @@ class _Reading:
                 self._batches |= {r.offset: batch for r in records if (batch := _batch(r)) is not None}
             self._read.add(start, end)
 
-    async def _restored(self, manifest: Manifest, gather: Gather) -> Restored | None:
+    async def _restored(self, manifest: Manifest, gather: Gather, unsound: Unsound) -> Restored | None:
         within = range(manifest.from_offset, manifest.to_offset)
         entities = gather(manifest, [batch for offset, batch in sorted(self._batches.items()) if offset in within])
         # a large state takes seconds: in a thread, beside heartbeats
         trie, root = await asyncio.to_thread(_hashed, entities)
         if root != manifest.digest:
-            log.warning("state_incomplete", **_name(manifest))
+            log.warning("state_incomplete", **named(manifest))
+            return None
+        reason = await asyncio.to_thread(unsound, manifest, entities)
+        if reason is not None:
+            log.error("state_refused", reason=reason, **named(manifest))
             return None
         return Restored(manifest, entities, trie)
 
@@ -219,7 +231,8 @@ def _hashed(entities: dict[bytes, bytes]) -> tuple[Trie, bytes]:
     return trie, trie.root
 
 
-def _name(manifest: Manifest) -> dict[str, int | str | None]:
+def named(manifest: Manifest) -> dict[str, int | str | None]:
+    """A manifest as a line of the log names it."""
     return {
         "stage": manifest.stage,
         "lane": f"{manifest.catalog}/{manifest.partition}",

@@ -177,6 +177,22 @@ async def test_a_trimmed_prefix_takes_the_older_manifests_and_leaves_the_newer_o
     assert (await lane.restored()).manifest == new
 
 
+async def test_where_the_newest_is_whole_and_makes_no_state_the_one_before_serves_and_the_log_says_why(world, lanes):
+    lane = lanes()
+    before = await lane.cut({b"a": b"1"})
+    await lane.cut({b"a": b"garbage"})
+
+    def unsound(_, entities):
+        return "a is garbage" if entities[b"a"] == b"garbage" else None
+
+    with capture_logs() as logs:
+        (found,) = await restore_newest(world.broker, await lane.known(), gather, unsound)
+    assert (found.manifest, found.entities) == (before, {b"a": b"1"})
+    (line,) = [line for line in logs if line["event"] == "state_refused"]
+    said = (line["lane"], line["position"], line["reason"], line["log_level"])
+    assert said == (f"{lane.catalog}/0", 2, "a is garbage", "error")
+
+
 async def test_where_the_newest_was_trimmed_or_does_not_have_its_digest_the_one_before_serves(lanes):
     lane = lanes()
     await lane.cut({b"gone": b"1"}, whole=True)
