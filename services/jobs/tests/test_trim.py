@@ -17,7 +17,7 @@ from m0common.stream.records import Produce
 from m0common.topics import MANIFESTS, ONCE_MAX_BYTES, STATE
 from m0lanes.checkpoints import gathered
 from prometheus_client import REGISTRY
-from trim_world import HORIZON_MS, Lane, World, digest
+from trim_world import HORIZON_MS, UNBORN, Lane, World, digest
 
 STATE_1 = TopicPartition(STATE[1].name, 0)
 MANIFESTS_0 = TopicPartition(MANIFESTS.name, 0)
@@ -131,7 +131,7 @@ STEPS = st.tuples(
 async def play(steps):
     world = World([Lane(*place) for place in LANES])
     await world.start()
-    trimmer = Trimmer(world.broker, HORIZON_MS)
+    trimmer = Trimmer(world.broker, HORIZON_MS, world.no_life)
     zombies = {}
     for step, which, amount in steps:
         if step == "time":
@@ -187,7 +187,7 @@ def test_whatever_lanes_zombies_and_trims_do_every_promised_manifest_restores(st
 async def test_a_lane_that_stands_still_is_carried_once_a_horizon_and_its_old_state_goes():
     world = World([Lane(1, "a", 0), Lane(1, "b", 0)])
     await world.start()
-    trimmer = Trimmer(world.broker, HORIZON_MS)
+    trimmer = Trimmer(world.broker, HORIZON_MS, world.no_life)
     moving, still = world.lanes
     still.work(20)
     still.window_end_ms = world.now_ms
@@ -224,7 +224,7 @@ async def test_a_state_that_does_not_restore_holds_its_partition_and_stops_nothi
         [Produce(*broken.manifest_place, b"lane", encode(msgspec.structs.replace(manifest, digest=bytes(32))))]
     )
     await world.producer.send([Produce(*MANIFESTS_0, None, value) for value in (b"", b"\xc1", b"\x91\xa1\xff")])
-    trimmer = Trimmer(world.broker, HORIZON_MS)
+    trimmer = Trimmer(world.broker, HORIZON_MS, world.no_life)
     for _ in range(20):
         world.now_ms += HORIZON_MS // 4
         for lane in (world.lanes[0], world.lanes[2]):
@@ -236,10 +236,28 @@ async def test_a_state_that_does_not_restore_holds_its_partition_and_stops_nothi
     assert await world.begin(TopicPartition(STATE[1].name, 1)) > 0
 
 
+async def test_a_manifest_of_a_life_that_nobody_began_ages_nothing_and_is_no_newest():
+    world = World([Lane(1, "a", 0)])
+    await world.start()
+    (lane,) = world.lanes
+    lane.work(3)
+    lane.window_end_ms = world.now_ms
+    manifest = await world.save_state(lane)
+    await world.save_manifest(lane, manifest)
+    changes = {"digest": state_digest([]), "from_offset": manifest.to_offset, "entities": 0}  # it restores
+    forged = msgspec.structs.replace(manifest, life=UNBORN, window_end_ms=world.now_ms + 9 * HORIZON_MS, **changes)
+    await world.producer.send([Produce(*MANIFESTS_0, None, encode(forged))])
+    trimmer = Trimmer(world.broker, HORIZON_MS, world.no_life)
+    for _ in range(3):
+        await trimmer.run()
+        world.check()
+    assert len(world.manifests()) == 2  # neither cut nor carried forward
+
+
 async def test_nothing_is_cut_of_a_partition_while_the_newest_state_of_a_lane_in_it_does_not_restore():
     world = World([Lane(1, "a", 0), Lane(2, "b", 0), Lane(1, "c", 1)])
     await world.start()
-    trimmer = Trimmer(world.broker, HORIZON_MS)
+    trimmer = Trimmer(world.broker, HORIZON_MS, world.no_life)
 
     async def turn(bent=None):
         world.now_ms += HORIZON_MS // 4
@@ -273,7 +291,7 @@ async def test_a_first_checkpoint_on_its_way_is_not_cut_away():
     world = World([Lane(1, "a", 0), Lane(1, "b", 0)])
     await world.start()
     moving, new = world.lanes
-    trimmer = Trimmer(world.broker, HORIZON_MS)
+    trimmer = Trimmer(world.broker, HORIZON_MS, world.no_life)
     moving.work(3)
     await world.checkpoint(moving)
     await trimmer.run()

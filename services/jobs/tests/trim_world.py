@@ -17,6 +17,8 @@ K = 3
 KEYS = [bytes([65 + i]) for i in range(9)]
 HORIZON_MS = 1000
 PARTITIONS = 2
+UNBORN = 1 << 30
+"""The first life that nobody began."""
 
 
 def digest(*parts):
@@ -116,6 +118,10 @@ class World:
     def twin(self, lane):
         return copy.deepcopy(lane)
 
+    @staticmethod
+    def no_life(manifest):
+        return "nobody began it" if manifest.life >= UNBORN else None
+
     def manifests(self):
         return [
             (record.offset, msgspec.msgpack.decode(record.value, type=Manifest))
@@ -142,7 +148,7 @@ class World:
 
     def promised(self):
         """Manifests that must restore: the young ones, and each lane's newest."""
-        found = self.manifests()
+        found = [(offset, m) for offset, m in self.manifests() if self.no_life(m) is None]
         now = {p: max((m.window_end_ms for _, m in found if m.partition == p), default=0) for p in range(PARTITIONS)}
         newest = {}
         for _, m in found:

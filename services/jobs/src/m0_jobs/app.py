@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
 from m0common.chain import Oracle, Registry
 from m0common.clock import Clock
+from m0common.deployment import Deployment
 from m0common.errors import M0Error, Unavailable
 from m0common.http import Status
 from m0common.settings import Settings
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
 from m0common.telemetry.logs import logger
+from m0lanes.births import no_life
 from solders.pubkey import Pubkey
 
 from m0_jobs import metrics
@@ -82,7 +85,8 @@ class Jobs:
         resolver = Resolver(self.pool, self.chain, Registry(self.registry))
         cranks = Cranks(self.pool, self.chain, Oracle(self.oracle), self.config.jobs.close_epochs_after_ms)
         scorer = Scorer(self.pool, self.clock)
-        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms)
+        deployment = Deployment.of(self.config)
+        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, partial(no_life, deployment=deployment))
         often_s, rarely_s = self.config.jobs.crank_interval_ms / 1000, self.config.jobs.trim_interval_ms / 1000
         for name, job, every_s in (
             ("resolve", resolver.run, often_s),

@@ -17,6 +17,7 @@ HELD_PARTITIONS = Gauge(
     "m0_jobs_held_partitions", "Partitions of which nothing is cut: the newest state of a lane does not restore"
 )
 TRIM_FAILURES = Counter(
-    "m0_jobs_trim_failures_total", "Manifests that nobody can use: unreadable, or of a state that does not restore",
+    "m0_jobs_trim_failures_total",
+    "Manifests that nobody can use: unreadable, of a life that nobody began, of a state that does not restore",
     ["reason"],
 )  # fmt: skip

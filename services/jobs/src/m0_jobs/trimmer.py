@@ -3,11 +3,12 @@
 A run cuts what could go at the run before already, and still can: between the two a lane that is just writing its first
 checkpoint writes its manifest, one that had stood still and goes on shows it, and the copies of the others are there.
 
-Nothing is cut in a partition of which a lane's newest state does not restore: what it can go on from is older.
+Nothing is cut in a partition of which a lane's newest state does not restore: what it can go on from is older. A
+manifest of a life that nobody may have begun is not there: no lane goes on from it.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -31,10 +32,14 @@ _manifest = msgspec.msgpack.Decoder(Manifest)
 
 @dataclass(slots=True)
 class Trimmer:
-    """The job; a run that breaks off anywhere leaves copies that nobody needs, and no hole."""
+    """The job; a run that breaks off anywhere leaves copies that nobody needs, and no hole.
+
+    `no_life` says why no lane goes on from a manifest, None when one may (see m0lanes.births).
+    """
 
     broker: Broker
     horizon_ms: int
+    no_life: Callable[[Manifest], str | None]
     _before: dict[TopicPartition, int] = field(default_factory=dict)
 
     async def run(self) -> int:
@@ -65,10 +70,16 @@ class Trimmer:
                 for record in records:
                     try:
                         found = decoded(_manifest, record.value, "not_a_manifest")
-                        yield trim.kept(found, record.partition, record.offset)
+                        manifest = trim.kept(found, record.partition, record.offset)
                     except (DeadLetterError, InvalidValue) as error:
                         metrics.TRIM_FAILURES.labels("unreadable").inc()
                         _log.error("manifest_unreadable", offset=record.offset, reason=str(error))
+                        continue
+                    if reason := self.no_life(found):
+                        metrics.TRIM_FAILURES.labels("no_life").inc()
+                        _log.error("manifest_refused", **manifest.lane._asdict(), life=manifest.life, reason=reason)
+                    else:
+                        yield manifest
 
     async def _offsets(self) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         topics = (MANIFESTS.name, *(topic.name for topic in STATE.values()))
