@@ -47,6 +47,7 @@ typecheck: env-dev  ## Check types, strictly
 bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
 	@.venv/bin/python libs/m0common/bench/loop.py
 	@.venv/bin/python libs/m0lanes/bench/stages.py
+	@.venv/bin/python libs/m0lanes/bench/before.py
 	@.venv/bin/python libs/m0lanes/bench/latency.py
 	@.venv/bin/python libs/m0lanes/bench/scale.py
 	@.venv/bin/python libs/m0lanes/bench/checkpoints.py

@@ -21,12 +21,11 @@ from m0lanes.control import (
 )
 from m0lanes.generations import lanes_of, partition_of
 from m0lanes.stages import Heart
+from observed import EPOCH_MS, market, moments, observation
 from solders.keypair import Keypair
 
-EPOCH_MS = 20_000
 GENESIS = bytes(32)
 KEY = Keypair.from_seed(bytes([1]) * 32)
-PPB = 1_000_000_000
 
 
 def heart(partitions: int = 1) -> Heart:
@@ -96,31 +95,22 @@ class RawLog:
         """Open so many markets."""
         return [self._open(f"MARKET_{number}", number) for number in range(markets)]
 
-    def _open(self, market: str, number: int) -> Record:
-        if self.domain == "crypto":
-            outcomes, attributes = ("UP", "DOWN"), {}
-        else:
-            outcomes = ("HOME", "DRAW", "AWAY")
-            attributes = {"home": f"Team {number % 20}", "away": f"Team {(number + 7) % 20}"}
+    def _open(self, name: str, number: int) -> Record:
+        outcomes, attributes = market(self.domain, number)
         payload = MarketOpenPayload(self.catalog, outcomes, 1, self.start_ms, "", attributes)
-        return self._signed("registry", market, "market_open", self.start_ms, payload, market, number + 1)
+        return self._signed("registry", name, "market_open", self.start_ms, payload, name, number + 1)
 
     def events(self, count: int, markets: int, epoch: int = 0) -> Iterator[Record]:
         """So many observations of an epoch, counted from `first`."""
-        for number in range(count):
-            yield self.event(number % markets, self.start_ms + epoch * EPOCH_MS + number * (EPOCH_MS - 1) // count)
+        for number, at_ms in enumerate(moments(count, self.start_ms + epoch * EPOCH_MS)):
+            yield self.event(number % markets, at_ms)
 
-    def event(self, market: int, at_ms: int) -> Record:
-        """One observation."""
+    def event(self, number: int, at_ms: int) -> Record:
+        """One observation, of this market if it is of one."""
         self._seq += 1
         seq = self._seq
-        name: str | None = f"MARKET_{market}"
-        if self.domain == "crypto":
-            kind, payload = "book", book(seq, at_ms)
-        elif seq % 2:
-            kind, payload = "quote", quote(seq, at_ms)
-        else:
-            kind, payload, name = "match_result", result(seq, at_ms), None
+        kind, payload, of_market = observation(self.domain, seq, at_ms)
+        name = f"MARKET_{number}" if of_market else None
         event = raw_event("bench", str(seq), self.group, name, kind, at_ms, at_ms, payload, seq)
         return self._record(event, at_ms)
 
@@ -130,32 +120,3 @@ class RawLog:
         end_ms = (number + 1) * EPOCH_MS
         payload = EpochEndPayload(self.catalog, number, end_ms - EPOCH_MS, end_ms, 1, lanes_of(self._set), None)
         return self._signed("clock", str(number), "epoch_end", end_ms, payload)
-
-
-def book(seq: int, at_ms: int) -> dict[str, object]:
-    """Ten levels a side."""
-    best = 400_000_000 + seq * 7919 % 100_000_000
-    bids = [(best - level * 10_000_000, 1_000_000 + seq + level) for level in range(10)]
-    asks = [(best + 20_000_000 + level * 10_000_000, 900_000 + seq + level) for level in range(10)]
-    return {"bids": bids, "asks": asks, "original_ms": at_ms}
-
-
-def quote(seq: int, at_ms: int) -> dict[str, object]:
-    """Somebody's three probabilities."""
-    home, draw = 400_000_000 + seq * 104_729 % 100_000_000, 250_000_000
-    return {"p_ppb": {"HOME": home, "DRAW": draw, "AWAY": PPB - home - draw}, "original_ms": at_ms}
-
-
-def result(seq: int, at_ms: int) -> dict[str, object]:
-    """A match of twenty teams, each on a day of its own."""
-    home = seq // 2 % 20
-    away = (home + 1 + seq // 40 % 19) % 20
-    played_ms = at_ms - 86_400_000 * (seq // 2 % 20_000)
-    return {
-        "home": f"Team {home}",
-        "away": f"Team {away}",
-        "home_goals": seq % 4,
-        "away_goals": seq // 4 % 3,
-        "season": "bench",
-        "original_ms": max(0, played_ms),
-    }

@@ -13,13 +13,22 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 import msgspec
-from m0common.messages import LaneMessage, RawEvent
+from bare import bare
+from m0common.messages import LaneMessage, ProvisionalPrediction, ProvisionalRow, RawEvent
 from m0common.process import tune_gc
 from m0common.stream.core import Cut, StageCore
 from m0common.stream.records import Produce, Record
+from m0common.topics import PROVISIONAL, PROVISIONAL_ROWS, RAW
+from observed import MARKETS
 from raw_log import RawLog, heart
 
-MARKETS = 50
+DECODERS: dict[str, Callable[[bytes], object]] = {
+    RAW.name: msgspec.json.Decoder(RawEvent).decode,
+    PROVISIONAL_ROWS.name: msgspec.msgpack.Decoder(ProvisionalRow).decode,
+    PROVISIONAL.name: msgspec.msgpack.Decoder(ProvisionalPrediction).decode,
+}
+"""Of the topics that bear no lane messages."""
+_decode_message = msgspec.msgpack.Decoder(LaneMessage).decode
 
 
 def feed(core: StageCore, records: Sequence[Record]) -> tuple[float, list[Record]]:
@@ -36,16 +45,9 @@ def feed(core: StageCore, records: Sequence[Record]) -> tuple[float, list[Record
     return spent, [Record(p.topic, p.partition, n, p.key, p.value, p.headers) for n, p in enumerate(said)]
 
 
-def bare(read: Sequence[Record], said: Sequence[Record], decode: Callable[[bytes], object]) -> float:
-    """CPU seconds of the codec alone."""
-    encode = msgspec.msgpack.Encoder().encode
-    messages = [msgspec.msgpack.decode(record.value, type=LaneMessage) for record in said]
-    since = time.process_time()
-    for record in read:
-        decode(record.value)
-    for message in messages:
-        encode(message)
-    return time.process_time() - since
+def decoder(topic: str) -> Callable[[bytes], object]:
+    """How the values of a topic are decoded."""
+    return DECODERS.get(topic, _decode_message)
 
 
 def run(domain: str, events: int, profiled: str | None) -> dict[str, tuple[float, float]]:
@@ -55,9 +57,7 @@ def run(domain: str, events: int, profiled: str | None) -> dict[str, tuple[float
     head = [*log.begin(), *log.open(MARKETS), *log.events(200, MARKETS), log.end()]
     batches = [head, [*log.events(events, MARKETS, 1)], [log.end(1)]]
     found: dict[str, tuple[float, float]] = {}
-    raw = msgspec.json.Decoder(RawEvent).decode
-    lane = msgspec.msgpack.Decoder(LaneMessage).decode
-    for core, decode in ((installed.normalize(), raw), (installed.feature(), lane), (installed.model(), lane)):
+    for core in (installed.normalize(), installed.feature(), installed.model()):
         profile = cProfile.Profile() if core.name == profiled else None
         out: list[list[Record]] = []
         spent = codec = 0.0
@@ -69,7 +69,7 @@ def run(domain: str, events: int, profiled: str | None) -> dict[str, tuple[float
                 profile.disable()
             if number:  # the observations and the marker behind them
                 spent += used
-                codec += bare(batch, said, decode)
+                codec += bare(batch, said, decoder)
             out.append(said)
         found[core.name] = (spent / events * 1e6, codec / events * 1e6)
         if profile is not None:
