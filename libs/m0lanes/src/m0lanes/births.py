@@ -81,6 +81,8 @@ def not_born(signed: bytes, lane: Lane, life: int, deployment: Deployment) -> st
     """Why a signed event does not begin this life of a lane, None when it does; nothing begins life 0."""
     if life == 0:
         return f"nothing begins life 0, and there is {signed[:64]!r}" if signed else None
+    if not signed:
+        return f"no rebase begins life {life} of {lane.catalog}/{lane.partition}"
     try:
         _signed(signed, *lane, life, deployment)
     except DeadLetterError as error:
