@@ -33,7 +33,8 @@ def test_every_command_has_help_and_json(command, tmp_path):
     [
         (["set"], "Missing argument"),
         (["nonsense"], "No such command"),
-        (["plan", "sprots"], "did you mean sports"),
+        (["plan", "sprots"], "did you mean sports?"),
+        (["plan", "nope"], "there is crypto, sports"),
         (["set", "sports"], "give --yes"),
         (["set", "sports", "--yes"], "no control key"),
         (["set", "sports", "--yes", "--timeout", "-1"], "--timeout"),
