@@ -1,9 +1,11 @@
 """Replay over recorded topics: a match from the checkpoint and from the beginning, and where damage first shows."""
 
+import re
+
 import lanes_world as world
 import msgspec
 import pytest
-from m0common.errors import M0Error
+from m0common.errors import M0Error, SettingsError
 from m0common.messages import HeaderMessage, Manifest, RawEvent, encode
 from m0common.stream.records import Produce
 from m0common.topics import BUNDLES, FEATURES, HEADERS, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE
@@ -83,8 +85,17 @@ async def test_an_epoch_without_observations_cannot_be_damaged():
 
 async def test_an_epoch_that_is_not_final_is_refused_with_the_remedy():
     log = await Recorded().of(world.season(2).records)
-    with pytest.raises(M0Error, match="not finalized on chain"):
-        await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH + 50)
+    listed = re.escape("http://api.test/v1/epochs?catalog=coins&status=finalized")
+    with pytest.raises(M0Error, match=f"epoch {EPOCH + 50} of coins is not finalized on chain: see {listed} "):
+        await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH + 50, api_base="http://api.test/")
+
+
+async def test_a_catalog_that_there_is_not_is_answered_with_those_that_there_are():
+    log = await Recorded().of(world.season(2).records)
+    with pytest.raises(SettingsError, match=r"^the log has no lane of catalog nope: there is coins$"):
+        await replay_epoch(log.broker, log.heart, log.final, "nope", EPOCH)
+    with pytest.raises(SettingsError, match=r"^the log has no lane of catalog cions: did you mean coins\?$"):
+        await replay_epoch(log.broker, log.heart, log.final, "cions", EPOCH)
 
 
 async def test_replay_of_one_epoch_reads_a_bounded_number_of_records():

@@ -43,7 +43,17 @@ def replay(
         from m0lanes.stages import Heart  # noqa: PLC0415
 
         heart, final = Heart.installed(Deployment.of(settings)), finalized_root(settings.solana)
-        return await replay_epoch(broker, heart, final, catalog, epoch, full=full, mutation=mutate, index=index)
+        return await replay_epoch(
+            broker,
+            heart,
+            final,
+            catalog,
+            epoch,
+            full=full,
+            mutation=mutate,
+            index=index,
+            api_base=settings.api_base,
+        )
 
     verdict = on_broker("replay", work, as_json, failed={"match": False})
     print(verdict_json(verdict) if as_json else verdict_text(verdict))

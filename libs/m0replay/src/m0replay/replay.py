@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from m0common.canonical import BundleHeader
-from m0common.errors import InvalidValue, M0Error
+from m0common.errors import InvalidValue, M0Error, SettingsError
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker
+from m0common.stream.states import manifests
+from m0common.topics import MANIFESTS
 from m0lanes.stages import Heart
 
+from m0replay.catalog_files import nearest
 from m0replay.following import NewLife
 from m0replay.mutate import Damaged, damage
 from m0replay.plan import Plan, plan
@@ -51,17 +54,19 @@ async def replay_epoch(
     full: bool = False,
     mutation: str | None = None,
     index: int = 0,
+    api_base: str = "",
 ) -> Verdict:
     """From the checkpoint before the epoch; from the beginning when `full`, or when no checkpoint is left.
 
     `mutation` damages observation number `index` of the epoch first, see m0replay.mutate. Raises M0Error naming what
-    is missing when it cannot be done at all.
+    is missing when it cannot be done at all, and at which API (`api_base`, a URL) there is a list of final epochs.
     """
     final = await finalized_root(catalog, epoch_id)
     if final is None:
+        await _check_known(broker, catalog)
         raise M0Error(
             f"epoch {epoch_id} of {catalog} is not finalized on chain: "
-            f"see /v1/epochs?catalog={catalog}&status=finalized for those that are",
+            f"see {api_base.rstrip('/')}/v1/epochs?catalog={catalog}&status=finalized for those that are",
         )
     made = await plan(broker, heart, catalog, epoch_id, full=full)
     run = Run(broker, heart, catalog, epoch_id, made)
@@ -102,6 +107,13 @@ async def replay_epoch(
         tuple(life for life in run.begun if (life.lane.partition, life.life) in lives),
         damaged,
     )
+
+
+async def _check_known(broker: Broker, catalog: str) -> None:
+    """Raises SettingsError for a catalog of which no lane has ever been saved."""
+    known = {manifest.catalog for manifest in await manifests(broker, range(await broker.partitions(MANIFESTS.name)))}
+    if catalog not in known:
+        raise SettingsError(f"the log has no lane of catalog {catalog}{nearest(catalog, sorted(known))}")
 
 
 def _never_closed(made: Plan, run: Run) -> str:
