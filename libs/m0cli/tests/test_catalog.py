@@ -33,7 +33,8 @@ def test_every_command_has_help_and_json(command, tmp_path):
     [
         (["set"], "Missing argument"),
         (["nonsense"], "No such command"),
-        (["plan", "sprots"], "did you mean sports"),
+        (["plan", "sprots"], "did you mean sports?"),
+        (["plan", "nope"], "there is crypto, sports"),
         (["set", "sports"], "give --yes"),
         (["set", "sports", "--yes"], "no control key"),
         (["set", "sports", "--yes", "--timeout", "-1"], "--timeout"),
@@ -98,7 +99,7 @@ async def test_a_catalog_of_the_log_is_listed_with_what_it_is(world):
         "epoch_id": 7,
         "retired": False,
     }
-    assert listed([entry]).startswith("sports: generation 1, release ")
+    assert listed([entry]).startswith(f"sports: generation 1, release {payload.release[:12]}, groups ")
     assert listed([]) == "The log defines no catalog."
 
 
@@ -122,6 +123,18 @@ async def test_a_plan_is_shown_by_group_field_and_lane(world):
     assert f"  - group es.1 in lane {lanes['es.1']}" in text
     assert "  params.limit: none → 5" in text
     assert "  closes 1 markets: M1" in text
+
+
+async def test_a_plan_says_in_words_that_a_catalog_ends_and_begins_again(world):
+    desk = await world.desk()
+    await put(desk, desk.composed("sports"), NOW)
+    await world.mark("sports", 7)
+    desk = await world.desk()
+    assert "\n  retired\n" in plan_text(desk.plan(desk.retired("sports")))
+    await put(desk, desk.retired("sports"), NOW)
+    await world.mark("sports", 8)
+    desk = await world.desk()
+    assert "\n  begun again (it was retired)\n" in plan_text(desk.plan(desk.composed("sports")))
 
 
 async def test_a_plan_without_changes_names_the_release_of_the_installed_code(world):

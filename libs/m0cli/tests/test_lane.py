@@ -99,7 +99,7 @@ async def test_every_lane_of_a_catalog_goes_on_under_the_release_that_runs_it(re
     lines = plans_text(found, INSTALLED).splitlines()
     assert len(lines) == len(LANES)
     assert lines[0] == (
-        f"coins/{LANES[0]}: life 1 goes on with release {world.COINS_RELEASE.hex()[:10]} from the marker of epoch "
+        f"coins/{LANES[0]}: life 1 goes on with release {world.COINS_RELEASE.hex()[:12]} from the marker of epoch "
         f"{LAST}"
     )
 

@@ -1,6 +1,7 @@
 """`m0 replay`: what it prints of a verdict."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from m0cli import verify
@@ -8,6 +9,7 @@ from m0cli.replay import app, verdict_json, verdict_text
 from m0common.canonical import ZERO
 from m0common.ids import Lane
 from m0replay.following import NewLife
+from m0replay.mutate import Damaged
 from m0replay.replay import Verdict
 from typer.testing import CliRunner
 
@@ -42,6 +44,18 @@ def test_of_each_life_that_began_on_the_way_it_says_from_which_roots():
     lives = json.loads(verdict_json(verdict(FROM_EPOCH, ANEW)))["lives"]
     assert lives[0] == {"partition": 1, "life": 2, "epoch_id": 40, "roots": [root.hex() for root in ROOTS]}
     assert lives[1]["roots"] == ["00" * 32] * 3
+
+
+@pytest.mark.parametrize(
+    ("offsets", "where"), [((1679,), "raw offset 1679"), ((1679, 1685), "raw offset 1679 and 1685")]
+)
+def test_of_a_damage_it_says_which_observation_was_damaged(offsets, where):
+    damaged = replace(verdict(FROM_EPOCH, difference="said otherwise"), damaged=Damaged(2, 78, 1, offsets))
+    said = verdict_text(damaged).splitlines()
+    assert said[1] == f"damaged observation 3 of 78 (--index 2): {where} in partition 1"
+    shown = json.loads(verdict_json(damaged))["damaged"]
+    assert shown == {"index": 2, "count": 78, "partition": 1, "offsets": list(offsets)}
+    assert json.loads(verdict_json(verdict()))["damaged"] is None
 
 
 def test_a_damage_that_there_is_not_is_wrong_use():

@@ -236,6 +236,10 @@ async def test_another_length_of_epochs_is_refused(world):
 
 
 async def test_what_the_log_does_not_have_cannot_be_retired(world):
+    with pytest.raises(SettingsError, match=r"the log has no catalog sports: there is none$"):
+        (await world.desk()).retired("sports")
     await define(world)
     with pytest.raises(SettingsError, match=r"the log has no catalog sprots: did you mean sports\?"):
         (await world.desk()).retired("sprots")
+    with pytest.raises(SettingsError, match=r"the log has no catalog nope: there is sports$"):
+        (await world.desk()).retired("nope")

@@ -90,6 +90,8 @@ def test_a_release_and_a_key_may_stand_in_the_file(composed):
             r"catalog\.model = 'footbal' is no model of domain sports: did you mean football\?",
         ),
         ("epoch_ms", "epoc_ms", r"catalog\.epoc_ms is not a setting: did you mean epoch_ms\?"),
+        ('domain = "sports"', 'domain = "dice"', r"catalog\.domain = 'dice' is not installed: there is sports$"),
+        ('"quote", "match_result"', '"x"', r"kinds: 'x' is no kind of domain sports: there is .*match_result, quote"),
         ("epoch_ms = 20000", "epoch_ms = 20000.5", r"catalog\.epoch_ms = 20000\.5"),
         ("epoch_ms = 20000", "epoch_ms = 10", r"catalog\.epoch_ms = 10: .*>= 1000"),
         ("horizon_ms = 600000", "", r"catalog\.horizon_ms: .*required"),
@@ -116,7 +118,7 @@ def test_a_release_and_a_key_may_stand_in_the_file(composed):
         ("[catalog]", "[catalog", r"at the end of a table"),
     ],
 )
-def test_what_is_wrong_is_named_with_the_nearest_valid_name(composed, old, new, sentence):
+def test_what_is_wrong_is_named_with_a_name_that_it_resembles_or_with_all(composed, old, new, sentence):
     assert old in TEXT
     with pytest.raises(SettingsError, match=r"sports\.toml.*" + sentence):
         composed(TEXT.replace(old, new, 1))

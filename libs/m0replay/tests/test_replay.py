@@ -1,10 +1,12 @@
 """Replay over recorded topics: a match from the checkpoint and from the beginning, and where damage first shows."""
 
+import re
+
 import lanes_world as world
 import msgspec
 import pytest
-from m0common.errors import M0Error
-from m0common.messages import HeaderMessage, Manifest, encode
+from m0common.errors import M0Error, SettingsError
+from m0common.messages import HeaderMessage, Manifest, RawEvent, encode
 from m0common.stream.records import Produce
 from m0common.topics import BUNDLES, FEATURES, HEADERS, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE
 from m0lanes.bundle_state import BundleState
@@ -17,6 +19,7 @@ from recorded_world import Recorded
 
 EPOCH = world.FIRST + 2
 _manifest = msgspec.msgpack.Decoder(Manifest).decode
+_raw = msgspec.json.Decoder(RawEvent).decode
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -49,12 +52,50 @@ async def test_one_damaged_event_is_found_and_named(mutation: str, full: bool, i
     assert not verdict.match
     assert "lane coins/" in verdict.difference
     assert "stage normalize, seq" in verdict.difference
+    assert verdict.damaged.index == index
+    assert len(verdict.damaged.offsets) == (2 if mutation == "swap" else 1)
+    for offset in verdict.damaged.offsets:
+        assert _raw(log.broker.log(RAW.name, verdict.damaged.partition)[offset].value).kind == "toss"
+
+
+async def test_the_observation_to_damage_is_counted_around():
+    log = await Recorded().of(world.season(4).records)
+
+    async def damaged(index: int):
+        verdict = await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH, mutation="drop", index=index)
+        return verdict.damaged
+
+    first = await damaged(0)
+    last = await damaged(first.count - 1)
+    assert last != first
+    assert await damaged(first.count) == first
+    assert await damaged(3 * first.count - 1) == last
+
+
+async def test_an_epoch_without_observations_cannot_be_damaged():
+    built = world.World()
+    built.begin()
+    built.open(world.GROUPS[0], "COIN_0_0", built.now_ms)
+    built.end(world.FIRST)
+    log = await Recorded().of(built.records)
+    assert (await replay_epoch(log.broker, log.heart, log.final, "coins", world.FIRST)).match
+    with pytest.raises(M0Error, match=rf"epoch {world.FIRST} of coins applied no observation .*: take another epoch"):
+        await replay_epoch(log.broker, log.heart, log.final, "coins", world.FIRST, mutation="drop")
 
 
 async def test_an_epoch_that_is_not_final_is_refused_with_the_remedy():
     log = await Recorded().of(world.season(2).records)
-    with pytest.raises(M0Error, match="not finalized on chain"):
-        await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH + 50)
+    listed = re.escape("http://api.test/v1/epochs?catalog=coins&status=finalized")
+    with pytest.raises(M0Error, match=f"epoch {EPOCH + 50} of coins is not finalized on chain: see {listed} "):
+        await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH + 50, api_base="http://api.test/")
+
+
+async def test_a_catalog_that_there_is_not_is_answered_with_those_that_there_are():
+    log = await Recorded().of(world.season(2).records)
+    with pytest.raises(SettingsError, match=r"^the log has no lane of catalog nope: there is coins$"):
+        await replay_epoch(log.broker, log.heart, log.final, "nope", EPOCH)
+    with pytest.raises(SettingsError, match=r"^the log has no lane of catalog cions: did you mean coins\?$"):
+        await replay_epoch(log.broker, log.heart, log.final, "cions", EPOCH)
 
 
 async def test_replay_of_one_epoch_reads_a_bounded_number_of_records():

@@ -4,6 +4,7 @@ from typing import Any
 
 from m0replay.catalog_changes import lanes_of
 from m0replay.catalog_desk import CatalogDesk, Plan
+from m0replay.shown import short
 
 SHOWN = 10
 """So many markets are named in text; JSON has all."""
@@ -67,6 +68,8 @@ def plan_text(plan: Plan) -> str:
         if kind == "groups":
             sign, lane = ("+", after) if before is None else ("-", before)
             lines.append(f"  {sign} group {group} in lane {lane}")
+        elif field == "retired":
+            lines.append("  retired" if after else "  begun again (it was retired)")
         else:
             lines.append(f"  {field}: {_text(before)} → {_text(after)}")
     if plan.closes:
@@ -82,7 +85,7 @@ def _line(entry: Json) -> str:
     state = "retired" if entry["retired"] else f"groups {', '.join(entry['groups'])}"
     waits = f", generation {entry['next_generation']} waits" if entry["next_generation"] else ""
     return (
-        f"{entry['catalog']}: generation {entry['generation']}{waits}, release {entry['release'][:12]}, {state}, "
+        f"{entry['catalog']}: generation {entry['generation']}{waits}, release {short(entry['release'])}, {state}, "
         f"lanes {', '.join(map(str, entry['lanes'])) or 'none'}, epoch {entry['epoch_id']} of {entry['epoch_ms']} ms"
     )
 

@@ -7,6 +7,7 @@ import typer
 from m0common.errors import SettingsError
 from m0lanes.release import release_of
 from m0replay.domain_check import findings, installed
+from m0replay.shown import short
 
 app = typer.Typer(no_args_is_help=True, help="Domains: what is installed, and whether the heart can run it.")
 
@@ -45,6 +46,6 @@ def check(
             for fault in faults:
                 typer.echo(f"{name}: {fault}")
             if not faults:
-                typer.echo(f"{name} {known[name].version}: all clear, release {release[name][:16]}")
+                typer.echo(f"{name} {known[name].version}: all clear, release {short(release[name])}")
     if any(found.values()):
         raise typer.Exit(EXIT_FAILED)

@@ -18,6 +18,7 @@ from m0replay.catalog_log import CatalogLog
 from m0replay.lanes import LaneRow, lane_rows
 from m0replay.readable import unread
 from m0replay.rebasing import RebasePlan, plan_rebase, write_rebases
+from m0replay.shown import short
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -61,7 +62,7 @@ def list_lanes(as_json: Json = False) -> None:
     for row in rows:
         numbers = (row.generation, row.life, row.epoch_id, row.seq, row.lag, row.entities, row.state_bytes)
         state = "running" if row.parked is None else f"parked: {row.parked}"
-        table.add_row(f"{row.catalog}/{row.partition}", row.stage, *map(str, numbers), row.release[:10], state)
+        table.add_row(f"{row.catalog}/{row.partition}", row.stage, *map(str, numbers), short(row.release), state)
     # nothing is cut off, however narrow the terminal is, or where there is none
     endless = Console(width=1 << 16)
     Console(width=Measurement.get(endless, endless.options, table).maximum).print(table)
@@ -197,7 +198,7 @@ def plans_text(found: Sequence[RebasePlan], installed: Container[bytes]) -> str:
     """
     lines = [
         f"{plan.payload.catalog}/{plan.payload.partition}: life {plan.payload.life} goes on with release "
-        f"{plan.payload.release[:10]} from {plan.origin}"
+        f"{short(plan.payload.release)} from {plan.origin}"
         + ("" if plan.unread is None else f" (newer states are not read by the installed code: {plan.unread})")
         for plan in found
     ]

@@ -1,6 +1,7 @@
 """`m0 replay CATALOG EPOCH`: rebuild an epoch's root from the Kafka log and compare it with the one on chain."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from m0common.canonical import ZERO
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0replay.following import NewLife
-from m0replay.mutate import MUTATIONS
+from m0replay.mutate import MUTATIONS, Damaged
 from m0replay.replay import Verdict, replay_epoch
 from m0replay.states import STAGES
 
@@ -26,9 +27,11 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     mutate: Annotated[
         str | None,
-        typer.Option(help="Damage one event before replaying, to see it noticed: change, drop, add or swap."),
+        typer.Option(help="Damage one observation before replaying, to see it noticed: change, drop, add or swap."),
     ] = None,
-    index: Annotated[int, typer.Option(help="Which event of the epoch to damage.", min=0)] = 0,
+    index: Annotated[
+        int, typer.Option(help="Which observation of the epoch to damage: from 0, counted around.", min=0)
+    ] = 0,
 ) -> None:
     """Print MATCH and exit 0, or print the first lane, stage or leaf that differs and exit 1."""
     if mutate is not None and mutate not in MUTATIONS:
@@ -40,7 +43,17 @@ def replay(
         from m0lanes.stages import Heart  # noqa: PLC0415
 
         heart, final = Heart.installed(Deployment.of(settings)), finalized_root(settings.solana)
-        return await replay_epoch(broker, heart, final, catalog, epoch, full=full, mutation=mutate, index=index)
+        return await replay_epoch(
+            broker,
+            heart,
+            final,
+            catalog,
+            epoch,
+            full=full,
+            mutation=mutate,
+            index=index,
+            api_base=settings.api_base,
+        )
 
     verdict = on_broker("replay", work, as_json, failed={"match": False})
     print(verdict_json(verdict) if as_json else verdict_text(verdict))
@@ -69,19 +82,26 @@ def verdict_json(verdict: Verdict) -> str:
                 }
                 for begun in verdict.lives
             ],
+            "damaged": None if verdict.damaged is None else asdict(verdict.damaged),
         }
     )
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """One line, and one for each lane whose life began on the way."""
+    """One line, one for what was damaged on purpose, and one for each lane whose life began on the way."""
     what = f"{verdict.catalog} epoch {verdict.epoch_id}"
     how = f"{verdict.events} raw events from {verdict.started_from}"
     if verdict.match:
         said = f"MATCH {what} root {verdict.merkle_root.hex()} ({verdict.leaves} leaves, {how})"
     else:
         said = f"DIFFERS {what}: {verdict.difference} ({how})"
-    return "\n".join([said, *(_begun(begun) for begun in verdict.lives)])
+    damaged = [] if verdict.damaged is None else [_damaged(verdict.damaged)]
+    return "\n".join([said, *damaged, *(_begun(begun) for begun in verdict.lives)])
+
+
+def _damaged(done: Damaged) -> str:
+    where = f"raw offset {' and '.join(map(str, done.offsets))} in partition {done.partition}"
+    return f"damaged observation {done.index + 1} of {done.count} (--index {done.index}): {where}"
 
 
 def _begun(begun: NewLife) -> str:

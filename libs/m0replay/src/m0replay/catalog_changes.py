@@ -12,6 +12,8 @@ from m0common.errors import SettingsError
 from m0common.stream.partition import partition_for
 from m0lanes.control import EPOCH_END, CatalogSetPayload
 
+from m0replay.shown import short
+
 SEASON_MARK = "~"
 """Parts a group's name from the season of a replayed history: `eng.1~2` is `eng.1` in its second season."""
 
@@ -135,8 +137,8 @@ def next_set(
     if gone and auto_release:
         return Next(
             composed,
-            f"{composed.catalog}: release {in_force.release[:12]} is not installed, generation {composed.generation} "
-            f"goes on with {composed.release[:12]}",
+            f"{composed.catalog}: release {short(in_force.release)} is not installed, generation {composed.generation} "
+            f"goes on with {short(composed.release)}",
         )
     return Next(composed, f"{composed.catalog}: generation {composed.generation} changes {', '.join(changed)}")
 

@@ -17,6 +17,8 @@ from m0lanes.control import GROUPS_MAX
 from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 
 INSTALLED = "installed"
+LIKENESS = 0.6
+"""So much of two names is common, of 1, when one may be a slip of the pen for the other."""
 
 
 class SourceTable(Section):
@@ -62,7 +64,7 @@ def names(config_dir: Path) -> list[str]:
 def read(config_dir: Path, name: str, path: Path | None = None) -> CatalogFiles:
     """The files of catalog `name`; `path` takes the place of its markets file, and a missing risk file is empty.
 
-    Raises SettingsError naming file, key, value and the nearest valid name.
+    Raises SettingsError naming file, key, value and the valid name that it resembles, or all of them.
     """
     markets, risk = path or config_dir / "markets" / f"{name}.toml", config_dir / "risk" / f"{name}.toml"
     if not markets.exists():
@@ -84,9 +86,10 @@ def read(config_dir: Path, name: str, path: Path | None = None) -> CatalogFiles:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence that names the nearest valid name, empty when nothing is valid."""
-    near = difflib.get_close_matches(name, list(known), 1, 0.0)
-    return f": did you mean {near[0]}?" if near else ""
+    """The end of a sentence about `name`: the valid name that it resembles, or all of them when it resembles none."""
+    valid = list(known)
+    near = difflib.get_close_matches(name, valid, 1, LIKENESS)
+    return f": did you mean {near[0]}?" if near else f": there is {', '.join(valid) or 'none'}"
 
 
 def _toml(path: Path) -> dict[str, Any]:  # values are of every type that TOML has

@@ -56,7 +56,7 @@ def compose(
 ) -> CatalogSetPayload:
     """The set that `files` describe. `keys` are public keys in hex by name of source.
 
-    Raises SettingsError naming file, key, value and the nearest valid name.
+    Raises SettingsError naming file, key, value and the valid name that it resembles, or all of them.
     """
     path, table = files.path, files.table
     domain = domains.get(table.domain)

@@ -1,7 +1,8 @@
-"""Deliberate damage to a log, to show that replay notices: one event changed, dropped, added or swapped."""
+"""Deliberate damage to a log, to show that replay notices: one observation changed, dropped, added or swapped."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import msgspec
 from m0common.errors import InvalidValue
@@ -21,6 +22,18 @@ _SEQ_BESIDE = 1 << 15
 _decode = msgspec.json.Decoder(RawEvent).decode
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Observation number `index` (from 0) of `count` was damaged: that at the one offset in a partition of `m0.raw`, or
+    for a swap one of the two.
+    """
+
+    index: int
+    count: int
+    partition: int
+    offsets: tuple[int, ...]
+
+
 class Damage:
     """One damaged event in a stream of records. Offsets keep their order, so that what follows still reads like a log.
 
@@ -28,7 +41,9 @@ class Damage:
     which its partition is only read again, where records are known by their offsets.
     """
 
-    def __init__(self, kind: str, places: Sequence[Record], resumed: int) -> None:
+    def __init__(self, kind: str, places: Sequence[Record], resumed: int, index: int, count: int) -> None:
+        """Args: `index` is the event's number, from 0, among the `count` that could have been damaged."""
+        self.done = Damaged(index, count, places[0].partition, tuple(record.offset for record in places))
         self._kind = kind
         self._at = {record.offset: record for record in places}
         self._partition = places[0].partition
@@ -59,24 +74,24 @@ class Damage:
 
 
 async def damage(broker: Broker, kind: str, targets: Sequence[Place], index: int, resumed: Mapping[int, int]) -> Damage:
-    """Damage of event number `index` (counted around) among `targets`; `resumed`: see Damage, by partition.
+    """Damage of event number `index` (counted around) among `targets`, one at least; `resumed`: see Damage, by
+    partition.
 
-    Raises InvalidValue when there is no such event, Unavailable.
+    Raises InvalidValue for a swap with nothing, Unavailable.
     """
     if kind not in MUTATIONS:
         raise InvalidValue(f"mutation {kind!r}: one of {', '.join(MUTATIONS)}")
-    if not targets:
-        raise InvalidValue("the epoch has no event that could be mutated")
-    partition, offset = targets[index % len(targets)]
+    number = index % len(targets)
+    partition, offset = targets[number]
     places = [offset]
     if kind == "swap":
         lane = sorted(at for number, at in targets if number == partition)
         if len(lane) < 2:
-            raise InvalidValue("the epoch has only one event in this partition: nothing to swap it with")
+            raise InvalidValue(f"the epoch has only one observation in partition {partition}: nothing to swap it with")
         first = min(lane.index(offset), len(lane) - 2)
         places = lane[first : first + 2]
     records = [await _record(broker, partition, at) for at in places]
-    return Damage(kind, records, resumed.get(partition, -1))
+    return Damage(kind, records, resumed.get(partition, -1), number, len(targets))
 
 
 async def _record(broker: Broker, partition: int, offset: int) -> Record:

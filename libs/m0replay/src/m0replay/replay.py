@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from m0common.canonical import BundleHeader
-from m0common.errors import M0Error
+from m0common.errors import InvalidValue, M0Error, SettingsError
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker
+from m0common.stream.states import manifests
+from m0common.topics import MANIFESTS
 from m0lanes.stages import Heart
 
+from m0replay.catalog_files import nearest
 from m0replay.following import NewLife
-from m0replay.mutate import damage
+from m0replay.mutate import Damaged, damage
 from m0replay.plan import Plan, plan
 from m0replay.run import Run
 from m0replay.trail import first_difference
@@ -24,7 +27,9 @@ FinalizedRoot = Callable[[str, int], Awaitable[tuple[bytes, bytes] | None]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What replay found. `difference` is None on a match; `lives` are those of the epoch that began on the way."""
+    """What replay found. `difference` is None on a match; `lives` are those of the epoch that began on the way;
+    `damaged` is the observation that was damaged on purpose.
+    """
 
     match: bool
     catalog: str
@@ -36,6 +41,7 @@ class Verdict:
     leaves: int
     difference: str | None = None
     lives: tuple[NewLife, ...] = ()
+    damaged: Damaged | None = None
 
 
 async def replay_epoch(
@@ -48,31 +54,41 @@ async def replay_epoch(
     full: bool = False,
     mutation: str | None = None,
     index: int = 0,
+    api_base: str = "",
 ) -> Verdict:
     """From the checkpoint before the epoch; from the beginning when `full`, or when no checkpoint is left.
 
-    `mutation` damages event number `index` of the epoch first, see m0replay.mutate. Raises M0Error naming what is
-    missing when it cannot be done at all.
+    `mutation` damages observation number `index` of the epoch first, see m0replay.mutate. Raises M0Error naming what
+    is missing when it cannot be done at all, and at which API (`api_base`, a URL) there is a list of final epochs.
     """
     final = await finalized_root(catalog, epoch_id)
     if final is None:
+        await _check_known(broker, catalog)
         raise M0Error(
             f"epoch {epoch_id} of {catalog} is not finalized on chain: "
-            f"see /v1/epochs?catalog={catalog}&status=finalized for those that are",
+            f"see {api_base.rstrip('/')}/v1/epochs?catalog={catalog}&status=finalized for those that are",
         )
     made = await plan(broker, heart, catalog, epoch_id, full=full)
     run = Run(broker, heart, catalog, epoch_id, made)
     await run.run()
+    damaged = None
     if mutation is not None:
+        targets = run.trail.observations()
+        if not targets:
+            raise InvalidValue(
+                f"epoch {epoch_id} of {catalog} applied no observation (openings, closings and markers are not "
+                "damaged): take another epoch"
+            )
         resumed = {s.manifest.partition: s.manifest.input_offset for s in made.states if s.manifest.stage == 1}
         resumed |= {life.lane.partition: life.input_offset for life in run.begun}
-        done = await damage(broker, mutation, run.trail.observations(), index, resumed)
+        done = await damage(broker, mutation, targets, index, resumed)
+        damaged = done.done
         run = Run(broker, heart, catalog, epoch_id, made, done)
         await run.run()
     started = "the beginning of the log" if made.checkpoint is None else f"the checkpoint of epoch {made.checkpoint}"
     if run.closed is None:
         lost = await first_difference(broker, run.trail) or _never_closed(made, run)
-        return Verdict(False, catalog, epoch_id, bytes(32), bytes(32), started, run.events, 0, lost)
+        return Verdict(False, catalog, epoch_id, bytes(32), bytes(32), started, run.events, 0, lost, damaged=damaged)
     header = BundleHeader.decode(run.closed.header.header)
     lives = {(roots.partition, roots.life) for roots in run.closed.header.lanes}
     why = None
@@ -89,7 +105,15 @@ async def replay_epoch(
         len(run.closed.leaves),
         why,
         tuple(life for life in run.begun if (life.lane.partition, life.life) in lives),
+        damaged,
     )
+
+
+async def _check_known(broker: Broker, catalog: str) -> None:
+    """Raises SettingsError for a catalog of which no lane has ever been saved."""
+    known = {manifest.catalog for manifest in await manifests(broker, range(await broker.partitions(MANIFESTS.name)))}
+    if catalog not in known:
+        raise SettingsError(f"the log has no lane of catalog {catalog}{nearest(catalog, sorted(known))}")
 
 
 def _never_closed(made: Plan, run: Run) -> str:

@@ -13,6 +13,7 @@ from m0common.stream.records import Produce, Record
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
 from m0lanes.bodies import KINDS, Marker
 
+from m0replay.differing import explain
 from m0replay.seek import read_from, seek
 
 STAGES = {"normalize": NORMALIZED.name, "feature": FEATURES.name, "model": PREDICTIONS.name}
@@ -75,7 +76,7 @@ async def first_difference(broker: Broker, again: Trail) -> str | None:
             for place in sorted(said):
                 if said[place] != was.get(place):
                     where = f"lane {lane.catalog}/{lane.partition}, stage {stage}, seq {place[1]}"
-                    return f"{where}: {_explain(was.get(place), said[place])}"
+                    return f"{where}: {explain(was.get(place), said[place])}"
     return None
 
 
@@ -107,28 +108,3 @@ async def _recorded(broker: Broker, stage: str, lane: Lane, first: Place, last: 
             if at is not None and at >= last:
                 break
     return found
-
-
-def _explain(recorded: bytes | None, said: bytes) -> str:
-    new = _decode(said)
-    if recorded is None:
-        return f"nothing is recorded, replay says {_brief(new)}"
-    old = _decode(recorded)
-    if old.kind == new.kind == "marker":
-        was, says = _decode_marker(old.body), _decode_marker(new.body)
-        for name in Marker.__struct_fields__:
-            if getattr(was, name) != getattr(says, name):
-                return f"the marker's {name} is {_show(getattr(was, name))}, replay says {_show(getattr(says, name))}"
-    return f"recorded {_brief(old)}, replay says {_brief(new)}"
-
-
-def _brief(message: LaneMessage) -> str:
-    return f"{message.kind} caused by raw offset {message.cause}"
-
-
-def _show(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple):
-        return "(" + ", ".join(_show(v) for v in value) + ")"
-    return str(value)
