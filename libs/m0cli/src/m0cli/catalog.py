@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 from m0common.chain.keyfile import plain_key
-from m0common.errors import SettingsError
+from m0common.errors import SettingsError, nearest
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0lanes.control import CatalogSetPayload, Certificate
@@ -194,7 +194,7 @@ def _check_name(name: str, file: Path | None) -> None:
     with _wrong_use():
         known = catalog_files.names(config_dir())
         if file is None and name not in known:
-            near = catalog_files.nearest(name, known)
+            near = nearest(name, known)
             raise SettingsError(f"catalog {name} has no file in {config_dir() / 'markets'}{near}")
 
 

@@ -9,6 +9,12 @@ M0Error
 └── Unavailable        a dependency did not answer in time; try again
 """
 
+import difflib
+from collections.abc import Iterable
+
+LIKENESS = 0.6
+"""So much of two names is common, of 1, when one may be a slip of the pen for the other."""
+
 
 class M0Error(Exception):
     """Root of every error this project raises on purpose."""
@@ -58,3 +64,10 @@ class OffsetsGone(M0Error):
         self.wanted = wanted
         self.first = first
         self.end = end
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about `name`: the valid name that it resembles, or all of them when it resembles none."""
+    valid = list(known)
+    near = difflib.get_close_matches(name, valid, 1, LIKENESS)
+    return f": did you mean {near[0]}?" if near else f": there is {', '.join(valid) or 'none'}"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from m0common.errors import SettingsError
+from m0common.errors import SettingsError, nearest
 from m0common.ids import check_catalog
 
 
@@ -231,5 +231,4 @@ def _explain(source: Path, place: tuple[int | str, ...], kind: str, message: str
     for part in place[:-1]:
         field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
         model = field.annotation if field else Catalog
-    near = difflib.get_close_matches(str(place[-1]), list(model.model_fields), 1, 0.0)
-    return f"{source}: {where} is not a setting: did you mean {near[0]}?"
+    return f"{source}: {where} is not a setting{nearest(str(place[-1]), model.model_fields)}"

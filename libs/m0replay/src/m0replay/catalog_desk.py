@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from m0common.clock import Clock
 from m0common.deployment import Deployment
-from m0common.errors import SettingsError
+from m0common.errors import SettingsError, nearest
 from m0common.stream.broker import Broker
 from m0lanes.control import CatalogSetPayload, Certificate
 from solders.keypair import Keypair
@@ -88,8 +88,7 @@ class CatalogDesk:
         """The set that ends a catalog. Raises SettingsError for one that is not in the log."""
         standing = self.log.standing(name)
         if standing.newest is None:
-            near = catalog_files.nearest(name, self.log.control.catalogs())
-            raise SettingsError(f"the log has no catalog {name}{near}")
+            raise SettingsError(f"the log has no catalog {name}{nearest(name, self.log.control.catalogs())}")
         return retired_set(standing.newest, standing.next_generation)
 
     def plan(self, payload: CatalogSetPayload, releases: Collection[str] = ()) -> Plan:

@@ -4,21 +4,18 @@ Of the first only `[catalog]` is read here; `[connector]` belongs to the connect
 integers.
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from m0common.errors import SettingsError
+from m0common.errors import SettingsError, nearest
 from m0common.settings import Section
 from m0lanes.control import GROUPS_MAX
 from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 
 INSTALLED = "installed"
-LIKENESS = 0.6
-"""So much of two names is common, of 1, when one may be a slip of the pen for the other."""
 
 
 class SourceTable(Section):
@@ -83,13 +80,6 @@ def read(config_dir: Path, name: str, path: Path | None = None) -> CatalogFiles:
     except ValidationError as error:
         raise SettingsError("; ".join(_said(risk, _dotted(e["loc"]), e) for e in error.errors())) from None
     return CatalogFiles(name, markets, risk, table, guardrails)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about `name`: the valid name that it resembles, or all of them when it resembles none."""
-    valid = list(known)
-    near = difflib.get_close_matches(name, valid, 1, LIKENESS)
-    return f": did you mean {near[0]}?" if near else f": there is {', '.join(valid) or 'none'}"
 
 
 def _toml(path: Path) -> dict[str, Any]:  # values are of every type that TOML has

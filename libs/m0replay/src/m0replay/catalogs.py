@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from m0common.errors import SettingsError
+from m0common.errors import SettingsError, nearest
 from m0lanes.control import (
     CONTROL_KINDS,
     EPOCH_END,
@@ -23,7 +23,7 @@ from m0lanes.control import (
 )
 from m0lanes.port import ENTITY_MAX_BYTES
 
-from m0replay.catalog_files import INSTALLED, CatalogFiles, SourceTable, nearest
+from m0replay.catalog_files import INSTALLED, CatalogFiles, SourceTable
 
 CONTROL = "control"
 """The source of what the control key signs; no catalog lists it."""

@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from m0common.canonical import BundleHeader
-from m0common.errors import InvalidValue, M0Error, SettingsError
+from m0common.errors import InvalidValue, M0Error, SettingsError, nearest
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker
 from m0common.stream.states import manifests
 from m0common.topics import MANIFESTS
 from m0lanes.stages import Heart
 
-from m0replay.catalog_files import nearest
 from m0replay.following import NewLife
 from m0replay.mutate import Damaged, damage
 from m0replay.plan import Plan, plan

@@ -1,12 +1,11 @@
 """What feeds each catalog: the table `[connector]` of `markets/<catalog>.toml` beside the settings file."""
 
 import datetime as dt
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from m0common.errors import SettingsError
+from m0common.errors import SettingsError, nearest
 from m0common.settings import Section
 from m0domains.crypto import dataset as books
 from m0domains.history import Dataset
@@ -82,6 +81,5 @@ def _explain(path: Path, place: tuple[int | str, ...], kind: str, message: str) 
     key = str(place[-1]) if place else ""
     if kind == "extra_forbidden":
         known = [*FootballReplay.model_fields, *BooksReplay.model_fields]
-        near = difflib.get_close_matches(key, known, 1, 0.0)[0]
-        return f"{path}: {TABLE}.{key} is not a setting: did you mean {near}?"
+        return f"{path}: {TABLE}.{key} is not a setting{nearest(key, known)}"
     return f"{path}: {'.'.join([TABLE, *map(str, place[1:])])}: {message}"
