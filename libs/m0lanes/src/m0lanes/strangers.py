@@ -36,7 +36,7 @@ def heard(
         return known
     with checked("not_a_lane_message"):
         check_catalog(lane.catalog)
-    if not begins and sum(slot.stranger for slot in slots.all()) >= STRANGERS_MAX:
+    if not begins and len([slot for slot in slots.all() if slot.stranger]) >= STRANGERS_MAX:
         raise DeadLetterError(
             "unknown_lane",
             f"message {message.seq} of {message.catalog}/{message.partition}, which has not begun here, like "
