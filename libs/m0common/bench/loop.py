@@ -42,7 +42,6 @@ class CodecCore:
     stage = 2
     build = RELEASE
     queries: str | None = None
-    tolerant = False
 
     def __init__(self, name: str, source: str, sink: str) -> None:
         self.name = name

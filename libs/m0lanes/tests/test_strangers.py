@@ -27,6 +27,7 @@ from m0lanes.bodies import (
 from m0lanes.chain import Chain
 from m0lanes.laned import decode_message
 from m0lanes.packing import pack
+from m0lanes.strangers import STRANGERS_MAX
 from msgspec import Raw
 
 INTEGERS = (0, 1, -1, 255, 1023, 1024, 1 << 16, 1 << 31, 1 << 32, (1 << 32) - 1, (1 << 63) - 1, 1 << 63, -(1 << 63))
@@ -216,3 +217,73 @@ def test_a_prediction_that_makes_no_leaf_is_one_letter():
     value = encode(msgspec.structs.replace(lane, seq=2, kind="prediction", body=Raw(pack(says))))
     (letter,) = core.feed(Record(PREDICTIONS.name, first.partition, 1_000, b"coins", value))
     assert letter.error.error == "not_a_leaf"
+
+
+# --- lanes that somebody made up -------------------------------------------------------------------------------------
+
+
+def _word(known: list[Record], **changes: object) -> Record:
+    """A message like the last of coins, in its partition, with something else in it."""
+    last = known[-1]
+    return last._replace(value=encode(msgspec.structs.replace(decode_message(last.value), **changes)), offset=1_000)
+
+
+@pytest.mark.parametrize("release", [world.COINS_RELEASE, ZERO], ids=["installed", "another"])
+@pytest.mark.parametrize("topic", sorted(CORES))
+def test_of_lanes_that_somebody_made_up_a_few_are_told_of_none_is_saved_and_the_rest_are_letters(topic, release):
+    core, known = CORES[topic](), _said(opened(), topic)
+    for record in known[:-1]:
+        list(core.feed(record))
+    before = core.reports()
+    made_up = [_word(known, catalog=f"f{n}", seq=7 + n, release=release) for n in range(3_000)]
+    said = [output for record in made_up for output in core.feed(record)]
+    assert len(said) == 3_000 - STRANGERS_MAX
+    assert {(type(output), output.error.error, output.taken) for output in said} == {(Letter, "unknown_lane", None)}
+    partition = known[-1].partition
+    saved = [*core.cuts(partition, -1), *core.park(partition, "the log is gone")]
+    assert {cut.lane.catalog for cut in saved} == {"coins"}
+    reports = core.reports()
+    assert len(reports) == len(before) + STRANGERS_MAX
+    assert [report.lane for report in reports] == sorted(report.lane for report in reports)
+
+
+@pytest.mark.parametrize("topic", sorted(CORES))
+def test_a_lane_left_without_state_and_without_the_head_of_its_log_is_parked_and_begins_with_its_first_message(topic):
+    core, known = CORES[topic](), _said(opened(), topic)
+    first = next(record for record in known if decode_message(record.value).kind == "generation")
+    mine = [r for r in known if decode_message(r.value).partition == decode_message(first.value).partition]
+    assert list(core.feed(mine[2])) == []
+    (parked,) = core.reports()
+    assert "expects message 1" in (parked.parked or "")
+    assert "if 'm0 lane list' does not name it somebody made it up" in (parked.parked or "")
+    outputs = [output for record in mine for output in core.feed(record)]
+    assert not any(isinstance(output, Letter) for output in outputs)
+    assert any(isinstance(output, Cut) for output in outputs)
+    assert core.reports()[0].parked is None
+
+
+@pytest.mark.parametrize("topic", sorted(CORES))
+def test_a_letter_tells_which_lane_took_the_message_and_of_nonsense_that_none_did(topic):
+    core, known = CORES[topic](), _said(opened(), topic)
+    for record in known:
+        list(core.feed(record))
+    last = decode_message(known[-1].value)
+    (letter,) = core.feed(_word(known, seq=last.seq + 1, kind="nonsense"))
+    assert letter.taken is not None
+    assert letter.taken.lane == ("coins", known[-1].partition)
+    assert letter.taken.position > 1
+    (next_one,) = core.feed(_word(known, seq=last.seq + 2, kind="marker", body=Raw(b"\xc0")))
+    assert next_one.taken == letter.taken._replace(position=letter.taken.position + 1)
+    (nonsense,) = core.feed(known[-1]._replace(value=b"garbage"))
+    assert nonsense.taken is None
+
+
+def test_a_catalog_tells_of_a_few_of_the_lanes_of_which_something_is_missing():
+    core, known = world.HEART.bundle(), _said(opened(), PREDICTIONS.name)
+    for record in known:
+        list(core.feed(record))
+    for lane in range(100, 1_000):
+        list(core.feed(_word(known, partition=lane, seq=5)))
+    (report,) = core.reports()
+    assert "and 892 lanes more" in (report.parked or "")
+    assert len(report.parked or "") < 4_000

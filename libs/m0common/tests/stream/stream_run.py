@@ -47,7 +47,6 @@ class Echo:
     stage = 2
     build = ZERO
     queries = None
-    tolerant = False
 
     def __init__(self, source: str, sink: str, name: str = "echo") -> None:
         self.name = name

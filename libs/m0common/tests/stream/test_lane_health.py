@@ -72,3 +72,12 @@ def test_the_release_to_install_is_the_one_that_others_came_to_not_the_one_that_
     newer = msgspec.structs.replace(manifest(9), following=bytes([8]) * 32)
     older = msgspec.structs.replace(manifest(8), following=bytes([9]) * 32, position=4)
     assert heard(newer, older).notes([PASSED._replace(due=10)]) == INSTALL.replace("07" * 32, "08" * 32)
+
+
+def test_of_many_lanes_the_notes_name_a_few_and_first_those_that_have_ever_said_anything():
+    unknown = [RUNNING._replace(lane=Lane(f"a{n:04}", 1), parked="x" * 200) for n in range(3_000)]
+    known = [RUNNING._replace(lane=Lane("coins", n), parked="it expects message 7", seq=9) for n in range(3)]
+    notes = LaneHealth(60).notes([*unknown, *known]) or ""
+    assert notes.startswith("coins/0: it expects message 7; coins/1: it expects message 7; coins/2: ")
+    assert notes.endswith("; and 2987 lanes more")
+    assert len(notes) < 5_000

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from m0common.errors import DeadLetterError, Unavailable
+from m0common.ids import Lane
 from m0common.messages import DeadLetter
 from m0common.stream import metrics
-from m0common.stream.deadletters import DeadLetterLimit, TooManyDeadLetters, dead_letter
+from m0common.stream.core import Taken
+from m0common.stream.deadletters import DeadLetterLimit, LaneLimits, TooManyDeadLetters, dead_letter
 from m0common.stream.partition import partition_for, wire_bytes
 from m0common.stream.records import Produce, Record
 from m0common.stream.retry import Retry, Stopped
@@ -109,6 +111,43 @@ def test_the_limit_agrees_with_counting_the_window_again_each_time(events):
         else:
             assert not too_many
             history.append(True)
+
+
+COINS, MEDALS = Lane("coins", 1), Lane("medals", 1)
+
+
+def refused_at(limits, lane, positions):
+    """The first position that is too much for a lane, and what is said of it."""
+    for position in positions:
+        said = limits.bad(Taken(lane, position))
+        if said is not None:
+            return position, said
+    return None
+
+
+def test_each_lane_has_a_limit_of_its_own():
+    limits = LaneLimits()
+    assert refused_at(limits, COINS, range(1, 101)) is None
+    assert refused_at(limits, MEDALS, range(1, 101)) is None
+    position, said = refused_at(limits, COINS, [101])
+    assert (position, said) == (101, "more than 100 messages in a row cannot be processed")
+    assert refused_at(limits, MEDALS, [102]) is None, "it took a good one in between"
+
+
+def test_what_a_lane_took_between_two_letters_was_good():
+    limits = LaneLimits()
+    assert refused_at(limits, COINS, range(1, 1_000, 2)) is None, "every other one, which is not more than half"
+    position, said = refused_at(limits, COINS, range(1_001, 1_400))
+    assert position < 1_101
+    assert "50% of the last 200" in said
+
+
+def test_behind_a_refusal_and_in_a_new_life_a_lane_is_counted_anew():
+    limits = LaneLimits()
+    assert refused_at(limits, COINS, range(1, 200))[0] == 101
+    assert refused_at(limits, COINS, range(102, 202)) is None
+    assert refused_at(limits, COINS, range(1, 101)) is None, "its positions begin again"
+    assert refused_at(limits, COINS, [101])[0] == 101
 
 
 async def test_a_blocked_event_loop_fails_health_and_recovers():

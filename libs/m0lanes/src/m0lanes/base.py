@@ -45,7 +45,6 @@ class LaneStage(ABC, Generic[S]):
     stage: int
     input_topic: str
     queries: str | None = None
-    tolerant = False
 
     def __init__(self, build: bytes, deployment: Deployment, releases: Container[bytes]) -> None:
         self._deployment = deployment
@@ -176,7 +175,7 @@ class LaneStage(ABC, Generic[S]):
         parked = [s for s in slots if (s.lane == only if only is not None else s.follows and not s.retired)]
         for slot in parked:
             self._miss(slot, f"{reason}; {remedy(slot.lane)}")
-        return [self._cut(slot) for slot in parked if self._is_whole(slot)]
+        return [self._cut(slot) for slot in parked if self._is_whole(slot) and not slot.stranger]
 
     def _is_whole(self, slot: Slot[S]) -> bool:  # noqa: ARG002 - a stage may know better
         """Whether a lane stands between two messages, so that a checkpoint of it says all there is."""
@@ -251,7 +250,9 @@ class LaneStage(ABC, Generic[S]):
         yield self._cut(slot)
 
     def _due(self, partition: int, behind: int) -> list[Slot[S]]:
-        return [s for s in self._slots.all(partition) if s.works and s.position - s.cut_position > behind]
+        return [
+            s for s in self._slots.all(partition) if s.works and not s.stranger and s.position - s.cut_position > behind
+        ]
 
     def reports(self) -> list[LaneReport]:
         """See StageCore."""

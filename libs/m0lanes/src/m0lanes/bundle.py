@@ -10,7 +10,7 @@ from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, encode
-from m0common.stream.core import Cut, Letter, Output, Rewind
+from m0common.stream.core import Cut, Letter, Output, Rewind, Taken
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
@@ -20,8 +20,9 @@ from m0lanes.births import Birth, born
 from m0lanes.bodies import Marker, Prediction, decode_body
 from m0lanes.bundle_state import BundleState, Disagreement
 from m0lanes.entities import Entities
-from m0lanes.laned import decode_message, first_slot
+from m0lanes.laned import decode_message
 from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runs
+from m0lanes.strangers import about, heard
 
 STAGE = 4
 AHEAD_MAX = 8
@@ -56,7 +57,7 @@ class BundleCore(LaneStage[BundleState]):
             message = decode_message(record.value)
             lane = Lane(message.catalog, record.partition)
             newborn = born(message, self._deployment) if message.kind == "rebased" else None
-            slot = self._slots.get(lane) or self._slots.add(first_slot(lane, message, self._fresh))
+            slot = heard(self._slots, lane, message, self._fresh, newborn=newborn is not None)
         except DeadLetterError as error:
             if only is None:
                 yield Letter(record, error)
@@ -73,7 +74,7 @@ class BundleCore(LaneStage[BundleState]):
             return
         holes = len(slot.holes)
         if self._waits(slot, record, message) or not self._next(slot, record, message):
-            if len(slot.holes) > holes:
+            if len(slot.holes) > holes and not slot.stranger:
                 yield self._cut(slot)
             return
         begins = slot.position == 1 or slot.retired
@@ -82,7 +83,7 @@ class BundleCore(LaneStage[BundleState]):
         try:
             yield from self._take(slot, record, message, newborn)
         except DeadLetterError as error:
-            yield Letter(record, error)
+            yield Letter(record, error, Taken(slot.lane, slot.position))
         except Disagreement as error:
             slot.park(f"{error}: replay both lanes to see which one is wrong")
             yield self._cut(slot)
@@ -161,7 +162,7 @@ class BundleCore(LaneStage[BundleState]):
             slot.holes[message.partition] = (
                 f"catalog {message.catalog} expects message {expected} of lane {message.partition}, not {message.seq} "
                 f"at {record.topic}/{record.partition}@{record.offset}: "
-                f"{remedy(Lane(message.catalog, message.partition))}"
+                f"{about(slot)}{remedy(Lane(message.catalog, message.partition))}"
             )
             return False
         slot.holes.pop(message.partition, None)

@@ -7,10 +7,10 @@ from typing import Protocol, TypeVar
 import msgspec
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
-from m0common.ids import Lane, check_catalog
+from m0common.ids import Lane
 from m0common.messages import LaneMessage
-from m0common.stream.core import Cut, Letter, Load, Output
-from m0common.stream.door import UNDECODABLE, checked
+from m0common.stream.core import Cut, Letter, Load, Output, Taken
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.records import Record
 from m0common.stream.states import Restored
 
@@ -20,7 +20,8 @@ from m0lanes.bodies import Generation, Marker, decode_body
 from m0lanes.entities import Entities
 from m0lanes.packing import pack
 from m0lanes.port import Domain
-from m0lanes.slots import NO_RELEASE, S, Slot, State, reborn, restored_slot, runs
+from m0lanes.slots import NO_RELEASE, Slot, State, reborn, restored_slot, runs
+from m0lanes.strangers import about, heard
 
 _decoder = msgspec.msgpack.Decoder(LaneMessage)
 Said = tuple[str, bytes]
@@ -57,13 +58,6 @@ def decode_message(value: bytes) -> LaneMessage:
         raise DeadLetterError("not_a_lane_message", str(error)) from error
 
 
-def first_slot(lane: Lane, message: LaneMessage, fresh: Callable[[Lane, bytes], Slot[S]]) -> Slot[S]:
-    """A slot for a lane that is heard of for the first time. Raises DeadLetterError when no lane can have its name."""
-    with checked("not_a_lane_message"):
-        check_catalog(lane.catalog)
-    return fresh(lane, message.release)
-
-
 def _lane(message: LaneMessage, record: Record) -> Lane:
     if message.partition != record.partition:
         where = f"{message.catalog}/{message.partition}"
@@ -94,7 +88,7 @@ class LanedCore(LaneStage[T]):
             message = decode_message(record.value)
             lane = _lane(message, record)
             newborn = born(message, self._deployment) if message.kind == "rebased" else None
-            slot = self._slots.get(lane) or self._slots.add(first_slot(lane, message, self._fresh))
+            slot = heard(self._slots, lane, message, self._fresh, newborn=newborn is not None)
         except DeadLetterError as error:
             return [Letter(record, error)] if only is None else []
         if newborn is not None:
@@ -103,7 +97,7 @@ class LanedCore(LaneStage[T]):
             self._pass_by(slot, message)
             return ()
         if not self._next(slot, record, message):
-            return () if slot.parked is None else [self._cut(slot)]
+            return () if slot.parked is None or slot.stranger else [self._cut(slot)]
         begins = slot.position == 1 or slot.retired
         step = self._marker if message.kind == "marker" else self._ordinary
         said = step(slot, record, message)
@@ -113,7 +107,7 @@ class LanedCore(LaneStage[T]):
         try:
             said = self._step(slot, message)
         except DeadLetterError as error:
-            return [Letter(record, error)]
+            return [Letter(record, error, Taken(slot.lane, slot.position))]
         return [slot.say(kind, body, message.cause, record.headers, record.key) for kind, body in said]
 
     def _next(self, slot: Slot[T], record: Record, message: LaneMessage) -> bool:
@@ -128,7 +122,7 @@ class LanedCore(LaneStage[T]):
         if message.seq > last + 1:
             slot.park(
                 f"lane {name} expects message {last + 1} and got {message.seq} at {record.topic}/{record.partition}@"
-                f"{record.offset}: {remedy(slot.lane)}"
+                f"{record.offset}: {about(slot)}{remedy(slot.lane)}"
             )
             return False
         if message.release != slot.release and message.kind != "generation":
@@ -183,11 +177,12 @@ class LanedCore(LaneStage[T]):
         try:
             marker = decode_body(message.body, Marker)
         except DeadLetterError as error:
-            yield Letter(record, error)
+            yield Letter(record, error, Taken(slot.lane, slot.position))
             return
         passed = len(marker.state_digests)
         if passed != self.stage - 1:
-            yield Letter(record, DeadLetterError("not_a_lane_body", f"Marker: {passed} digests of stages before here"))
+            wrong = DeadLetterError("not_a_lane_body", f"Marker: {passed} digests of stages before here")
+            yield Letter(record, wrong, Taken(slot.lane, slot.position))
             return
         for kind, body in slot.state.finals(marker):
             yield slot.say(kind, body, message.cause, record.headers)

@@ -52,7 +52,6 @@ class NormalizeCore(LaneStage[NormalizeState]):
     name = "normalize"
     stage = STAGE
     input_topic = RAW.name
-    tolerant = True
 
     def __init__(
         self,

@@ -1,8 +1,9 @@
 """The lanes a core looks after: where each stands, what it says, when it is saved, how it goes on."""
 
+from bisect import insort
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from m0common.ids import Lane
 from m0common.messages import InputSeq, LaneMessage, Manifest
@@ -18,6 +19,8 @@ from m0lanes.checkpoints import History, batches
 from m0lanes.entities import Entities
 
 NO_RELEASE = bytes(32)
+HOLES_TOLD_MAX: Final = 8
+"""Of so many source lanes a reason says what is missing; of more it says how many there are."""
 
 
 class State(Protocol):
@@ -70,6 +73,13 @@ class Slot(Generic[S]):
     cut_position: int = -1
     untold: Manifest | None = None
     """The manifest that it could not go on from, until it is written again with the reason."""
+    midway: bool = False
+    """It was heard of through a message that begins no lane, see m0lanes.strangers."""
+
+    @property
+    def stranger(self) -> bool:
+        """Whether all that is known of it is a message in the middle of what it may have said."""
+        return self.midway and self.position == 0
 
     @property
     def passed(self) -> bool:
@@ -129,7 +139,11 @@ class Slot(Generic[S]):
     @property
     def problem(self) -> str | None:
         """Why it does not go on, or not with all of its sources."""
-        return self.parked or "; ".join(reason for _, reason in sorted(self.holes.items())) or None
+        if self.parked is not None or not self.holes:
+            return self.parked
+        said = [reason for _, reason in sorted(self.holes.items())]
+        more = [f"and {len(said) - HOLES_TOLD_MAX} lanes more"] if len(said) > HOLES_TOLD_MAX else []
+        return "; ".join([*said[:HOLES_TOLD_MAX], *more])
 
     def park(self, reason: str) -> None:
         """Stop this lane, loudly; the others go on."""
@@ -143,6 +157,7 @@ class Slots(Generic[S]):
         self.stage = stage
         self._build = build
         self._slots: dict[Lane, Slot[S]] = {}
+        self._order: list[Lane] = []
 
     def get(self, lane: Lane) -> Slot[S] | None:
         """A lane's slot, None when it is not known."""
@@ -150,16 +165,19 @@ class Slots(Generic[S]):
 
     def add(self, slot: Slot[S]) -> Slot[S]:
         """Look after one more lane."""
-        self._slots = dict(sorted({**self._slots, slot.lane: slot}.items()))
+        if slot.lane not in self._slots:
+            insort(self._order, slot.lane)
+        self._slots[slot.lane] = slot
         return slot
 
     def all(self, partition: int | None = None) -> list[Slot[S]]:
         """Every lane, or those of one input partition, ascending."""
-        return [s for s in self._slots.values() if partition is None or s.lane.partition == partition]
+        return [self._slots[lane] for lane in self._order if partition is None or lane.partition == partition]
 
     def forget(self, partition: int) -> None:
         """Drop the lanes of a partition."""
-        self._slots = {lane: slot for lane, slot in self._slots.items() if lane.partition != partition}
+        self._order = [lane for lane in self._order if lane.partition != partition]
+        self._slots = {lane: self._slots[lane] for lane in self._order}
 
     def cut(
         self,
@@ -236,7 +254,7 @@ class Slots(Generic[S]):
                 slot.lacks,
                 slot.due,
             )
-            for slot in self._slots.values()
+            for slot in self.all()
         ]
 
 

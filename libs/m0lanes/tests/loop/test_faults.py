@@ -88,57 +88,63 @@ async def test_any_number_of_bad_raw_messages_costs_one_letter_each_and_stops_no
     assert origins == {(RAW.name, record.partition, record.offset) for record in bad}
 
 
-async def test_too_many_letters_stop_a_later_stage_where_it_stands_and_lose_nothing(stages):
+async def send(stages, *messages: Produce) -> None:
+    producer = stages.broker.producer()
+    await producer.start()
+    await producer.send(messages)
+    await producer.stop()
+
+
+async def test_any_number_of_values_that_are_no_message_of_a_lane_costs_a_letter_each_and_stops_nothing(stages):
+    records = lanes.season(3, first=stages.first).records
+    half = next(n for n, r in enumerate(records) if b'"epoch_id":%d' % (stages.first + 1) in r.value)
+    await stages.write(records[:half])
+    stages.start()
+    await stages.until_closed(stages.first)
+    wrong = encode(LaneMessage("coins", 99, 0, 1, lanes.COINS_RELEASE, 9, "generation", Raw(b"\xc0")))
+    values = [b"nonsense %d" % n for n in range(250)] + [wrong] * 50
+    await send(stages, *(Produce(NORMALIZED.name, n % lanes.PARTITIONS, b"x", v) for n, v in enumerate(values)))
+    await stages.write(records[half:])
+    await stages.until_said(await stages.expected())
+
+    async def all_told() -> bool:
+        return len({(letter.partition, letter.offset) for letter in await stages.letters()}) == len(values)
+
+    await stages.until(all_told)
+    assert stages.ready()
+    assert stages.loops["feature"].notes() is None
+
+
+async def test_a_lane_of_which_too_many_messages_fail_in_a_row_is_parked_and_a_restart_goes_on_behind_them(stages):
     await stages.write(lanes.season(1, first=stages.first).records)
     partition = lane_partitions()[0]
     stages.start()
     await stages.until_closed(stages.first)
-    producer = stages.broker.producer()
-    await producer.start()
-    await producer.send([Produce(NORMALIZED.name, partition, b"x", b"nonsense %d" % n) for n in range(150)])
-    await producer.stop()
-    await stages.until(lambda: "has stopped" in (stages.loops["feature"].ready() or ""))
-    assert "cannot be processed" in (stages.loops["feature"].ready() or "")
-    assert stages.loops["feature"].healthy() is None
-    letters = {letter.offset for letter in await stages.letters()}
-    assert len(letters) == 100
-    await stages.stop("feature")
-    # a repaired stage, here one that may say more letters, goes on where it was
-    stages.start("feature", settings=QUICK.model_copy(update={"dead_letter_window": 1000}))
-    stages.loops["feature"]._limit.max_in_a_row = 1000
-    await stages.until(lambda: stages.loops["feature"].ready() is None)
-
-    async def all_said() -> bool:
-        return len({letter.offset for letter in await stages.letters()}) == 150
-
-    await stages.until(all_said)
-
-
-async def test_good_messages_between_bad_ones_keep_a_later_stage_going(memory_stages):
-    stages = memory_stages
-    world = lanes.season(10, first=stages.first)
-    stages.start("normalize")
-    await stages.write(world.records)
-    await stages.until(lambda: sum(r.seq for r in stages.reports("normalize")) > 150)
-    await asyncio.sleep(0.1)
     await stages.stop("normalize")
-    # in one batch: 120 bad ones, each behind a good one or more
-    good = await stages.read(NORMALIZED.name)
-    await stages.recreate(NORMALIZED.name)
-    mixed = []
-    for record in good:
-        mixed.append(Produce(record.topic, record.partition, record.key, record.value))
-        mixed.append(Produce(record.topic, record.partition, record.key, b"nonsense"))
-    producer = stages.broker.producer()
-    await producer.send(mixed)
-    assert len(good) > 120
-    stages.start("feature", settings=QUICK.model_copy(update={"batch_records": 10_000, "dead_letter_max_share": 0.6}))
+    newest = max(_message(r.value).seq for r in await stages.read(NORMALIZED.name) if r.partition == partition)
 
-    async def all_read() -> bool:
-        return len(await stages.letters()) == len(good)
+    def failing(seq: int) -> Produce:
+        message = LaneMessage("coins", partition, 0, seq, lanes.COINS_RELEASE, 99, "tossed", Raw(b"\xc0"))
+        return Produce(NORMALIZED.name, partition, b"coins", encode(message))
 
-    await stages.until(all_read)
-    assert stages.loops["feature"].ready() is None
+    await send(stages, *(failing(newest + 1 + n) for n in range(150)))
+    await stages.until(lambda: stages.loops["feature"].notes() is not None)
+    note = stages.loops["feature"].notes() or ""
+    assert f"coins/{partition}: more than 100 messages in a row cannot be processed" in note
+    assert "repair the cause and restart the stage" in note
+    assert stages.loops["feature"].ready() is None, "the other lanes go on"
+    assert [r.lane.partition for r in stages.reports("feature") if r.parked] == [partition]
+    assert len(await stages.letters()) == 101
+    await stages.until(lambda: _says_parked(stages, 2, partition))
+    await stages.stop("feature")
+    stages.start("feature")
+
+    async def all_told() -> bool:
+        return len(await stages.letters()) == 150
+
+    await stages.until(all_told)
+    assert len({letter.offset for letter in await stages.letters()}) == 150, "none was skipped, and none told twice"
+    assert stages.loops["feature"].notes() is None
 
 
 # --- holes -----------------------------------------------------------------------------------------------------------
@@ -161,10 +167,7 @@ async def test_a_lane_with_a_hole_is_parked_and_another_catalog_in_its_partition
     # messages of the first catalog that never were: a hole
     newest = max(r.seq for r in stages.reports("normalize") if r.lane == ("coins", partition))
     lost = LaneMessage("coins", partition, 0, newest + 7, lanes.COINS_RELEASE, 99, "tossed", Raw(b"\xc0"))
-    producer = stages.broker.producer()
-    await producer.start()
-    await producer.send([Produce(NORMALIZED.name, partition, b"coins", encode(lost))])
-    await producer.stop()
+    await send(stages, Produce(NORMALIZED.name, partition, b"coins", encode(lost)))
     await stages.until(lambda: stages.loops["feature"].notes() is not None)
     note = stages.loops["feature"].notes() or ""
     assert f"coins/{partition}: lane coins/{partition} expects message {newest + 1} and got {newest + 7}" in note

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from m0common.errors import DeadLetterError, OffsetsGone
 from m0common.settings import Stage
 from m0common.stream.broker import AT_BEGINNING, AT_END, Broker, TopicPartition
-from m0common.stream.deadletters import dead_letter
+from m0common.stream.deadletters import DeadLetterLimit, dead_letter
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
 from m0common.stream.worker import Worker, log
@@ -46,6 +46,7 @@ class ConsumerLoop(Worker):
         self._group = group
         self._from_end = from_end
         self._letters = 0
+        self._limit = DeadLetterLimit(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
 
     async def dead_letter(self, record: Record, error: DeadLetterError, *, limited: bool = True) -> None:
         """For handlers: put a message aside. Raises TooManyDeadLetters above the limit, which stops the loop.

@@ -16,11 +16,23 @@ from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 
 
+class Taken(NamedTuple):
+    """A lane that took a message, and how many it has taken with that one."""
+
+    lane: Lane
+    position: int
+
+
 class Letter(NamedTuple):
-    """A record that costs a dead letter. A record costs at most one distinct letter, however often it is read."""
+    """A record that costs a dead letter. A record costs at most one distinct letter, however often it is read.
+
+    `taken`: the message was the next one of a lane, and this stage could do nothing with it, which may be the stage's
+    own fault. None where nobody but the writer can be at fault.
+    """
 
     record: Record
     error: DeadLetterError
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +132,6 @@ class StageCore(Protocol):
     build: bytes
     queries: str | None
     """A topic beside the lanes whose records are questions to `answer`."""
-    tolerant: bool
-    """Whether any number of dead letters is ordinary: the door's are; in later stages the right number is zero."""
     drops: Counter[tuple[str, str]]
     """How many records were dropped as ordinary, by source and reason, since the core was made."""
 

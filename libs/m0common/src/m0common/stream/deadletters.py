@@ -1,16 +1,19 @@
-"""Dead letters: one message about a message that cannot be processed, and the limit above which a stage stops.
+"""Dead letters: one message about a message that cannot be processed, and the limit above which its reader stops.
 
 Writing a letter cannot fail for reasons of the letter: whatever its record holds, it is small and can be encoded.
 
-A bad deploy must not drain a topic into the dead letter queue: above the limit nothing more is dead-lettered, the stage
-stops where it is and says so, and a repaired one goes on from there.
+A bad deploy must not drain a topic into the dead letter queue: above the limit nothing more is dead-lettered, the
+reader, of lanes the one lane, stops where it is and says so, and a repaired one goes on from there. What a reader
+cannot be to blame for does not count.
 """
 
 import hashlib
 from collections import deque
 
 from m0common.errors import DeadLetterError, M0Error
+from m0common.ids import Lane
 from m0common.messages import DeadLetter, encode
+from m0common.stream.core import Taken
 from m0common.stream.records import Headers, Produce, Record
 from m0common.topics import DLQ
 
@@ -24,7 +27,7 @@ TRACEPARENT_MAX_BYTES = 128
 
 
 class TooManyDeadLetters(M0Error):
-    """More messages cannot be processed than the limit allows; the stage stops and keeps the rest."""
+    """More messages cannot be processed than the limit allows; their reader stops and keeps the rest."""
 
 
 def dead_letter(stage: str, record: Record, error: DeadLetterError) -> Produce:
@@ -98,3 +101,26 @@ class DeadLetterLimit:
             self._bad -= self._recent[0]
         self._recent.append(bad)
         self._bad += bad
+
+
+class LaneLimits:
+    """A limit for each lane of a stage, from the letters alone: what it took between two of them was good."""
+
+    def __init__(self, window: int = 200, max_share: float = 0.5) -> None:
+        self._window = window
+        self._max_share = max_share
+        self._counts: dict[Lane, tuple[int, DeadLetterLimit]] = {}
+        """By lane: its position at its newest letter, and the count."""
+
+    def bad(self, taken: Taken) -> str | None:
+        """Count a letter about a message that a lane took; returns what is too much, and counts anew behind that."""
+        last, limit = self._counts.pop(taken.lane, (taken.position, None))
+        if limit is None or taken.position <= last:  # a new life, or read again from a checkpoint
+            last, limit = taken.position - 1, DeadLetterLimit(self._window, self._max_share)
+        try:
+            limit.good(taken.position - last - 1)
+            limit.bad()
+        except TooManyDeadLetters as error:
+            return str(error)
+        self._counts[taken.lane] = (taken.position, limit)
+        return None

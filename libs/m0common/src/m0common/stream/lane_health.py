@@ -5,12 +5,15 @@ a lane writes a manifest of it at every marker. Where markers go by and no manif
 """
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from m0common.canonical import ZERO
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.stream.core import LaneReport
+
+TOLD_MAX: Final = 16
+"""Of so many lanes the notes say what is not well; of more they say how many there are."""
 
 
 class _Heard(NamedTuple):
@@ -60,7 +63,9 @@ class LaneHealth:
 
     def notes(self, reports: Collection[LaneReport]) -> str | None:
         """What is not well although work goes on: lanes that are parked, and why, and what to install for others."""
-        said = [f"{_name(report)}: {report.parked}" for report in reports if report.parked is not None]
+        parked = [report for report in reports if report.parked is not None]
+        parked.sort(key=lambda report: report.seq == 0)  # those that never said anything come last
+        said = [f"{_name(report)}: {report.parked}" for report in parked]
         for report in self.nobody_runs(reports):
             assert report.lacks is not None
             heard = self._heard[report.lane].release
@@ -68,6 +73,8 @@ class LaneHealth:
             said.append(
                 f"{_name(report)}: nobody runs it: install release {release.hex()} (catalog {report.lane.catalog})"
             )
+        if len(said) > TOLD_MAX:
+            said = [*said[:TOLD_MAX], f"and {len(said) - TOLD_MAX} lanes more"]
         return "; ".join(said) or None
 
     def _is_silent(self, report: LaneReport) -> bool:

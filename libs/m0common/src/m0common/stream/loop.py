@@ -4,8 +4,8 @@ What it promises, whatever dies at whatever moment:
 
 - checkpoints never run ahead of what was said: messages are acknowledged, then state, then manifests, then offsets;
 - a restart begins at the newest checkpoint of each lane that restores, and repeats byte for byte what came after it;
-- no message is skipped: one that cannot be processed becomes a dead letter, in later stages too many of them stop the
-  stage; a lane that misses something is parked, loudly, and the others go on;
+- no message is skipped: one that cannot be processed becomes a dead letter; a lane of which too many do is parked
+  behind them, as one that misses something is, loudly, and the others go on;
 - one task does everything that changes state, so that no lock is needed: callbacks of a rebalance run between batches.
 """
 
@@ -20,7 +20,7 @@ from m0common.settings import Stage
 from m0common.stream.asides import say_asides
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Cut, Letter, Load, Output, Rewind, StageCore
-from m0common.stream.deadletters import TooManyDeadLetters, dead_letter
+from m0common.stream.deadletters import LaneLimits, dead_letter
 from m0common.stream.lane_health import LaneHealth
 from m0common.stream.lane_reader import LaneReader, LaneReaders
 from m0common.stream.metrics import StageMetrics
@@ -55,10 +55,6 @@ class _Batch:
     cuts: list[Cut] = field(default_factory=list)
     rewinds: list[Rewind] = field(default_factory=list)
     positions: dict[int, int] = field(default_factory=dict)
-    at: int = 0
-    """The record that something other than a message was said about last."""
-    good_from: int = 0
-    """The first record that the limit of dead letters has not heard of."""
     bad: int = 0
     stop: Exception | None = None
 
@@ -81,6 +77,7 @@ class StageLoop(Worker):
         self._held: frozenset[TopicPartition] = frozenset()
         self._readers = LaneReaders(broker, self._settings.batch_records)
         self._restoring = Restoring(broker, core, self._watchdog.beat)
+        self._limits = LaneLimits(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
         self._health = LaneHealth(self._settings.silent_after_ms / 1000)
         self._saving = Saving(core.stage, self._producer, self._retry, self._metrics)
         self._queries = Queries(core, broker) if core.queries is not None else None
@@ -155,21 +152,17 @@ class StageLoop(Worker):
         self._turn_s = asyncio.get_running_loop().time() + SLICE_S
         feed = self._traced if tracing() else self._core.feed
         said, positions, steps = batch.said, batch.positions, 0
-        for index, record in enumerate(records):
+        for record in records:
             try:
                 for output in feed(record, only):
                     if type(output) is Produce:
                         said.append(output)
                     else:
-                        batch.at = index
                         await self._take(output, batch)
                     steps += 1
                     if steps >= SLICE_STEPS:
                         steps = 0
                         await self._breathe(batch)
-            except TooManyDeadLetters as error:
-                batch.stop = error
-                break
             except Exception as error:  # whatever it is, the work before it must not be lost
                 log.exception("step_failed", stage=self._name, origin=_place(record))
                 batch.stop = error
@@ -177,12 +170,7 @@ class StageLoop(Worker):
             steps += 1
             positions[record.partition] = record.offset + 1
             if only is not None and batch.rewinds:
-                batch.at = index + 1
-                self._count_good(batch)
                 break  # it goes back: what was read behind this is not for now
-        else:
-            batch.at = len(records)
-            self._count_good(batch)
         self._metrics.messages_in.inc(len(records))
 
     async def _take(self, output: Output, batch: _Batch) -> None:
@@ -206,24 +194,18 @@ class StageLoop(Worker):
         return self._core.loaded(load, found)
 
     def _letter(self, letter: Letter, batch: _Batch) -> None:
-        record, error = letter
-        if not self._core.tolerant:
-            self._count_good(batch)
-            try:
-                self._limit.bad()
-            except TooManyDeadLetters as too_many:
-                raise TooManyDeadLetters(f"{too_many}; the last one is {_place(record)}: {error}") from None
+        record, error, taken = letter
         batch.letters.append(dead_letter(self._name, record, error))
         batch.bad += 1
-        batch.good_from = batch.at + 1
         self._metrics.dead_letter(error.error)
         if batch.bad == 1:
             log.warning("dead_letter", stage=self._name, origin=_place(record), reason=str(error)[:200])
-
-    def _count_good(self, batch: _Batch) -> None:
-        """Those since the last bad one, in the order they came."""
-        self._limit.good(max(0, batch.at - batch.good_from))
-        batch.good_from = batch.at
+        too_many = None if taken is None else self._limits.bad(taken)
+        if taken is not None and too_many is not None:
+            last = f"{_place(record)}: {str(error)[:200]}"
+            reason = f"{too_many}; the last one is {last}: repair the cause and restart the stage"
+            log.error("too_many_dead_letters", stage=self._name, lane=str(tuple(taken.lane)), reason=reason)
+            batch.cuts += self._core.park(taken.lane.partition, reason, taken.lane)
 
     async def _breathe(self, batch: _Batch | None = None) -> None:
         """After enough work, write what there is too much of and give the event loop a turn."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.settings import Stage
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.deadletters import DeadLetterLimit, TooManyDeadLetters
+from m0common.stream.deadletters import TooManyDeadLetters
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
 from m0common.stream.retry import Retry, Stopped
@@ -46,7 +46,6 @@ class Worker(ABC):
         self._producer = broker.producer()
         self._watchdog = Watchdog(name, self._settings.stuck_after_ms, self._metrics.stuck.inc)
         self._retry = Retry(name, self._on_unavailable)
-        self._limit = DeadLetterLimit(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
         self._stopping = asyncio.Event()
         self._positions: dict[TopicPartition, int] = {}
         self._dirty = False
