@@ -10,6 +10,7 @@ from m0_signer.app import Programs, Signer
 from m0_signer.guard import Guard
 from m0_signer.published import published_states
 from m0_signer.runner import Pace
+from m0_signer.standing import HEADERS_PER_EPOCH
 from m0common import settings
 from m0common.canonical import BundleHeader
 from m0common.clock import ManualClock
@@ -191,6 +192,24 @@ async def test_headers_forged_for_later_epochs_cost_no_epoch(tmp_path, live, dep
             assert final.bundle_hash == BundleHeader.decode(message.header).bundle_hash
         commits = [(s.signer, s.epoch_id) for s in made.submissions("commit")]
         assert len(commits) == len(set(commits))
+
+
+def crowded():
+    return REGISTRY.get_sample_value("m0_signer_refusals_total", {"rule": "crowded"}) or 0
+
+
+async def test_lies_that_leave_no_room_for_the_true_header_cost_no_epoch_either(tmp_path, live):
+    async with house(tmp_path, live, depths=("bundle", "raw")) as made:
+        for index in range(2):
+            made.start(index)
+        numbers = [number.to_bytes(32, "big") for number in range(HEADERS_PER_EPOCH + 2)]
+        lies = [with_header(message, merkle_root=root) for message in live.headers for root in numbers]
+        before = crowded()
+        made.claim([*lies, *live.headers])
+        await made.until(lambda: crowded() == before + 2 * 3 * 3)
+        made.stage.publish(live.raw)
+        made.stage.publish(live.predictions)
+        await made.until(lambda: made.finalized() == 3)
 
 
 @pytest.mark.parametrize("depth", ["bundle", "raw"])

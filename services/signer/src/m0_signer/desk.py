@@ -61,6 +61,8 @@ class Desk:
         self._links = Links(guard)
         self._agreement = Agreement()
         self._lock = asyncio.Lock()
+        self.reads_again = False
+        """Claims that had no room can be judged now: read again from the noted place."""
 
     def attach(self, computed_by: Computed) -> None:
         """Name who computes."""
@@ -73,6 +75,11 @@ class Desk:
     def notes(self) -> str | None:
         """Catalogs whose headers say something else for some epochs running."""
         return self._agreement.notes()
+
+    def begin(self) -> None:
+        """Claims are read from the noted place on."""
+        self.reads_again = False
+        self._standing.forget_read_again()
 
     async def claim(self, said: HeaderMessage, where: TopicPartition, offset: int) -> None:
         """An epoch as somebody, the bundle service perhaps, says that it was closed."""
@@ -113,6 +120,8 @@ class Desk:
             if epoch_id > self._links.newest_agreed(catalog):
                 self._agreement.computed(catalog, epoch_id)
             await self._meet(catalog, epoch_id)
+            if epoch_id in waiting and self._standing.has_dropped(catalog, epoch_id):
+                self.reads_again = True
             while len(waiting) > KEPT_PER_CATALOG:
                 del waiting[min(waiting)]
             # Epochs are computed in ascending order: what was passed over will not come any more.
@@ -171,6 +180,7 @@ class Desk:
             self._refuse(said, where, Refusal("equivocation", again))
 
     def _unmatched(self, catalog: str, epoch_id: int, detail: str) -> None:
+        self._standing.forget_dropped(catalog, epoch_id)
         for claim in self._standing.of(catalog, epoch_id):
             self._settle(claim, "unmatched", detail)
 
@@ -191,6 +201,7 @@ class Desk:
         self._tell(said, "refused", f"{refusal.rule}: {refusal.detail}")
 
     def _done(self, catalog: str, epoch_id: int) -> None:
+        self._standing.forget_dropped(catalog, epoch_id)
         if self._computed_by is not None:
             self._computed_by.decided(catalog, epoch_id)
 
