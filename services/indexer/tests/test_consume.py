@@ -146,6 +146,30 @@ async def test_a_header_that_waited_for_pieces_that_do_not_fit_is_given_up_and_t
     assert await stored(bench) == [7]
 
 
+@pytest.mark.parametrize("forged_first", [True, False])
+async def test_a_message_that_names_other_pieces_for_a_header_does_not_take_the_place_of_the_true_one(
+    bench, forged_first
+):
+    said = bench.scene.bundle(7, {"A": SPLIT, "B": SPLIT})
+    other = bench.scene.bundle(7, {"A": SPLIT, "C": SPLIT})
+    forged = msgspec.structs.replace(said.message, pieces=other.message.pieces)
+    for message in (forged, said.message) if forged_first else (said.message, forged):
+        await bench.bundles.add_header(encode(message))
+    await bench.bundles.add_piece(other.pieces[0])
+    await bench.bundles.add_piece(said.pieces[0])
+    assert await leaves(bench) == list(said.leaves)
+    assert await bench.rows("SELECT * FROM waiting_headers") == []
+
+
+async def test_two_messages_about_a_header_that_wait_for_the_same_piece_are_one_bundle(bench):
+    said = bench.scene.bundle(7, {"A": SPLIT})
+    for message in (said.message, msgspec.structs.replace(said.message, missed=(6,))):
+        await bench.bundles.add_header(encode(message))
+    await bench.bundles.add_piece(said.pieces[0])
+    assert await stored(bench) == [7]
+    assert await bench.rows("SELECT * FROM waiting_headers") == []
+
+
 async def test_pieces_that_nobody_asks_for_go_after_a_while_and_those_a_header_waits_for_stay(bench):
     needed = bench.scene.bundle(7, dict.fromkeys("ABC", SPLIT))
     await bench.bundles.add_piece(needed.pieces[0])

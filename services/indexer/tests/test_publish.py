@@ -36,6 +36,23 @@ async def test_a_final_epoch_is_announced_with_its_leaves_once(bench):
     assert [(p.market_id, p.leaf) for p in leaves] == list(zip(bundle.market_ids, bundle.leaves, strict=True))
 
 
+async def test_of_two_bundles_of_an_epoch_the_one_that_the_chain_has_is_announced_whichever_came_first(bench):
+    bench.scene.set_up()
+    forged = bench.scene.bundle(7, {"A": SPLIT[::-1]})
+    bundle = bench.scene.bundle(7, {"A": SPLIT})
+    bench.scene.whole_epoch(bundle)
+    bench.chain.finalize()
+    await bench.index()
+    await bench.store(forged)
+    await bench.publish()
+    assert epochs_sent(bench) == []
+    await bench.store(bundle)
+    await bench.publish()
+    (epoch,) = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
+    assert epoch.bundle_hash == bench.scene.hash_of(bundle) != bench.scene.hash_of(forged)
+    assert tuple(p.leaf for p in bench.sent(FINALIZED_PREDICTIONS.name, FinalizedPrediction)) == bundle.leaves
+
+
 async def test_nothing_is_announced_before_it_is_final_and_its_bundle_is_stored(bench):
     bench.scene.set_up()
     bundle = bench.scene.bundle(7, {"A": SPLIT})

@@ -10,6 +10,7 @@ from m0_signer.app import Programs, Signer
 from m0_signer.guard import Guard
 from m0_signer.published import published_states
 from m0_signer.runner import Pace
+from m0_signer.standing import HEADERS_PER_EPOCH
 from m0common import settings
 from m0common.canonical import BundleHeader
 from m0common.clock import ManualClock
@@ -166,6 +167,69 @@ async def test_a_consistent_header_that_was_not_computed_here_is_never_signed(tm
         assert {s.detail for s in made.submissions("disagree")} == {"header field merkle_root"}
         assert made.vm.epoch("coins", FIRST_EPOCH + 1) is None
         assert made.vm.catalog("coins").finalized(FIRST_EPOCH + 1) is None
+
+
+@pytest.mark.parametrize("depth", ["bundle", "raw"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_headers_forged_for_later_epochs_cost_no_epoch(tmp_path, live, depth, moment):
+    async with house(tmp_path, live, depths=(depth, depth, depth)) as made:
+        for index in range(3):
+            made.start(index)
+        first = live.headers[0]
+        renamed = [msgspec.structs.replace(first, epoch_id=first.epoch_id + ahead) for ahead in range(1, 61)]
+        lies = [with_header(message, merkle_root=bytes(32)) for message in live.headers[1:]]
+        if moment == "before":
+            made.claim([first, *renamed, *lies])
+        made.stage.publish(live.raw)
+        made.stage.publish(live.predictions)
+        if moment == "after":
+            made.claim([first, *renamed, *lies])
+            await made.until(lambda: len(made.submissions("disagree")) == 6)
+        made.claim(live.headers[1:])
+        await made.until(lambda: made.finalized() == 3)
+        for message in live.headers:
+            final = made.vm.catalog("coins").finalized(message.epoch_id)
+            assert final.bundle_hash == BundleHeader.decode(message.header).bundle_hash
+        commits = [(s.signer, s.epoch_id) for s in made.submissions("commit")]
+        assert len(commits) == len(set(commits))
+
+
+def crowded():
+    return REGISTRY.get_sample_value("m0_signer_refusals_total", {"rule": "crowded"}) or 0
+
+
+async def test_lies_that_leave_no_room_for_the_true_header_cost_no_epoch_either(tmp_path, live):
+    async with house(tmp_path, live, depths=("bundle", "raw")) as made:
+        for index in range(2):
+            made.start(index)
+        numbers = [number.to_bytes(32, "big") for number in range(HEADERS_PER_EPOCH + 2)]
+        lies = [with_header(message, merkle_root=root) for message in live.headers for root in numbers]
+        before = crowded()
+        made.claim([*lies, *live.headers])
+        await made.until(lambda: crowded() == before + 2 * 3 * 3)
+        made.stage.publish(live.raw)
+        made.stage.publish(live.predictions)
+        await made.until(lambda: made.finalized() == 3)
+
+
+@pytest.mark.parametrize("depth", ["bundle", "raw"])
+async def test_a_signer_whose_headers_keep_differing_is_degraded_until_one_matches(tmp_path, live, depth):
+    async with house(tmp_path, live, depths=(depth, depth)) as made:
+        made.start(0)
+        made.start(1)
+        made.stage.publish(live.raw)
+        made.stage.publish(live.predictions)
+        made.claim([with_header(message, merkle_root=bytes(32)) for message in live.headers])
+        await made.until(lambda: len(made.submissions("disagree")) == 6)
+        await made.until(lambda: not made.problems(0))
+        response = made.status[0].respond(made.status[0].ready)
+        assert response.status_code == 200
+        said = msgspec.json.decode(response.body)
+        assert said["status"] == "degraded"
+        assert "catalog coins: no header has matched" in said["notes"]["headers"]
+        made.claim(live.headers)
+        await made.until(lambda: made.finalized() == 3)
+        assert made.status[0].notes["headers"]() is None
 
 
 async def test_a_link_that_is_not_that_of_the_log_is_not_signed(tmp_path, live):

@@ -45,8 +45,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A checked message of `m0.headers.v1` with its bytes."""
+    """A checked message of `m0.headers.v1`. `name` is the sha256 of `value`, its bytes.
 
+    Anybody may write another message about the same canonical header, with other pieces.
+    """
+
+    name: bytes
     value: bytes
     message: HeaderMessage
     header: BundleHeader
@@ -106,7 +110,7 @@ def read_header(value: bytes) -> Header:
         for name in message.pieces:
             check_digest("name of a piece", name)
         _check_lanes(header, message.lanes)
-    return Header(value, message, header)
+    return Header(hashlib.sha256(value).digest(), value, message, header)
 
 
 def _check_lanes(header: BundleHeader, lanes: Sequence[LaneRoots]) -> None:

@@ -51,12 +51,14 @@ class BundleStore:
             stored = []
             for each in await waiting.headers_for(connection, piece.name):
                 header = bundles.read_header(each)
+                if await repository.is_stored(connection, header.header.bundle_hash):
+                    continue  # another message about it was the first to be complete
                 try:
                     if await self._complete(connection, header):
                         stored.append(header)
                 except DeadLetterError as error:
                     # the piece is as good as it says; the header is what does not hold
-                    await waiting.remove_header(connection, header.header.bundle_hash)
+                    await waiting.remove_header(connection, header.name)
                     metrics.REFUSED.labels(header.header.catalog).inc()
                     _log.error("header_refused", error=error.error, reason=error.reason)
         metrics.PIECES.labels("kept").inc()
@@ -83,7 +85,7 @@ class BundleStore:
             return False
         bundle = bundles.assemble(header, [bundles.read_piece(value).message for value in values])
         await repository.store(connection, bundle, self.clock.now_ms())
-        await waiting.remove_header(connection, header.header.bundle_hash)
+        await waiting.remove_headers_of(connection, header.header.bundle_hash)
         await changes.announce(connection)
         return True
 

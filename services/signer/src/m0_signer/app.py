@@ -95,9 +95,10 @@ class Signer:
         readers = [Reader(self.broker, source) for source in sources]
         for reader in readers:
             self.status.ready[reader.topic] = lambda reader=reader: reader.problem  # type: ignore[misc]
-        self.status.ready["chain"] = lambda: desk.problem
+        self.status.ready["chain"] = desk.problem
         self.status.health["lanes"] = depth.problem
         self.status.notes["lanes"] = depth.notes
+        self.status.notes["headers"] = desk.notes
         for decision in self.guard.unfinished():
             _log.info("resumed", catalog=decision.catalog, epoch_id=decision.epoch_id)
             runner.start(decision)

@@ -26,7 +26,7 @@ _log = logger(__name__)
 
 
 class StartAgain(Exception):
-    """A catalog goes on from another state: what is kept is complete, and everything is read from there."""
+    """Read everything from what is kept, which is complete: a catalog goes on from another state, say."""
 
 
 class Depth(ABC):

@@ -1,65 +1,82 @@
 """The chain of bundle hashes as the log has it: each bundle names the one before it, agreed with or not.
 
 A signer that disagreed with a bundle still finds it in the log before the next one. So the link is taken from the log,
-and everything else from what the signer computed itself. Epochs without leaves are no links.
+and everything else from what the signer computed itself. Anybody may have written beside it: of the epochs up to the
+newest one agreed with, nothing else is a link. Epochs without leaves are no links.
 """
 
 import dataclasses
-from collections import OrderedDict
 
 import msgspec
 from m0common.canonical import BundleHeader
-from m0common.errors import InvalidValue
 from m0common.messages import HeaderMessage
 
 from m0_signer.guard import Guard
 
 _KEPT = 256
+_PER_EPOCH = 1024
 
 
 class Links:
-    """Bundle hashes by epoch, per catalog; the newest that is certain survives a restart."""
+    """Bundle hashes by epoch, per catalog; the newest one survives a restart."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._hashes: dict[str, OrderedDict[int, bytes]] = {}
+        self._seen: dict[str, dict[int, list[bytes]]] = {}
+        """In the order of the log; of an epoch agreed with, that one alone."""
+        self._agreed: dict[str, int] = {}
 
-    def saw(self, claim: HeaderMessage) -> None:
-        """A header came by in the log; the first one of an epoch counts, and what has no header is none."""
-        try:
-            header = BundleHeader.decode(claim.header)
-        except InvalidValue:
+    def saw(self, header: BundleHeader) -> None:
+        """A header that may be true came by in the log."""
+        if not header.leaf_count or header.epoch_id <= self.newest_agreed(header.catalog):
             return
-        hashes = self._of(claim.catalog)
-        if header.leaf_count:
-            hashes.setdefault(claim.epoch_id, header.bundle_hash)
-        while len(hashes) > _KEPT:
-            hashes.popitem(last=False)
+        seen = self._of(header.catalog)
+        of_epoch = seen.setdefault(header.epoch_id, [])
+        if header.bundle_hash not in of_epoch and len(of_epoch) < _PER_EPOCH:
+            of_epoch.append(header.bundle_hash)
+        while len(seen) > _KEPT:
+            del seen[min(seen)]
 
-    def before(self, claim: HeaderMessage) -> bytes | None:
-        """The hash of the bundle before this one, None when none has been seen."""
-        known = self._of(claim.catalog)
-        earlier = [epoch_id for epoch_id in known if epoch_id < claim.epoch_id]
-        return known[max(earlier)] if earlier else None
+    def agreed(self, header: BundleHeader) -> None:
+        """A header says what was computed here."""
+        if header.leaf_count:
+            self._of(header.catalog)[header.epoch_id] = [header.bundle_hash]
+            self._agreed[header.catalog] = max(header.epoch_id, self.newest_agreed(header.catalog))
+
+    def newest_agreed(self, catalog: str) -> int:
+        """The newest epoch whose header says what was computed here, as far as that is still known; -1 before."""
+        self._of(catalog)
+        return self._agreed.get(catalog, -1)
+
+    def before(self, claim: BundleHeader, mine: BundleHeader) -> bytes:
+        """The hash that stands before this header if it is one that may, else the one that should."""
+        seen = self._of(claim.catalog)
+        agreed = self.newest_agreed(claim.catalog)
+        # what was agreed with later says nothing about what came before an older epoch
+        since = agreed if agreed < claim.epoch_id else -1
+        earlier = [epoch_id for epoch_id in seen if since <= epoch_id < claim.epoch_id]
+        known = [each for epoch_id in sorted(earlier, reverse=True) for each in seen[epoch_id]]
+        if since < 0:
+            known.append(mine.prev_bundle_hash)
+        return claim.prev_bundle_hash if claim.prev_bundle_hash in known else known[0]
 
     def keep(self, catalog: str, below: int | None) -> None:
         """Note the newest link before an epoch (None: any), from which reading will go on."""
-        known = [
-            (epoch_id, found) for epoch_id, found in self._of(catalog).items() if below is None or epoch_id < below
-        ]
+        known = [epoch_id for epoch_id in self._of(catalog) if below is None or epoch_id < below]
         if known:
-            self._guard.keep_link(catalog, *max(known))
+            self._guard.keep_link(catalog, max(known), self._of(catalog)[max(known)][0])
 
-    def _of(self, catalog: str) -> OrderedDict[int, bytes]:
-        if catalog not in self._hashes:
+    def _of(self, catalog: str) -> dict[int, list[bytes]]:
+        if catalog not in self._seen:
             kept = self._guard.link(catalog)
-            self._hashes[catalog] = OrderedDict([] if kept is None else [kept])
-        return self._hashes[catalog]
+            self._seen[catalog] = {} if kept is None else {kept[0]: [kept[1]]}
+            signed = None if kept is None else self._guard.decision(catalog, kept[0])
+            if kept is not None and signed is not None and signed.bundle_hash == kept[1]:
+                self._agreed[catalog] = kept[0]
+        return self._seen[catalog]
 
 
-def linked(mine: HeaderMessage, before: bytes | None) -> HeaderMessage:
+def linked(mine: HeaderMessage, before: bytes) -> HeaderMessage:
     """What was computed here, behind the bundle that the log has before it."""
-    if before is None:
-        return mine
     header = dataclasses.replace(BundleHeader.decode(mine.header), prev_bundle_hash=before)
     return msgspec.structs.replace(mine, header=header.encode())

@@ -9,6 +9,9 @@ from m0common.ids import epoch_window
 from m0common.messages import HeaderMessage
 from solders.pubkey import Pubkey
 
+AHEAD_EPOCHS = 8
+"""So many epochs may a header's window end after the chain's clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -34,6 +37,18 @@ def check_header(claim: HeaderMessage) -> BundleHeader | Refusal:
     if state_root(states) != header.state_root:
         return Refusal("state_root", "the stages' state digests do not lead to the header's state root")
     return header
+
+
+def check_time(header: BundleHeader, epoch_ms: int, now_ms: int) -> Refusal | None:
+    """Whether a header may wait: its window is that of its epoch, and over by the chain's clock, or so in a moment.
+
+    Nobody can know an epoch whose window is not over; a clock that is `AHEAD_EPOCHS` behind is allowed for.
+    """
+    if epoch_window(header.epoch_id, epoch_ms) != (header.window_start_ms, header.window_end_ms):
+        return Refusal("window", f"window {header.window_start_ms} to {header.window_end_ms} is not that of the epoch")
+    if header.window_end_ms > now_ms + AHEAD_EPOCHS * epoch_ms:
+        return Refusal("early", f"its window ends at {header.window_end_ms}, the chain's clock says {now_ms}")
+    return None
 
 
 def check_chain(header: BundleHeader, catalog: Catalog, signer_set: SignerSet, me: Pubkey) -> Refusal | None:

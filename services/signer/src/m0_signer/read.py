@@ -141,7 +141,10 @@ class Reader:
 
 
 class Claims:
-    """The epochs that the bundle service closes. Those of catalogs that are not this signer's are passed over."""
+    """The epochs that the bundle service closes, and whatever else is written beside them.
+
+    Those of catalogs that are not this signer's are passed over.
+    """
 
     topic = HEADERS.name
 
@@ -150,6 +153,7 @@ class Claims:
 
     async def start(self, begins: Offsets, _ends: Offsets) -> dict[TopicPartition, int]:
         """See Source. Claims that the log no longer holds are of epochs that are long over: they are let go."""
+        self._desk.begin()
         starts = {}
         for where, begin in begins.items():
             kept = self._guard.place(*where)
@@ -170,8 +174,10 @@ class Claims:
         if header.catalog in self._catalogs:
             await self._desk.claim(header, TopicPartition(record.topic, record.partition), record.offset)
 
-    async def pause(self, next_offsets: Offsets) -> None:
-        """See Source: every decision has noted its place."""
+    async def pause(self, _next_offsets: Offsets) -> None:
+        """See Source: every decision has noted its place. Raises StartAgain for claims that had no room."""
+        if self._desk.reads_again:
+            raise StartAgain
 
     def patience_ms(self) -> int:
         """See Source."""

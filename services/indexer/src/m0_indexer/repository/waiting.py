@@ -24,26 +24,38 @@ async def pieces(connection: Connection, names: Sequence[bytes]) -> list[bytes] 
 
 
 async def add_header(connection: Connection, header: Header, now_ms: int) -> None:
-    """Let a header wait for its pieces; of two messages about one header the later one counts."""
+    """Let a header wait for its pieces; two messages about one header wait beside each other."""
     await connection.execute(
         """
-        INSERT INTO waiting_headers (bundle_hash, catalog, value, pieces, stored_ms) VALUES (%s, %s, %s, %s, %s)
-        ON CONFLICT (bundle_hash) DO UPDATE SET value = excluded.value, pieces = excluded.pieces
+        INSERT INTO waiting_headers (name, bundle_hash, catalog, value, pieces, stored_ms)
+        VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
         """,
-        (header.header.bundle_hash, header.header.catalog, header.value, list(header.message.pieces), now_ms),
+        (
+            header.name,
+            header.header.bundle_hash,
+            header.header.catalog,
+            header.value,
+            list(header.message.pieces),
+            now_ms,
+        ),
     )
 
 
 async def headers_for(connection: Connection, name: bytes) -> list[bytes]:
     """The messages of headers that wait for a piece of this name, oldest first."""
     found = await connection.execute(
-        "SELECT value FROM waiting_headers WHERE pieces @> ARRAY[%s]::bytea[] ORDER BY stored_ms, bundle_hash", (name,)
+        "SELECT value FROM waiting_headers WHERE pieces @> ARRAY[%s]::bytea[] ORDER BY stored_ms, name", (name,)
     )
     return [bytes(row["value"]) for row in await found.fetchall()]
 
 
-async def remove_header(connection: Connection, bundle_hash: bytes) -> None:
-    """The header waits no more."""
+async def remove_header(connection: Connection, name: bytes) -> None:
+    """A message waits no more; others about the same header still do."""
+    await connection.execute("DELETE FROM waiting_headers WHERE name = %s", (name,))
+
+
+async def remove_headers_of(connection: Connection, bundle_hash: bytes) -> None:
+    """No message about this bundle waits any more."""
     await connection.execute("DELETE FROM waiting_headers WHERE bundle_hash = %s", (bundle_hash,))
 
 

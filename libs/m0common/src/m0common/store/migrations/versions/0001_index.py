@@ -187,13 +187,15 @@ STATEMENTS = (
     "CREATE INDEX pieces_age ON pieces (stored_ms)",
     """
     CREATE TABLE waiting_headers (
-        bundle_hash  hash32 PRIMARY KEY,
+        name         hash32 PRIMARY KEY,
+        bundle_hash  hash32 NOT NULL,
         catalog      text NOT NULL,
         value        bytea NOT NULL,
         pieces       bytea[] NOT NULL,
         stored_ms    bigint NOT NULL
     )
     """,
+    "CREATE INDEX waiting_headers_bundle ON waiting_headers (bundle_hash)",
     "CREATE INDEX waiting_headers_pieces ON waiting_headers USING gin (pieces)",
     # --- what the models say of markets now ----------------------------------------------------------------------
     """
