@@ -98,7 +98,7 @@ async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):
 
 
 @pytest.mark.parametrize("path", ["/v1/markets", "/v1/epochs", "/v1/predictions/EPL_000/history"])
-@pytest.mark.parametrize("cursor", ["x", "!!", "gqFh", "kcA", "é", "a" * 511, "k80BAA"])
+@pytest.mark.parametrize("cursor", ["x", "!!", "gqFh", "kcA", "é", "a" * 511, "k80BAA", "kaEA", "k2WhAAA"])
 async def test_a_cursor_that_this_list_did_not_make_is_a_problem(client, path, cursor):
     answer = await client.get(path, params={"cursor": cursor})
     assert answer.status_code == 400
