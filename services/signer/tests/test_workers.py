@@ -263,7 +263,7 @@ async def test_a_worker_as_a_signer_starts_it_has_every_domain_that_is_installed
 
 
 @pytest.mark.parametrize(
-    "said", ["b'abc'", "b'\\x92\\xa5Saved\\xa1\\xff'", "b'\\x93\\xa5Saved\\x01' + b'\\x91' * 200_000"]
+    "said", ["b'abc'", "b'\\x92\\xa2\\xff\\xfe\\x01'", "b'\\x93\\xa5Saved\\x01' + b'\\x91' * 200_000"]
 )
 async def test_a_worker_that_says_what_nobody_understands_is_a_lost_one(said):
     program = f"import sys; said = {said}; sys.stdout.buffer.write(len(said).to_bytes(4, 'little') + said)"
