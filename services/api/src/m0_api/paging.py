@@ -5,7 +5,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
-from m0common.stream.door import UNDECODABLE, check_text
+from m0common.stream.door import UNDECODABLE, check_count, check_text
 from pydantic import BaseModel, Field
 
 from m0_api.problems import InvalidCursor
@@ -37,7 +37,7 @@ def encode(key: tuple[int | str, ...]) -> str:
 
 
 def decode(cursor: str | None, kind: type[K]) -> K | None:
-    """The sort key in a cursor, None without a cursor. Raises InvalidCursor, also for text that no database takes."""
+    """The sort key in a cursor, None without a cursor. Raises InvalidCursor, also for what no database takes."""
     if cursor is None:
         return None
     try:
@@ -46,6 +46,8 @@ def decode(cursor: str | None, kind: type[K]) -> K | None:
         for part in key:
             if isinstance(part, str):
                 check_text("a part of the cursor", part)
+            else:
+                check_count("a part of the cursor", part)
     except (ValueError, *UNDECODABLE) as error:
         raise InvalidCursor("the cursor was not made by this list: start again without one") from error
     return key
