@@ -87,7 +87,7 @@ def test_answers_that_are_no_events_pass_silently_and_errors_are_raised():
     with pytest.raises(StreamError) as caught:
         feed(subscription, '{"op":"error","id":1,"code":"unknown_channel","message":"no"}')
     assert caught.value.code == "unknown_channel"
-    for frame in ("", "[]", '{"op":"update"}', '{"op":"other"}', b"\xff"):
+    for frame in ("", "[]", '{"op":"update"}', '{"op":"other"}', b"\xff", b'{"op":"\xff"}', '{"x":' + "[" * 100_000):
         with pytest.raises(DecodeError):
             feed(subscription, frame)
 

@@ -411,6 +411,8 @@ def test_a_proof_of_a_commitment_below_finalized_is_refused(world):
         httpx2.Response(200, json={"jsonrpc": "2.0", "id": 1, "error": {"code": -32005, "message": "behind"}}),
         httpx2.Response(429, text="slow down"),
         httpx2.Response(200, text="<html>"),
+        httpx2.Response(200, content=b'{"result":{"context":{"slot":1},"value":[{"owner":"\xff"}]}}'),
+        httpx2.Response(200, content=b'{"id":' + b"[" * 100_000),
         httpx2.Response(200, json={}),
         httpx2.Response(200, json={"result": {"context": {"slot": 1}, "value": [None]}}),
         httpx2.Response(200, json={"result": {"context": {"slot": 1}, "value": [None, None, {"data": "x"}]}}),

@@ -13,6 +13,7 @@ QUANT = Path("libs/m0quant/src/m0quant/x.py")
 DOMAIN = Path("libs/m0domains/src/m0domains/sports/models.py")
 MESSAGES = Path("libs/m0common/src/m0common/messages/x.py")
 SERVICE = Path("services/api/src/m0_api/x.py")
+INFRA = Path("infra/local/src/m0local/x.py")
 
 
 def codes(path: Path, text: str) -> list[str]:
@@ -71,6 +72,12 @@ def codes(path: Path, text: str) -> list[str]:
         (QUANT, "from operator import pow as p\nfunctools.reduce(p, x)", "M0L011"),
         (SERVICE, "import time\nasync def f():\n    time.sleep(1)", "M0L008"),
         (SERVICE, "import time\ntime.time()", "M0L009"),
+        (SERVICE, "import msgspec\ntry: read(x)\nexcept msgspec.MsgspecError: pass", "M0L012"),
+        (SERVICE, "from msgspec import DecodeError as E\ntry: read(x)\nexcept (OSError, E): pass", "M0L012"),
+        (LANE, "import msgspec\ntry: read(x)\nexcept msgspec.ValidationError: pass\nexcept ValueError: pass", "M0L012"),
+        (SERVICE, "import msgspec\ntry: msgspec.convert(read(x), A)\nexcept msgspec.ValidationError: pass", "M0L012"),
+        (SERVICE, "import msgspec\ntry: read(x)\nexcept UNDECODABLE: pass\nexcept msgspec.DecodeError: pass", "M0L012"),
+        (INFRA, "import contextlib, msgspec\nwith contextlib.suppress(msgspec.DecodeError): read(x)", "M0L012"),
     ],
 )
 def test_it_finds(path: Path, text: str, code: str):
@@ -99,6 +106,11 @@ def test_it_finds(path: Path, text: str, code: str):
         (SERVICE, "import time\ntime.monotonic()"),
         (SERVICE, "import time\ntime.time()  # m0lint: allow M0L009 the one place that may"),
         (Path("libs/m0common/src/m0common/clock.py"), "import time\ntime.time_ns()"),
+        (SERVICE, "try: read(x)\nexcept (OSError, *UNDECODABLE): pass"),
+        (LANE, "import msgspec\ntry: read(x)\nexcept msgspec.ValidationError: pass\nexcept UNDECODABLE: pass"),
+        (SERVICE, "import msgspec\ntry: msgspec.convert(x, A)\nexcept msgspec.ValidationError: pass"),
+        (SERVICE, "from m0common.chain import DecodeError\ntry: read(x)\nexcept DecodeError: pass"),
+        (INFRA, "import contextlib\nwith contextlib.suppress(*UNDECODABLE): read(x)"),
     ],
 )
 def test_it_leaves_alone(path: Path, text: str):

@@ -9,7 +9,8 @@ _HEART = [
     _HERE.parents[1] / "m0lanes/tests" / f"{name}.py"
     for name in ("lanes_toy", "lanes_world", "lanes_fleet", "lanes_lives")
 ]
-for _path in [*_HEART, *sorted(_HERE.glob("*_world.py"))]:
+_BROKEN = _HERE.parents[1] / "m0common/tests/stream/broken_bytes.py"
+for _path in [_BROKEN, *_HEART, *sorted(_HERE.glob("*_world.py"))]:
     if _path.stem not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_path.stem, _path)
         sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)

@@ -104,6 +104,18 @@ def test_an_entity_of_another_shape_is_read_when_nothing_of_it_is_lost(states, d
     assert (found is None) if why is None else (found is not None and why in found)
 
 
+def test_an_entity_with_broken_text_in_a_field_that_is_passed_over_is_not_read(states):
+    key, value, manifest = next(
+        (key, value, state.manifest)
+        for state in states
+        for key, value in state.entities.items()
+        if state.manifest.stage == 1 and key == entity_key(tags.LANE)
+    )
+    fields = [msgspec.msgpack.encode(field) for field in msgspec.msgpack.decode(value)]
+    grown = b"\xdc" + (len(fields) + 1).to_bytes(2, "big") + b"".join(fields) + b"\xa2\xff\xfe"
+    assert "can't decode byte 0xff" in (unread([Restored(manifest, {key: grown})], Coins()) or "")
+
+
 def test_another_version_of_domain_or_model_begins_anew_and_counts_as_read(states):
     domain = coins(counted=Turned, last=Turned, faces=model(faces=Turned))
     assert unread(states, domain) is not None

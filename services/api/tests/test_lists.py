@@ -98,12 +98,22 @@ async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):
 
 
 @pytest.mark.parametrize("path", ["/v1/markets", "/v1/epochs", "/v1/predictions/EPL_000/history"])
-@pytest.mark.parametrize("cursor", ["x", "!!", "gqFh", "kcA", "é", "a" * 511, "k80BAA"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "!!", "gqFh", "kcA", "é", "a" * 511, "k80BAA", "kaEA", "k2WhAAA", "kc-AAAAAAAAAAA"]
+)
 async def test_a_cursor_that_this_list_did_not_make_is_a_problem(client, path, cursor):
     answer = await client.get(path, params={"cursor": cursor})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize(
+    ("path", "cursor"),
+    [("/v1/epochs", "k89__________6Fhz3__________"), ("/v1/predictions/EPL_000/history", "kc9__________w")],
+)
+async def test_a_cursor_with_the_greatest_numbers_is_answered(client, path, cursor):
+    assert (await client.get(path, params={"cursor": cursor})).status_code == 200
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "x", ""])

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
-for _path in (_HERE.parents[2] / "libs/m0replay/tests/control_world.py", _HERE / "ingest_world.py"):
+_LIBS = _HERE.parents[2] / "libs"
+for _path in (
+    _LIBS / "m0common/tests/stream/broken_bytes.py",
+    _LIBS / "m0replay/tests/control_world.py",
+    _HERE / "ingest_world.py",
+):
     _spec = importlib.util.spec_from_file_location(_path.stem, _path)
     sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules[_path.stem])

@@ -5,6 +5,7 @@ from collections import Counter
 
 import msgspec
 import pytest
+from broken_bytes import BROKEN
 from control_world import GENESIS, OTHER
 from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.registry import RegistryConnector, RegistryState
@@ -166,6 +167,16 @@ async def test_what_nobody_names_or_can_read_is_passed_over(make_connector, worl
     connector.see([encode(market(group="it.1"))])
     await connector.turn()
     assert said(world) == []
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_a_record_on_which_a_decoder_gives_up_is_passed_over_and_the_next_market_opens(
+    make_connector, world, named, broken
+):
+    connector, _ = make_connector()
+    connector.see([broken(encode(market("FB_1")), "eng.1"), encode(market("FB_2"))])
+    await connector.turn()
+    assert said(world) == [("market_open", "FB_2")]
 
 
 async def test_a_market_that_the_door_would_refuse_is_not_said(make_connector, world, named):

@@ -10,6 +10,7 @@ sys.path.insert(0, str(_HERE))
 for _path in (
     *(_LIBS / "m0lanes/tests" / f"{name}.py" for name in ("lanes_toy", "lanes_world", "lanes_fleet")),
     _LIBS / "m0replay/tests/recorded_world.py",
+    _LIBS / "m0common/tests/stream/broken_bytes.py",
 ):
     if _path.stem not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_path.stem, _path)

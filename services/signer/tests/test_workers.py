@@ -262,9 +262,14 @@ async def test_a_worker_as_a_signer_starts_it_has_every_domain_that_is_installed
         await crew.stop()
 
 
-async def test_a_worker_that_says_what_nobody_understands_is_a_lost_one():
+@pytest.mark.parametrize(
+    "said", ["b'abc'", "b'\\x92\\xa2\\xff\\xfe\\x01'", "b'\\x93\\xa5Saved\\x01' + b'\\x91' * 200_000"]
+)
+async def test_a_worker_that_says_what_nobody_understands_is_a_lost_one(said):
+    program = f"import sys; said = {said}; sys.stdout.buffer.write(len(said).to_bytes(4, 'little') + said)"
+
     async def launch():
-        return await launch_process((sys.executable, "-c", "import sys; sys.stdout.write('\\3\\0\\0\\0abc')"))
+        return await launch_process((sys.executable, "-c", program))
 
     crew = await Crew.start(launch, 1, BEGIN, HEART.build)
     try:

@@ -18,6 +18,7 @@ from m0common.http import Status, status_server
 from m0common.messages.types import CatalogName, Group
 from m0common.process import run_service
 from m0common.settings import Settings
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.telemetry.logs import logger
 from m0lanes.control import GROUPS_MAX
@@ -82,7 +83,7 @@ def read_request(path: Path, catalog: str) -> Season | None:
         asked = msgspec.json.decode(path.read_bytes(), type=Season)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise InvalidValue(f"{path}: {error}") from error
     if asked.catalog != catalog:
         raise InvalidValue(f"{path}: it is about catalog {asked.catalog}, not {catalog}")

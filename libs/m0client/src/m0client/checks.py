@@ -22,7 +22,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from m0client import accounts, attestation, merkle
-from m0client.errors import DecodeError, VerificationError
+from m0client.errors import UNDECODABLE, DecodeError, VerificationError
 from m0client.header import Header, bundle_hash, decode_header
 from m0client.leaf import Leaf, decode_leaf
 from m0client.models import Proof
@@ -74,7 +74,7 @@ def read_proof(proof: ProofLike) -> Proof:
             return msgspec.json.decode(proof, type=Proof)
         builtins = msgspec.to_builtins(proof) if isinstance(proof, Proof) else proof
         return msgspec.convert(builtins, type=Proof)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise VerificationError("schema", str(error)) from error
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from m0client.errors import ApiError, DecodeError, NotFound
+from m0client.errors import UNDECODABLE, ApiError, DecodeError, NotFound
 from m0client.models import Epoch, Info, Market, Page, Prediction, Proof
 
 T = TypeVar("T")
@@ -69,13 +69,13 @@ def read(endpoint: Endpoint, response: httpx2.Response) -> Any:
     if response.status_code >= 300:
         try:
             problem = msgspec.json.decode(response.content, type=_Problem)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             problem = _Problem(title=response.reason_phrase)
         kind = NotFound if response.status_code == 404 else ApiError
         raise kind(response.status_code, problem.code, problem.detail or problem.title)
     try:
         return msgspec.json.decode(response.content, type=endpoint.answer)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise DecodeError(f"{response.url} did not answer as documented: {error}") from error
 
 

@@ -10,6 +10,11 @@ M0ClientError
 └── VerificationError   a proof is not valid: the first `check` that failed, and the `reason`
 """
 
+import msgspec
+
+UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What a decoder raises for bytes or text that are none of its messages."""
+
 
 class M0ClientError(Exception):
     """Root of every error this package raises on purpose."""

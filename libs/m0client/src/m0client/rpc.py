@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from solders.pubkey import Pubkey
 
-from m0client.errors import RpcError
+from m0client.errors import UNDECODABLE, RpcError
 
 SYSTEM_PROGRAM = Pubkey.default()
 
@@ -58,7 +58,7 @@ def read_accounts(body: bytes, wanted: int) -> tuple[int, list[Account | None]]:
     """
     try:
         answer = _decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise RpcError(f"the node's answer is not JSON-RPC: {error}") from error
     if answer.error is not None and bytes(answer.error) != b"null":
         raise RpcError(f"the node refused getMultipleAccounts: {bytes(answer.error).decode(errors='replace')}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from m0client.errors import DecodeError, StreamError
+from m0client.errors import UNDECODABLE, DecodeError, StreamError
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="op"):
@@ -89,7 +89,7 @@ class Subscription:
         """
         try:
             message = _decoder.decode(frame)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise DecodeError(f"frame of the realtime server: {error}") from error
         match message:
             case Update(channel, seq):

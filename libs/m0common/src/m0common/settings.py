@@ -192,11 +192,17 @@ def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None
     """The settings of this process. Raises SettingsError naming the key, the value and the nearest valid name."""
     source = Path(path or environ.get("M0_CONFIG_PATH") or f"config/{environ.get('M0_ENV', 'dev')}.toml")
     try:
-        values: dict[str, Any] = tomllib.loads(source.read_text())
+        values: dict[str, Any] = tomllib.loads(source.read_text("utf-8"))
     except FileNotFoundError:
         raise SettingsError(
             f"settings file {source} does not exist: set M0_CONFIG_PATH to one of config/*.toml"
         ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"settings file {source} cannot be read: {error.strerror}: set M0_CONFIG_PATH to one of config/*.toml"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"settings file {source} is not UTF-8: {error}: save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{source}: {error}") from error
     _refuse_misspelt(environ)

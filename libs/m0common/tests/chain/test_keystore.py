@@ -1,7 +1,9 @@
 import json
 
 import pytest
+from m0common.chain.keyfile import plain_key
 from m0common.chain.keystore import KeyStoreError, create_key_file, open_key_file, public_key_of, read_passphrase
+from m0common.errors import SettingsError
 from solders.keypair import Keypair
 from solders.signature import Signature
 
@@ -40,6 +42,16 @@ def test_a_wrong_passphrase_and_any_changed_field_are_refused(tmp_path):
         path.write_text(json.dumps({**original, **change}))
         with pytest.raises(KeyStoreError):
             open_key_file(path, "right")
+
+
+@pytest.mark.parametrize("data", [b'{"version":"\xff"}', b"[" * 200_000])
+def test_a_key_file_on_which_a_decoder_gives_up_is_named(tmp_path, data):
+    path = tmp_path / "k.json"
+    path.write_bytes(data)
+    with pytest.raises(KeyStoreError, match=str(path)):
+        public_key_of(path)
+    with pytest.raises(SettingsError, match=f"key file {path} is not a key of the Solana tools"):
+        plain_key(path)
 
 
 def test_a_key_is_never_overwritten(tmp_path):

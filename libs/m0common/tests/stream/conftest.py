@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for stream_run and stream_world
+sys.path.insert(0, str(Path(__file__).parent))  # for broken_bytes, stream_run and stream_world
 
 from stream_world import SESSION_S, KafkaWorld, World
 

@@ -14,6 +14,7 @@ from m0common.errors import DeadLetterError
 from m0common.messages import RawEvent
 from m0common.messages.raw import SOURCE_EVENT_ID_MAX
 from m0common.messages.types import GroupOrNone, Kind, MarketId, Source
+from m0common.stream.door import UNDECODABLE
 from m0common.topics import RAW_MAX_BYTES
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -58,7 +59,7 @@ def decode_event(value: bytes) -> RawEvent:
     try:
         event = _unread_decoder.decode(value)
         _check_form(event.source, event.group, event.market_id, event.kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNDECODABLE:
         return _decode_strictly(value)
     own = event.source_event_id
     # as SourceEventId says: every event has a text of its own there, and asking a pattern costs more than decoding
@@ -73,7 +74,7 @@ def _decode_strictly(value: bytes) -> RawEvent:
         return _event_decoder.decode(value)
     except msgspec.ValidationError as error:
         raise DeadLetterError("invalid_event", str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise DeadLetterError("not_json", str(error)) from error
 
 
@@ -110,7 +111,7 @@ def decode_payload(event: RawEvent, payloads: Mapping[str, type[T]]) -> T:
         payload = decoder.decode(event.payload)
     except msgspec.ValidationError as error:
         raise DeadLetterError("invalid_payload", f"{event.kind}: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise DeadLetterError("not_json", f"{event.kind}: {error}") from error
     assert isinstance(payload, struct)
     return payload

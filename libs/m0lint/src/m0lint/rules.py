@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from m0lint import floats
+from m0lint import decoding, floats
 from m0lint.floats import Finding
 from m0lint.names import defined, dotted, imports, references
 
@@ -25,6 +25,7 @@ HASHED = (
 )
 """Canonical bytes, and the messages of which they are made."""
 PRODUCT = ("*libs/*", "*services/*")
+OURS = (*PRODUCT, "*infra/*")
 CLOCKS = {
     "time.time",
     "time.time_ns",
@@ -228,7 +229,7 @@ RULES: tuple[Rule, ...] = (
     *PURE_RULES,
     Rule("M0L004", "no float in hashed bytes", HASHED, float_in_hashed_bytes),
     Rule("M0L007", "no unsorted mapping in canonical code", CANONICAL, unsorted_mapping),
-    Rule("M0L008", "no blocking call in async code", (*PRODUCT, "*infra/*"), blocking_in_async),
+    Rule("M0L008", "no blocking call in async code", OURS, blocking_in_async),
     Rule(
         "M0L009",
         "time is injected",
@@ -236,4 +237,5 @@ RULES: tuple[Rule, ...] = (
         wall_clock,
         exempt=("*/m0common/clock.py", "*libs/m0cli/*", "*libs/m0client/*"),
     ),
+    Rule("M0L012", "no decoding that broken UTF-8 or deep nesting ends", OURS, decoding.caught_in_part),
 )

@@ -8,6 +8,7 @@ from m0common.deployment import Deployment
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import RawEvent
 from m0common.stream.broker import Broker
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.reader import read_to_end
 from m0common.stream.records import Record
 from m0common.topics import RAW
@@ -47,7 +48,7 @@ class OpenMarkets:
             elif event.kind == MARKET_CLOSE:
                 catalog = _decode_close(event.payload).catalog
                 self._markets.get(catalog, {}).pop(event.market_id, None)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             return
 
     def of(self, catalog: str) -> dict[str, str]:

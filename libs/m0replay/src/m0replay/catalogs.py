@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 from m0common.errors import SettingsError, nearest
+from m0common.stream.door import UNDECODABLE
 from m0lanes.control import (
     CONTROL_KINDS,
     EPOCH_END,
@@ -142,7 +143,7 @@ def _checked(files: CatalogFiles, payload: CatalogSetPayload) -> CatalogSetPaylo
         )
     try:
         return msgspec.json.decode(value, type=CatalogSetPayload)
-    except msgspec.ValidationError as error:
+    except UNDECODABLE as error:
         text, _, place = str(error).partition(" - at `$")
         place = place.rstrip("`")
         raise SettingsError(f"{files.path}: catalog{place}{_value(payload, place)}: {text}") from None

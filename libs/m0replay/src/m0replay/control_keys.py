@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 from m0common.canonical import certificate_message
 from m0common.errors import SettingsError
+from m0common.stream.door import UNDECODABLE
 from m0lanes.authority import control_keys
 from m0lanes.control import CERTIFICATES_MAX, Certificate
 from solders.keypair import Keypair
@@ -72,5 +73,5 @@ def read_certificate(path: Path) -> Certificate:
     """The certificate in a file that `m0 control-key certify` wrote. Raises SettingsError naming the file."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Certificate)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise SettingsError(f"{path} is no certificate of 'm0 control-key certify': {error}") from None

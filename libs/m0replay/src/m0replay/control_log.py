@@ -13,6 +13,7 @@ import msgspec
 from m0common.canonical import set_hash
 from m0common.deployment import Deployment
 from m0common.messages import RawEvent
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.records import Record
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.control import CATALOG_SET, EPOCH_END, CatalogSetPayload, EpochEndPayload
@@ -119,7 +120,7 @@ class ControlLog:
                 self._take_set(record, event, _decode_set(event.payload))
             elif event.kind == EPOCH_END:
                 self._take_marker(record.partition, _Signed(record.value, event, _decode_marker(event.payload)))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             return
 
     def trimmed(self, partition: int, begin_offset: int) -> None:

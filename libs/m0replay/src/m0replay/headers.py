@@ -8,6 +8,7 @@ from m0common.canonical import BundleHeader
 from m0common.errors import InvalidValue
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Record
 from m0common.topics import HEADERS
@@ -22,7 +23,7 @@ def header_of(record: Record) -> HeaderMessage | None:
     try:
         message = _decode(record.value)
         header = BundleHeader.decode(message.header)
-    except (msgspec.MsgspecError, InvalidValue):
+    except (*UNDECODABLE, InvalidValue):
         return None
     return message if (header.catalog, header.epoch_id) == (message.catalog, message.epoch_id) else None
 

@@ -21,6 +21,6 @@ def public_key(path: Path) -> bytes:
     """The public key of a key file, plain or encrypted. Raises SettingsError or KeyStoreError."""
     try:
         is_plain = isinstance(json.loads(path.read_text()), list)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         is_plain = True
     return bytes(plain_key(path).pubkey() if is_plain else public_key_of(path))

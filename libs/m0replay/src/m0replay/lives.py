@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 from m0common.deployment import Deployment
 from m0common.messages import RawEvent
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.records import Record
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.control import REBASE, RebasePayload
@@ -37,7 +38,7 @@ class Lives:
             if event.kind != REBASE or event.group or event.market_id is not None:
                 return
             payload = _decode_rebase(event.payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             return
         if payload.partition == record.partition and self._is_signed(event, payload):
             lane, begun = (payload.catalog, payload.partition), Begun(payload.life, payload.release)

@@ -8,6 +8,7 @@ version begins it anew.
 from collections.abc import Iterable
 
 import msgspec
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.states import Restored
 from m0lanes.kinds import Unreadable, entity_name, read_entity
 from m0lanes.packing import pack
@@ -35,8 +36,11 @@ def _unread(stage: int, key: bytes, value: bytes, domain: Domain) -> str | None:
 
 def _lost(value: bytes, made: msgspec.Struct | tuple[object, ...]) -> str | None:
     again = pack(made)
-    if again == value or _keeps(msgspec.msgpack.decode(value), msgspec.msgpack.decode(again)):
-        return None
+    try:
+        if again == value or _keeps(msgspec.msgpack.decode(value), msgspec.msgpack.decode(again)):
+            return None
+    except UNDECODABLE as error:  # in what a struct passes over
+        return str(error)
     return f"as {type(made).__name__} it would lose what it holds"
 
 

@@ -6,6 +6,7 @@ import msgspec
 from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import Manifest
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.states import Restored
 from m0lanes import tags
 from m0lanes.control import CatalogSetPayload
@@ -73,5 +74,5 @@ def _set(entities: Mapping[bytes, bytes], now: LaneEntity) -> CatalogSetPayload 
     value = entities.get(entity_key(tags.SET, number.to_bytes(4, "big"), found))
     try:
         return None if value is None else _decode_set(value)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return None

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 from m0common.errors import InvalidValue
+from m0common.stream.door import UNDECODABLE
 from m0lanes.control import MarketOpenPayload
 from m0lanes.port import Domain
 from m0lanes.release import folder_of
@@ -53,7 +54,7 @@ def read_samples(path: Path, payloads: Mapping[str, type[msgspec.Struct]]) -> Sa
         for market in found.markets:
             opened = MarketOpenPayload("check", market.outcomes, 1, 0, "", market.attributes)
             msgspec.convert(msgspec.to_builtins(opened), MarketOpenPayload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise InvalidValue(f"{path}: {error}") from error
     for number, event in enumerate(found.events):
         if event.kind not in payloads:
@@ -62,6 +63,6 @@ def read_samples(path: Path, payloads: Mapping[str, type[msgspec.Struct]]) -> Sa
             raise InvalidValue(f"{path}: event {number} is about market {event.market} of {len(found.markets)}")
         try:
             msgspec.json.decode(event.payload, type=payloads[event.kind])
-        except msgspec.ValidationError as error:
+        except UNDECODABLE as error:
             raise InvalidValue(f"{path}: event {number} is no {event.kind}: {error}") from error
     return found

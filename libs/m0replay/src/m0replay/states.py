@@ -13,6 +13,7 @@ from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import HeaderMessage, InputSeq, Manifest
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Record
 from m0common.stream.states import Restored, restore
@@ -52,7 +53,7 @@ class Published(NamedTuple):
 def _manifest(record: Record, stage: int, catalog: str) -> Manifest | None:
     try:
         manifest = _decode(record.value)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return None
     return manifest if (manifest.stage, manifest.catalog) == (stage, catalog) else None
 
@@ -169,7 +170,7 @@ def lane_entity(found: Restored) -> LaneEntity | None:
     """The lane as its first stage has it; None when another release wrote it in a way that means nothing here."""
     try:
         return unpack(found.entities[entity_key(tags.LANE)], LaneEntity)
-    except (KeyError, msgspec.MsgspecError):
+    except (KeyError, *UNDECODABLE):
         return None
 
 

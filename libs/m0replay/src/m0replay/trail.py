@@ -8,6 +8,7 @@ from m0common.ids import Lane
 from m0common.messages import LaneMessage
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Output
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce, Record
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
@@ -90,7 +91,7 @@ async def _recorded(broker: Broker, stage: str, lane: Lane, first: Place, last: 
     def place(record: Record) -> Place | None:
         try:
             message = _decode(record.value)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return None
         return (message.life, message.seq) if Lane(message.catalog, message.partition) == lane else None
 

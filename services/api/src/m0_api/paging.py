@@ -1,11 +1,11 @@
 """Keyset paging: a cursor holds the sort key of the last item, so pages stay put while rows arrive."""
 
 import base64
-import binascii
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
+from m0common.stream.door import UNDECODABLE, check_count, check_text
 from pydantic import BaseModel, Field
 
 from m0_api.problems import InvalidCursor
@@ -21,7 +21,7 @@ Cursor = Annotated[
 ]
 
 T = TypeVar("T")
-K = TypeVar("K")
+K = TypeVar("K", bound=tuple[int | str, ...])
 
 
 class Page(BaseModel, Generic[T]):
@@ -37,14 +37,20 @@ def encode(key: tuple[int | str, ...]) -> str:
 
 
 def decode(cursor: str | None, kind: type[K]) -> K | None:
-    """The sort key in a cursor, None without a cursor. Raises InvalidCursor."""
+    """The sort key in a cursor, None without a cursor. Raises InvalidCursor, also for what no database takes."""
     if cursor is None:
         return None
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.msgpack.decode(raw, type=kind)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        key = msgspec.msgpack.decode(raw, type=kind)
+        for part in key:
+            if isinstance(part, str):
+                check_text("a part of the cursor", part)
+            else:
+                check_count("a part of the cursor", part)
+    except (ValueError, *UNDECODABLE) as error:
         raise InvalidCursor("the cursor was not made by this list: start again without one") from error
+    return key
 
 
 def cut(rows: list[T], limit: int) -> tuple[list[T], T | None]:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 from m0common.messages.codec import encode_json
+from m0common.stream.door import UNDECODABLE
 from m0lanes.port import Domain, Refused
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ def checked(domain: Domain, kind: str, payload: msgspec.Struct) -> msgspec.Raw:
     try:
         raw = encode_json(payload)
         decoded = msgspec.json.decode(raw, type=expected)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except UNDECODABLE as error:
         raise Refused(str(error)) from error
     _asked(domain, lambda: domain.check(kind, decoded))
     return msgspec.Raw(raw)

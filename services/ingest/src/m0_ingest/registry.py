@@ -17,6 +17,7 @@ from m0common.clock import Clock
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.messages import RawEvent, RegistryMarket, raw_event
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
+from m0common.stream.door import UNDECODABLE
 from m0common.telemetry.logs import logger
 from m0common.topics import REGISTRY
 from m0lanes.authority import Sign, signed
@@ -178,7 +179,7 @@ class RegistryConnector:
             return None
         try:
             return _decode(value)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             log.warning("a registry record cannot be read", reason=str(error))
             metrics.DEAD_LETTERS.labels("registry_record").inc()
             return None

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 from m0common.errors import M0Error
+from m0common.stream.door import UNDECODABLE
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,7 +30,7 @@ class StateFile(Generic[T]):
             return msgspec.json.decode(self.path.read_bytes(), type=self._kind)
         except FileNotFoundError:
             return None
-        except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        except (OSError, *UNDECODABLE) as error:
             raise StateError(
                 f"state file {self.path}: {error}; restore it, or delete it to begin this connector anew"
             ) from error

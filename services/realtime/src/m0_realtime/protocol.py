@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from m0common.errors import M0Error
+from m0common.stream.door import UNDECODABLE
 
 Id = int | Annotated[str, msgspec.Meta(max_length=128)] | None
 Channels = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1024)]
@@ -63,7 +64,7 @@ def read(message: str | bytes) -> Request:
         raise BadRequest("binary_frame", "send JSON objects in text frames")
     try:
         request: Request = _requests.decode(message)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+    except UNDECODABLE as error:
         raise _explain(message, str(error)) from error
     return request
 
@@ -73,7 +74,7 @@ def _explain(message: str, reason: str) -> BadRequest:
         envelope = _envelopes.decode(message)
     except msgspec.ValidationError:
         return BadRequest("bad_request", "send a JSON object with an op")
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+    except UNDECODABLE:
         return BadRequest("bad_json", f"not JSON: {reason}")
     request_id = envelope.id if isinstance(envelope.id, (int, str)) and not isinstance(envelope.id, bool) else None
     if isinstance(request_id, str):

@@ -10,6 +10,7 @@ from m0common.ids import Lane
 from m0common.messages import HeaderMessage, LaneMessage
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Cut, LaneReport, Letter, Output, Rewind
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.lane_reader import LaneReader
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce, Record
@@ -140,7 +141,7 @@ def _behind(catalog: str, partition: int, place: tuple[int, int]) -> Reached:
     def reached(record: Record) -> bool | None:
         try:
             message = _decode_lane(record.value)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return None
         mine = (message.catalog, message.partition) == (catalog, partition)
         return (message.life, message.seq) > place if mine else None

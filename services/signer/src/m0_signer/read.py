@@ -9,6 +9,7 @@ from m0common.chain import ChainError
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker, Consumer, TopicPartition
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import HEADERS
@@ -167,7 +168,7 @@ class Claims:
         """See Source."""
         try:
             header = _decode(record.value)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             metrics.DEAD_LETTERS.labels(record.topic).inc()
             _log.warning("not_a_header", partition=record.partition, offset=record.offset, error=str(error))
             return

@@ -15,7 +15,7 @@ def plain_key(path: Path) -> Keypair:
         return Keypair.from_bytes(bytes(json.loads(path.read_text())))
     except FileNotFoundError:
         raise SettingsError(f"key file {path} does not exist") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise SettingsError(f"key file {path} is not a key of the Solana tools: {error}") from error
 
 

@@ -19,6 +19,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from m0common.errors import M0Error
+from m0common.stream.door import UNDECODABLE
 
 _VERSION = 1
 _KEY_BYTES = 32
@@ -148,7 +149,7 @@ def _read(path: Path) -> KeyFile:
         file = msgspec.json.decode(path.read_bytes(), type=KeyFile)
     except FileNotFoundError:
         raise KeyStoreError(f"key file {path} does not exist: create it, or set M0_KEYS_DIR") from None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise KeyStoreError(f"key file {path}: {error}") from error
     if file.version != _VERSION:
         raise KeyStoreError(f"key file {path} has version {file.version}: this release reads version {_VERSION}")

@@ -24,8 +24,8 @@ PROVISIONAL_GRACE_MS = 10_000
 """A provisional prediction is shown so long behind the end of its epoch's window: markers come late, clocks differ."""
 T = TypeVar("T")
 _UNUSED = bytes(32)
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises for bytes that are none of its messages."""
+UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What a decoder raises for bytes or text that are none of its messages."""
 _provisional = msgspec.msgpack.Decoder(ProvisionalPrediction)
 
 

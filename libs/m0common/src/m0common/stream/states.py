@@ -13,6 +13,7 @@ from m0common.canonical import Trie
 from m0common.errors import OffsetsGone
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.door import UNDECODABLE
 from m0common.stream.reader import read_to_end
 from m0common.stream.records import Record
 from m0common.stream.stretches import Stretches
@@ -108,7 +109,7 @@ def _manifest(record: Record, stage: int | None = None) -> Manifest | None:
             return None
         found = _decode_manifest(record.value)
         reason = _why_none(found, record.partition)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         reason = str(error)
     if reason is None:
         return found
@@ -245,6 +246,6 @@ def named(manifest: Manifest) -> dict[str, int | str | None]:
 def _batch(record: Record) -> StateBatch | None:
     try:
         return _decode_batch(record.value)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         log.warning("not_a_state", topic=record.topic, offset=record.offset, reason=str(error))
         return None

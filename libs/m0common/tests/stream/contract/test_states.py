@@ -5,6 +5,7 @@ import itertools
 import os
 
 import pytest
+from broken_bytes import BROKEN
 from m0common.canonical import state_digest
 from m0common.messages import Manifest, StateBatch, encode
 from m0common.stream.broker import TopicPartition
@@ -154,6 +155,24 @@ async def test_a_checkpoint_without_a_manifest_and_late_batches_change_nothing(l
     await lane.say({b"a": b"another life"}, position=3)
     found = await lane.restored()
     assert (found.manifest, found.entities) == (newest, {b"a": b"2"})
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_bytes_on_which_a_decoder_gives_up_cost_a_line_and_the_state_beside_them_is_restored(
+    world, lanes, broken
+):
+    lane = lanes()
+    await lane.cut({b"a": b"1"})
+    batch = encode(StateBatch(lane.catalog, 0, 0, 1, ((b"a", b"2"),)))
+    await lane.producer.send([Produce(*lane.where, b"", broken(batch, lane.catalog))])
+    newest = await lane.cut({b"b": b"3"}, epoch_id=7)
+    await lane.producer.send([Produce(MANIFESTS.name, 0, b"", broken(encode(newest), lane.catalog))])
+    with capture_logs() as logs:
+        found = await lane.restored()
+        assert newest in await manifests(world.broker, [0])
+        assert await manifests_at(world.broker, lane.catalog, 0, 7) == [newest]
+    assert (found.manifest, found.entities) == (newest, {b"a": b"1", b"b": b"3"})
+    assert {line["event"] for line in logs} == {"not_a_manifest", "not_a_state"}
 
 
 async def test_an_empty_state_is_restored(lanes):

@@ -7,8 +7,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import msgspec
 from m0common.errors import M0Error
+from m0common.stream.door import UNDECODABLE
 
 from m0_signer.workers.wire import LENGTH, FromWorker, ToWorker, decode_answer, frame
 
@@ -74,7 +74,7 @@ class ProcessLink:
             return decode_answer(await self._source.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._lost() from None
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise WorkerLost(f"worker {self.pid} speaks another language: {error}") from error
 
     async def _lost(self) -> WorkerLost:

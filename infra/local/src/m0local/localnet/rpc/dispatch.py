@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from m0common.stream.door import UNDECODABLE
 
 from m0local.localnet.errors import (
     INTERNAL_ERROR,
@@ -34,7 +35,7 @@ def parse(body: bytes | str) -> Any:
     """Return the decoded request (an object or a list of objects), None when it is no JSON-RPC at all."""
     try:
         request = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None
     if isinstance(request, list):
         return request if all(isinstance(item, dict) for item in request) else None
