@@ -145,7 +145,7 @@ async def test_a_release_that_is_not_installed_must_be_named(world):
 
 async def test_a_set_that_lanes_would_refuse_is_not_written(world):
     desk = await world.desk()
-    with pytest.raises(SettingsError, match=r"sports:1 is not written, every lane would refuse it: .*`\$\.release`"):
+    with pytest.raises(SettingsError, match=r"sports:1 is not written, lanes would refuse it: .*`\$\.release`"):
         await desk.put(desk.composed("sports", release="zz"), CONTROL, ["zz"])
     assert world.sets("sports") == {}
 
