@@ -11,8 +11,8 @@ from m0common.ids import Lane
 from m0common.messages import RawEvent
 
 from m0lanes.authority import control_keys, identity, is_signed_by
-from m0lanes.control import CatalogSetPayload, RebasePayload
-from m0lanes.generations import SIGNER_SET_ID, Generation
+from m0lanes.control import EPOCH_END, CatalogSetPayload, RebasePayload
+from m0lanes.generations import SIGNER_SET_ID, Generation, lanes_of
 from m0lanes.port import ENTITY_MAX_BYTES
 
 SETS_MAX = 16
@@ -100,6 +100,18 @@ def check_signer(
     return event_id
 
 
+def lanes_without_clock(before: CatalogSetPayload | None, after: CatalogSetPayload) -> tuple[int, ...]:
+    """The lanes that begin with `after` and could not check the signature of the marker that puts it in force.
+
+    That marker has one signature: lanes that run ask the clock of the set in force for it, lanes that begin the clock
+    of the new one (`m0lanes.place.counts`). Where both are, one key at least must be in both sets.
+    """
+    running = () if before is None else lanes_of(before)
+    if before is None or not running or _clocks(before) & _clocks(after):
+        return ()
+    return tuple(lane for lane in lanes_of(after) if lane not in running)
+
+
 def dropped_by(made: Generation, before: int, sets: Iterable[Generation]) -> list[Generation]:
     """Those of the sets that wait no longer once `made` takes force behind generation `before`: what no marker named,
     and what has another epoch length, which is for ever.
@@ -110,6 +122,15 @@ def dropped_by(made: Generation, before: int, sets: Iterable[Generation]) -> lis
         if (before < other.number <= made.number and (other.number, other.hash) != (made.number, made.hash))
         or (other.number > made.number and other.payload.epoch_ms != made.payload.epoch_ms)
     ]
+
+
+def _clocks(payload: CatalogSetPayload) -> set[tuple[str, str]]:
+    """The sources that may end an epoch, with their keys."""
+    return {
+        (source, rule.key)
+        for source, rule in payload.sources.items()
+        if rule.key is not None and EPOCH_END in rule.kinds
+    }
 
 
 def _keys(payload: CatalogSetPayload | RebasePayload, control_key: bytes, deployment: Deployment) -> list[bytes]:

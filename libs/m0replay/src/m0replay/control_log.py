@@ -19,6 +19,7 @@ from m0lanes.control import CATALOG_SET, EPOCH_END, CatalogSetPayload, EpochEndP
 from m0lanes.door import decode_event, decode_payload
 from m0lanes.generations import Generation
 from m0lanes.place import named
+from m0lanes.set_rules import lanes_without_clock
 
 from m0replay.lane_sets import LaneSets
 
@@ -165,8 +166,9 @@ class ControlLog:
     def ready(self, catalog: str) -> DefinedSet | None:
         """The next generation, once every lane of the old and the new one has it: a marker may name it.
 
-        Of several the one that was said last. One that some of these lanes refused (`m0lanes.set_rules`) is none. One with another epoch length or control key than before is none, nor
-        one without any lane before or after.
+        Of several the one that was said last. One that some of these lanes refused is none, nor one whose marker some
+        of them would refuse (`m0lanes.set_rules`): with another epoch length or control key than before, with no clock
+        that both sets name, or without any lane before or after.
         """
         whole = [defined for defined in self._following(catalog) if not self.unread(defined)]
         return max(whole, key=_last_said, default=None)
@@ -332,6 +334,7 @@ def _follows(defined: DefinedSet, now: DefinedSet | None) -> bool:
         and defined.payload.epoch_ms == now.payload.epoch_ms
         and now.keys[-1] in defined.keys
         and bool(defined.lanes or now.lanes)
+        and not lanes_without_clock(now.payload, defined.payload)
     )
 
 

@@ -1,4 +1,4 @@
-"""The sets that one lane has, as far as its records have been read: its own judgement (`m0lanes.set_rules`), repeated."""
+"""The sets that one lane has, as far as its records were read: its own judgement (`m0lanes.set_rules`), repeated."""
 
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
