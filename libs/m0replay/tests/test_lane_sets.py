@@ -235,3 +235,19 @@ def test_a_lane_that_lacks_what_a_marker_named_takes_it_however_many_wait():
     assert "names generation 2, not read here" in first.parked
     desk.define(sets[-1], partitions=lanes[:1])
     assert [report.parked for report in desk.core.reports()] == [None] * len(lanes)
+    follower = desk.payload()
+    assert follower.generation == 3
+    desk.define(follower)
+    assert desk.control.ready(NAME).payload == follower
+
+
+def test_a_marker_whose_kind_is_spelled_with_escapes_is_one_as_it_is_to_the_lanes():
+    desk = Desk()
+    desk.define(desk.payload())
+    desk.log.define(1, partitions=())
+    plain = desk.log.marker(desk.epoch, following=1)
+    spelled = plain.replace(b'"kind":"epoch_end"', b'"kind":"epoch\\u005fend"')
+    assert spelled != plain
+    desk.write(spelled, desk.control.ready(NAME).lanes)
+    assert {report.generation for report in desk.core.reports()} == {1}
+    assert desk.control.in_force(NAME).payload == desk.log.payload(1)
