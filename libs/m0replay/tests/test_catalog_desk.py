@@ -145,9 +145,36 @@ async def test_a_release_that_is_not_installed_must_be_named(world):
 
 async def test_a_set_that_lanes_would_refuse_is_not_written(world):
     desk = await world.desk()
-    with pytest.raises(SettingsError, match=r"sports:1 is not written, every lane would refuse it: .*`\$\.release`"):
+    with pytest.raises(SettingsError, match=r"sports:1 is not written, lanes would refuse it: .*`\$\.release`"):
         await desk.put(desk.composed("sports", release="zz"), CONTROL, ["zz"])
     assert world.sets("sports") == {}
+
+
+async def test_a_plan_of_what_lanes_would_refuse_says_so_in_their_words(world):
+    await define(world)
+    await world.mark("sports", 7)
+    path = world.config / "markets/sports.toml"
+    path.write_text(path.read_text().replace("signer_set_id = 1", "signer_set_id = 99999999999"))
+    desk = await world.desk()
+    sentence = (
+        r"sports:2 is not written, lanes would refuse it: .*signer_set_id 99999999999 is no u32 of a header, "
+        r"give one from 0 to 4294967295"
+    )
+    with pytest.raises(SettingsError, match=sentence):
+        desk.plan(desk.composed("sports"))
+
+
+async def test_more_sets_than_may_wait_are_refused_until_a_marker_comes(world):
+    await define(world)
+    await world.mark("sports", 7)
+    for limit in range(16):
+        world.guardrails("sports", f"limit = {limit}")
+        await define(world)
+    world.guardrails("sports", "limit = 16")
+    with pytest.raises(SettingsError, match=r"sports:2 is not written, .* 16 sets of sports/\d wait to take force"):
+        await define(world)
+    await world.mark("sports", 8)
+    assert (await define(world)).generation == 3
 
 
 async def test_a_key_that_nobody_vouches_for_signs_nothing(world):

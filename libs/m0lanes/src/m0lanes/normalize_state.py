@@ -21,10 +21,8 @@ from m0lanes.generations import SIGNER_SET_ID, Generation
 from m0lanes.holding import Held, Holding, Refill
 from m0lanes.packing import pack, unpack
 from m0lanes.place import Place, counts, named
-from m0lanes.port import ENTITY_MAX_BYTES, Domain
-
-SETS_MAX = 16
-"""Generations that may be defined and not in force."""
+from m0lanes.port import Domain
+from m0lanes.set_rules import LaneStanding, check_said_set, check_signer, dropped_by
 
 
 class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
@@ -48,19 +46,17 @@ class NormalizeState:
     def __init__(self, lane: Lane, entities: Entities, deployment: Deployment, held_bytes: int | None) -> None:
         self.lane = lane
         self.entities = entities
-        self._genesis_hash = deployment.genesis_hash
-        self._first_key = deployment.control_key
-        self._partitions = deployment.partitions
+        self._deployment = deployment
         self._key = entity_key(tags.LANE)
         known = entities.get(self._key)
-        self._lane = LaneEntity(control_key=self._first_key) if known is None else unpack(known, LaneEntity)
+        self._lane = LaneEntity(control_key=deployment.control_key) if known is None else unpack(known, LaneEntity)
         self.digest = LaneDigest(self._lane.input_digest)
         """Of what was applied since the last marker."""
         self.sets: dict[tuple[int, bytes], Generation] = {}
         for _, value in entities.each(entity_key(tags.SET)):
             found = Generation.of(msgspec.json.decode(value, type=CatalogSetPayload), value)
             self.sets[found.number, found.hash] = found
-        self.applier = Applier(entities, lane.catalog, self._genesis_hash)
+        self.applier = Applier(entities, lane.catalog, self._deployment.genesis_hash)
         self.holding = Holding(held_bytes)
         self.refill: Refill | None = None
         """What it reads again, as long as it does."""
@@ -146,74 +142,35 @@ class NormalizeState:
         made = Generation(payload, set_hash(raw))
         if (made.number, made.hash) in self.sets:
             return False
-        self._check_set(event, payload, raw)
-        event_id = self._check_signer(event, payload)
+        event_id = check_said_set(event, made, self.lane, self._standing(), self._deployment)
         self.sets[made.number, made.hash] = made
         self.entities.put(set_key(made), raw)
         self.digest.add(event_id)
         self.settle()
         return True
 
-    def _check_set(self, event: RawEvent, payload: CatalogSetPayload, raw: bytes) -> None:
-        lane = f"{self.lane.catalog}/{self.lane.partition}"
-        if event.group or event.market_id is not None:
-            raise DeadLetterError("invalid_event", "catalog_set: group is empty and market_id null, it is about lanes")
-        if len(raw) > ENTITY_MAX_BYTES:
-            raise DeadLetterError("too_large", f"catalog_set of {len(raw)} bytes: at most {ENTITY_MAX_BYTES}")
-        if payload.partitions != self._partitions:
-            raise DeadLetterError(
-                "wrong_partitions", f"catalog_set says {payload.partitions} partitions: the log has {self._partitions}"
-            )
-        if payload.generation <= self._lane.generation:
-            raise DeadLetterError(
-                "old_generation", f"generation {payload.generation} of {lane}: {self._lane.generation} is in force"
-            )
-        if list(payload.groups) != sorted(set(payload.groups)):
-            raise DeadLetterError("invalid_payload", "catalog_set: groups ascend, each once")
-        signers = payload.params.get(SIGNER_SET_ID, 0)
-        if not 0 <= signers < 1 << 32:
-            raise DeadLetterError("invalid_payload", f"catalog_set: {SIGNER_SET_ID} {signers} is no u32 of a header")
-        last = self.sets.get((self._lane.generation, self._lane.set_hash))
-        if last is not None and last.payload.epoch_ms != payload.epoch_ms:
-            raise DeadLetterError(
-                "epoch_ms_changed",
-                f"catalog {payload.catalog} has epochs of {last.payload.epoch_ms} ms for ever: choose another name",
-            )
-        defined = len(self.sets) - len(self._so_far())
-        if defined >= SETS_MAX:
-            raise DeadLetterError("too_many_sets", f"{defined} generations of {lane} are defined: use one of them")
-
     def check_rebase(self, event: RawEvent, payload: RebasePayload) -> None:
         """Raises DeadLetterError unless the control key in force, or one that it vouches for, begins a new life."""
         if event.group or event.market_id is not None:
             raise DeadLetterError("invalid_event", "rebase: group is empty and market_id null, it is about a lane")
-        self._check_signer(event, payload)
+        check_signer(event, payload, self._lane.control_key, self._deployment)
 
-    def _check_signer(self, event: RawEvent, payload: CatalogSetPayload | RebasePayload) -> bytes:
-        """The event's id. Raises DeadLetterError unless the last key of its certificates signed it, and the key in
-        force is one of them.
-        """
-        keys, event_id = control_keys(self._first_key, self._genesis_hash, payload.certificates), identity(event)
-        now = self._lane.control_key
-        if now not in keys:
-            raise DeadLetterError(
-                "wrong_signature", f"{event.kind} of {payload.catalog}: no certificate of it leads to {now.hex()}"
-            )
-        if not is_signed_by(event, event_id, self._genesis_hash, keys[-1]):
-            raise DeadLetterError(
-                "wrong_signature", f"{event.kind} of {payload.catalog} is not signed by control key {keys[-1].hex()}"
-            )
-        return event_id
+    def _standing(self) -> LaneStanding:
+        lane = self._lane
+        last = self.sets.get((lane.generation, lane.set_hash))
+        epoch_ms = None if last is None else last.payload.epoch_ms
+        waiting = len(self.sets) - len(self._so_far())
+        return LaneStanding(lane.control_key, lane.generation, epoch_ms, waiting, self.missing)
 
     def counts(self, event: RawEvent, payload: EpochEndPayload, place: Place | None = None) -> bool:
         """See m0lanes.place.counts; `place` is where the lane stands, unless another is given."""
-        return counts(self.lane, place or self.place, self.sets, event, payload, self._genesis_hash)
+        return counts(self.lane, place or self.place, self.sets, event, payload, self._deployment.genesis_hash)
 
     def is_clock(self, event: RawEvent) -> bool:
         """Whether a clock of the generations that are known here signed a marker."""
         event_id = identity(event)
         keys = {key for made in self.sets.values() if (key := made.key_of(event.source, EPOCH_END)) is not None}
-        return any(is_signed_by(event, event_id, self._genesis_hash, key) for key in sorted(keys))
+        return any(is_signed_by(event, event_id, self._deployment.genesis_hash, key) for key in sorted(keys))
 
     def behind(self, place: Place, payload: EpochEndPayload) -> Place:
         """The place behind a marker that counts at `place`."""
@@ -294,7 +251,7 @@ class NormalizeState:
         made = self.sets[self._lane.pending]
         before, reopened = self._lane.generation, self._lane.retired or self._lane.generation == 0
         ended = self.lane.partition not in made.lanes
-        keys = control_keys(self._first_key, self._genesis_hash, made.payload.certificates)
+        keys = control_keys(self._deployment.control_key, self._deployment.genesis_hash, made.payload.certificates)
         self._set(
             generation=made.number,
             set_hash=made.hash,
@@ -302,11 +259,8 @@ class NormalizeState:
             control_key=keys[-1],
             retired=ended,
         )
-        for key, other in sorted(self.sets.items()):
-            # what no marker named; and an epoch length is for ever
-            overtaken = before < other.number <= made.number and other is not made
-            if overtaken or (other.number > made.number and other.payload.epoch_ms != made.payload.epoch_ms):
-                self._drop_set(key)
+        for other in dropped_by(made, before, [each for _, each in sorted(self.sets.items())]):
+            self._drop_set((other.number, other.hash))
         if ended:
             self.applier.close_all()
             self.holding.clear()

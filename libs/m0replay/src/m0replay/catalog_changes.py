@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 from m0common.errors import SettingsError
 from m0common.stream.partition import partition_for
-from m0lanes.control import EPOCH_END, CatalogSetPayload
+from m0lanes.control import CatalogSetPayload
+from m0lanes.set_rules import lanes_without_clock
 
 from m0replay.shown import short
 
@@ -180,27 +181,14 @@ def closing(before: CatalogSetPayload | None, after: CatalogSetPayload, markets:
 
 
 def _check_clock(before: CatalogSetPayload | None, after: CatalogSetPayload) -> None:
-    """The marker that activates a set has one signature: lanes that run ask the clock of the set in force for it, lanes
-    that begin the clock of the new one (`m0lanes.place.counts`). One key at least must be in both.
-    """
-    running = set(lanes_of(before).values())
-    begin = sorted(set(lanes_of(after).values()) - running)
-    if before is None or not running or not begin or _clocks(before) & _clocks(after):
+    begin = lanes_without_clock(before, after)
+    if not begin:
         return
     raise SettingsError(
         f"catalog {after.catalog}: a new key of the clock and the new lane {begin[0]} in one set: no marker could be "
         "signed for the lanes before and for the new one; write two sets, one after the other: first the key with the "
         "groups as they are, and when that is in force the groups"
     )
-
-
-def _clocks(payload: CatalogSetPayload) -> set[tuple[str, str]]:
-    """The sources that may end an epoch, with their keys."""
-    return {
-        (source, rule.key)
-        for source, rule in payload.sources.items()
-        if rule.key is not None and EPOCH_END in rule.kinds
-    }
 
 
 def _base(group: str) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from m0common.clock import Clock
 from m0common.deployment import Deployment
-from m0common.errors import SettingsError, nearest
+from m0common.errors import DeadLetterError, SettingsError, nearest
 from m0common.stream.broker import Broker
 from m0lanes.control import CatalogSetPayload, Certificate
 from solders.keypair import Keypair
@@ -23,7 +23,7 @@ from m0replay.catalog_changes import (
     retired_set,
 )
 from m0replay.catalog_log import CatalogLog
-from m0replay.catalog_writer import Written, write
+from m0replay.catalog_writer import Written, set_event, write
 from m0replay.catalogs import Installed, compose
 from m0replay.control_keys import ControlKey, chained
 from m0replay.keys import public_keys
@@ -99,12 +99,14 @@ class CatalogDesk:
         name = payload.catalog
         standing = self.log.standing(name)
         check(payload, standing, self.log.others(name), self.deployment.partitions, self.releases.union(releases))
+        lanes = lanes_to_write(standing, payload)
+        self._check_lanes(payload, lanes)
         return Plan(
             standing.newest,
             payload,
             differences(standing.newest, payload),
             closing(standing.newest, payload, self.log.markets.of(name)),
-            lanes_to_write(standing, payload),
+            lanes,
         )
 
     async def put(self, payload: CatalogSetPayload, keypair: Keypair, releases: Collection[str] = ()) -> Written:
@@ -119,3 +121,12 @@ class CatalogDesk:
             return await write(producer, key, payload, plan.lanes, self.clock)
         finally:
             await producer.stop()
+
+    def _check_lanes(self, payload: CatalogSetPayload, lanes: Iterable[int]) -> None:
+        """Raises SettingsError with the sentence of the first lane that would refuse the set."""
+        try:
+            self.log.control.check(set_event(payload, self.clock.now_ms()), lanes)
+        except DeadLetterError as error:
+            raise SettingsError(
+                f"{payload.catalog}:{payload.generation} is not written, lanes would refuse it: {error}"
+            ) from None

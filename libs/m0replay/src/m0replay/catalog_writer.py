@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from m0common.canonical import set_hash
 from m0common.clock import Clock
-from m0common.messages import raw_event
+from m0common.messages import RawEvent, raw_event
 from m0common.stream.broker import Producer
 from m0common.stream.records import Produce
 from m0common.topics import RAW
@@ -24,6 +24,12 @@ class Written(NamedTuple):
     lanes: tuple[int, ...]
 
 
+def set_event(payload: CatalogSetPayload, now_ms: int) -> RawEvent:
+    """The event that says a set, not signed yet."""
+    name = f"{payload.catalog}:{payload.generation}"
+    return raw_event(CONTROL, name, "", None, CATALOG_SET, now_ms, now_ms, payload)
+
+
 async def write(
     producer: Producer, key: ControlKey, payload: CatalogSetPayload, lanes: Iterable[int], clock: Clock
 ) -> Written:
@@ -32,8 +38,7 @@ async def write(
 
     After Unavailable some lanes may hold it; it has no effect until all do, and a later generation takes its place.
     """
-    now_ms, name = clock.now_ms(), f"{payload.catalog}:{payload.generation}"
-    event = raw_event(CONTROL, name, "", None, CATALOG_SET, now_ms, now_ms, payload)
+    event = set_event(payload, clock.now_ms())
     value = control_value(event, key)
     where = tuple(sorted(set(lanes)))
     # no key: it concerns whole lanes, and the partition is given

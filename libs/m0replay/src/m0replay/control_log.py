@@ -9,26 +9,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import final
 
-import msgspec
-from m0common.canonical import set_hash
 from m0common.deployment import Deployment
-from m0common.messages import RawEvent
-from m0common.stream.door import UNDECODABLE
+from m0common.errors import DeadLetterError
+from m0common.ids import Lane
+from m0common.messages import RawEvent, encode_raw
 from m0common.stream.records import Record
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.control import CATALOG_SET, EPOCH_END, CatalogSetPayload, EpochEndPayload
-from m0lanes.generations import lanes_of
-from m0lanes.port import ENTITY_MAX_BYTES
+from m0lanes.door import decode_event, decode_payload
+from m0lanes.generations import Generation
+from m0lanes.place import named
+from m0lanes.set_rules import lanes_without_clock
+
+from m0replay.lane_sets import LaneSets
 
 UNDECIDED_MAX = 256
 """Markers per partition that are remembered until the set that decides about them has been read."""
 VERIFIED_MAX = 1_024
 """Values known to be signed; the same bytes stand in every lane."""
 
-_NEEDLES = (b"catalog_set", b"epoch_end")
-_decode_event = msgspec.json.Decoder(RawEvent).decode
-_decode_set = msgspec.json.Decoder(CatalogSetPayload).decode
-_decode_marker = msgspec.json.Decoder(EpochEndPayload).decode
+_NEEDLES = (b"catalog_set", b"epoch_end", rb"\u00")
+"""One of them stands in every control record: letters of a kind may be written as escapes."""
+_SETS = {CATALOG_SET: CatalogSetPayload}
+_PAYLOADS: dict[str, type[CatalogSetPayload | EpochEndPayload]] = {**_SETS, EPOCH_END: EpochEndPayload}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,9 @@ class Copy:
 @final
 @dataclass(slots=True)
 class DefinedSet:
-    """A `catalog_set` with the control key's signature. `value` are the bytes of its record, `lanes` the partitions of
-    its groups, `keys` the control keys that its certificates vouch for, `copies` where it has been read, by partition.
+    """A `catalog_set` that some lane has. `value` are the bytes of its record, `lanes` the partitions of its groups,
+    `keys` the control keys that its certificates vouch for, `copies` where it has been read and was not refused, by
+    partition.
     """
 
     payload: CatalogSetPayload
@@ -55,7 +59,7 @@ class DefinedSet:
     copies: dict[int, Copy] = field(default_factory=dict)
 
     def missing(self, partitions: Iterable[int]) -> tuple[int, ...]:
-        """Those of the partitions in which it has not been read."""
+        """Those of the partitions in which it has not been read, or was refused."""
         return tuple(p for p in partitions if p not in self.copies)
 
 
@@ -83,11 +87,14 @@ class _Signed:
 
 @dataclass(slots=True)
 class _Catalog:
-    """What the log says of one catalog. `activated` are the hashes of the sets that markers put in force."""
+    """What the log says of one catalog. `activated` are the hashes of the sets that markers put in force, `lanes` what
+    each of its lanes has.
+    """
 
     sets: dict[tuple[int, bytes], DefinedSet] = field(default_factory=dict)
     activated: dict[int, bytes] = field(default_factory=dict)
     newest: dict[int, _Signed] = field(default_factory=dict)
+    lanes: dict[int, LaneSets] = field(default_factory=dict)
 
     def generation(self, number: int) -> DefinedSet | None:
         """The set of a generation: the one that a marker put in force, else the one that was said last."""
@@ -113,15 +120,16 @@ class ControlLog:
         if not any(needle in record.value for needle in _NEEDLES):
             return
         try:
-            event = _decode_event(record.value)
-            if event.group or event.market_id is not None:
+            event = decode_event(record.value)
+            if event.group or event.market_id is not None or event.kind not in _PAYLOADS:
                 return
-            if event.kind == CATALOG_SET:
-                self._take_set(record, event, _decode_set(event.payload))
-            elif event.kind == EPOCH_END:
-                self._take_marker(record.partition, _Signed(record.value, event, _decode_marker(event.payload)))
-        except UNDECODABLE:
+            payload = decode_payload(event, _PAYLOADS)
+        except DeadLetterError:
             return
+        if isinstance(payload, CatalogSetPayload):
+            self._take_set(record, event, payload)
+        else:
+            self._take_marker(record.partition, _Signed(record.value, event, payload))
 
     def trimmed(self, partition: int, begin_offset: int) -> None:
         """Learn where a partition begins now: copies of sets before it are gone."""
@@ -156,20 +164,31 @@ class ControlLog:
         return self._catalogs[catalog].generation(generation) if generation else None
 
     def ready(self, catalog: str) -> DefinedSet | None:
-        """The next generation, once it has been read in every lane of the old and the new one: a marker may name it.
+        """The next generation, once every lane of the old and the new one has it: a marker may name it.
 
-        Of several the one that was said last. One with another epoch length or control key than before is none, nor
-        one without any lane before or after.
+        Of several the one that was said last. One that some of these lanes refused is none, nor one whose marker some
+        of them would refuse (`m0lanes.set_rules`): with another epoch length or control key than before, with no clock
+        that both sets name, or without any lane before or after.
         """
         whole = [defined for defined in self._following(catalog) if not self.unread(defined)]
         return max(whole, key=_last_said, default=None)
+
+    def check(self, event: RawEvent, partitions: Iterable[int]) -> None:
+        """Raises DeadLetterError, with the lane's own sentence, when the lane of one of the partitions would refuse a
+        `catalog_set` as the log stands, whoever signs it.
+        """
+        payload = decode_payload(decode_event(encode_raw(event)), _SETS)
+        made, size = Generation.of(payload, bytes(event.payload)), len(event.payload)
+        known = self._catalogs.get(payload.catalog, _Catalog())
+        for partition in partitions:
+            (known.lanes.get(partition) or self._lane(payload.catalog, partition)).check(made, size)
 
     def waiting(self, catalog: str) -> list[tuple[DefinedSet, tuple[int, ...]]]:
         """Sets of the next generation that are not everywhere yet, with the lanes that lack them."""
         return [(defined, unread) for defined in self._following(catalog) if (unread := self.unread(defined))]
 
     def unread(self, defined: DefinedSet) -> tuple[int, ...]:
-        """The lanes of the set in force and of this one in which this one has not been read."""
+        """The lanes of the set in force and of this one that do not have this one."""
         old = self.in_force(defined.payload.catalog)
         return defined.missing(sorted({*(() if old is None else old.lanes), *defined.lanes}))
 
@@ -214,21 +233,29 @@ class ControlLog:
         return [defined for defined in known.sets.values() if _follows(defined, now)]
 
     def _take_set(self, record: Record, event: RawEvent, payload: CatalogSetPayload) -> None:
-        deployment = self._deployment
-        ordered = list(payload.groups) == sorted(set(payload.groups))
-        if payload.partitions != deployment.partitions or not ordered or len(event.payload) > ENTITY_MAX_BYTES:
-            return
-        keys = control_keys(deployment.control_key, deployment.genesis_hash, payload.certificates)
+        deployment, partition = self._deployment, record.partition
+        keys = tuple(control_keys(deployment.control_key, deployment.genesis_hash, payload.certificates))
         if not self._is_signed(record.value, event, keys[-1]):
             return
-        known = self._catalogs.setdefault(payload.catalog, _Catalog())
-        place = (payload.generation, set_hash(bytes(event.payload)))
-        defined = known.sets.get(place)
-        if defined is None:
-            defined = DefinedSet(payload, place[1], record.value, lanes_of(payload), tuple(keys))
-            known.sets[place] = defined
-        defined.copies[record.partition] = Copy(record.offset, record.append_ms)
+        made = Generation.of(payload, bytes(event.payload))
+        known = self._catalogs.get(payload.catalog, _Catalog())
+        lane = known.lanes.get(partition)
+        if lane is None:
+            if partition not in made.lanes:
+                return
+            lane = self._lane(payload.catalog, partition)
+        if not lane.define(event, made, keys):
+            return
+        known.lanes[partition] = lane
+        self._catalogs[payload.catalog] = known
+        place = (made.number, made.hash)
+        if place not in known.sets:
+            known.sets[place] = DefinedSet(payload, made.hash, record.value, made.lanes, keys)
+        known.sets[place].copies[partition] = Copy(record.offset, record.append_ms)
         self._decide_again()
+
+    def _lane(self, catalog: str, partition: int) -> LaneSets:
+        return LaneSets(Lane(catalog, partition), self._deployment)
 
     def _take_marker(self, partition: int, said: _Signed) -> None:
         verdict = self._decide(partition, said)
@@ -268,7 +295,24 @@ class ControlLog:
         known.newest[partition] = said
         if marker.next is not None:
             known.activated.setdefault(marker.next.generation, bytes.fromhex(marker.next.hash))
+        self._go_on(known, partition, marker)
         return True
+
+    def _go_on(self, known: _Catalog, partition: int, marker: EpochEndPayload) -> None:
+        """What a marker that counts leaves in force in a lane."""
+        lane = known.lanes.setdefault(partition, self._lane(marker.catalog, partition))
+        now = known.generation(marker.generation) if partition in marker.lanes else None
+        if now is not None:
+            # the log may have lost how it took force here
+            lane.activate(Generation(now.payload, now.hash), now.keys)
+        key = named(marker.next)
+        if key is None:
+            return
+        following = known.sets.get(key)
+        if following is not None and lane.has(key):
+            lane.activate(Generation(following.payload, key[1]), following.keys)
+        else:
+            lane.miss(key)
 
     def _is_signed(self, value: bytes, event: RawEvent, key: bytes) -> bool:
         if (key, value) in self._verified:
@@ -290,6 +334,7 @@ def _follows(defined: DefinedSet, now: DefinedSet | None) -> bool:
         and defined.payload.epoch_ms == now.payload.epoch_ms
         and now.keys[-1] in defined.keys
         and bool(defined.lanes or now.lanes)
+        and not lanes_without_clock(now.payload, defined.payload)
     )
 
 
@@ -299,9 +344,8 @@ def _judge(known: _Catalog, marker: EpochEndPayload) -> DefinedSet | None:
 
 
 def _next_set(known: _Catalog, marker: EpochEndPayload) -> DefinedSet | None:
-    if marker.next is None:
-        return None
-    return known.sets.get((marker.next.generation, bytes.fromhex(marker.next.hash)))
+    key = named(marker.next)
+    return None if key is None else known.sets.get(key)
 
 
 def _newest(known: _Catalog) -> _Signed | None:

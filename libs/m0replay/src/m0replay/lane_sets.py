@@ -1,0 +1,66 @@
+"""The sets that one lane has, as far as its records were read: its own judgement (`m0lanes.set_rules`), repeated."""
+
+from m0common.deployment import Deployment
+from m0common.errors import DeadLetterError
+from m0common.ids import Lane
+from m0common.messages import RawEvent
+from m0lanes.generations import Generation
+from m0lanes.set_rules import LaneStanding, check_said_set, check_set, dropped_by
+
+SetKey = tuple[int, bytes]
+"""The number and the hash of a set."""
+
+
+class LaneSets:
+    """Fed with the sets and markers of a lane in the order of its partition."""
+
+    def __init__(self, lane: Lane, deployment: Deployment) -> None:
+        self._lane, self._deployment = lane, deployment
+        self._standing = LaneStanding(deployment.control_key)
+        self._waiting: dict[SetKey, Generation] = {}
+        self._in_force: SetKey | None = None
+        self._missing: SetKey | None = None
+
+    def has(self, key: SetKey) -> bool:
+        """Whether the lane has a set: it is in force, or waits to be."""
+        return key in self._waiting or key == self._in_force
+
+    def define(self, event: RawEvent, made: Generation, keys: tuple[bytes, ...]) -> bool:
+        """Take in a set that has been said; False when the lane refuses it. `keys` are the control keys that its
+        certificates vouch for.
+        """
+        key = (made.number, made.hash)
+        if self.has(key):
+            return True
+        try:
+            check_said_set(event, made, self._lane, self._now(), self._deployment)
+        except DeadLetterError:
+            return False
+        self._waiting[key] = made
+        if key == self._missing:
+            self.activate(made, keys)
+        return True
+
+    def check(self, made: Generation, size: int) -> None:
+        """Raises DeadLetterError when the lane would refuse a set, whose payload has `size` bytes, whoever signs it."""
+        if not self.has((made.number, made.hash)):
+            check_set(made, size, self._lane, self._now(), self._deployment)
+
+    def miss(self, key: SetKey) -> None:
+        """A marker has named a set that the lane does not have: it waits for that one."""
+        self._missing = key
+
+    def activate(self, made: Generation, keys: tuple[bytes, ...]) -> None:
+        """A marker has put a set in force."""
+        key = (made.number, made.hash)
+        if key == self._in_force:
+            return
+        for other in dropped_by(made, self._standing.generation, list(self._waiting.values())):
+            del self._waiting[other.number, other.hash]
+        self._waiting.pop(key, None)
+        self._in_force, self._missing = key, None
+        self._standing = LaneStanding(keys[-1], made.number, made.payload.epoch_ms)
+
+    def _now(self) -> LaneStanding:
+        now = self._standing
+        return LaneStanding(now.control_key, now.generation, now.epoch_ms, len(self._waiting), self._missing)
