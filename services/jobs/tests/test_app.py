@@ -8,6 +8,7 @@ from m0_jobs.leader import leadership
 from m0common import settings
 from m0common.chain.accounts import EpochStatus
 from m0common.clock import ManualClock
+from m0common.deployment import Deployment
 from m0common.errors import Unavailable
 from m0common.http import Status
 from m0common.messages import MarketOutcome, encode
@@ -57,8 +58,9 @@ async def test_the_running_service_resolves_and_cranks_on_its_schedule(dsn, hous
     config = settings.Settings(postgres=settings.Postgres(dsn=dsn), jobs=settings.Jobs(crank_interval_ms=100))
     status = Status("jobs")
     jobs = Jobs(
-        config, house.oracle.program, house.registry.program, house.pool, broker, house.chain, ManualClock(), status
-    )
+        config, Deployment(bytes(32), bytes(32), 1), house.oracle.program, house.registry.program, house.pool, broker,
+        house.chain, ManualClock(), status,
+    )  # fmt: skip
     task = asyncio.create_task(jobs.run())
     try:
         outcome = MarketOutcome("M1", "sports", 1, b"e" * 32, BASE_MS, "test")

@@ -7,6 +7,7 @@ from m0common import settings
 from m0common.chain import ChainClient, Fees, Sender, idl
 from m0common.chain.keyfile import plain_key
 from m0common.clock import system_clock
+from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.http import Status, status_server
 from m0common.process import run_service
@@ -31,6 +32,7 @@ def program(name: str, value: str) -> Pubkey:
 
 async def serve(config: settings.Settings) -> None:
     """Run until cancelled."""
+    deployment = Deployment.of(config)
     oracle = program("ORACLE", config.solana.oracle_program_id)
     registry = program("REGISTRY", config.solana.registry_program_id)
     key = plain_key(Path(config.keys_dir) / "resolver.json")
@@ -48,7 +50,7 @@ async def serve(config: settings.Settings) -> None:
             postgres.opened(config.postgres.dsn, name=NAME, max_size=config.postgres.pool_max)
         )
         chain = RpcChain(client, sender, oracle, registry, key)
-        await Jobs(config, oracle, registry, pool, broker, chain, system_clock(config.env), status).run()
+        await Jobs(config, deployment, oracle, registry, pool, broker, chain, system_clock(config.env), status).run()
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Jobs:
     """Everything that runs."""
 
     config: Settings
+    deployment: Deployment
     oracle: Pubkey
     registry: Pubkey
     pool: Pool
@@ -85,8 +86,8 @@ class Jobs:
         resolver = Resolver(self.pool, self.chain, Registry(self.registry))
         cranks = Cranks(self.pool, self.chain, Oracle(self.oracle), self.config.jobs.close_epochs_after_ms)
         scorer = Scorer(self.pool, self.clock)
-        deployment = Deployment.of(self.config)
-        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, partial(no_life, deployment=deployment))
+        unborn = partial(no_life, deployment=self.deployment)
+        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, unborn)
         often_s, rarely_s = self.config.jobs.crank_interval_ms / 1000, self.config.jobs.trim_interval_ms / 1000
         for name, job, every_s in (
             ("resolve", resolver.run, often_s),
