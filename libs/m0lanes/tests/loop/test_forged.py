@@ -43,13 +43,19 @@ async def forge(stages, manifest: Manifest, life: int = 0) -> None:
     await producer.stop()
 
 
-async def test_every_stage_goes_on_from_the_state_before_and_says_what_it_refused(memory_stages):
-    stages = memory_stages
+async def a_season_closed(stages):
+    """Two epochs that every stage has closed and saved; all are stopped."""
     world = lanes.season(2, first=stages.first)
     await stages.write(world.records)
     stages.start()
     await stages.until_closed(stages.first + 1)
     await stages.stop(*NAMES)
+    return world
+
+
+async def test_every_stage_goes_on_from_the_state_before_and_says_what_it_refused(memory_stages):
+    stages = memory_stages
+    world = await a_season_closed(stages)
     for stage in (1, 2, 3, 4):
         for manifest in (await newest(stages, stage)).values():
             await forge(stages, manifest)
@@ -65,11 +71,7 @@ async def test_every_stage_goes_on_from_the_state_before_and_says_what_it_refuse
 
 async def test_a_life_that_a_manifest_alone_claims_is_counted_and_holds_no_rebase_up(memory_stages):
     stages = memory_stages
-    world = lanes.season(2, first=stages.first)
-    await stages.write(world.records)
-    stages.start()
-    await stages.until_closed(stages.first + 1)
-    await stages.stop(*NAMES)
+    world = await a_season_closed(stages)
     producer = stages.broker.producer()
     await producer.start()
     for stage in (1, 2, 3, 4):
@@ -92,10 +94,7 @@ async def test_a_life_that_a_manifest_alone_claims_is_counted_and_holds_no_rebas
 
 async def test_a_lane_that_no_sound_state_is_left_of_is_parked_with_the_remedy_and_the_stage_goes_on(memory_stages):
     stages = memory_stages
-    await stages.write(lanes.season(2, first=stages.first).records)
-    stages.start()
-    await stages.until_closed(stages.first + 1)
-    await stages.stop(*NAMES)
+    await a_season_closed(stages)
     for partition, manifest in (await newest(stages, 2)).items():
         await forge(stages, manifest)
         end = (await newest(stages, 2))[partition].from_offset
