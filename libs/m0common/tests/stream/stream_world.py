@@ -134,10 +134,14 @@ class KafkaTransaction:
     """One transaction of a transactional producer."""
 
     def __init__(self, bootstrap: str, name: str) -> None:
+        self._bootstrap, self._name = bootstrap, name
+        self._producer = self._new_producer()
+
+    def _new_producer(self):
         from aiokafka import AIOKafkaProducer
 
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, transactional_id=name, transaction_timeout_ms=10_000
+        return AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap, transactional_id=self._name, transaction_timeout_ms=10_000
         )
 
     async def begin(self) -> "KafkaTransaction":
@@ -151,8 +155,16 @@ class KafkaTransaction:
 
     async def commit(self) -> None:
         await self._producer.commit_transaction()
-        await self._producer.stop()
+        await self._ended()
 
     async def abort(self) -> None:
         await self._producer.abort_transaction()
+        await self._ended()
+
+    async def _ended(self) -> None:
+        """Wait for the markers: the coordinator answers before they are in the log, and begins nothing with the same
+        name before they are."""
         await self._producer.stop()
+        another = self._new_producer()
+        await another.start()
+        await another.stop()
