@@ -26,7 +26,7 @@ clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads s
 	@$(M0) clean
 
 test: env-dev  ## Install what is needed and run every test: make test ARGS="-k merkle"
-	@.venv/bin/pytest -n 2 $(ARGS)
+	@.venv/bin/pytest -n 4 $(ARGS)
 
 soak: env-dev  ## One long test, whole: make soak PART=kills (away clock heart hostile kills lost release retire)
 	@.ci/soak "$(PART)"

@@ -49,13 +49,15 @@ def pytest_runtest_teardown() -> None:
 
 STACK = "tests/e2e/"
 """Its tests share one running stack, and mostly wait for it."""
+SHARED = (STACK, "programs/toolchain/")
+"""Folders whose tests share what takes long to make: they run in one process."""
 
 
 class _ByServer(LoadScopeScheduling):
-    """A file runs in one process, for its servers start once; all files of the stack's tests run in the same one."""
+    """A file runs in one process, for its servers start once; so do the files of a folder that shares more."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return STACK if nodeid.startswith(STACK) else nodeid.partition("::")[0]
+        return next((folder for folder in SHARED if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,7 +66,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _ByServer
     return _ByServer(config, log)
 
 
+def _turn(item: pytest.Item) -> int:
+    if item.nodeid.startswith(SHARED):
+        return SHARED.index(next(folder for folder in SHARED if item.nodeid.startswith(folder)))
+    waits = any(item.get_closest_marker(name) for name in SERVERS)
+    return len(SHARED) if waits else len(SHARED) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In several processes the stack's tests begin first: they take the longest, and leave the cores to the others."""
+    """In several processes what takes longest begins first, then what waits for servers; the quick ones fill the end."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not item.nodeid.startswith(STACK))
+        items.sort(key=_turn)

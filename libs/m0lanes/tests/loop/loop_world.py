@@ -15,6 +15,7 @@ from m0common.stream.broker import TopicPartition
 from m0common.stream.loop import StageLoop
 from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce, Record
+from m0common.tasks import end_task
 from m0common.topics import BUNDLES, BY_NAME, DLQ, HEADERS, MANIFESTS, RAW, TOPICS
 
 NAMES = ("normalize", "feature", "model", "bundle")
@@ -73,9 +74,9 @@ class Stages:
     async def kill(self, name: str) -> None:
         """As kill -9: nothing is finished."""
         task = self.tasks.pop(name)
-        task.cancel()
+        await end_task(task)
         with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
+            task.result()
 
     async def stop(self, *names: str) -> None:
         for name in names:

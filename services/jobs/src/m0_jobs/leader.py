@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 from m0common.errors import Unavailable
+from m0common.tasks import end_task
 
 LOCK = 0x6D30_6A6F_6273  # "m0jobs"
 _CONNECT_S = 5
@@ -42,9 +43,7 @@ async def leadership(dsn: str, *, check_s: float = _CHECK_S) -> AsyncIterator[Le
         try:
             yield held
         finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
+            await end_task(watch)
     finally:
         await connection.close()
 

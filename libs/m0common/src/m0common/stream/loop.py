@@ -29,6 +29,7 @@ from m0common.stream.records import Produce, Record
 from m0common.stream.restoring import Restoring
 from m0common.stream.saving import Saving
 from m0common.stream.worker import Worker
+from m0common.tasks import end_task
 from m0common.telemetry.logs import logger
 from m0common.telemetry.traces import inject, span, tracing
 from m0common.topics import STATE
@@ -105,9 +106,7 @@ class StageLoop(Worker):
             await super().run()
         finally:
             if beside is not None:
-                beside.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await beside
+                await end_task(beside)
             await self._readers.end([lane for lane, _ in self._readers.all()])
 
     async def _open(self) -> None:

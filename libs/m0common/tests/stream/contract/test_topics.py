@@ -153,13 +153,9 @@ async def test_kafka_gets_the_settings_of_the_catalogue_and_their_changes(kafka_
     broker, name = kafka_world.broker, kafka_world.name("settings")
     await broker.create_topics([Topic(name, "key", "one", (), (), compacted=True, max_message_bytes=5000)], 1)
     async with open_admin(broker.options) as admin:
-        found = (await admin.settings([name]))[name].effective
-    assert found["cleanup.policy"] == "compact"
-    assert found["max.message.bytes"] == "5000"
-    await broker.create_topics([Topic(name, "key", "one", (), (), retention_ms=1234)], 1)
-    async with open_admin(broker.options) as admin:
-        found = (await admin.settings([name]))[name].effective
-    assert (found["cleanup.policy"], found["retention.ms"]) == ("delete", "1234")
+        await shown(admin, name, {"cleanup.policy": "compact", "max.message.bytes": "5000"})
+        await broker.create_topics([Topic(name, "key", "one", (), (), retention_ms=1234)], 1)
+        await shown(admin, name, {"cleanup.policy": "delete", "retention.ms": "1234"})
 
 
 @pytest.mark.kafka
@@ -175,9 +171,16 @@ async def test_settings_that_an_operator_made_stay_unless_the_catalogue_has_them
             "cleanup.policy": "compact",
         }
         await admin.replace_overrides({name: own})
+        await shown(admin, name, own)
         await broker.create_topics([topic], 1)
-        found = (await admin.settings([name]))[name].overrides
-    assert found == topic.settings() | {"min.insync.replicas": "2", "segment.bytes": "20000000"}
+        await shown(admin, name, own | topic.settings())
+
+
+async def shown(admin, name, wanted):
+    """Wait until the broker shows these settings, which its controller has taken in."""
+    async with asyncio.timeout(20):
+        while not wanted.items() <= (await admin.settings([name]))[name].effective.items():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.kafka
