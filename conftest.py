@@ -74,6 +74,6 @@ def _turn(item: pytest.Item) -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In several processes what takes longest begins first, then what waits for servers; the quick ones fill the end."""
+    """In several processes what takes longest begins first, then what waits for servers; quick ones fill the end."""
     if hasattr(config, "workerinput"):
         items.sort(key=_turn)

@@ -46,7 +46,7 @@ async def test_who_waits_for_the_end_can_be_cancelled_himself():
 
     task = asyncio.create_task(slow_to_leave())
     await asyncio.sleep(0)
-    waiting = asyncio.create_task(end(task, again_s=30))
+    waiting = asyncio.create_task(end_task(task, again_s=30))
     await asyncio.sleep(0.01)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
