@@ -5,6 +5,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from m0chain import pda
+from m0chain.oracle import LeafClaim, Oracle
+from m0chain.registry import Registry
 from m0common.canonical import (
     BundleHeader,
     MerkleTree,
@@ -15,9 +18,6 @@ from m0common.canonical import (
     leaf_hash,
     signer_set_digest,
 )
-from m0common.chain import pda
-from m0common.chain.oracle import LeafClaim, Oracle
-from m0common.chain.registry import Registry
 from solders.keypair import Keypair
 
 DEPLOY = Path(__file__).parents[2] / "programs" / "deploy"

@@ -5,9 +5,9 @@ import json
 import msgspec
 import pytest
 from catalog_world import CONTROL, GENESIS, World
+from m0chain.keyfile import plain_key
 from m0cli.catalog import Writing, put
 from m0cli.control_key import app
-from m0common.chain.keyfile import plain_key
 from m0lanes.authority import control_keys
 from m0lanes.control import Certificate
 from m0replay.control_keys import read_certificate

@@ -5,6 +5,7 @@ import hashlib
 import json
 
 import httpx2
+from m0chain import idl, pda
 from m0common.canonical import (
     BundleHeader,
     MerkleTree,
@@ -14,7 +15,6 @@ from m0common.canonical import (
     leaf_hash,
     signer_set_digest,
 )
-from m0common.chain import idl, pda
 from m0common.ids import catalog_bytes, market_key
 from m0quant.fixed import simplex
 from solders.keypair import Keypair

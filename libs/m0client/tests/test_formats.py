@@ -1,4 +1,4 @@
-"""The SDK's own readers agree with m0common.canonical, m0common.chain and the golden vectors."""
+"""The SDK's own readers agree with m0common.canonical, m0chain and the golden vectors."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from m0chain import accounts as chain_accounts
+from m0chain import pda
 from m0client import DecodeError, accounts, attestation, header, leaf, merkle
 from m0client_world import World
 from m0common.canonical import FLAGS, BundleHeader, MerkleTree, PredictionLeaf, attestation_digest, flag_names
 from m0common.canonical import leaf_hash as common_leaf_hash
-from m0common.chain import accounts as chain_accounts
-from m0common.chain import pda
 from m0common.ids import catalog_bytes
 from solders.pubkey import Pubkey
 

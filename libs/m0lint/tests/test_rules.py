@@ -109,7 +109,7 @@ def test_it_finds(path: Path, text: str, code: str):
         (SERVICE, "try: read(x)\nexcept (OSError, *UNDECODABLE): pass"),
         (LANE, "import msgspec\ntry: read(x)\nexcept msgspec.ValidationError: pass\nexcept UNDECODABLE: pass"),
         (SERVICE, "import msgspec\ntry: msgspec.convert(x, A)\nexcept msgspec.ValidationError: pass"),
-        (SERVICE, "from m0common.chain import DecodeError\ntry: read(x)\nexcept DecodeError: pass"),
+        (SERVICE, "from m0chain import DecodeError\ntry: read(x)\nexcept DecodeError: pass"),
         (INFRA, "import contextlib\nwith contextlib.suppress(*UNDECODABLE): read(x)"),
     ],
 )

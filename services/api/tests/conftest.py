@@ -14,8 +14,8 @@ from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.provisional import ProvisionalStore
 from m0_indexer.testing import EPOCH_MS, Scene
+from m0chain.idl import ORACLE, REGISTRY
 from m0common.canonical import Outcome
-from m0common.chain.idl import ORACLE, REGISTRY
 from m0common.clock import ManualClock
 from m0common.messages import ProvisionalPrediction, encode
 from m0common.settings import Postgres, Settings, Solana

@@ -4,6 +4,7 @@ import hashlib
 import struct
 
 import pytest
+from m0chain import pda
 from m0common.canonical import (
     BundleHeader,
     PredictionLeaf,
@@ -12,7 +13,6 @@ from m0common.canonical import (
     root_from_path,
     signer_set_digest,
 )
-from m0common.chain import pda
 from m0common.stream.door import PROVISIONAL_GRACE_MS
 from solders.pubkey import Pubkey
 from solders.signature import Signature

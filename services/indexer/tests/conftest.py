@@ -8,7 +8,7 @@ from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.publish import Publisher
 from m0_indexer.testing import Said, Scene
-from m0common.chain.idl import ORACLE, REGISTRY
+from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import ManualClock
 from m0common.messages import encode
 from m0common.store import migrations, postgres

@@ -4,7 +4,7 @@ import pytest
 from m0_indexer.plan import Cursor
 from m0_indexer.repository import history
 from m0_indexer.testing import event_line
-from m0common.chain import idl
+from m0chain import idl
 from m0common.errors import Unavailable
 from m0common.ids import market_key
 from m0common.store import postgres

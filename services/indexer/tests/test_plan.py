@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from m0_indexer.chain import Listing
 from m0_indexer.plan import Stored, plan
-from m0common.chain.rpc import SignatureInfo
+from m0chain.rpc import SignatureInfo
 
 
 def info(number, slot=None, error=None):

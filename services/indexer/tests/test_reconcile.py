@@ -2,8 +2,8 @@
 
 import pytest
 from m0_indexer.reconcile import Reconciler
-from m0common.chain import accounts, idl
-from m0common.chain.accounts import EpochStatus, MarketState
+from m0chain import accounts, idl
+from m0chain.accounts import EpochStatus, MarketState
 from m0common.ids import market_key
 from m0common.messages import RegistryMarket
 from m0common.topics import REGISTRY

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from m0_ingest.listing import TOP_UP_LAMPORTS, ChainRegistry, NewMarket
-from m0common.chain import ChainClient, ChainError, ProgramError, Registry, Timing, accounts, idl, pda
+from m0chain import ChainClient, ChainError, ProgramError, Registry, Timing, accounts, idl, pda
 from m0local.ports import free_port
 from m0local.provision.chain.accounts import Accounts
 from m0local.provision.chain.keys import ensure_keys

@@ -4,7 +4,7 @@ import pytest
 from ingest_world import SECOND
 from m0_ingest import listing
 from m0_ingest.listing import Lister
-from m0common.chain import RpcUnavailable, TransactionFailed
+from m0chain import RpcUnavailable, TransactionFailed
 
 
 class FakeRegistry:

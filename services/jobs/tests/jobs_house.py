@@ -3,10 +3,10 @@
 import hashlib
 from pathlib import Path
 
+from m0chain import Oracle, Registry, RpcUnavailable, accounts, idl, pda
+from m0chain.accounts import MarketState
+from m0chain.vm import Vm
 from m0common.canonical import BundleHeader, MerkleTree, Outcome, PredictionLeaf, commitment, leaf_hash
-from m0common.chain import Oracle, Registry, RpcUnavailable, accounts, idl, pda
-from m0common.chain.accounts import MarketState
-from m0common.chain.vm import Vm
 from m0common.ids import market_key
 from m0common.store.postgres import transaction
 from solders.keypair import Keypair

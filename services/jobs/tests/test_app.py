@@ -5,8 +5,8 @@ import pytest
 from jobs_house import BASE_MS, FIRST
 from m0_jobs.app import Jobs
 from m0_jobs.leader import leadership
+from m0chain.accounts import EpochStatus
 from m0common import settings
-from m0common.chain.accounts import EpochStatus
 from m0common.clock import ManualClock
 from m0common.deployment import Deployment
 from m0common.errors import Unavailable

@@ -1,7 +1,7 @@
 import pytest
 from jobs_house import FIRST
 from m0_jobs.cranks import Cranks
-from m0common.chain.accounts import EpochStatus
+from m0chain.accounts import EpochStatus
 
 DAY_MS = 86_400_000
 

@@ -6,8 +6,8 @@ from jobs_house import BASE_MS
 from m0_jobs import repository
 from m0_jobs.outcomes import OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
-from m0common.chain import RpcUnavailable
-from m0common.chain.accounts import MarketState
+from m0chain import RpcUnavailable
+from m0chain.accounts import MarketState
 from m0common.clock import ManualClock
 from m0common.messages import DeadLetter, MarketOutcome, encode
 from m0common.settings import Stage

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from m0_signer.chain import LOOK_BACK, pending
 from m0_signer.flow import View
-from m0common.chain import Oracle, RpcUnavailable, accounts, idl, pda
-from m0common.chain import vm as chain_vm
-from m0common.chain.keystore import MemoryKeyStore
+from m0chain import Oracle, RpcUnavailable, accounts, idl, pda
+from m0chain import vm as chain_vm
+from m0chain.keystore import MemoryKeyStore
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 

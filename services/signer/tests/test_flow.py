@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 from m0_signer.flow import EVERYBODY, Do, View, next_step
-from m0common.chain.accounts import Catalog, Epoch, EpochStatus, Tally
+from m0chain.accounts import Catalog, Epoch, EpochStatus, Tally
 from solders.pubkey import Pubkey
 
 KEY = Pubkey.new_unique()

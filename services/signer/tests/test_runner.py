@@ -5,8 +5,8 @@ import lanes_world as world
 import pytest
 from m0_signer.guard import Guard
 from m0_signer.runner import Pace, Runner
+from m0chain.accounts import EpochStatus
 from m0common.canonical import BundleHeader, attestation_digest, signer_set_digest
-from m0common.chain.accounts import EpochStatus
 from m0common.clock import ManualClock
 from prometheus_client import REGISTRY
 from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, Live

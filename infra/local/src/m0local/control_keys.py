@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from m0common.chain.keyfile import plain_key
+from m0chain.keyfile import plain_key
 from m0common.errors import SettingsError
 from solders.keypair import Keypair
 

@@ -9,9 +9,9 @@ import time
 
 import httpx2
 import pytest
-from m0common.chain import ChainClient, accounts, pda
-from m0common.chain.keyfile import plain_key
-from m0common.chain.keystore import open_key_file, read_passphrase
+from m0chain import ChainClient, accounts, pda
+from m0chain.keyfile import plain_key
+from m0chain.keystore import open_key_file, read_passphrase
 from m0local import deployment
 from m0local.errors import LocalStackError
 from m0local.ports import free_port

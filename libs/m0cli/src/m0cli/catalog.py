@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from m0common.chain.keyfile import plain_key
+from m0chain.keyfile import plain_key
 from m0common.errors import SettingsError, nearest
 from m0common.settings import Settings
 from m0common.stream.broker import Broker

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from m0common.chain.keyfile import plain_key, write_plain_key
+from m0chain.keyfile import plain_key, write_plain_key
 from m0common.errors import M0Error, SettingsError
 from m0lanes.control import Certificate
 from m0replay.control_keys import certify

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from m0common.chain.keyfile import plain_key
+from m0chain.keyfile import plain_key
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.settings import Settings

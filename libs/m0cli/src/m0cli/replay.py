@@ -38,7 +38,7 @@ def replay(
         raise typer.BadParameter(f"--mutate {mutate}: one of {', '.join(MUTATIONS)}")
 
     async def work(broker: Broker, settings: Settings) -> Verdict:
-        from m0common.chain.final import finalized_root  # noqa: PLC0415
+        from m0chain.final import finalized_root  # noqa: PLC0415
         from m0common.deployment import Deployment  # noqa: PLC0415
         from m0lanes.stages import Heart  # noqa: PLC0415
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from m0common.chain.keyfile import plain_key
-from m0common.chain.keystore import public_key_of
+from m0chain.keyfile import plain_key
+from m0chain.keystore import public_key_of
 
 
 def public_keys(keys_dir: Path, sources: Iterable[str]) -> dict[str, str]:

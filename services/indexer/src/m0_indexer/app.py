@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from m0common.chain.idl import ORACLE, REGISTRY
+from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
 from m0common.errors import SettingsError
 from m0common.http import Check

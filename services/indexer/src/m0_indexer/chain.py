@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from m0common.chain import ChainClient, Subscriptions, accounts, idl
-from m0common.chain.rpc import SignatureInfo, TransactionRecord
+from m0chain import ChainClient, Subscriptions, accounts, idl
+from m0chain.rpc import SignatureInfo, TransactionRecord
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 

@@ -4,8 +4,8 @@ import base64
 from typing import Any, NamedTuple
 
 import msgspec
-from m0common.chain import accounts, event_types
-from m0common.chain.idl import ORACLE, REGISTRY
+from m0chain import accounts, event_types
+from m0chain.idl import ORACLE, REGISTRY
 from solders.pubkey import Pubkey
 
 MARKET_ACCOUNT = "MarketAccount"

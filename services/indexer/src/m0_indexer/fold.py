@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from m0common.chain import accounts
-from m0common.chain import event_types as ev
+from m0chain import accounts
+from m0chain import event_types as ev
 from msgspec.structs import replace
 
 from m0_indexer.events import Event

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from m0chain import accounts
+from m0chain import event_types as ev
 from m0common.canonical import BundleHeader, attestation_digest, signer_set_digest
-from m0common.chain import accounts
-from m0common.chain import event_types as ev
 from m0common.errors import InvalidValue
 from msgspec.structs import replace
 from solders.pubkey import Pubkey

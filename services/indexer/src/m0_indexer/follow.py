@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from m0common.chain import DecodeError, EventParser
-from m0common.chain.rpc import SignatureInfo, TransactionRecord
+from m0chain import DecodeError, EventParser
+from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.store.postgres import Pool, transaction

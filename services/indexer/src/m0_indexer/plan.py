@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from m0common.chain.rpc import SignatureInfo
+from m0chain.rpc import SignatureInfo
 
 from m0_indexer.chain import Listing
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-from m0common.chain import accounts
-from m0common.chain.idl import ORACLE, REGISTRY
+from m0chain import accounts
+from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.store.postgres import Pool, transaction

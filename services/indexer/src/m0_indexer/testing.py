@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from m0chain import accounts, idl, pda
+from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.canonical import (
     BundleHeader,
     LaneModel,
@@ -21,8 +23,6 @@ from m0common.canonical import (
     signer_set_digest,
     state_root,
 )
-from m0common.chain import accounts, idl, pda
-from m0common.chain.rpc import SignatureInfo, TransactionRecord
 from m0common.errors import Unavailable
 from m0common.ids import catalog_bytes, market_key
 from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from m0common.chain import ChainClient, ChainError, Registry, Sender, TransactionFailed, pda
-from m0common.chain.accounts import MarketState
+from m0chain import ChainClient, ChainError, Registry, Sender, TransactionFailed, pda
+from m0chain.accounts import MarketState
 from m0common.clock import Clock
 from m0common.telemetry.logs import logger
 from solders.keypair import Keypair

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from m0common.chain import ChainClient, ChainError, Registry, idl
-from m0common.chain.keyfile import plain_key
+from m0chain import ChainClient, ChainError, Registry, idl
+from m0chain.keyfile import plain_key
 from m0common.clock import Clock, SlewedClock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError

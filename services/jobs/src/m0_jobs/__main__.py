@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
+from m0chain import ChainClient, Fees, Sender, idl
+from m0chain.keyfile import plain_key
 from m0common import settings
-from m0common.chain import ChainClient, Fees, Sender, idl
-from m0common.chain.keyfile import plain_key
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
-from m0common.chain import Oracle, Registry
+from m0chain import Oracle, Registry
 from m0common.clock import Clock
 from m0common.deployment import Deployment
 from m0common.errors import M0Error, Unavailable

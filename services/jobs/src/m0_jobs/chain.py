@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from m0common.chain import ChainClient, Landed, Sender, accounts, pda
-from m0common.chain.accounts import Catalog, Epoch, Market
+from m0chain import ChainClient, Landed, Sender, accounts, pda
+from m0chain.accounts import Catalog, Epoch, Market
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey

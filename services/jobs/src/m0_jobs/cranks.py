@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from m0common.chain import ChainError, Oracle, ProgramError
-from m0common.chain.accounts import Catalog, Epoch, EpochStatus
+from m0chain import ChainError, Oracle, ProgramError
+from m0chain.accounts import Catalog, Epoch, EpochStatus
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from m0common.chain.accounts import VOID
+from m0chain.accounts import VOID
 from m0common.clock import Clock
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, check_market_id

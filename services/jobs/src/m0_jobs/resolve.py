@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from m0common.chain import ChainError, ProgramError, Registry
-from m0common.chain.accounts import VOID, Market, MarketState
+from m0chain import ChainError, ProgramError, Registry
+from m0chain.accounts import VOID, Market, MarketState
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 

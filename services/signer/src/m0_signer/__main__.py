@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
+from m0chain import Fees, Sender, Subscriptions
+from m0chain.keystore import open_key_file, read_passphrase
 from m0common import settings
-from m0common.chain import Fees, Sender, Subscriptions
-from m0common.chain.keystore import open_key_file, read_passphrase
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.http import Status, status_server

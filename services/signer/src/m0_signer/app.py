@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from m0common.chain import ChainClient, ChainError, Connection, DecodeError, EventParser, Sender, Subscriptions, idl
-from m0common.chain.keystore import KeyStore
+from m0chain import ChainClient, ChainError, Connection, DecodeError, EventParser, Sender, Subscriptions, idl
+from m0chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.errors import SettingsError
 from m0common.http import Status

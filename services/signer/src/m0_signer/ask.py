@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from m0chain import ChainError
 from m0common.canonical import BundleHeader
-from m0common.chain import ChainError
 from m0common.errors import Unavailable
 from m0common.telemetry.logs import logger
 from solders.pubkey import Pubkey

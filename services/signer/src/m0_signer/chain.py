@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from m0common.chain import ChainClient, DecodeError, Landed, Oracle, RpcRejected, Sender, accounts, pda
-from m0common.chain.accounts import Catalog, Epoch, EpochStatus, SignerSet
-from m0common.chain.rpc import CLOCK_SYSVAR, clock_ms
-from m0common.chain.send import RemoteSigner
+from m0chain import ChainClient, DecodeError, Landed, Oracle, RpcRejected, Sender, accounts, pda
+from m0chain.accounts import Catalog, Epoch, EpochStatus, SignerSet
+from m0chain.rpc import CLOCK_SYSVAR, clock_ms
+from m0chain.send import RemoteSigner
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 

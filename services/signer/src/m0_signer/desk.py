@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from m0chain.keystore import KeyStore
 from m0common.canonical import BundleHeader
-from m0common.chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.messages import HeaderMessage, Submission
 from m0common.stream.broker import TopicPartition

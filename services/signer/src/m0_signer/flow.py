@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from m0common.chain.accounts import Catalog, Epoch, EpochStatus
+from m0chain.accounts import Catalog, Epoch, EpochStatus
 
 EVERYBODY = "everybody who committed has revealed"
 

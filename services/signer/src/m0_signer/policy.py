@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from m0chain.accounts import Catalog, SignerSet
 from m0common.canonical import BundleHeader, input_root, state_root
-from m0common.chain.accounts import Catalog, SignerSet
 from m0common.errors import InvalidValue
 from m0common.ids import epoch_window
 from m0common.messages import HeaderMessage

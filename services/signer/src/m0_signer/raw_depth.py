@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from m0common.chain import ChainError
+from m0chain import ChainError
 from m0common.errors import Unavailable
 from m0common.messages import HeaderMessage
 from m0common.stream.core import Cut, LaneReport, Letter

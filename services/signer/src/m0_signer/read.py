@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
-from m0common.chain import ChainError
+from m0chain import ChainError
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker, Consumer, TopicPartition

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from m0chain import ChainError, Landed, Oracle, ProgramError
+from m0chain.accounts import SignerSet
+from m0chain.keystore import KeyStore
 from m0common.canonical import BundleHeader
-from m0common.chain import ChainError, Landed, Oracle, ProgramError
-from m0common.chain.accounts import SignerSet
-from m0common.chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.messages import Submission
 from m0common.telemetry.logs import logger

@@ -1,9 +1,9 @@
 """The two things this signer signs or hides, made from a decision."""
 
+from m0chain import pda
+from m0chain.accounts import SignerSet
+from m0chain.keystore import KeyStore
 from m0common.canonical import attestation_digest, commitment
-from m0common.chain import pda
-from m0common.chain.accounts import SignerSet
-from m0common.chain.keystore import KeyStore
 from solders.pubkey import Pubkey
 
 from m0_signer.guard import Decision

@@ -4,8 +4,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from m0chain import pda
 from m0common.canonical import MerkleTree, Outcome, PredictionLeaf, flag_names
-from m0common.chain import pda
 from m0common.fixedpoint import PPB
 from m0common.store.postgres import Pool
 from solders.pubkey import Pubkey

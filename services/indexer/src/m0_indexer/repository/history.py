@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from m0common.chain.rpc import TransactionRecord
+from m0chain.rpc import TransactionRecord
 from m0common.store.postgres import Connection
 from psycopg.types.json import Jsonb
 

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+from m0chain import ChainClient, Timing, idl
 from m0common import settings as project_settings
-from m0common.chain import ChainClient, Timing, idl
 from m0common.errors import SettingsError
 from m0common.settings import Settings
 from m0replay import catalog_files

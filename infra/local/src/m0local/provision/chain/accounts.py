@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from m0common.chain import ChainClient, Oracle, Registry, Sender, accounts, pda
+from m0chain import ChainClient, Oracle, Registry, Sender, accounts, pda
 from solders.instruction import Instruction
 
 from m0local.errors import LocalStackError

@@ -7,7 +7,7 @@ signers' keys are encrypted with the passphrase of the stack.
 from dataclasses import dataclass
 from pathlib import Path
 
-from m0common.chain.keystore import create_key_file, public_key_of, read_passphrase
+from m0chain.keystore import create_key_file, public_key_of, read_passphrase
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 

@@ -7,8 +7,8 @@ import asyncio
 import struct
 from dataclasses import dataclass
 
-from m0common.chain import ChainClient, ChainError, Sender, TransactionFailed, pda
-from m0common.chain.send import sign
+from m0chain import ChainClient, ChainError, Sender, TransactionFailed, pda
+from m0chain.send import sign
 from solana.rpc.models import TxOpts
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction

@@ -1,8 +1,7 @@
 """Program-derived addresses of both programs (seeds in docs/protocol.md), and those of the upgradeable loader."""
 
-from solders.pubkey import Pubkey
-
 from m0common.ids import catalog_bytes, market_key
+from solders.pubkey import Pubkey
 
 UPGRADEABLE_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 

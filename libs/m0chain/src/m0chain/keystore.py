@@ -15,11 +15,10 @@ import msgspec
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from solders.keypair import Keypair
-from solders.pubkey import Pubkey
-
 from m0common.errors import M0Error
 from m0common.stream.door import UNDECODABLE
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 _VERSION = 1
 _KEY_BYTES = 32

@@ -3,7 +3,7 @@
 import msgspec
 from solders.pubkey import Pubkey
 
-from m0common.chain.idl import ORACLE, REGISTRY
+from m0chain.idl import ORACLE, REGISTRY
 
 
 class AdminProposed(msgspec.Struct, frozen=True):

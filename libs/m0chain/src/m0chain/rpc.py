@@ -18,9 +18,9 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import EncodedTransactionWithStatusMeta, TransactionStatus
 
-from m0common.chain.errors import RpcRejected, RpcUnavailable
-from m0common.chain.faults import Faults
-from m0common.chain.idl import Idl
+from m0chain.errors import RpcRejected, RpcUnavailable
+from m0chain.faults import Faults
+from m0chain.idl import Idl
 
 CLOCK_SYSVAR = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 MAX_ACCOUNTS_PER_REQUEST = 100

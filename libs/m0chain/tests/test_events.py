@@ -1,7 +1,7 @@
 import base64
 
 import pytest
-from m0common.chain import DecodeError, EventParser, event_types, idl
+from m0chain import DecodeError, EventParser, event_types, idl
 from m0common.ids import catalog_bytes
 from solders.pubkey import Pubkey
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from solders.pubkey import Pubkey
-
-from m0common.chain import accounts, pda
-from m0common.chain.rpc import ChainClient
 from m0common.errors import SettingsError
 from m0common.settings import Solana
+from solders.pubkey import Pubkey
+
+from m0chain import accounts, pda
+from m0chain.rpc import ChainClient
 
 
 def oracle_program(settings: Solana) -> Pubkey:

@@ -13,11 +13,11 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
 
-from m0common.chain import pda
-from m0common.chain.errors import RpcUnavailable
-from m0common.chain.faults import Faults
-from m0common.chain.idl import Idl
-from m0common.chain.send import AnySigner, Landed, sign
+from m0chain import pda
+from m0chain.errors import RpcUnavailable
+from m0chain.faults import Faults
+from m0chain.idl import Idl
+from m0chain.send import AnySigner, Landed, sign
 
 _RICH = 10**13
 

@@ -1,9 +1,9 @@
-"""Copy the IDLs of the source tree over those shipped in the package: `python -m m0common.chain.idl.refresh [DIR]`."""
+"""Copy the IDLs of the source tree over those shipped in the package: `python -m m0chain.idl.refresh [DIR]`."""
 
 import sys
 from pathlib import Path
 
-from m0common.chain.idl import ORACLE, REGISTRY
+from m0chain.idl import ORACLE, REGISTRY
 
 
 def refresh(source: Path, target: Path) -> list[str]:
@@ -19,5 +19,5 @@ def refresh(source: Path, target: Path) -> list[str]:
 
 if __name__ == "__main__":
     here = Path(__file__).parent
-    tree = here.parents[5] / "programs" / "idl"
+    tree = here.parents[4] / "programs" / "idl"
     print("changed:", ", ".join(refresh(Path(sys.argv[1]) if len(sys.argv) > 1 else tree, here)) or "nothing")

@@ -14,7 +14,7 @@ from m0common.errors import InvalidValue, M0Error, Unavailable
 
 
 class ChainError(M0Error):
-    """Root of everything m0common.chain raises on purpose."""
+    """Root of everything m0chain raises on purpose."""
 
 
 class RpcUnavailable(ChainError, Unavailable):

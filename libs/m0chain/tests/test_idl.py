@@ -7,11 +7,11 @@ import pytest
 from borsh_reference import encode as reference_encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from m0common.chain import DecodeError, accounts, event_types, idl
-from m0common.chain.idl.refresh import refresh
+from m0chain import DecodeError, accounts, event_types, idl
+from m0chain.idl.refresh import refresh
 from solders.pubkey import Pubkey
 
-TREE = Path(__file__).parents[4]
+TREE = Path(__file__).parents[3]
 IDLS = [idl.oracle(), idl.registry()]
 INTEGERS = {"u8": (0, 2**8), "u16": (0, 2**16), "u32": (0, 2**32), "u64": (0, 2**64), "i64": (-(2**63), 2**63)}
 

@@ -4,9 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from solders.keypair import Keypair
-
 from m0common.errors import SettingsError
+from solders.keypair import Keypair
 
 
 def plain_key(path: Path) -> Keypair:

@@ -1,10 +1,10 @@
 """Everything that talks to the chain: RPC client, transactions, instruction builders, account decoders, events, errors.
 
-All of it follows from the programs' IDLs (`m0common.chain.idl`); the bytes are specified in docs/protocol.md.
+All of it follows from the programs' IDLs (`m0chain.idl`); the bytes are specified in docs/protocol.md.
 """
 
-from m0common.chain import accounts, event_types, pda
-from m0common.chain.errors import (
+from m0chain import accounts, event_types, pda
+from m0chain.errors import (
     BlockhashExpired,
     ChainError,
     DecodeError,
@@ -14,12 +14,12 @@ from m0common.chain.errors import (
     TransactionFailed,
     Unconfirmed,
 )
-from m0common.chain.events import EventParser, LoggedEvent, ParsedLogs
-from m0common.chain.oracle import LeafClaim, Oracle
-from m0common.chain.registry import Registry
-from m0common.chain.rpc import ChainClient, Timing
-from m0common.chain.send import AnySigner, Fees, Landed, RemoteSigner, Sender
-from m0common.chain.subscribe import AccountNotice, Connection, LogsNotice, Subscriptions
+from m0chain.events import EventParser, LoggedEvent, ParsedLogs
+from m0chain.oracle import LeafClaim, Oracle
+from m0chain.registry import Registry
+from m0chain.rpc import ChainClient, Timing
+from m0chain.send import AnySigner, Fees, Landed, RemoteSigner, Sender
+from m0chain.subscribe import AccountNotice, Connection, LogsNotice, Subscriptions
 
 __all__ = [
     "AccountNotice",

@@ -4,13 +4,13 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import msgspec
-from solders.pubkey import Pubkey
-
-from m0common.chain import idl
-from m0common.chain.errors import DecodeError
-from m0common.chain.idl import Idl
 from m0common.errors import InvalidValue
 from m0common.ids import catalog_name
+from solders.pubkey import Pubkey
+
+from m0chain import idl
+from m0chain.errors import DecodeError
+from m0chain.idl import Idl
 
 VOID = 255
 NO_TALLY = 255

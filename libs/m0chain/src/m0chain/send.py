@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from m0common.errors import InvalidValue
 from solana.rpc.commitment import Commitment
 from solana.rpc.models import TxOpts
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
@@ -17,9 +18,8 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionConfirmationStatus, TransactionStatus
 
-from m0common.chain.errors import BlockhashExpired, RpcUnavailable, TransactionFailed, Unconfirmed
-from m0common.chain.rpc import ChainClient
-from m0common.errors import InvalidValue
+from m0chain.errors import BlockhashExpired, RpcUnavailable, TransactionFailed, Unconfirmed
+from m0chain.rpc import ChainClient
 
 _ORDER = [
     TransactionConfirmationStatus.Processed,

@@ -1,4 +1,4 @@
-"""From the errors of the node and of solana-py to those of m0common.chain."""
+"""From the errors of the node and of solana-py to those of m0chain."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,8 +8,8 @@ from solders.pubkey import Pubkey
 from solders.rpc.errors import NodeUnhealthyMessage, SendTransactionPreflightFailureMessage
 from solders.transaction_status import InstructionErrorCustom, TransactionErrorInstructionError
 
-from m0common.chain.errors import ChainError, ProgramError, RpcRejected, RpcUnavailable, TransactionFailed
-from m0common.chain.idl import Idl
+from m0chain.errors import ChainError, ProgramError, RpcRejected, RpcUnavailable, TransactionFailed
+from m0chain.idl import Idl
 
 # JSON-RPC codes after which the same request may well succeed: node behind, block not there yet, rate limits.
 _PASSING_CODES = frozenset({-32004, -32005, -32014, -32016, -32603, -32429, 429})

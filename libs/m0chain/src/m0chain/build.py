@@ -6,8 +6,8 @@ from typing import Any
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
-from m0common.chain.errors import DecodeError
-from m0common.chain.idl import Idl
+from m0chain.errors import DecodeError
+from m0chain.idl import Idl
 
 
 def build(

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from m0common.chain import (
+from m0chain import (
     BlockhashExpired,
     ChainClient,
     ProgramError,

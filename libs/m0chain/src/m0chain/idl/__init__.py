@@ -1,7 +1,7 @@
 """The programs' interfaces as Anchor IDLs (spec 0.1.0), and what follows from them.
 
 The JSON files beside this module are copies of `programs/idl/*.json`, shipped in the wheel; a test keeps them
-identical and `python -m m0common.chain.idl.refresh` renews them.
+identical and `python -m m0chain.idl.refresh` renews them.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from m0common.chain.borsh import Codec, IdlType, compile_struct
-from m0common.chain.errors import DecodeError
+from m0chain.borsh import Codec, IdlType, compile_struct
+from m0chain.errors import DecodeError
 
 ORACLE = "m0_oracle"
 REGISTRY = "m0_registry"

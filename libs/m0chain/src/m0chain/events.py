@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from solders.pubkey import Pubkey
-
-from m0common.chain import event_types, idl
-from m0common.chain.errors import DecodeError
 from m0common.errors import InvalidValue
 from m0common.ids import catalog_name
+from solders.pubkey import Pubkey
+
+from m0chain import event_types, idl
+from m0chain.errors import DecodeError
 
 _INVOKE = re.compile(r"Program ([1-9A-HJ-NP-Za-km-z]{32,44}) invoke \[(\d+)\]")
 _LEAVE = re.compile(r"Program ([1-9A-HJ-NP-Za-km-z]{32,44}) (?:success|failed: .*)", re.DOTALL)

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from m0common.chain.keyfile import plain_key
-from m0common.chain.keystore import KeyStoreError, create_key_file, open_key_file, public_key_of, read_passphrase
+from m0chain.keyfile import plain_key
+from m0chain.keystore import KeyStoreError, create_key_file, open_key_file, public_key_of, read_passphrase
 from m0common.errors import SettingsError
 from solders.keypair import Keypair
 from solders.signature import Signature

@@ -5,7 +5,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from m0common.chain import (
+from m0chain import (
     ChainClient,
     Connection,
     EventParser,
@@ -31,7 +31,7 @@ from solders.system_program import TransferParams, transfer
 
 SPORTS = ChainCatalog(epoch_ms=1000, commit_ms=60_000, reveal_ms=60_000, signer_set_id=1)
 
-DEPLOYED = Path(__file__).parents[4] / "programs/deploy"
+DEPLOYED = Path(__file__).parents[3] / "programs/deploy"
 FAST = Timing(poll_s=0.05, attempts=3, first_wait_s=0.02, longest_wait_s=0.1)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from m0common.ids import catalog_bytes
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from m0common.chain import idl, pda
-from m0common.chain.build import build
-from m0common.ids import catalog_bytes
+from m0chain import idl, pda
+from m0chain.build import build
 
 
 @dataclass(frozen=True, slots=True)

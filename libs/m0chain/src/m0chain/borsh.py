@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from solders.pubkey import Pubkey
 
-from m0common.chain.errors import DecodeError
+from m0chain.errors import DecodeError
 
 # An IDL type is JSON: a name or a one-key object. Its values are as various as the IDL allows, hence Any.
 IdlType = str | Mapping[str, Any]

@@ -1,6 +1,6 @@
 import pytest
-from m0common.chain import DecodeError, Oracle, Registry, accounts, idl, pda
-from m0common.chain.accounts import EpochStatus
+from m0chain import DecodeError, Oracle, Registry, accounts, idl, pda
+from m0chain.accounts import EpochStatus
 from m0common.ids import catalog_bytes
 from solders.pubkey import Pubkey
 
