@@ -20,7 +20,7 @@ from m0local.processes import SERVERS
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
 
-def wait_ready(stack, name, not_pid, timeout_s=40):
+def wait_ready(stack, name, not_pid, timeout_s=90):
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         now = stack.service(name)

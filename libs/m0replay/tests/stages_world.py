@@ -61,7 +61,7 @@ class Live:
         since = len(self.world.records)
         world.go_on(self.world, indexes)
         self.write(self.world.records[since:])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.world.first + max(indexes) not in self.messages():  # noqa: ASYNC110 - it stands in a topic
                 await asyncio.sleep(0.01)
         return self.messages()[self.world.first + max(indexes)]

@@ -229,7 +229,7 @@ async def test_waiting_ends_with_the_marker(world):
     waiting = asyncio.create_task(desk.log.wait_in_force(payload, 30))
     await asyncio.sleep(0)
     await world.mark("sports", 7)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_waiting_in_vain_says_what_did_not_come(world):

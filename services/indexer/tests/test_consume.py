@@ -32,7 +32,7 @@ async def run(bench, messages, settings=None):
         await bench.produce(topic.name, b"sports", value)
     loop = bundle_loop(bench.bundles, bench.broker, settings or Stage(poll_timeout_ms=10, commit_interval_ms=0))
     work = asyncio.create_task(loop.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sum(bench.broker.committed("m0-indexer").values()) < before + len(messages):  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
     loop.stop()
@@ -213,7 +213,7 @@ async def test_what_retention_took_is_lost_loudly_and_the_rest_goes_on(bench):
     bench.broker.truncate(HEADERS.name, partition, 2)
     loop = bundle_loop(bench.bundles, bench.broker, Stage(poll_timeout_ms=10, commit_interval_ms=0))
     work = asyncio.create_task(loop.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await stored(bench) != [9]:  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
     loop.stop()

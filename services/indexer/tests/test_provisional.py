@@ -97,7 +97,7 @@ async def test_the_loop_begins_at_the_end_and_passes_over_what_it_cannot_read(be
     store = ProvisionalStore(bench.pool)
     loop = provisional_loop(store, bench.broker, Stage(poll_timeout_ms=10))
     work = asyncio.create_task(loop.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while loop.ready() is not None:  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
         for value in (b"\xc1", b"\x91\xa1\xff", encode(said("M\0")), encode(said("NEW"))):

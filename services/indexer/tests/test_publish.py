@@ -142,7 +142,7 @@ async def test_the_whole_indexer_takes_an_epoch_from_the_chain_to_the_broker_and
     indexer = Indexer(bench.scene.programs, bench.chain, bench.pool, bench.broker, bench.clock)
     stopped = asyncio.Event()
     work = asyncio.create_task(indexer.run(stopped))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not epochs_sent(bench):  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.05)
     assert {name: check() for name, check in indexer.checks.items()} == {
@@ -151,5 +151,5 @@ async def test_the_whole_indexer_takes_an_epoch_from_the_chain_to_the_broker_and
         "m0_oracle": None,
     }
     stopped.set()
-    await asyncio.wait_for(work, 10)
+    await asyncio.wait_for(work, 60)
     assert sum(bench.broker.committed("m0-indexer").values()) == len(bundle.pieces) + 1

@@ -39,7 +39,7 @@ async def take(house, broker, *values):
     settings = Stage(poll_timeout_ms=10, commit_interval_ms=0)
     loop = outcome_loop(OutcomeStore(house.pool, ManualClock(5)), broker, settings)
     task = asyncio.create_task(loop.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sum(broker.committed("m0-jobs").values()) < wanted:  # noqa: ASYNC110 - the broker is asked
             await asyncio.sleep(0.01)
     loop.stop()

@@ -118,7 +118,7 @@ class House:
         ready = self.status[index].ready
         return [problem for check in ready.values() if (problem := check())] if ready else ["has not begun"]
 
-    async def until(self, condition, timeout_s=10.0):
+    async def until(self, condition, timeout_s=60.0):
         async with asyncio.timeout(timeout_s):
             while not condition():
                 for task in self._tasks.values():

@@ -73,7 +73,7 @@ async def members(vm, folder):
             await member.die()
 
 
-async def until(condition, timeout_s=5.0):
+async def until(condition, timeout_s=60.0):
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - the chain is asked
             await asyncio.sleep(0.005)

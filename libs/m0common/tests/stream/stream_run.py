@@ -29,7 +29,7 @@ async def running(*loops):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def eventually(condition, timeout_s=20.0):
+async def eventually(condition, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while True:
         result = condition()

@@ -59,7 +59,7 @@ async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm
     assert (await get(bind, "/health")).status_code == 200
     memory.broker.faults.down = False
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(task, 10) == EXIT_OK
+    assert await asyncio.wait_for(task, 60) == EXIT_OK
 
 
 async def test_a_parked_lane_is_a_note_while_others_work(memory, bind):
@@ -78,7 +78,7 @@ async def test_a_parked_lane_is_a_note_while_others_work(memory, bind):
     assert ready.status_code == 503
     assert "every lane is parked: a hole" in ready.text
     loop.stop()
-    assert await asyncio.wait_for(task, 10) == EXIT_OK
+    assert await asyncio.wait_for(task, 60) == EXIT_OK
 
 
 async def test_a_mistake_ends_the_process_with_an_error(memory, bind):

@@ -149,7 +149,7 @@ class Stages:
         at = {m.stage: m for m in known if (m.partition, m.epoch_id, m.life) == (partition, epoch_id, 0)}
         return [at[stage].digest for stage in (1, 2, 3)], at[1].input_offset + 1
 
-    async def until(self, condition: Callable[[], bool | Awaitable[bool]], within_s: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool | Awaitable[bool]], within_s: float = 60.0) -> None:
         deadline = time.monotonic() + within_s
         while True:
             found = condition()
@@ -161,13 +161,13 @@ class Stages:
     def notes(self) -> dict[str, str | None]:
         return {name: self.loops[name].notes() or self.loops[name].ready() for name in self.tasks}
 
-    async def until_said(self, expected, within_s: float = 30.0) -> None:
+    async def until_said(self, expected, within_s: float = 60.0) -> None:
         async def said() -> bool:
             return await self.headers() == expected
 
         await self.until(said, within_s)
 
-    async def until_closed(self, epoch_id: int, within_s: float = 30.0) -> None:
+    async def until_closed(self, epoch_id: int, within_s: float = 60.0) -> None:
         async def closed() -> bool:
             return epoch_id in await self.messages()
 

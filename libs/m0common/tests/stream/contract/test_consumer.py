@@ -52,7 +52,7 @@ class App:
         return [record.value for record in self.records]
 
 
-async def until(condition, *apps, timeout_s=15.0):
+async def until(condition, *apps, timeout_s=60.0):
     """Poll all apps at once until the condition holds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
@@ -380,7 +380,7 @@ async def test_a_group_goes_on_after_the_death_of_the_broker(world):
     await app.poll(300)
     await asyncio.to_thread(world.repair)
     await world.send(*messages(topic, 10, start=10))
-    await until(lambda: set(map(int, app.values)) == set(range(20)), app, timeout_s=30)
+    await until(lambda: set(map(int, app.values)) == set(range(20)), app)
     await app.consumer.stop()
 
 
@@ -394,7 +394,7 @@ async def reading(world, positions, **how):
     await consumer.stop()
 
 
-async def take(consumer, count, timeout_s=10.0):
+async def take(consumer, count, timeout_s=60.0):
     """The next `count` records; fewer when no more come in time."""
     deadline = time.monotonic() + timeout_s
     records = []
@@ -456,7 +456,7 @@ async def test_an_open_and_an_aborted_transaction_at_the_head_leave_the_position
         assert [(r.offset, r.value) for r in await take(consumer, 1)] == [(10, b"8")]
 
 
-async def until_position(consumer, where, position, timeout_s=10.0):
+async def until_position(consumer, where, position, timeout_s=60.0):
     """Poll until everything up to `position` has been passed over; nothing may come meanwhile."""
     deadline = time.monotonic() + timeout_s
     while consumer.position(where) != position:

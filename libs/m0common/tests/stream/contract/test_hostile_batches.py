@@ -12,7 +12,7 @@ pytestmark = pytest.mark.kafka
 TRACED = (("traceparent", b"1"),)
 
 
-async def read(consumer, count, timeout_s=15.0):
+async def read(consumer, count, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     records = []
     while len(records) < count and time.monotonic() < deadline:

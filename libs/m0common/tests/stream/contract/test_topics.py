@@ -178,7 +178,7 @@ async def test_settings_that_an_operator_made_stay_unless_the_catalogue_has_them
 
 async def shown(admin, name, wanted):
     """Wait until the broker shows these settings, which its controller has taken in."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not wanted.items() <= (await admin.settings([name]))[name].effective.items():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
