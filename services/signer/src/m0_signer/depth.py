@@ -61,7 +61,7 @@ class Depth(ABC):
         for catalog in sorted(self.catalogs):
             mine = kept.get(catalog, [])
             own = {where: begin for where, begin in begins.items() if self.concerns(catalog, where.partition)}
-            needs = {where: self._needs(mine, reached, where) for where in own}
+            needs = {where: self._needs(mine, reached, where, begin) for where, begin in own.items()}
             if not mine or any(needs[where] < begin for where, begin in own.items()):
                 mine = await self._adopted(catalog, own, anew=not mine)
                 needs = {where: self._needs(mine, {}, where, begin) for where, begin in own.items()}
@@ -75,16 +75,18 @@ class Depth(ABC):
                 self._undecided.setdefault(header.catalog, {})[header.epoch_id] = header
         return {where: min(at, default=ends[where]) for where, at in starts.items()}
 
-    def _needs(
-        self, states: list[Restored], reached: Mapping[int, int], where: TopicPartition, default: int = 0
-    ) -> int:
-        """The offset that a catalog must be read from in one partition."""
+    def _needs(self, states: list[Restored], reached: Mapping[int, int], where: TopicPartition, begin: int) -> int:
+        """The offset that a catalog must be read from in one partition, which the topic holds from `begin` on."""
         lanes = [
             reads_from(state.manifest)
             for state in states
             if (state.manifest.stage, state.manifest.partition) == (self.input_stage, where.partition)
         ]
-        return min([*lanes, reached[where.partition]] if where.partition in reached else lanes, default=default)
+        read = reached.get(where.partition)
+        if not lanes:
+            # should a lane have begun in what is lost, then the markers of the others name it, and no epoch is closed
+            return begin if read is None else max(begin, read)
+        return min(lanes if read is None else [*lanes, read])
 
     async def _adopted(self, catalog: str, begins: Offsets, *, anew: bool) -> list[Restored]:
         """States to start a catalog from; none for the beginning of the log, or where it abstains."""
