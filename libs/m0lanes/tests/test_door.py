@@ -15,7 +15,7 @@ from m0common.stream.deadletters import dead_letter
 from m0common.topics import RAW
 from m0lanes.chain import Chain
 from m0lanes.control import PAYLOADS, RebasePayload
-from m0lanes.door import DEPTH_MAX, decode_event, decode_payload, is_too_deep
+from m0lanes.door import DEPTH_MAX, PARTS_MAX, brackets_of, decode_event, decode_payload, is_too_deep
 
 FIRST, EPOCH, START = world.FIRST, world.EPOCH_MS, world.BASE_MS
 GOOD = ("BTC/USD", "dime", "euro", "penny")
@@ -153,14 +153,27 @@ def test_the_log_goes_on_behind_a_thousand_bad_values_in_a_row():
     assert FIRST + 5 in good(closed)
 
 
+def too_deep(value: bytes) -> bool:
+    return is_too_deep(brackets_of(value))
+
+
 def test_depth_is_bounded_far_from_where_an_interpreter_gives_up():
     for opening, closing in (("[", "]"), ('{"a":', "}")):
         inside = opening * DEPTH_MAX + "1" + closing * DEPTH_MAX
-        assert not is_too_deep(inside.encode())
-        assert is_too_deep((opening + inside + closing).encode())
-    assert not is_too_deep(b'["' + b"[" * 5_000 + b'"]')
-    assert not is_too_deep(b'["\\"' + b"[" * 5_000 + b'"]')
-    assert not is_too_deep(b"[" + b"[1]," * 5_000 + b"[1]]")
+        assert not too_deep(inside.encode())
+        assert too_deep((opening + inside + closing).encode())
+    assert not too_deep(b'["' + b"[" * 5_000 + b'"]')
+    assert not too_deep(b'["\\"' + b"[" * 5_000 + b'"]')
+    assert not too_deep(b"[" + b"[1]," * 5_000 + b"[1]]")
+
+
+def test_a_value_of_more_parts_than_anything_has_costs_a_letter_and_little_time():
+    event = b'{"source":"table","payload":[' + b",".join([b"[]"] * PARTS_MAX) + b"]}"
+    with pytest.raises(DeadLetterError, match=f"more than {PARTS_MAX} arrays and objects") as caught:
+        decode_event(event)
+    assert caught.value.error == "too_large"
+    with pytest.raises(DeadLetterError, match="Object missing required field"):
+        decode_event(event.replace(b"[],[],", b"", 1))
 
 
 def test_the_verdict_on_depth_does_not_depend_on_who_asks():

@@ -15,7 +15,7 @@ from m0replay.catalog_log import CatalogLog
 from m0replay.control_keys import ControlKey
 from m0replay.lanes import lane_rows
 from m0replay.lives import Begun
-from m0replay.rebasing import plan_rebase, saved, write_rebases
+from m0replay.rebasing import plan_anew, plan_rebase, saved, write_rebases
 from msgspec.structs import replace
 from recorded_world import Recorded
 from stages_world import Live
@@ -96,6 +96,8 @@ async def test_a_lane_that_was_never_saved_is_refused(live):
         await plan(live, nowhere)
     with pytest.raises(SettingsError, match="no lane stamps/1"):
         await plan_rebase(live.broker, world.DEPLOYMENT, "stamps", 1, None)
+    with pytest.raises(SettingsError, match=r"there is no partition 1023: m0\.raw\.v1 has 4, counted from 0"):
+        await plan_anew(live.broker, "coins", 1023, world.COINS_RELEASE)
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

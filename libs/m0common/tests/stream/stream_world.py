@@ -103,7 +103,9 @@ class KafkaWorld(World):
         )
         await producer.start()
         try:
-            await producer.send_and_wait(message.topic, message.value, message.key, message.partition)
+            await producer.send_and_wait(
+                message.topic, message.value, message.key, message.partition, headers=list(message.headers)
+            )
         finally:
             await producer.stop()
 

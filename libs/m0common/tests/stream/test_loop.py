@@ -102,16 +102,28 @@ async def test_an_output_above_the_topics_limit_stops_the_stage_before_anything_
     assert len(await memory.read(sink)) == 1
 
 
-async def test_headers_travel_with_what_they_caused(world):
+async def test_the_trace_travels_with_what_it_caused_and_no_other_header(world):
     source, sink = await topics(world)
-    await send(world, source, b"one", headers=(("origin", b"here"),))
+    await send(world, source, b"one", headers=(("origin", b"here"), ("traceparent", b"00-1"), ("weight", b"x" * 9_000)))
     async with running(loop_of(world, source, sink)):
 
         async def said():
             return len(await world.read(sink)) == 1
 
         await eventually(said)
-    assert (await world.read(sink))[0].headers == (("origin", b"here"),)
+    assert (await world.read(sink))[0].headers == (("traceparent", b"00-1"),)
+
+
+async def test_a_header_heavier_than_any_topic_takes_stops_no_stage(world):
+    source, sink = await topics(world)
+    await world.send_compressed(Produce(source, 0, None, b"one", (("weight", bytes(3 << 20)),)))
+    await send(world, source, b"two")
+    async with running(loop_of(world, source, sink)):
+
+        async def said():
+            return [record.value for record in await world.read(sink)] == [b"one", b"two"]
+
+        await eventually(said)
 
 
 @pytest.fixture
@@ -125,11 +137,10 @@ def traced():
 async def test_traces_continue_through_a_stage_when_tracing_is_on(memory):
     source, sink = await topics(memory)
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    await send(memory, source, b"one", headers=(("traceparent", parent.encode()), ("origin", b"x")))
+    await send(memory, source, b"one", headers=(("traceparent", parent.encode()),))
     async with running(loop_of(memory, source, sink)):
         await eventually(lambda: memory.broker.log(sink, 0))
     header = dict((await memory.read(sink))[0].headers)
-    assert header["origin"] == b"x"
     _, trace_id, span_id, _ = header["traceparent"].decode().split("-")
     assert trace_id == parent.split("-")[1]
     assert span_id != parent.split("-")[2]

@@ -23,6 +23,8 @@ AHEAD_MS: Final = 60_000
 """An observation may be dated so far after the moment it was appended, or into the window after the open one."""
 DEPTH_MAX: Final = 96
 """So deep a value may be nested. Far from where interpreters give up, which differs from one to the next."""
+PARTS_MAX: Final = 10_000
+"""So many arrays and objects a value may have: packed they cost a broker nothing, and each costs time to look at."""
 
 _text = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 """A JSON text; one that does not end is taken to the end, so that every byte is read once."""
@@ -54,7 +56,10 @@ def decode_event(value: bytes) -> RawEvent:
         raise DeadLetterError("empty", "the message has no value: write one JSON object")
     if len(value) > RAW_MAX_BYTES:
         raise DeadLetterError("too_large", f"a value of {len(value)} bytes: at most {RAW_MAX_BYTES}")
-    if is_too_deep(value):
+    brackets = brackets_of(value)
+    if len(brackets) > 2 * PARTS_MAX:
+        raise DeadLetterError("too_large", f"the JSON has more than {PARTS_MAX} arrays and objects")
+    if is_too_deep(brackets):
         raise DeadLetterError("too_deep", f"the JSON is nested deeper than {DEPTH_MAX}")
     try:
         event = _unread_decoder.decode(value)
@@ -84,12 +89,19 @@ def _check_form(source: str, group: str, market_id: str | None, kind: str) -> No
     msgspec.convert((source, group, market_id, kind), _Texts)
 
 
-def is_too_deep(value: bytes) -> bool:
-    """Whether a JSON text is nested deeper than DEPTH_MAX; of a text that is no JSON it may say anything."""
+def brackets_of(value: bytes) -> bytes:
+    """The brackets of a JSON text that are in none of its strings, all of them square; none where they are too few to
+    be nested too deeply. Of a text that is no JSON it may say anything.
+    """
     if value.count(b"[") + value.count(b"{") <= DEPTH_MAX:
-        return False
+        return b""
+    return _text.sub(b"", value).translate(_ALIKE, _NO_BRACKETS)
+
+
+def is_too_deep(brackets: bytes) -> bool:
+    """Whether brackets are nested deeper than DEPTH_MAX."""
     depth = 0
-    for bracket in _text.sub(b"", value).translate(_ALIKE, _NO_BRACKETS):
+    for bracket in brackets:
         if bracket == _OPENS:
             depth += 1
             if depth > DEPTH_MAX:

@@ -23,6 +23,11 @@ class Held(NamedTuple):
     place: Place
 
 
+def _size(held: Held) -> int:
+    record = held.record
+    return len(record.value) + len(record.key or b"")
+
+
 class Waiting(NamedTuple):
     """Where in the log held events begin."""
 
@@ -55,7 +60,7 @@ class Holding:
         if self._beyond is not None:
             self._beyond_ms = min(self._beyond_ms, event_ms)
             return
-        size = len(held.record.value)
+        size = _size(held)
         if self._max_bytes is not None and self._bytes + size > self._max_bytes:
             self._beyond, self._beyond_ms = Waiting(held.record.offset, held.place), event_ms
             return
@@ -67,7 +72,8 @@ class Holding:
         due = [held for held in self._held if held.event.event_ms < below_ms]
         if due:
             self._held = [held for held in self._held if held.event.event_ms >= below_ms]
-            self._bytes -= sum(len(held.record.value) for held in due)
+            for held in due:
+                self._bytes -= _size(held)
         return due
 
     def take_beyond(self, below_ms: int) -> Waiting | None:

@@ -126,7 +126,10 @@ async def plan_rebase(
 async def plan_anew(
     broker: Broker, catalog: str, partition: int, release: bytes, begun: Begun | None = None
 ) -> RebasePlan:
-    """The rebase of a lane that nobody has ever saved: from the beginning of the log. Raises Unavailable."""
+    """The rebase of a lane that nobody has ever saved: from the beginning of the log.
+
+    Raises SettingsError when the log has no such partition; Unavailable.
+    """
     life = Saved(catalog, partition, [], []).life_behind(begun)
     return _anew(catalog, partition, life, release, await _begin(broker, partition))
 
@@ -195,6 +198,9 @@ async def _states(broker: Broker, at: Sequence[Manifest]) -> list[Restored] | No
 
 
 async def _begin(broker: Broker, partition: int) -> int:
+    count = await broker.partitions(RAW.name)
+    if partition >= count:
+        raise SettingsError(f"there is no partition {partition}: {RAW.name} has {count}, counted from 0")
     consumer = broker.consumer()
     await consumer.start()
     try:

@@ -14,15 +14,13 @@ from m0common.errors import DeadLetterError, M0Error
 from m0common.ids import Lane
 from m0common.messages import DeadLetter, encode
 from m0common.stream.core import Taken
-from m0common.stream.records import Headers, Produce, Record
+from m0common.stream.records import Produce, Record, trace_of
 from m0common.topics import DLQ
 
 VALUE_MAX_BYTES = 4096
 KEY_MAX_BYTES = 256
 ERROR_MAX_BYTES = 64
 REASON_MAX_BYTES = 1024
-TRACEPARENT = "traceparent"
-TRACEPARENT_MAX_BYTES = 128
 """W3C Trace Context has 55; later versions may be longer."""
 
 
@@ -48,18 +46,12 @@ def dead_letter(stage: str, record: Record, error: DeadLetterError) -> Produce:
         value_hash=hashlib.sha256(record.value).digest(),
     )
     key = f"{record.topic}:{record.partition}:{record.offset}".encode()
-    return Produce(DLQ.name, record.partition, key, encode(letter), _trace(record.headers))
+    return Produce(DLQ.name, record.partition, key, encode(letter), trace_of(record.headers))
 
 
 def _text(text: str, max_bytes: int) -> str:
     """`text` in at most `max_bytes` of UTF-8, with a question mark for what UTF-8 cannot say (lone surrogates)."""
     return text.encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
-
-
-def _trace(headers: Headers) -> Headers:
-    """The trace that the record belongs to, and nothing else of its headers."""
-    found = [value for name, value in headers if name == TRACEPARENT and len(value) <= TRACEPARENT_MAX_BYTES]
-    return ((TRACEPARENT, found[-1]),) if found else ()
 
 
 class DeadLetterLimit:

@@ -33,7 +33,7 @@ from m0common.stream.kafka_batches import read_whatever_is_stored
 from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
-from m0common.stream.records import Record
+from m0common.stream.records import Record, trace_of
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
@@ -241,7 +241,7 @@ class KafkaConsumer:
                         r.offset,
                         r.key,
                         r.value or b"",
-                        _headers(r.headers) if r.headers else (),
+                        trace_of(r.headers) if r.headers else (),
                         r.timestamp,
                     ),
                 )
@@ -377,8 +377,3 @@ class KafkaConsumer:
             self._rebalance.revoked.set_result(None)
         with contextlib.suppress(Unavailable):
             await call("stop the consumer", 3000, inner.stop())
-
-
-def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, bytes], ...]:
-    """Headers as the port has them: Kafka also knows one without a value."""
-    return tuple((name, value or b"") for name, value in headers)

@@ -9,7 +9,7 @@ from m0common.clock import Clock
 from m0common.errors import MessageTooLarge, OffsetsGone, Unavailable
 from m0common.stream.broker import TopicPartition, Written
 from m0common.stream.partition import wire_bytes
-from m0common.stream.records import Produce, Record
+from m0common.stream.records import Produce, Record, trace_of
 from m0common.topics import Topic
 
 
@@ -108,7 +108,7 @@ class Logs:
             where = TopicPartition(topic, partition)
             log = self.partition(where)
             offset = log.end_offset
-            log.records.append(Record(topic, partition, offset, key, value, headers, now_ms))
+            log.records.append(Record(topic, partition, offset, key, value, trace_of(headers), now_ms))
             log.end_offset += 1
             if transaction is not None:
                 log.open.setdefault(transaction, offset)
