@@ -32,6 +32,8 @@ from m0lanes.view import Bodies, Space, clear_owner, letter_about
 
 MARKETS_MAX = 100_000
 """Markets that may be open in a lane."""
+ENTITIES_MAX = 500_000
+"""So much a lane remembers; a domain that would have it remember more gets no further. A restart takes seconds."""
 TEXT_MAX_BYTES = 512
 """Titles, outcomes and attributes, measured in UTF-8."""
 
@@ -58,8 +60,9 @@ class MarketState(msgspec.Struct, frozen=True, array_like=True):
 class Applier:
     """Applies events: the open markets of a lane and what its domain knows, made from the lane's entities."""
 
-    def __init__(self, entities: Entities, catalog: str, genesis_hash: bytes) -> None:
+    def __init__(self, entities: Entities, catalog: str, genesis_hash: bytes, entities_max: int = ENTITIES_MAX) -> None:
         self._entities = entities
+        self._entities_max = entities_max
         self._catalog = catalog
         self._genesis_hash = genesis_hash
         self.markets: dict[str, MarketOpened] = {}
@@ -83,7 +86,13 @@ class Applier:
         self._voices.clear()
         owner = (domain.name, domain.version)
         self._space = Space(
-            self._entities, tags.DOMAIN, owner, domain.normalize_entities, self.markets, generation.params
+            self._entities,
+            tags.DOMAIN,
+            owner,
+            domain.normalize_entities,
+            self.markets,
+            generation.params,
+            self._entities_max,
         )
         self._bodies = Bodies(domain.bodies)
 

@@ -34,8 +34,15 @@ Change = tuple[Place, bytes, bytes | None, Any]
 """A place, its key, the bytes there and the entity that is read from them; None and None: it is no more."""
 
 
+class LaneFull(Exception):
+    """A domain would remember more than a lane holds."""
+
+
 class Space:
-    """The entities of one domain or model in one lane and stage. It is the View that the domain is given."""
+    """The entities of one domain or model in one lane and stage. It is the View that the domain is given.
+
+    `most` bounds the entities of the lane: at that many a step may change and drop some, and add none.
+    """
 
     def __init__(
         self,
@@ -45,8 +52,10 @@ class Space:
         kinds: Mapping[str, type[msgspec.Struct]],
         markets: Mapping[str, MarketOpened],
         params: Mapping[str, int],
+        most: int | None = None,
     ) -> None:
         self._entities = entities
+        self._most = most
         name, version = owner
         self._prefixes = {made: entity_key(tag, name, str(version), kind) for kind, made in sorted(kinds.items())}
         self._known: dict[Place, tuple[bytes, Any]] = {}
@@ -68,7 +77,7 @@ class Space:
             yield tuple(part.decode() for part in key_parts(key)[3:]), unpack(value, kind)
 
     def checked(self, step: Step) -> list[Change]:
-        """The changes of a step. Raises Refused when one breaks a bound."""
+        """The changes of a step. Raises Refused when one breaks a bound, LaneFull when all of them together do."""
         if len(step.changes) > CHANGES_MAX:
             raise Refused(f"{len(step.changes)} entities change at once: at most {CHANGES_MAX}")
         changes: list[Change] = []
@@ -84,7 +93,15 @@ class Space:
             place = kind, change.parts
             # what is kept at hand is what a restart would read, whatever the domain does to its object later
             changes.append((place, self._key(place), value, unpack(value, kind)))
+        if self._most is not None and self._entities.count + len(changes) > self._most:
+            self._check_room(changes, self._most)
         return changes
+
+    def _check_room(self, changes: Sequence[Change], most: int) -> None:
+        count = self._entities.count
+        new = {key for _, key, value, _ in changes if value is not None and self._entities.get(key) is None}
+        if new and count + len(new) > most:
+            raise LaneFull(f"the lane remembers {count} things, {len(new)} more would be over {most}")
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make checked changes the state."""
@@ -185,6 +202,8 @@ def letter_about(space: Space, error: Exception) -> DeadLetterError:
     space.refuse()
     if isinstance(error, Refused):
         return DeadLetterError("refused", _cut(error))
+    if isinstance(error, LaneFull):
+        return DeadLetterError("lane_full", _cut(error))
     return DeadLetterError("domain_raised", f"{type(error).__name__}: {_cut(error)}")
 
 
