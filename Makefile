@@ -1,7 +1,7 @@
 # Every target with a '##' comment appears in 'make help'. The logic is in Python: infra/local and the m0 command.
 PYTHON ?= python3
 M0 := .venv/bin/m0
-PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/local/src/*)))
+PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean test soak lint typecheck format coverage bench programs asyncapi replay lock env env-dev
