@@ -1,4 +1,4 @@
-"""The stack's own addresses are asked directly, whatever proxy the machine uses for the rest of the world."""
+"""A machine's own addresses are asked directly, whatever proxy it uses for the rest of the world."""
 
 from collections.abc import Mapping
 

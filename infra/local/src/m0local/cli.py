@@ -2,19 +2,19 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
 from m0local import deployment, logs, processes, settings, stack
 from m0local.errors import LocalStackError, UsageError
 from m0local.progress import Lasting, reporter
 from m0local.status import Status, without_password
 from m0local.status import status as stack_status
-from rich.console import Console
-from rich.table import Table
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -154,7 +154,3 @@ def _print_addresses(console: Console, env: settings.StackSettings, state: Statu
     console.print()
     for title, value in lines.items():
         console.print(f"{title:<18} {without_password(value)}", highlight=False, soft_wrap=True, markup=False)
-
-
-if __name__ == "__main__":
-    sys.exit(app())
