@@ -45,10 +45,10 @@ typecheck: env-dev  ## Check types, strictly
 	@.venv/bin/mypy --strict $(addprefix -p ,$(PACKAGES))
 
 bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
-	@.venv/bin/python libs/m0common/bench/loop.py
+	@.venv/bin/python -m m0local.benchmark libs/m0common/bench/loop.py
 	@.venv/bin/python libs/m0lanes/bench/stages.py
 	@.venv/bin/python libs/m0lanes/bench/before.py
-	@.venv/bin/python libs/m0lanes/bench/latency.py
+	@.venv/bin/python -m m0local.benchmark libs/m0lanes/bench/latency.py
 	@.venv/bin/python libs/m0lanes/bench/scale.py
 	@.venv/bin/python libs/m0lanes/bench/checkpoints.py
 	@.venv/bin/python services/signer/bench/workers.py
