@@ -1,7 +1,7 @@
 # Every target with a '##' comment appears in 'make help'. The logic is in Python: infra/local and the m0 command.
 PYTHON ?= python3
 M0 := .venv/bin/m0
-PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/local/src/*)))
+PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs clean test soak lint typecheck format coverage bench programs asyncapi replay lock env env-dev
@@ -45,10 +45,10 @@ typecheck: env-dev  ## Check types, strictly
 	@.venv/bin/mypy --strict $(addprefix -p ,$(PACKAGES))
 
 bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
-	@.venv/bin/python libs/m0common/bench/loop.py
+	@.venv/bin/python -m m0local.benchmark libs/m0common/bench/loop.py
 	@.venv/bin/python libs/m0lanes/bench/stages.py
 	@.venv/bin/python libs/m0lanes/bench/before.py
-	@.venv/bin/python libs/m0lanes/bench/latency.py
+	@.venv/bin/python -m m0local.benchmark libs/m0lanes/bench/latency.py
 	@.venv/bin/python libs/m0lanes/bench/scale.py
 	@.venv/bin/python libs/m0lanes/bench/checkpoints.py
 	@.venv/bin/python services/signer/bench/workers.py

@@ -351,7 +351,7 @@ def _start(command: list[str], log: Path, rpc_url: str, name: str, ws_url: str):
 
 def _localnet(directory: Path):
     port = free_ports(2)
-    command = [sys.executable, "-m", "m0local.localnet", "--ledger", str(directory / "ledger")]
+    command = [sys.executable, "-m", "m0localnet", "--ledger", str(directory / "ledger")]
     command += ["--rpc-port", str(port), "--ws-port", str(port + 1), "--log-json"]
     command += ["--slot-ms", "100"]  # a quarter of the usual length: the suite mostly waits for slots
     return _start(command, directory / "log", f"http://127.0.0.1:{port}", "localnet", f"ws://127.0.0.1:{port + 1}")

@@ -21,7 +21,7 @@ class Tree:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, target)
-        sources = [*folder.glob("libs/*/src"), *folder.glob("services/*/src"), folder / "infra/local/src"]
+        sources = [*folder.glob("libs/*/src"), *folder.glob("services/*/src"), *folder.glob("infra/*/src")]
         self.env = {"PYTHONPATH": os.pathsep.join(map(str, sorted(sources)))}
 
     def edit(self, name: str, text: str) -> None:

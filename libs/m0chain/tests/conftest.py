@@ -32,7 +32,7 @@ class Localnet:
 
     def command(self):
         return [
-            sys.executable, "-m", "m0local.localnet", "--rpc-port", str(self.rpc_port), "--ws-port", str(self.ws_port),
+            sys.executable, "-m", "m0localnet", "--rpc-port", str(self.rpc_port), "--ws-port", str(self.ws_port),
             "--ledger", str(self.folder / "ledger"), "--allow-admin", "--slot-ms", "100",
         ]  # fmt: skip
 

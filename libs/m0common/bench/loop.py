@@ -1,15 +1,14 @@
 """The stage loop beside raw aiokafka with the same codec, in one run: messages per CPU second of this process.
 
-    python libs/m0common/bench/loop.py [MESSAGES] [ROUNDS]
+    python -m m0local.benchmark libs/m0common/bench/loop.py [MESSAGES] [ROUNDS]
 
-It starts an Apache Kafka of its own. Raw: `getmany`, decode, re-encode, one `send_batch` per partition, commit. The
+Raw: `getmany`, decode, re-encode, one `send_batch` per partition, commit. The
 loop does the same with a core that is the codec alone. Only the ratio means something: what a stage does beside that
 is measured in m0lanes.
 """
 
 import asyncio
 import itertools
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,8 +24,7 @@ from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
-from m0common.topics import DLQ, MANIFESTS, Topic
-from m0local.benchmark import run_on_kafka
+from m0common.topics import DLQ, MANIFESTS, STATE, Topic
 
 PARTITIONS = 2
 BATCH = 500
@@ -219,7 +217,7 @@ async def bench(options: KafkaOptions, count: int, rounds: int) -> float:
     """The median ratio of the loop; every round runs both, in turn first."""
     broker = KafkaBroker(options)
     source, sink = (Topic(f"bench.{name}", "lane", "group", (), ()) for name in ("in", "out"))
-    await broker.create_topics([source, sink, MANIFESTS, DLQ], PARTITIONS)
+    await broker.create_topics([source, sink, STATE[CodecCore.stage], MANIFESTS, DLQ], PARTITIONS)
     producer = broker.producer()
     await producer.start()
     sent = messages(source.name, count)
@@ -243,12 +241,8 @@ async def bench(options: KafkaOptions, count: int, rounds: int) -> float:
     return median(ratios)
 
 
-def main() -> None:
+async def on_kafka(options: KafkaOptions, arguments: Sequence[str]) -> None:
     """Run the rounds."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60_000
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    run_on_kafka(lambda options: bench(options, count, rounds))
-
-
-if __name__ == "__main__":
-    main()
+    count = int(arguments[0]) if arguments else 60_000
+    rounds = int(arguments[1]) if len(arguments) > 1 else 5
+    await bench(options, count, rounds)

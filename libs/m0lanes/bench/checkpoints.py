@@ -1,6 +1,7 @@
 """What a checkpoint costs by the size of the state: time and bytes, memory, disk a day, and the time of a restart.
 
-    python libs/m0lanes/bench/checkpoints.py [--kafka]
+    python libs/m0lanes/bench/checkpoints.py
+    python -m m0local.benchmark libs/m0lanes/bench/checkpoints.py   restarts from Kafka and not from memory
 
 Every round touches the same number of entities in each size, one size after the other, so that the ratios are of one
 moment. What changed and the refresh (one of K shares of the rest) are counted apart: only the second may grow with the
@@ -10,15 +11,15 @@ state. Times are of this process's CPU, a restart's of the clock. Exits 1 when a
 import asyncio
 import random
 import resource
-import sys
 import time
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from m0common.messages import Manifest, encode
 from m0common.stream.broker import Broker, Producer, TopicPartition
-from m0common.stream.kafka import KafkaBroker
+from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.stream.states import manifests, restore_newest
@@ -189,25 +190,26 @@ async def _write(producer: Producer, lane: Lane, values: list[bytes], *, whole: 
     await producer.send([Produce(MANIFESTS.name, 0, b"bench", encode(manifest))])
 
 
-def main() -> None:
-    """Run all of it."""
+async def measured(broker: Broker, name: str) -> None:
+    """Run all of it, the restart from this broker."""
     lanes = rounds()
     missed = show(lanes)
     memory()
     largest = lanes.pop(SIZES[-1])
     lanes.clear()
-    missed += asyncio.run(restart(MemoryBroker(), "memory", largest))
-    if "--kafka" in sys.argv[1:]:
-        from m0local.benchmark import run_on_kafka  # noqa: PLC0415 - an extra of the development environment
-
-        async def on_kafka(options: object) -> None:
-            missed.extend(await restart(KafkaBroker(options), "Kafka", largest))  # type: ignore[arg-type]
-
-        run_on_kafka(on_kafka)
+    missed += await restart(broker, name, largest)
     print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     if missed:
         raise SystemExit("goals missed: " + "; ".join(missed))
 
 
+async def on_kafka(options: KafkaOptions, _arguments: Sequence[str]) -> None:
+    broker = KafkaBroker(options)
+    try:
+        await measured(broker, "Kafka")
+    finally:
+        await broker.close()
+
+
 if __name__ == "__main__":
-    main()
+    asyncio.run(measured(MemoryBroker(), "memory"))

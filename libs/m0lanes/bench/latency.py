@@ -1,16 +1,15 @@
 """From a raw event to its provisional prediction through three live stages, beside bare hops, in one run.
 
-    python libs/m0lanes/bench/latency.py [EVENTS] [PER_SECOND]
+    python -m m0local.benchmark libs/m0lanes/bench/latency.py [EVENTS] [PER_SECOND]
 
-It starts an Apache Kafka of its own. The way of a provisional prediction has three hops (normalized, rows, prediction);
+The way of a provisional prediction has three hops (normalized, rows, prediction);
 bare: as many relays of aiokafka that send on what they read, nothing else. What is conflated is not counted.
 """
 
 import asyncio
 import itertools
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from statistics import quantiles
 
@@ -21,7 +20,6 @@ from m0common.settings import Stage
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
 from m0common.topics import PROVISIONAL, RAW, TOPICS, Topic
-from m0local.benchmark import run_on_kafka
 from raw_log import RawLog, heart
 
 HOPS = [Topic(f"bench.hop{n}", "none", "one", (), ()) for n in range(4)]
@@ -138,12 +136,8 @@ async def bench(options: KafkaOptions, events: int, gap_s: float) -> float:
     return ratio
 
 
-def main() -> None:
+async def on_kafka(options: KafkaOptions, arguments: Sequence[str]) -> None:
     """Measure both."""
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    per_second = int(sys.argv[2]) if len(sys.argv) > 2 else 50
-    run_on_kafka(lambda options: bench(options, events, 1 / per_second))
-
-
-if __name__ == "__main__":
-    main()
+    events = int(arguments[0]) if arguments else 1000
+    per_second = int(arguments[1]) if len(arguments) > 1 else 50
+    await bench(options, events, 1 / per_second)

@@ -20,7 +20,7 @@ MARKET = NewMarket("sports", "FB_1", "eng.1", "A v B", ("HOME", "DRAW", "AWAY"),
 async def chain(tmp_path):
     """A chain with the registry deployed and the catalog `sports`; yields its client and keys."""
     port = free_port()
-    command = [sys.executable, "-m", "m0local.localnet", "--rpc-port", str(port), "--ws-port", str(free_port())]
+    command = [sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port())]
     with (tmp_path / "node.log").open("wb") as log:
         node = await asyncio.create_subprocess_exec(*command, "--ledger", tmp_path / "ledger", stdout=log, stderr=log)
     try:

@@ -1,1 +1,1 @@
-"""The embedded stack behind make up: supervisor, real servers from packages, localnet."""
+"""The embedded stack behind make up: supervisor, real servers from packages, provisioning."""

@@ -1,7 +1,13 @@
-"""For benchmarks: a process set up as a service's is, beside an Apache Kafka of its own."""
+"""A benchmark beside an Apache Kafka of its own: `python -m m0local.benchmark FILE [ARGUMENT…]`.
 
+FILE has a function `async def on_kafka(options, arguments)`. It is run in a process set up as a service's is, with the
+way to reach Kafka and the arguments; nothing is left behind.
+"""
+
+import importlib.util
+import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +18,32 @@ from m0common.telemetry.logs import setup_logs
 
 from m0local.testing import kafka_server
 
+Benchmark = Callable[[KafkaOptions, Sequence[str]], Coroutine[Any, Any, object]]
 
-def run_on_kafka(bench: Callable[[KafkaOptions], Coroutine[Any, Any, object]]) -> None:
-    """Start Kafka, run `bench` with the way to reach it, and leave nothing behind."""
+
+def loaded(file: Path) -> Benchmark:
+    """The benchmark in `file`, which may import what lies beside it."""
+    sys.path.insert(0, str(file.parent))
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None or not file.exists():
+        raise SystemExit(f"Error: {file} is no Python file: name one of libs/*/bench.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    spec.loader.exec_module(module)
+    benchmark: Benchmark = module.on_kafka
+    return benchmark
+
+
+def main() -> None:
+    """Start Kafka and run the benchmark."""
+    if len(sys.argv) < 2:
+        raise SystemExit(__doc__)
+    benchmark = loaded(Path(sys.argv[1]).resolve())
     setup_logs("bench", "warn")
     tune_gc()
     with tempfile.TemporaryDirectory() as directory, kafka_server(Path(directory)) as server:
-        uvloop.run(bench(KafkaOptions(server.bootstrap, "bench")))
+        uvloop.run(benchmark(KafkaOptions(server.bootstrap, "bench"), sys.argv[2:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,9 +4,13 @@ import json
 import os
 from collections.abc import Mapping
 
+from m0common.errors import SettingsError
+from m0common.proxies import direct
+
+from m0local import deployment
+from m0local.errors import UsageError
 from m0local.launch import environment_file
-from m0local.proxies import direct
-from m0local.settings import StackSettings
+from m0local.settings import StackSettings, load
 
 TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """A dozen small processes share the machine: one math thread and few memory arenas each, unless the user says more."""
@@ -29,6 +33,23 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
         "M0_KEY_PASSPHRASE_FILE": str(settings.passphrase_file),
         **direct(env),
         **interpreter_environment(env),
+    }
+
+
+def command_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, and the
+    control key. Raises SettingsError.
+    """
+    try:
+        settings = load(env)
+    except UsageError as error:
+        raise SettingsError(str(error)) from error
+    return {
+        **common_environment(settings, env),
+        **deployment.environment(settings.deployment_file),
+        "M0_API_BASE": settings.api_url,
+        "M0_STREAM_URL": settings.realtime_url,
+        "M0_CONTROL_KEY_FILE": str(settings.control_key_file),
     }
 
 

@@ -116,7 +116,7 @@ def _localnet(settings: StackSettings) -> Process:
     options = ("--rpc-port", str(port), "--ws-port", str(ws_port), "--bind", LOOPBACK, "--ledger", str(ledger))
     return Process(
         name="localnet",
-        command=(sys.executable, "-m", "m0local.localnet", *options, "--allow-admin"),
+        command=(sys.executable, "-m", "m0localnet", *options, "--allow-admin"),
         ports=(port, ws_port),
         ready=lambda pid: readiness.rpc_ready(pid, port),
         prepare=lambda: ledger.mkdir(parents=True, exist_ok=True),

@@ -43,7 +43,7 @@ signer_set_id = 1
 def localnet(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("chain"), free_port()
     command = [
-        sys.executable, "-m", "m0local.localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
+        sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
         "--ledger", str(folder / "ledger"), "--slot-ms", "100",
     ]  # fmt: skip
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:

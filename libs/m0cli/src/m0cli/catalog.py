@@ -1,7 +1,6 @@
 """`m0 catalog`: what the log says of catalogs, what the files would change, and the signed set that changes it."""
 
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -172,14 +171,16 @@ def _named(release: str | None) -> tuple[str, ...]:
 
 
 def control_key_file(path: Path | None) -> Path:
-    """The control key's file: the one given, else the local stack's. Wrong use when there is none."""
-    from m0local import settings as local  # noqa: PLC0415 - reads the stack only when no key is given
+    """The control key's file: the one given, else an installed stack's. Wrong use when there is none."""
+    from m0cli.stack_settings import told  # noqa: PLC0415 - reads the stack only when no key is given
 
     with _wrong_use():
-        file = path or local.load(os.environ).control_key_file
-        if not file.exists():
-            raise SettingsError(f"there is no control key {file}: give --key FILE or set M0_CONTROL_KEY_FILE")
-        return file
+        name = path or told().get("M0_CONTROL_KEY_FILE")
+        if not name:
+            raise SettingsError("no control key is named: give --key FILE or set M0_CONTROL_KEY_FILE")
+        if not Path(name).exists():
+            raise SettingsError(f"there is no control key {name}: give --key FILE or set M0_CONTROL_KEY_FILE")
+        return Path(name)
 
 
 def _control_key(path: Path | None) -> Keypair:

@@ -5,12 +5,11 @@ import os
 import re
 import sys
 import tomllib
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from m0common.errors import SettingsError
-from m0common.settings import ENVIRONMENT, load
+from m0common.settings import ENVIRONMENT, load, settings_path
 
 from m0cli.stack_settings import told
 
@@ -26,13 +25,13 @@ def config() -> None:
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Print every setting, its value, and whether a variable, the file or the default decided it."""
-    environment = told()
     try:
+        environment = told()
         settings = load(environment)
     except SettingsError as error:
         print(f"m0 config: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    written = flat(tomllib.loads(Path(environment["M0_CONFIG_PATH"]).read_text()))
+    written = flat(tomllib.loads(settings_path(environment).read_text()))
     variables = {".".join(place): name for name, place in ENVIRONMENT.items() if environment.get(name)}
     rows: dict[str, dict[str, Any]] = {}  # values are of every type that TOML has
     for key, value in flat(settings.model_dump()).items():

@@ -1,49 +1,24 @@
-"""The `m0` command: a thin registry. A sub-command's module is imported only when it is called, so help stays fast.
+"""The `m0` command: a thin group over the table of sub-commands, each imported only when it is called, so help stays
+fast.
 
-To add one: write a module with a typer app `app` whose command or group does the work, and name it in COMMANDS.
+To add one: write a module with a typer app `app` whose command or group does the work, and name it in `m0cli.registry`,
+or in a package of its own by an entry point.
 """
 
 import importlib
-import importlib.util
 import os
-from dataclasses import dataclass
+import sys
 from typing import Any
 
 import typer
+from m0common.proxies import direct
 from typer.core import TyperCommand, TyperGroup
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Where a sub-command lives: `app` of `module` has a command `name` or is itself the command."""
-
-    module: str
-    help: str
-    panel: str
-
-
-STACK = "The local stack"
-CATALOGS = "Catalogs and lanes"
-USE = "Predictions and proofs"
-
-COMMANDS: dict[str, Command] = {
-    "up": Command("m0cli.stack", "Start everything and wait until it is ready.", STACK),
-    "down": Command("m0cli.stack", "Stop everything; data stays.", STACK),
-    "status": Command("m0cli.stack", "What runs, is it ready, where is it reached.", STACK),
-    "logs": Command("m0cli.stack", "The last lines of a service's log; -f follows it.", STACK),
-    "clean": Command("m0cli.stack", "Stop everything and drop its data.", STACK),
-    "config": Command("m0cli.config", "Every setting with its value and where it comes from.", STACK),
-    "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", CATALOGS),
-    "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", CATALOGS),
-    "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", CATALOGS),
-    "domain": Command("m0cli.domain", "Check a domain before it runs.", CATALOGS),
-    "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),
-    "watch": Command("m0cli.watch", "Finalized predictions live, each verified.", USE),
-    "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),
-}
+from m0cli.registry import Command, RegistryError, commands, missing
 
 COMPLETION = ("install_completion", "show_completion")
 """Options typer adds to whatever it takes for a whole program."""
+EXIT_USAGE = 2
 
 
 class LazyGroup(TyperGroup):
@@ -51,24 +26,26 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attrs: Any) -> None:  # typer's own arguments, passed through
         super().__init__(**attrs)
+        self.table = commands()
         self.commands = {
             name: TyperCommand(name, help=command.help, rich_help_panel=command.panel)
-            for name, command in COMMANDS.items()
-            if importlib.util.find_spec(command.module)
+            for name, command in self.table.items()
         }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # typer keeps its context type private
+        if args and args[0] not in self.table and (sentence := missing(args[0])):
+            typer.echo(f"Error: {sentence}.", err=True)
+            raise typer.Exit(EXIT_USAGE)
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load(name) if name else command, rest
+        return name, load(name, self.table[name]) if name else command, rest
 
 
-def load(name: str) -> Any:  # typer keeps its command type private
+def load(name: str, command: Command) -> Any:  # typer keeps its command type private
     """Import the module of the sub-command `name` and return the command itself."""
-    if importlib.util.find_spec("m0local"):
-        os.environ.update(importlib.import_module("m0local.proxies").direct(os.environ))
-    command: Any = typer.main.get_command(importlib.import_module(COMMANDS[name].module).app)
-    command.params = [option for option in command.params if option.name not in COMPLETION]
-    return getattr(command, "commands", {}).get(name, command)
+    os.environ.update(direct(os.environ))
+    found: Any = typer.main.get_command(importlib.import_module(command.module).app)
+    found.params = [option for option in found.params if option.name not in COMPLETION]
+    return getattr(found, "commands", {}).get(name, found)
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -83,7 +60,10 @@ def root() -> None:
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except RegistryError as error:
+        sys.exit(f"Error: {error}.")
 
 
 if __name__ == "__main__":

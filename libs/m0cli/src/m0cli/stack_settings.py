@@ -1,31 +1,35 @@
-"""Settings for a command that talks to a running deployment: the environment wins, else the local stack's addresses."""
+"""Settings for a command that talks to a running deployment: the environment wins, else what an installed stack says.
+
+A package that runs a deployment on this machine names, by an entry point of the group `m0.environment`, a function from
+this process's environment to the variables that reach that deployment. Without one the environment is all there is,
+and the settings file and its defaults stand behind it.
+"""
 
 import os
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from m0common.errors import SettingsError
-from m0common.settings import Settings, load
-from m0local import deployment
-from m0local import settings as local
-from m0local.environment import common_environment
-from m0local.errors import UsageError
+from m0common.settings import Settings, load, settings_path
+
+GROUP = "m0.environment"
+
+
+def of_stack() -> dict[str, str]:
+    """The variables that reach the deployment of an installed stack; none without one. Raises SettingsError."""
+    found: dict[str, str] = {}
+    for plugin in entry_points(group=GROUP):
+        found |= plugin.load()(os.environ)
+    return found
 
 
 def told() -> dict[str, str]:
-    """The environment a service of the local stack would get; every `M0_*` variable that is set overrides it.
-
-    Raises SettingsError.
-    """
-    try:
-        stack = local.load(os.environ)
-    except UsageError as error:
-        raise SettingsError(str(error)) from error
-    return common_environment(stack, os.environ) | deployment.environment(stack.deployment_file) | dict(os.environ)
+    """The variables of that deployment, each overridden by the one this process was given. Raises SettingsError."""
+    return of_stack() | dict(os.environ)
 
 
 def config_dir() -> Path:
     """Where the files of catalogs lie: beside the settings file."""
-    return Path(told()["M0_CONFIG_PATH"]).parent
+    return settings_path(told()).parent
 
 
 def stack_settings() -> Settings:

@@ -1,15 +1,18 @@
-"""Which deployment the commands of integrators talk to: options, then the environment, then the local stack."""
+"""Which deployment the commands of integrators talk to: options, then the environment, then an installed stack's."""
 
 import os
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from m0local import deployment
-from m0local import settings as local
-from m0local.errors import UsageError
+from m0common.errors import SettingsError
+from m0common.settings import Settings
 
-Api = Annotated[str | None, typer.Option("--api", help="The API's address (default: M0_API_BASE, else the stack's).")]
+from m0cli.stack_settings import of_stack
+
+Api = Annotated[
+    str | None, typer.Option("--api", help="The API's address (default: M0_API_BASE, else on this machine).")
+]
 Rpc = Annotated[
     str | None,
     typer.Option("--rpc", help="A Solana node you trust (default: M0_RPC_URL, else the stack's or the API's)."),
@@ -22,7 +25,8 @@ Program = Annotated[
     ),
 ]
 Stream = Annotated[
-    str | None, typer.Option("--stream", help="The realtime server (default: beside the API, port 8090, /ws).")
+    str | None,
+    typer.Option("--stream", help="The realtime server (default: M0_STREAM_URL, else beside the API, port 8090, /ws)."),
 ]
 
 
@@ -38,18 +42,21 @@ class Target:
 
 def resolve(api: str | None, rpc: str | None, program: str | None, stream: str | None = None) -> Target:
     """What to talk to. Another deployment than the local stack inherits nothing of the stack."""
-    named = api or os.environ.get("M0_API_BASE")
-    rpc = rpc or os.environ.get("M0_RPC_URL")
-    program = program or os.environ.get("M0_ORACLE_PROGRAM_ID")
     try:
-        stack = local.load(os.environ)
-    except UsageError as error:
+        stack = of_stack()
+    except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    if named is not None and named.rstrip("/") != stack.api_url:
-        return Target(named, rpc, program, stream)
+    here = stack.get("M0_API_BASE") or Settings().api_base
+    named = api or os.environ.get("M0_API_BASE") or here
+    if named.rstrip("/") != here:
+        stack = {}
+
+    def first(option: str | None, variable: str) -> str | None:
+        return option or os.environ.get(variable) or stack.get(variable)
+
     return Target(
-        stack.api_url,
-        rpc or stack.rpc_url,
-        program or deployment.programs(stack.deployment_file).get("oracle"),
-        stream or stack.realtime_url,
+        named,
+        first(rpc, "M0_RPC_URL"),
+        first(program, "M0_ORACLE_PROGRAM_ID"),
+        first(stream, "M0_STREAM_URL"),
     )

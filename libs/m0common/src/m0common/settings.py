@@ -175,6 +175,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 OTHER_VARIABLES = (
     "M0_CONFIG_PATH",
     "M0_CONTROL_KEY_FILE",
+    "M0_STREAM_URL",
     "M0_PORT_OFFSET",
     "M0_JARS_DIR",
     "M0_UP_ONLY",
@@ -188,9 +189,14 @@ OTHER_VARIABLES = (
 """Variables that are read elsewhere."""
 
 
+def settings_path(environ: Mapping[str, str]) -> Path:
+    """The settings file: `M0_CONFIG_PATH`, else the one of the environment's name in the folder `config`."""
+    return Path(environ.get("M0_CONFIG_PATH") or f"config/{environ.get('M0_ENV', 'dev')}.toml")
+
+
 def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None) -> Settings:
     """The settings of this process. Raises SettingsError naming the key, the value and the nearest valid name."""
-    source = Path(path or environ.get("M0_CONFIG_PATH") or f"config/{environ.get('M0_ENV', 'dev')}.toml")
+    source = Path(path) if path else settings_path(environ)
     try:
         values: dict[str, Any] = tomllib.loads(source.read_text("utf-8"))
     except FileNotFoundError:

@@ -1,0 +1,94 @@
+"""What this package adds to the m0 command: its own commands, and where this stack is for those of others."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from m0cli import registry
+from m0cli.targets import resolve
+from m0common.errors import SettingsError
+from m0local import deployment
+from m0local.commands import COMMANDS
+from m0local.environment import command_environment
+from m0local.settings import load
+
+
+def m0(*args, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "m0cli.main", *args], capture_output=True, text=True, check=False, **options
+    )
+
+
+def test_help_lists_them_without_importing_the_stack():
+    code = "import sys; sys.argv = ['m0', '--help']\nimport m0cli.main as m\ntry: m.main()\nexcept SystemExit: pass\n"
+    code += "print([name for name in sys.modules if name.startswith('m0local')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['m0local', 'm0local.commands']"
+    for name, command in COMMANDS.items():
+        assert f" {name} " in done.stdout
+        assert command.help in done.stdout
+
+
+def test_they_are_those_that_the_command_misses_where_this_package_is_not():
+    assert dict.fromkeys(COMMANDS, "m0local") == registry.STACK
+    assert registry.commands() == COMMANDS | registry.OWN
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_has_help_and_json(name):
+    done = m0(name, "--help")
+    assert done.returncode == 0
+    assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize("args", [("up", "--nonsense"), ("logs",), ("logs", "nobody"), ("up", "--only", "x")])
+def test_wrong_use_exits_with_2(args):
+    assert m0(*args).returncode == 2
+
+
+def test_status_of_a_stack_that_does_not_run_is_still_an_answer(tmp_path):
+    done = m0("status", "--json", env={"M0_HOME": str(tmp_path), "PATH": os.defpath})
+    status = json.loads(done.stdout)
+    assert {entry["state"] for entry in status["services"]} == {"stopped"}
+    assert not any(entry["ready"] for entry in status["services"])
+
+
+def test_the_other_commands_are_told_where_this_stack_is(tmp_path):
+    env = {"M0_HOME": str(tmp_path), "M0_PORT_OFFSET": "100", "M0_API_BASE": "https://api.example"}
+    deployment.write(load(env).deployment_file, {"programs": {"oracle": "Or1"}, "genesis_hash": "ab" * 32})
+    told = command_environment(env)
+    assert {name: told[name] for name in told if name.endswith(("_URL", "_BASE", "_BOOTSTRAP", "_ID", "_HASH"))} == {
+        "M0_API_BASE": "http://127.0.0.1:8180",
+        "M0_STREAM_URL": "ws://127.0.0.1:8190/ws",
+        "M0_RPC_URL": "http://127.0.0.1:8999",
+        "M0_WS_URL": "ws://127.0.0.1:9000",
+        "M0_REDIS_URL": "redis://127.0.0.1:6479/0",
+        "M0_KAFKA_BOOTSTRAP": "127.0.0.1:9192",
+        "M0_ORACLE_PROGRAM_ID": "Or1",
+        "M0_GENESIS_HASH": "ab" * 32,
+    }
+    assert told["M0_CONTROL_KEY_FILE"] == str(tmp_path / "control" / "control.json")
+
+
+def test_a_variable_that_makes_no_sense_is_named_to_every_command():
+    with pytest.raises(SettingsError, match="M0_PORT_OFFSET=much is not a number"):
+        command_environment({"M0_PORT_OFFSET": "much"})
+    for args in (("config", "show"), ("verify", "M")):
+        done = m0(*args, env={"M0_PORT_OFFSET": "much", "PATH": os.defpath})
+        assert done.returncode in (1, 2)
+        assert "M0_PORT_OFFSET=much is not a number" in " ".join(done.stderr.replace("│", " ").split())
+        assert "Traceback" not in done.stderr
+
+
+def test_another_deployment_inherits_nothing_of_this_stack(tmp_path, monkeypatch):
+    monkeypatch.setenv("M0_HOME", str(tmp_path))
+    deployment.write(load(os.environ).deployment_file, {"programs": {"oracle": "Or1"}})
+    here = resolve(None, None, None)
+    assert (here.api, here.rpc, here.program, here.stream) == (
+        "http://127.0.0.1:8080", "http://127.0.0.1:8899", "Or1", "ws://127.0.0.1:8090/ws",
+    )  # fmt: skip
+    assert resolve("http://127.0.0.1:8080/", None, None).program == "Or1"
+    there = resolve("https://api.example", None, None)
+    assert (there.api, there.rpc, there.program, there.stream) == ("https://api.example", None, None, None)
