@@ -78,7 +78,7 @@ class StageLoop(Worker):
         self._readers = LaneReaders(broker, self._settings.batch_records)
         self._restoring = Restoring(broker, core, self._watchdog.beat)
         self._limits = LaneLimits(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
-        self._health = LaneHealth(self._settings.silent_after_ms / 1000)
+        self._health = LaneHealth(self._settings.silent_after_ms / 1000, self._settings.behind_after_ms / 1000)
         self._saving = Saving(core.stage, self._producer, self._retry, self._metrics)
         self._queries = Queries(core, broker) if core.queries is not None else None
         self._turns = Turns()
@@ -321,9 +321,13 @@ class StageLoop(Worker):
             self._retry.failed(error)
             return
         self._retry.succeeded()
+        places: dict[int, tuple[int, int]] = {}
         for where, end in ends.items():
             with contextlib.suppress(KeyError):  # it is being handed over
-                self._metrics.lag(where.topic, where.partition, max(0, end - self._consumer.position(where)))
+                position = self._consumer.position(where)
+                places[where.partition] = position, end
+                self._metrics.lag(where.topic, where.partition, max(0, end - position))
+        self._health.lags.see(places, asyncio.get_running_loop().time())
 
     async def _hear_of_trims(self, held: Iterable[TopicPartition]) -> None:
         """What others cut off the states of lanes here; their next checkpoint says what is missing again."""
