@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 EPOCH_MS = 20_000
+DAY_MS = 86_400_000
 MARKETS = 50
 """As many as a lane has, where a benchmark says nothing else."""
 PPB = 1_000_000_000
@@ -44,11 +45,11 @@ def quote(seq: int, at_ms: int) -> dict[str, object]:
     return {"p_ppb": {"HOME": home, "DRAW": draw, "AWAY": PPB - home - draw}, "original_ms": at_ms}
 
 
-def result(seq: int, at_ms: int) -> dict[str, object]:
-    """A match of twenty teams, each on a day of its own."""
-    home = seq // 2 % 20
-    away = (home + 1 + seq // 40 % 19) % 20
-    played_ms = at_ms - 86_400_000 * (seq // 2 % 20_000)
+def result(seq: int, at_ms: int, teams: int = 20) -> dict[str, object]:
+    """A match of so many teams, each on a day of its own; in time every team hosts every other."""
+    home = seq // 2 % teams
+    away = (home + 1 + seq // (2 * teams) % (teams - 1)) % teams
+    played_ms = at_ms - DAY_MS * (seq // 2 % 20_000)
     return {
         "home": f"Team {home}",
         "away": f"Team {away}",

@@ -21,7 +21,7 @@ from m0lanes.control import (
 )
 from m0lanes.generations import lanes_of, partition_of
 from m0lanes.stages import Heart
-from observed import EPOCH_MS, market, moments, observation
+from observed import DAY_MS, EPOCH_MS, market, moments, observation, result
 from solders.keypair import Keypair
 
 GENESIS = bytes(32)
@@ -113,6 +113,18 @@ class RawLog:
         name = f"MARKET_{number}" if of_market else None
         event = raw_event("bench", str(seq), self.group, name, kind, at_ms, at_ms, payload, seq)
         return self._record(event, at_ms)
+
+    def results(self, count: int, teams: int, epoch: int = 0) -> Iterator[Record]:
+        """So many results between so many teams of football, in an epoch counted from `first`; a day has as many
+        matches as there are teams.
+        """
+        for at_ms in moments(count, self.start_ms + epoch * EPOCH_MS):
+            self._seq += 1
+            seq = self._seq
+            played_ms = at_ms - DAY_MS * (seq // teams)
+            payload = result(2 * seq, at_ms, teams) | {"original_ms": played_ms}
+            event = raw_event("bench", str(seq), self.group, None, "match_result", at_ms, at_ms, payload, seq)
+            yield self._record(event, at_ms)
 
     def end(self, epoch: int = 0) -> Record:
         """The marker of an epoch, counted from `first`."""

@@ -2,7 +2,8 @@
 
     python libs/m0lanes/bench/stages.py [EVENTS] [ROUNDS] [--profile STAGE]
 
-Every installed domain, one lane, no broker. Only the ratios mean something: how many bare codecs a stage costs.
+Every installed domain, one lane, no broker. Only the ratios mean something: how many bare codecs a stage costs; and,
+behind more results than a full group has pairs, what one of few and of many teams costs, and the marker, which fits.
 """
 
 import cProfile
@@ -19,9 +20,12 @@ from m0common.process import tune_gc
 from m0common.stream.core import Cut, StageCore
 from m0common.stream.records import Produce, Record
 from m0common.topics import PROVISIONAL, PROVISIONAL_ROWS, RAW
+from m0quant.football_state import TEAMS_MAX
 from observed import MARKETS
 from raw_log import RawLog, heart
 
+RESULTS = 6_000
+"""More than the pairs of a group that is full."""
 DECODERS: dict[str, Callable[[bytes], object]] = {
     RAW.name: msgspec.json.Decoder(RawEvent).decode,
     PROVISIONAL_ROWS.name: msgspec.msgpack.Decoder(ProvisionalRow).decode,
@@ -78,6 +82,22 @@ def run(domain: str, events: int, profiled: str | None) -> dict[str, tuple[float
     return found
 
 
+def crowd(teams: int) -> tuple[float, float]:
+    """Microseconds of the three stages for a result among so many teams, and milliseconds for the marker behind."""
+    installed = heart()
+    log = RawLog(installed, "sports", first=85_000_000)
+    cores = installed.normalize(), installed.feature(), installed.model()
+    head = [*log.begin(), *log.open(MARKETS), *log.results(RESULTS, teams), log.end()]
+    spent = []
+    for records in (head, [*log.results(RESULTS, teams, 1)], [log.end(1)]):
+        batch = records
+        spent.append(0.0)
+        for core in cores:
+            used, batch = feed(core, batch)
+            spent[-1] += used
+    return spent[1] / RESULTS * 1e6, spent[2] * 1e3
+
+
 def main() -> None:
     """A line for every domain and stage."""
     arguments = [argument for argument in sys.argv[1:] if argument.isdigit()]
@@ -92,6 +112,9 @@ def main() -> None:
             spent = median(found[stage][0] for found in runs)
             ratio = median(found[stage][0] / found[stage][1] for found in runs)
             print(f"{domain:8} {stage:10} {spent:7.1f}, {ratio:5.1f} of a bare decode and encode")
+    for teams in (20, TEAMS_MAX):
+        of_result, of_marker = map(median, zip(*(crowd(teams) for _ in range(rounds)), strict=True))
+        print(f"{teams} teams: a result {of_result:.1f} us, its marker with {MARKETS} markets {of_marker:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from m0quant import dixon_coles, elo, interval, ordered_logit, pool
-from m0quant.dixon_coles import DixonColesParams, Fit
+from m0quant.dixon_coles import DixonColesParams, Played
 from m0quant.elo import EloParams
 from m0quant.errors import QuantError
 from m0quant.ordered_logit import CutPoints
@@ -85,6 +85,7 @@ def test_fitting_converges_to_the_maximum_of_the_posterior():
     count, params = 5, DixonColesParams(passes=400)
     strength_a, strength_d = rng.uniform(0.6, 1.5, count), rng.uniform(0.6, 1.5, count)
     pairs = []
+    at_home, goals = np.zeros((count, count)), np.zeros((2, count))
     for i in range(count):
         for j in range(count):
             if i != j:
@@ -92,8 +93,12 @@ def test_fitting_converges_to_the_maximum_of_the_posterior():
                 home = float(rng.poisson(games * 1.5 * strength_a[i] * strength_d[j]))
                 away = float(rng.poisson(games * 1.1 * strength_a[j] * strength_d[i]))
                 pairs.append((i, j, games, home, away))
-    start = Fit([1.0] * count, [1.0] * count, params.base_home, params.base_away)
-    fit = dixon_coles.fitted(params, pairs, start, [1.0] * count, [1.0] * count)
+                at_home[i, j] = games
+                goals[:, i] += home, away
+                goals[:, j] += away, home
+    home_goals, away_goals = (sum(pair[place] for pair in pairs) for place in (3, 4))
+    played = Played(at_home.tolist(), at_home.T.tolist(), *goals.tolist(), home_goals, away_goals)
+    fit = dixon_coles.fitted(params, played, [1.0] * count, [1.0] * count)
 
     def loss(theta):
         a, d = np.exp(theta[:count]), np.exp(theta[count : 2 * count])

@@ -86,6 +86,7 @@ class Stage(Section):
     provisional_interval_ms: int = Field(default=1000, ge=10)
     stuck_after_ms: int = Field(default=30_000, ge=1000)
     silent_after_ms: int = Field(default=60_000, ge=0)
+    behind_after_ms: int = Field(default=60_000, ge=1000)
     dead_letter_window: int = Field(default=200, ge=1)
     dead_letter_max_share: float = Field(default=0.5, gt=0, le=1)
 

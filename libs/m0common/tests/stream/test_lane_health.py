@@ -1,4 +1,4 @@
-"""Lanes that are parked, and lanes that nobody runs: told by markers that go by while no manifest comes."""
+"""Lanes that are parked, that are behind, and that nobody runs: told by markers that go by while no manifest comes."""
 
 import msgspec
 from m0common.canonical import ZERO
@@ -20,7 +20,7 @@ def manifest(epoch_id: int | None, partition: int = LANE.partition) -> Manifest:
 
 def heard(*manifests: Manifest, silent_s: float = 60) -> LaneHealth:
     """What is heard at second 100 and then, until second 100 + `silent_s`, no more."""
-    health = LaneHealth(60)
+    health = LaneHealth(60, 30)
     health.hear([LANE], manifests, 100)
     health.hear([LANE], [], 100 + silent_s)
     return health
@@ -61,7 +61,7 @@ def test_a_lane_that_runs_here_and_one_that_is_parked_are_not_somebody_elses():
 
 def test_a_stage_is_ready_while_a_lane_that_has_not_ended_is_not_parked():
     parked, ended = RUNNING._replace(parked="a hole"), RUNNING._replace(retired=True)
-    health = LaneHealth(60)
+    health = LaneHealth(60, 30)
     assert health.ready([parked, RUNNING]) is None
     assert health.ready([parked, ended]) == "every lane is parked: a hole"
     assert health.ready([ended]) is None
@@ -77,7 +77,42 @@ def test_the_release_to_install_is_the_one_that_others_came_to_not_the_one_that_
 def test_of_many_lanes_the_notes_name_a_few_and_first_those_that_have_ever_said_anything():
     unknown = [RUNNING._replace(lane=Lane(f"a{n:04}", 1), parked="x" * 200) for n in range(3_000)]
     known = [RUNNING._replace(lane=Lane("coins", n), parked="it expects message 7", seq=9) for n in range(3)]
-    notes = LaneHealth(60).notes([*unknown, *known]) or ""
+    notes = LaneHealth(60, 30).notes([*unknown, *known]) or ""
     assert notes.startswith("coins/0: it expects message 7; coins/1: it expects message 7; coins/2: ")
     assert notes.endswith("; and 2987 lanes more")
     assert len(notes) < 5_000
+
+
+def lagging(*seen: tuple[float, int, int]) -> str | None:
+    """The notes about the lane after so many looks: at a second, the next offset and the end of its partition."""
+    health = LaneHealth(60, 30)
+    for at_s, position, end in seen:
+        health.lags.see({LANE.partition: (position, end)}, at_s)
+    return health.notes([RUNNING])
+
+
+def test_a_lane_is_behind_when_messages_that_were_there_long_ago_are_not_read_yet():
+    assert lagging((0, 0, 10), (30, 9, 10)) is None
+    assert lagging((0, 0, 10), (31, 9, 10)) == "coins/3: it is 31 s behind its input: see what writes so much to it"
+    assert lagging((0, 0, 10), (31, 10, 900)) is None
+
+
+def test_a_lane_that_is_as_far_behind_all_the_time_is_told_so_all_the_time():
+    looks = [(at_s, max(0, at_s - 100) * 50, at_s * 50) for at_s in range(0, 1_000, 5)]
+    for count in range(40, len(looks)):
+        assert "it is 95 s behind" in (lagging(*looks[:count]) or "")
+
+
+def test_a_lane_that_keeps_up_or_has_nothing_to_read_is_not_behind():
+    assert lagging(*((at_s, at_s * 50, at_s * 50 + 49) for at_s in range(0, 1_000, 5))) is None
+    assert lagging((0, 10, 10), (500, 10, 10)) is None
+
+
+def test_a_lane_that_is_parked_is_not_called_behind_and_a_partition_handed_over_is_forgotten():
+    health = LaneHealth(60, 30)
+    for at_s in (0, 100):
+        health.lags.see({LANE.partition: (0, 10)}, at_s)
+    assert health.notes([RUNNING._replace(parked="a hole")]) == "coins/3: a hole"
+    health.lags.see({}, 101)
+    health.lags.see({LANE.partition: (0, 10)}, 102)
+    assert health.notes([RUNNING]) is None

@@ -1,12 +1,14 @@
 """What the stage loop does around any core. With the real ones it is tested beside them, in m0lanes."""
 
 import asyncio
+import time
 
 import pytest
 from m0common.errors import MessageTooLarge
 from m0common.settings import Stage
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce
+from m0common.stream.turns import SLICE_S
 from m0common.telemetry.otel import OpenTelemetry
 from m0common.telemetry.traces import trace_with
 from m0common.topics import DLQ, MANIFESTS, STATE
@@ -144,3 +146,35 @@ async def test_traces_continue_through_a_stage_when_tracing_is_on(memory):
     _, trace_id, span_id, _ = header["traceparent"].decode().split("-")
     assert trace_id == parent.split("-")[1]
     assert span_id != parent.split("-")[2]
+
+
+class Slow(Echo):
+    """Takes longer for every record than a turn of the loop may last."""
+
+    def __init__(self, source, sink):
+        super().__init__(source, sink)
+        self.fed = 0
+
+    def feed(self, record, only=None):
+        time.sleep(2 * SLICE_S)
+        self.fed += 1
+        return super().feed(record, only)
+
+
+async def test_others_have_a_turn_behind_every_record_that_took_long(memory):
+    source, sink = await topics(memory)
+    values = [b"%d" % number for number in range(8)]
+    await send(memory, source, *values)
+    core, seen = Slow(source, sink), set()
+
+    async def other():
+        while True:
+            seen.add(core.fed)
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    async with running(StageLoop(core, memory.broker, SETTINGS, group=memory.name("slow"))):
+        await eventually(lambda: len(memory.broker.log(sink, 0)) == len(values))
+    beside.cancel()
+    assert seen == set(range(len(values) + 1))
+    assert [record.value for record in await memory.read(sink)] == values

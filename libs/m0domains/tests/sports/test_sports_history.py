@@ -40,7 +40,7 @@ def forecasts(world):
 def test_the_log_loss_of_an_unseen_season_is_what_it_was(forecasts):
     assert len(forecasts) == 1626
     loss = math.fsum(scoring.log_loss(p, outcome) for p, outcome in forecasts) / len(forecasts)
-    assert loss == pytest.approx(0.9464, abs=0.001)
+    assert loss == pytest.approx(0.9464, abs=0.0001)
 
 
 def test_a_lane_restored_at_every_call_is_the_one_that_never_was(world):

@@ -4,8 +4,10 @@ Source: Dixon and Coles, Applied Statistics 46 (1997). Strengths are the maximum
 mean `prior` (Maher's model), found by iterative proportional fitting: each strength is goals over exposure.
 """
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from m0quant import detmath
 
@@ -17,8 +19,7 @@ RATE_MIN, RATE_MAX = 0.01, 30.0
 class DixonColesParams:
     """`half_life` of a result's weight in days; `shrink` strength of the prior in goals; `promoted_attack` and
     `promoted_defence` prior means for teams that joined after the first season; `rho` dependence of low scores;
-    `base_home`, `base_away` prior goals per game and `base_games` their weight in games; `passes` of fitting per
-    result.
+    `base_home`, `base_away` prior goals per game and `base_games` their weight in games; `passes` of one fit.
     """
 
     half_life: int = 365
@@ -29,67 +30,63 @@ class DixonColesParams:
     base_home: float = 1.5
     base_away: float = 1.15
     base_games: float = 50.0
-    passes: int = 2
+    passes: int = 12
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What teams, by index, have played. `at_home[i][j]` is the weight of games of `i` at home to `j`, `abroad[j][i]`
+    the same; `scored` and `conceded` are weighted goals of each, `home_goals` and `away_goals` of all.
+    """
+
+    at_home: Sequence[Sequence[float]]
+    abroad: Sequence[Sequence[float]]
+    scored: Sequence[float]
+    conceded: Sequence[float]
+    home_goals: float
+    away_goals: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
-    """Strengths of every team by id (1.0 is the league's mean) and the league's goals per game. Defence above 1
+    """Strengths of every team by index (1.0 is the league's mean) and the league's goals per game. Defence above 1
     concedes more.
     """
 
-    attack: list[float]
-    defence: list[float]
+    attack: Sequence[float]
+    defence: Sequence[float]
     home: float
     away: float
 
 
-Pair = tuple[int, int, float, float, float]
-"""`(home id, away id, weighted games, weighted home goals, weighted away goals)`."""
-
-
 def fitted(
-    params: DixonColesParams,
-    pairs: Sequence[Pair],
-    start: Fit,
-    prior_attack: Sequence[float],
-    prior_defence: Sequence[float],
+    params: DixonColesParams, played: Played, prior_attack: Sequence[float], prior_defence: Sequence[float]
 ) -> Fit:
-    """`start` after `params.passes` passes over the pairs, which must come in a fixed order (floats do not
-    associate).
-    """
-    count = len(start.attack)
-    attack, defence = list(start.attack), list(start.defence)
-    home_rate, away_rate = start.home, start.away
+    """The strengths after `params.passes` passes that begin at the priors: a function of its arguments alone."""
     shrink = params.shrink
-    scored = [shrink * m for m in prior_attack]
-    conceded = [shrink * m for m in prior_defence]
-    home_goals = params.base_games * params.base_home
-    away_goals = params.base_games * params.base_away
-    for i, j, _, hg, ag in pairs:
-        scored[i] += hg
-        scored[j] += ag
-        conceded[i] += ag
-        conceded[j] += hg
-        home_goals += hg
-        away_goals += ag
+    scored = [goals + shrink * mean for goals, mean in zip(played.scored, prior_attack, strict=True)]
+    conceded = [goals + shrink * mean for goals, mean in zip(played.conceded, prior_defence, strict=True)]
+    home_goals = params.base_games * params.base_home + played.home_goals
+    away_goals = params.base_games * params.base_away + played.away_goals
+    attack, defence = list(prior_attack), list(prior_defence)
+    home, away = params.base_home, params.base_away
     for _ in range(params.passes):
-        exposure = [shrink] * count
-        for i, j, games, _, _ in pairs:
-            exposure[i] += games * home_rate * defence[j]
-            exposure[j] += games * away_rate * defence[i]
-        attack = [g / e for g, e in zip(scored, exposure, strict=True)]
-        exposure = [shrink] * count
-        home_exposure = away_exposure = params.base_games
-        for i, j, games, _, _ in pairs:
-            at_home, abroad = games * attack[i], games * attack[j]
-            exposure[j] += home_rate * at_home
-            exposure[i] += away_rate * abroad
-            home_exposure += at_home * defence[j]
-            away_exposure += abroad * defence[i]
-        defence = [g / e for g, e in zip(conceded, exposure, strict=True)]
-        home_rate, away_rate = home_goals / home_exposure, away_goals / away_exposure
-    return Fit(attack, defence, home_rate, away_rate)
+        hosting = [_dot(row, defence) for row in played.at_home]
+        visiting = [_dot(row, defence) for row in played.abroad]
+        attack = [goals / (shrink + home * h + away * v) for goals, h, v in zip(scored, hosting, visiting, strict=True)]
+        hosted = [_dot(row, attack) for row in played.abroad]
+        visited = [_dot(row, attack) for row in played.at_home]
+        defence = [
+            goals / (shrink + home * h + away * v) for goals, h, v in zip(conceded, hosted, visited, strict=True)
+        ]
+        home = home_goals / (params.base_games + _dot(attack, hosting))
+        away = away_goals / (params.base_games + _dot(attack, visiting))
+    return Fit(attack, defence, home, away)
+
+
+def _dot(left: Sequence[float], right: Sequence[float]) -> float:
+    """Added from left to right, as `sum` does not on every Python."""
+    return reduce(operator.add, map(operator.mul, left, right), 0.0)
 
 
 def most_goals(rate: float) -> int:

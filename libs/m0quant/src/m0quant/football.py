@@ -1,35 +1,33 @@
 """One football league: Elo with an ordered logit, Dixon-Coles, and their pool.
 
-State is integers (see `football_state`); floats live inside one `update` or `predict`. Everything is iterated in
-order of team ids, which are themselves state, so a league made of its pieces goes on with the same bits.
+State is integers (see `football_state`). A result notes what it says, at a cost that no number of teams changes; a
+forecast fits the league from what is noted. The fit is no state: it is a function of the state, kept until the next
+result.
 """
 
-import bisect
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from m0quant import dixon_coles, elo, ordered_logit, pool
-from m0quant.dixon_coles import DixonColesParams
+from m0quant.dixon_coles import DixonColesParams, Fit, Played
 from m0quant.elo import EloParams
 from m0quant.errors import QuantError
 from m0quant.football_state import (
     GOALS_MAX,
     RATING_SCALE,
-    STRENGTH_MAX,
-    STRENGTH_SCALE,
     TEAMS_MAX,
     WEIGHT_SCALE,
     LeagueState,
-    Pair,
+    PairState,
     TeamState,
-    as_floats,
-    halved,
-    weighs_nothing,
+    aged,
 )
 from m0quant.interval import wilson
 from m0quant.ordered_logit import CutPoints
 
+Sides = tuple[str, str]
+"""Names of the home team and the away team."""
 _EPOCH_ORDINAL = dt.date(1970, 1, 1).toordinal()
 LONG_GAP_SEASONS = 5
 """After a longer gap a league begins anew with what it has left: who joins then is not promoted."""
@@ -68,16 +66,6 @@ class Forecast:
     models: Mapping[str, tuple[float, float, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a result changed beside the LeagueState: names of teams whose state, and whose home pairs, are others
-    now, in order of team ids.
-    """
-
-    teams: tuple[str, ...]
-    pairs: tuple[str, ...]
-
-
 def season_of(day: int, start: tuple[int, int]) -> int:
     """The year in which the season that `day` falls into began; days before year 1 and after 9999 count as those."""
     date = dt.date.fromordinal(max(1, min(dt.date.max.toordinal(), day + _EPOCH_ORDINAL)))
@@ -85,47 +73,43 @@ def season_of(day: int, start: tuple[int, int]) -> int:
 
 
 class League:
-    """Ratings and strengths of one league's teams, updated result by result in order of time."""
+    """Ratings and results of one league's teams, updated result by result in order of time."""
 
     def __init__(
         self,
         params: LeagueParams | None = None,
         state: LeagueState | None = None,
         teams: Mapping[str, TeamState] | None = None,
-        pairs: Mapping[str, Iterable[Pair]] | None = None,
+        pairs: Mapping[Sides, PairState] | None = None,
     ) -> None:
         """A new league, or the one that these pieces describe. Raises QuantError when they do not fit together."""
         self.params = params or LeagueParams()
         self.state = state or LeagueState()
-        known = sorted((teams or {}).items(), key=lambda named: named[1].team_id)
-        if [team.team_id for _, team in known] != list(range(len(known))):
-            raise QuantError(f"{len(known)} teams with ids {[t.team_id for _, t in known]}: some are missing")
-        self._names = [name for name, _ in known]
-        self._ids = {name: team.team_id for name, team in known}
-        self._teams = [team for _, team in known]
-        self._pairs: list[dict[int, Pair]] = [{} for _ in known]
-        for name, rows in (pairs or {}).items():
-            if name not in self._ids:
-                raise QuantError(f"pairs of {name!r}, which is no team of this league: its state is missing")
-            self._pairs[self._ids[name]] = {pair[0]: pair for pair in rows}
-        self._flat: list[dixon_coles.Pair] | None = None
+        self.fits = 0
+        """How many times the league was fitted: the work that it costs."""
+        self._teams = dict(teams or {})
+        self._pairs = dict(pairs or {})
+        self._fit: tuple[Mapping[str, int], Fit] | None = None
+        missing = {name for sides in self._pairs for name in sides} - set(self._teams)
+        if missing:
+            raise QuantError(f"pairs of {sorted(missing)}, which are no teams of this league: their state is missing")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the teams seen, in order of their first result."""
-        return tuple(self._names)
+        """Names of the teams seen, ascending."""
+        return tuple(sorted(self._teams))
 
     def team(self, name: str) -> TeamState:
         """The state of one team. Raises KeyError for an unknown one."""
-        return self._teams[self._ids[name]]
+        return self._teams[name]
 
-    def pairs(self, name: str) -> tuple[Pair, ...]:
-        """The pairs that a team played at home, ascending by opponent. Raises KeyError for an unknown one."""
-        return tuple(pair for _, pair in sorted(self._pairs[self._ids[name]].items()))
+    def pair(self, home: str, away: str) -> PairState | None:
+        """What `home` played at home to `away`, None when nothing is noted."""
+        return self._pairs.get((home, away))
 
-    def update(self, home: str, away: str, home_goals: int, away_goals: int, day: int) -> Changes:
+    def update(self, home: str, away: str, home_goals: int, away_goals: int, day: int) -> None:
         """Take one result in; a late one, from an earlier day, counts with the lower weight of its age, and a gap of
-        many seasons ages all that is known.
+        many seasons ages all that is known. It changes the league's state, both teams and their pair, nothing else.
 
         Raises QuantError, the league unchanged, on a team playing itself, goals outside 0 to 99, and a team beyond
         TEAMS_MAX.
@@ -134,39 +118,26 @@ class League:
             raise QuantError(f"{home!r} against itself: home and away must differ")
         if not (0 <= home_goals <= GOALS_MAX and 0 <= away_goals <= GOALS_MAX):
             raise QuantError(f"{home} {home_goals}-{away_goals} {away}: goals must be 0 to {GOALS_MAX}")
-        if len(self._names) + (home not in self._ids) + (away not in self._ids) > TEAMS_MAX:
+        if len(self._teams) + (home not in self._teams) + (away not in self._teams) > TEAMS_MAX:
             raise QuantError(f"{home} v {away}: the league has {TEAMS_MAX} teams already, use more groups")
-        before = list(self._teams)
         self._enter_season(season_of(day, self.params.season_start))
-        h, a = self._id(home), self._id(away)
-        self._rate(h, a, home_goals, away_goals)
-        paired = self._weigh(h, a, home_goals, away_goals, day)
-        self._fit()
+        self._rate(home, away, home_goals, away_goals)
+        self._weigh(home, away, home_goals, away_goals, day)
         self.state = self.state._replace(results=self.state.results + 1)
-        teams = (i for i, team in enumerate(self._teams) if i >= len(before) or before[i] != team)
-        return Changes(
-            teams=tuple(self._names[i] for i in teams),
-            pairs=tuple(self._names[i] for i in paired),
-        )
+        self._fit = None
 
     def predict(self, home: str, away: str, day: int) -> Forecast:
         """The forecast of a match on `day`; an unknown team counts as a promoted one (or an average one in the first
         season).
         """
         params = self.params
-        h, a = self._find(home), self._find(away)
         new_season = season_of(day, params.season_start) > self.state.season and self.state.results > 0
-        lead = self._rating(h, new_season) - self._rating(a, new_season) + params.elo.home
+        lead = self._rating(home, new_season) - self._rating(away, new_season) + params.elo.home
         p_elo = ordered_logit.probabilities(params.cuts, lead)
-        h_attack, h_defence = self._strengths(h)
-        a_attack, a_defence = self._strengths(a)
-        home_rate, away_rate = self._goal_rates()
-        p_goals = dixon_coles.outcome_probabilities(
-            home_rate * h_attack * a_defence, away_rate * a_attack * h_defence, params.dixon_coles.rho
-        )
+        p_goals = self._by_goals(home, away)
         weight = params.dixon_coles_weight
         p = pool.linear((p_elo, p_goals), (1.0 - weight, weight))
-        coverage = min(h.games if h else 0, a.games if a else 0)
+        coverage = min(self._teams[name].games if name in self._teams else 0 for name in (home, away))
         evidence = min(params.evidence_max, params.evidence_base + params.evidence_per_game * coverage)
         lo, hi = [], []
         for value, one, two in zip(p, p_elo, p_goals, strict=True):
@@ -182,133 +153,112 @@ class League:
             models={"elo": p_elo, "dixon_coles": p_goals},
         )
 
-    def _find(self, name: str) -> TeamState | None:
-        team_id = self._ids.get(name)
-        return None if team_id is None else self._teams[team_id]
+    # --- what a result notes -----------------------------------------------------------------------------------------
 
-    def _id(self, name: str) -> int:
-        team_id = self._ids.get(name)
-        if team_id is None:
-            team_id = self._ids[name] = len(self._names)
-            late = self.state.season > self.state.first_season
-            rating = round((self.params.elo.promoted if late else self.params.elo.mean) * RATING_SCALE)
-            attack, defence = (round(value * STRENGTH_SCALE) for value in self._prior(late))
-            self._names.append(name)
-            self._teams.append(TeamState(team_id, late, rating, 0, attack, defence))
-            self._pairs.append({})
-        return team_id
+    def _enter_season(self, season: int) -> None:
+        state = self.state
+        if state.results == 0:
+            self.state = state._replace(season=season, first_season=season)
+        elif season > state.season:
+            first = season if season - state.season > LONG_GAP_SEASONS else state.first_season
+            self.state = state._replace(season=season, first_season=first)
+
+    def _rate(self, home: str, away: str, home_goals: int, away_goals: int) -> None:
+        known = [self._now(name) for name in (home, away)]
+        before = [team.rating / RATING_SCALE for team in known]
+        ratings = elo.updated(self.params.elo, before[0], before[1], home_goals, away_goals)
+        for name, team, rating in zip((home, away), known, ratings, strict=True):
+            self._teams[name] = team._replace(rating=round(rating * RATING_SCALE), games=team.games + 1)
+
+    def _now(self, name: str) -> TeamState:
+        """A team in the season of the league; one that was never seen joins."""
+        team, season = self._teams.get(name), self.state.season
+        if team is None:
+            late = season > self.state.first_season
+            rating = self.params.elo.promoted if late else self.params.elo.mean
+            return TeamState(late, round(rating * RATING_SCALE), season, 0)
+        rating = team.rating
+        for _ in range(season - team.season):
+            next_rating = round(elo.regressed(self.params.elo, rating / RATING_SCALE) * RATING_SCALE)
+            if next_rating == rating:
+                break  # at the mean: no further break changes anything
+            rating = next_rating
+        return team._replace(rating=rating, season=season)
+
+    def _weigh(self, home: str, away: str, home_goals: int, away_goals: int, day: int) -> None:
+        """Add the result to its pair with weight 2^((day - reference) / half-life); the reference moves on by whole
+        half-lives, at each of which older weights halve.
+        """
+        half_life = self.params.dixon_coles.half_life
+        reference = day if self.state.results == 0 else self.state.reference_day
+        reference += max(0, (day - reference) // half_life) * half_life
+        self.state = self.state._replace(reference_day=reference)
+        weight = round(dixon_coles.decay(day - reference, half_life) * WEIGHT_SCALE)
+        if weight > 0:
+            known = aged(self._pairs.get((home, away), PairState(0, 0, 0, reference)), reference, half_life)
+            self._pairs[home, away] = PairState(
+                known.games + weight,
+                known.home_goals + weight * home_goals,
+                known.away_goals + weight * away_goals,
+                reference,
+            )
+
+    # --- what a forecast needs ---------------------------------------------------------------------------------------
+
+    def _rating(self, name: str, new_season: bool) -> float:
+        params = self.params.elo
+        if name not in self._teams:
+            late = self.state.results > 0 and (new_season or self.state.season > self.state.first_season)
+            return params.promoted if late else params.mean
+        rating = self._now(name).rating / RATING_SCALE
+        return elo.regressed(params, rating) if new_season else rating
+
+    def _by_goals(self, home: str, away: str) -> tuple[float, float, float]:
+        if self._fit is None:
+            self._fit = self._fitted()
+        places, fit = self._fit
+        late = self.state.results > 0 and self.state.season > self.state.first_season
+        (h_attack, h_defence), (a_attack, a_defence) = (
+            (fit.attack[places[name]], fit.defence[places[name]]) if name in places else self._prior(late)
+            for name in (home, away)
+        )
+        return dixon_coles.outcome_probabilities(
+            fit.home * h_attack * a_defence, fit.away * a_attack * h_defence, self.params.dixon_coles.rho
+        )
 
     def _prior(self, promoted: bool) -> tuple[float, float]:
         if promoted:
             return self.params.dixon_coles.promoted_attack, self.params.dixon_coles.promoted_defence
         return 1.0, 1.0
 
-    def _enter_season(self, season: int) -> None:
-        state = self.state
-        if state.results == 0:
-            self.state = state._replace(season=season, first_season=season)
-            return
-        gap = season - state.season
-        if gap <= 0:
-            return
-        first = season if gap > LONG_GAP_SEASONS else state.first_season
-        self.state = state._replace(season=season, first_season=first)
-        for _ in range(gap):
-            ratings = [
-                round(elo.regressed(self.params.elo, team.rating / RATING_SCALE) * RATING_SCALE) for team in self._teams
-            ]
-            if all(team.rating == rating for team, rating in zip(self._teams, ratings, strict=True)):
-                break  # at the mean: no further break changes anything
-            self._teams = [team._replace(rating=rating) for team, rating in zip(self._teams, ratings, strict=True)]
+    def _fitted(self) -> tuple[Mapping[str, int], Fit]:
+        """The fit and the places of teams in it, by names ascending: the same whatever order things were noted in."""
+        self.fits += 1
+        names = self.names
+        places = {name: place for place, name in enumerate(names)}
+        priors = [self._prior(self._teams[name].promoted) for name in names]
+        attack, defence = [prior[0] for prior in priors], [prior[1] for prior in priors]
+        return places, dixon_coles.fitted(self.params.dixon_coles, self._played(places), attack, defence)
 
-    def _rate(self, h: int, a: int, home_goals: int, away_goals: int) -> None:
-        home, away = self._teams[h], self._teams[a]
-        ratings = elo.updated(
-            self.params.elo, home.rating / RATING_SCALE, away.rating / RATING_SCALE, home_goals, away_goals
+    def _played(self, places: Mapping[str, int]) -> Played:
+        count, half_life = len(places), self.params.dixon_coles.half_life
+        at_home, abroad = ([[0.0] * count for _ in range(count)] for _ in range(2))
+        scored, conceded, home, away = [0] * count, [0] * count, 0, 0
+        for sides, pair in self._pairs.items():  # sums of integers, and cells of their own: in any order
+            i, j = places[sides[0]], places[sides[1]]
+            games, home_goals, away_goals, _ = aged(pair, self.state.reference_day, half_life)
+            at_home[i][j] = abroad[j][i] = games / WEIGHT_SCALE
+            scored[i] += home_goals
+            conceded[j] += home_goals
+            scored[j] += away_goals
+            conceded[i] += away_goals
+            home += home_goals
+            away += away_goals
+        return Played(
+            at_home,
+            abroad,
+            [goals / WEIGHT_SCALE for goals in scored],
+            [goals / WEIGHT_SCALE for goals in conceded],
+            home / WEIGHT_SCALE,
+            away / WEIGHT_SCALE,
         )
-        for team, rating in zip((home, away), ratings, strict=True):
-            self._teams[team.team_id] = team._replace(rating=round(rating * RATING_SCALE), games=team.games + 1)
-
-    def _weigh(self, h: int, a: int, home_goals: int, away_goals: int, day: int) -> Iterable[int]:
-        """Add the result to its pair with weight 2^((day - reference) / half-life); older weights halve at each new
-        reference. Returns the ids of teams whose home pairs changed.
-        """
-        half_life = self.params.dixon_coles.half_life
-        reference = day if self.state.results == 0 else self.state.reference_day
-        steps = max(0, (day - reference) // half_life)
-        paired: Iterable[int] = self._halve(steps) if steps else ()
-        reference += steps * half_life
-        self.state = self.state._replace(reference_day=reference)
-        weight = round(dixon_coles.decay(day - reference, half_life) * WEIGHT_SCALE)
-        if weight == 0:
-            return paired
-        _, games, scored, conceded = self._pairs[h].get(a, (a, 0, 0, 0))
-        pair = (a, games + weight, scored + weight * home_goals, conceded + weight * away_goals)
-        if self._flat is not None:
-            place = bisect.bisect_left(self._flat, (h, a))
-            self._flat[place : place + (a in self._pairs[h])] = [as_floats(h, pair)]
-        self._pairs[h][a] = pair
-        return sorted({*paired, h})
-
-    def _halve(self, steps: int) -> list[int]:
-        """Halve every weight `steps` times; returns the ids of teams that had pairs."""
-        paired = [team_id for team_id, pairs in enumerate(self._pairs) if pairs]
-        self._flat = None
-        for _ in range(steps):
-            if not any(self._pairs):
-                break
-            for team_id in paired:
-                halves = [halved(pair) for _, pair in sorted(self._pairs[team_id].items())]
-                self._pairs[team_id] = {pair[0]: pair for pair in halves if not weighs_nothing(pair)}
-        return paired
-
-    def _fit(self) -> None:
-        if self._flat is None:
-            self._flat = [
-                as_floats(home, pair) for home, pairs in enumerate(self._pairs) for _, pair in sorted(pairs.items())
-            ]
-        priors = [self._prior(team.promoted) for team in self._teams]
-        home, away = self._goal_rates()
-        start = dixon_coles.Fit(
-            [team.attack / STRENGTH_SCALE for team in self._teams],
-            [team.defence / STRENGTH_SCALE for team in self._teams],
-            home,
-            away,
-        )
-        fit = dixon_coles.fitted(
-            self.params.dixon_coles, self._flat, start, [p[0] for p in priors], [p[1] for p in priors]
-        )
-        self._teams = [
-            TeamState(team_id, promoted, rating, games, attack, defence)
-            for (team_id, promoted, rating, games, _, _), attack, defence in zip(
-                self._teams, _strengths(fit.attack), _strengths(fit.defence), strict=True
-            )
-        ]
-        home_rate, away_rate = _strengths([fit.home, fit.away])
-        self.state = self.state._replace(home_rate=home_rate, away_rate=away_rate)
-
-    def _goal_rates(self) -> tuple[float, float]:
-        if self.state.home_rate == 0:
-            return self.params.dixon_coles.base_home, self.params.dixon_coles.base_away
-        return self.state.home_rate / STRENGTH_SCALE, self.state.away_rate / STRENGTH_SCALE
-
-    def _rating(self, team: TeamState | None, new_season: bool) -> float:
-        params = self.params.elo
-        if team is None:
-            late = self.state.results > 0 and (new_season or self.state.season > self.state.first_season)
-            return params.promoted if late else params.mean
-        rating = team.rating / RATING_SCALE
-        return elo.regressed(params, rating) if new_season else rating
-
-    def _strengths(self, team: TeamState | None) -> tuple[float, float]:
-        if team is not None:
-            return team.attack / STRENGTH_SCALE, team.defence / STRENGTH_SCALE
-        return self._prior(self.state.results > 0 and self.state.season > self.state.first_season)
-
-
-def _strengths(values: Sequence[float]) -> list[int]:
-    """Rounded, and inside bounds that no league of people leaves."""
-    found = [round(value * STRENGTH_SCALE) for value in values]
-    if min(found) < 1 or max(found) > STRENGTH_MAX:
-        return [max(1, min(STRENGTH_MAX, value)) for value in found]
-    return found

@@ -1,4 +1,4 @@
-"""What is not well with the lanes of a stage: those that are parked, and those that nobody runs.
+"""What is not well with the lanes of a stage: those that are parked, that are behind, and that nobody runs.
 
 A process passes over lanes whose release it does not have, and somebody else runs them. It hears of that: whoever runs
 a lane writes a manifest of it at every marker. Where markers go by and no manifest comes, nobody does.
@@ -11,6 +11,7 @@ from m0common.canonical import ZERO
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.stream.core import LaneReport
+from m0common.stream.lags import Lags
 
 TOLD_MAX: Final = 16
 """Of so many lanes the notes say what is not well; of more they say how many there are."""
@@ -28,11 +29,14 @@ class _Heard(NamedTuple):
 
 
 class LaneHealth:
-    """Knows what was heard of lanes that others run; everything else is in the reports."""
+    """Knows what was heard of lanes that others run, and how far the log is; everything else is in the reports."""
 
-    def __init__(self, silent_s: float) -> None:
-        """Args: `silent_s` is how long a lane must be silent, beside the markers that went by, until nobody runs it."""
+    def __init__(self, silent_s: float, behind_s: float) -> None:
+        """Args: `silent_s` is how long a lane must be silent, beside the markers that went by, until nobody runs it;
+        `behind_s` how long its messages may wait until it is behind.
+        """
         self._silent_s = silent_s
+        self.lags = Lags(behind_s)
         self._heard: dict[Lane, _Heard] = {}
         self._now_s = 0.0
 
@@ -62,10 +66,17 @@ class LaneHealth:
         return None
 
     def notes(self, reports: Collection[LaneReport]) -> str | None:
-        """What is not well although work goes on: lanes that are parked, and why, and what to install for others."""
+        """What is not well although work goes on: lanes that are parked, and why, lanes that are behind, and
+        what to install for others.
+        """
         parked = [report for report in reports if report.parked is not None]
         parked.sort(key=lambda report: report.seq == 0)  # those that never said anything come last
         said = [f"{_name(report)}: {report.parked}" for report in parked]
+        waiting = self.lags.behind()
+        for report in reports:
+            seconds = waiting.get(report.lane.partition)
+            if seconds is not None and report.parked is None and report.lacks is None and not report.retired:
+                said.append(f"{_name(report)}: it is {seconds} s behind its input: see what writes so much to it")
         for report in self.nobody_runs(reports):
             assert report.lacks is not None
             heard = self._heard[report.lane].release

@@ -28,6 +28,7 @@ from m0common.stream.queries import Queries
 from m0common.stream.records import Produce, Record
 from m0common.stream.restoring import Restoring
 from m0common.stream.saving import Saving
+from m0common.stream.turns import Turns
 from m0common.stream.worker import Worker
 from m0common.tasks import end_task
 from m0common.telemetry.logs import logger
@@ -36,10 +37,8 @@ from m0common.topics import STATE
 
 log = logger(__name__)
 
-SLICE_S = 0.05
-"""After so much work the event loop gets a turn, for heartbeats and the health server."""
-SLICE_STEPS = 32
-"""So often, in records and outputs, the time is looked at."""
+SLICE_OUTPUTS = 32
+"""So often, in the outputs of one record, it is looked whether a turn of others is due; behind every record anyway."""
 SAID_MAX = 10_000
 """So many messages are kept before they are written, in the middle of a record too."""
 LOOK_INTERVAL_S = 0.1
@@ -79,10 +78,10 @@ class StageLoop(Worker):
         self._readers = LaneReaders(broker, self._settings.batch_records)
         self._restoring = Restoring(broker, core, self._watchdog.beat)
         self._limits = LaneLimits(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
-        self._health = LaneHealth(self._settings.silent_after_ms / 1000)
+        self._health = LaneHealth(self._settings.silent_after_ms / 1000, self._settings.behind_after_ms / 1000)
         self._saving = Saving(core.stage, self._producer, self._retry, self._metrics)
         self._queries = Queries(core, broker) if core.queries is not None else None
-        self._turn_s = 0.0
+        self._turns = Turns()
         self._next_look_s = 0.0
         self._next_cut_s = 0.0
         self._next_adopt_s = 0.0
@@ -148,26 +147,25 @@ class StageLoop(Worker):
 
     async def _step(self, records: Sequence[Record], batch: _Batch, only: Lane | None) -> None:
         """Feed records to the core until one of them stops the stage."""
-        self._turn_s = asyncio.get_running_loop().time() + SLICE_S
+        self._turns.begin()
         feed = self._traced if tracing() else self._core.feed
-        said, positions, steps = batch.said, batch.positions, 0
+        said, positions, due = batch.said, batch.positions, self._turns.due
         for record in records:
             try:
-                for output in feed(record, only):
+                for count, output in enumerate(feed(record, only), 1):
                     if type(output) is Produce:
                         said.append(output)
                     else:
                         await self._take(output, batch)
-                    steps += 1
-                    if steps >= SLICE_STEPS:
-                        steps = 0
+                    if count % SLICE_OUTPUTS == 0:
                         await self._breathe(batch)
             except Exception as error:  # whatever it is, the work before it must not be lost
                 log.exception("step_failed", stage=self._name, origin=_place(record))
                 batch.stop = error
                 break
-            steps += 1
             positions[record.partition] = record.offset + 1
+            if due():
+                await self._breathe(batch)
             if only is not None and batch.rewinds:
                 break  # it goes back: what was read behind this is not for now
         self._metrics.messages_in.inc(len(records))
@@ -208,14 +206,11 @@ class StageLoop(Worker):
 
     async def _breathe(self, batch: _Batch | None = None) -> None:
         """After enough work, write what there is too much of and give the event loop a turn."""
-        loop = asyncio.get_running_loop()
         if batch is not None and len(batch.said) >= SAID_MAX:
             await self._write(batch)
-        if loop.time() <= self._turn_s:
-            return
-        self._watchdog.beat()
-        await asyncio.sleep(0)
-        self._turn_s = loop.time() + SLICE_S
+        if self._turns.due():
+            self._watchdog.beat()
+            await self._turns.give()
 
     def _traced(self, record: Record, only: Lane | None) -> list[Output]:
         with span(f"{self._name} step", record.headers):
@@ -326,9 +321,13 @@ class StageLoop(Worker):
             self._retry.failed(error)
             return
         self._retry.succeeded()
+        places: dict[int, tuple[int, int]] = {}
         for where, end in ends.items():
             with contextlib.suppress(KeyError):  # it is being handed over
-                self._metrics.lag(where.topic, where.partition, max(0, end - self._consumer.position(where)))
+                position = self._consumer.position(where)
+                places[where.partition] = position, end
+                self._metrics.lag(where.topic, where.partition, max(0, end - position))
+        self._health.lags.see(places, asyncio.get_running_loop().time())
 
     async def _hear_of_trims(self, held: Iterable[TopicPartition]) -> None:
         """What others cut off the states of lanes here; their next checkpoint says what is missing again."""

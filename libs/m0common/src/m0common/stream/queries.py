@@ -6,13 +6,12 @@ from m0common.errors import DeadLetterError, M0Error
 from m0common.stream.broker import AT_END, Broker, Consumer, Producer, TopicPartition
 from m0common.stream.core import StageCore
 from m0common.stream.records import Produce, Record
+from m0common.stream.turns import Turns
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
 
 BATCH = 500
-SLICE = 32
-"""After so many answers the event loop gets a turn."""
 POLL_MS = 500
 RETRY_S = 1.0
 
@@ -27,6 +26,7 @@ class Queries:
         self._broker = broker
         self._partitions: frozenset[int] = frozenset()
         self._changed = asyncio.Event()
+        self._turns = Turns()
 
     def follow(self, partitions: set[int]) -> None:
         """Answer for these partitions from here on."""
@@ -62,10 +62,11 @@ class Queries:
         # of questions about one thing only the newest is worth an answer
         newest = {(r.partition, r.key): r for r in await consumer.getmany(BATCH, POLL_MS)}
         answers: list[Produce] = []
-        for count, record in enumerate(newest.values(), 1):
+        self._turns.begin()
+        for record in newest.values():
             answers += self._answer(record)
-            if count % SLICE == 0:
-                await asyncio.sleep(0)
+            if self._turns.due():
+                await self._turns.give()
         if answers:
             await producer.send(answers)
 

@@ -14,7 +14,7 @@ class Sports:
     """See Domain."""
 
     name = "sports"
-    version = 1
+    version = 2
     payloads: Mapping[str, type[msgspec.Struct]] = payloads.PAYLOADS
     bodies: Mapping[str, type[msgspec.Struct]] = bodies.BODIES
     normalize_entities: Mapping[str, type[msgspec.Struct]] = normalization.ENTITIES

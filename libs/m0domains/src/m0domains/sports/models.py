@@ -9,7 +9,7 @@ from m0lanes.bodies import MarketOpened
 from m0lanes.port import NOTHING, Distribution, Put, Step, View
 from m0quant.distribution import rounded
 from m0quant.football import League, LeagueParams
-from m0quant.football_state import LeagueState, TeamState
+from m0quant.football_state import LeagueState, PairState, TeamState
 
 from m0domains.sports.bodies import MatchResult
 from m0domains.sports.guardrails import judged
@@ -23,37 +23,36 @@ class LeagueFacts(msgspec.Struct, frozen=True, array_like=True):
     season: int
     first_season: int
     reference_day: int
-    home_rate: int
-    away_rate: int
 
 
 class Team(msgspec.Struct, frozen=True, array_like=True):
     """A TeamState of m0quant. Its parts are group and name."""
 
-    team_id: int
     promoted: bool
     rating: int
+    season: int
     games: int
-    attack: int
-    defence: int
 
 
-class HomePairs(msgspec.Struct, frozen=True, array_like=True):
-    """What a team played at home: `(opponent id, games, home goals, away goals)`. Its parts are group and name."""
+class Pair(msgspec.Struct, frozen=True, array_like=True):
+    """A PairState of m0quant. Its parts are group, name of the home team, and name of the away team."""
 
-    rows: tuple[tuple[int, int, int, int], ...]
+    games: int
+    home_goals: int
+    away_goals: int
+    reference_day: int
 
 
 class Football:
-    """See Model."""
+    """See Model. A result notes what it says; the league is fitted where a forecast asks for it, which is no state."""
 
     name = "football"
-    version = 1
+    version = 2
     learns: Sequence[str] = ("match_result",)
     entities: Mapping[str, type[msgspec.Struct]]
 
     def __init__(self) -> None:
-        self.entities = {"league": LeagueFacts, "team": Team, "pairs": HomePairs}
+        self.entities = {"league": LeagueFacts, "team": Team, "pair": Pair}
         self._params = LeagueParams()
 
     def artifact(self) -> bytes:
@@ -64,15 +63,17 @@ class Football:
         """Results of any match of the group, with or without a market."""
         if not isinstance(body, MatchResult):
             return NOTHING
-        group, league = body.group, self._league(view, body.group)
-        changes = league.update(body.home, body.away, body.home_goals, body.away_goals, body.played_day)
-        return Step(
-            (
-                Put((group,), LeagueFacts(*league.state)),
-                *(Put((group, name), Team(*league.team(name))) for name in changes.teams),
-                *(Put((group, name), HomePairs(league.pairs(name))) for name in changes.pairs),
-            )
-        )
+        group, home, away = body.group, body.home, body.away
+        league = self._league(view, group)
+        league.update(home, away, body.home_goals, body.away_goals, body.played_day)
+        changes = [
+            Put((group,), LeagueFacts(*league.state)),
+            *(Put((group, name), Team(*league.team(name))) for name in (home, away)),
+        ]
+        pair = league.pair(home, away)
+        if pair is not None:
+            changes.append(Put((group, home, away), Pair(*pair)))
+        return Step(changes)
 
     def predict(self, view: View, market: MarketOpened, row: Mapping[str, int]) -> Distribution:
         """A market that is not a match between two named teams is blocked."""
@@ -93,6 +94,9 @@ class Football:
                 self._params,
                 None if facts is None else LeagueState(*msgspec.structs.astuple(facts)),
                 {name: TeamState(*msgspec.structs.astuple(team)) for (_, name), team in view.each(Team, group)},
-                {name: pairs.rows for (_, name), pairs in view.each(HomePairs, group)},
+                {
+                    (home, away): PairState(*msgspec.structs.astuple(pair))
+                    for (_, home, away), pair in view.each(Pair, group)
+                },
             )
         return league
