@@ -21,12 +21,13 @@ from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, StateBatch, encode
 from m0common.settings import Stage
 from m0common.stream.core import Cut, LaneReport, Load, Output
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import DLQ, MANIFESTS, Topic
 from m0local.benchmark import run_on_kafka
+from m0local.testing import TestBroker
 
 PARTITIONS = 2
 BATCH = 500
@@ -158,7 +159,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def run_loop(broker: KafkaBroker, core: CodecCore, count: int) -> float:
+async def run_loop(broker: TestBroker, core: CodecCore, count: int) -> float:
     """CPU seconds of the stage loop per message, once it has begun."""
     loop = StageLoop(core, broker, Stage(batch_records=BATCH), group=core.name)
     task = asyncio.create_task(loop.run())
@@ -217,7 +218,7 @@ async def run_raw(options: KafkaOptions, source: str, sink: str, count: int) -> 
 
 async def bench(options: KafkaOptions, count: int, rounds: int) -> float:
     """The median ratio of the loop; every round runs both, in turn first."""
-    broker = KafkaBroker(options)
+    broker = TestBroker(options)
     source, sink = (Topic(f"bench.{name}", "lane", "group", (), ()) for name in ("in", "out"))
     await broker.create_topics([source, sink, MANIFESTS, DLQ], PARTITIONS)
     producer = broker.producer()

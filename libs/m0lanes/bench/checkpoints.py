@@ -18,13 +18,14 @@ from statistics import median
 
 from m0common.messages import Manifest, encode
 from m0common.stream.broker import Broker, Producer, TopicPartition
-from m0common.stream.kafka import KafkaBroker
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.stream.states import manifests, restore_newest
 from m0common.topics import MANIFESTS, ONCE_MAX_BYTES, STATE
 from m0lanes.checkpoints import History, batches, gathered
 from m0lanes.entities import SHARES, Entities, Entry, entity_key
+from m0local.benchmark import run_on_kafka
+from m0local.testing import TestBroker
 
 SIZES = (1_000, 10_000, 100_000, 200_000)
 TOUCHED = 50
@@ -154,7 +155,7 @@ def memory() -> None:
     print(f"memory: {taken / count:.0f} bytes an entity beside its key and value")
 
 
-async def restart(broker: Broker, name: str, lane: Lane) -> list[str]:
+async def restart(broker: MemoryBroker | TestBroker, name: str, lane: Lane) -> list[str]:
     """Write a lane's last K checkpoints and come back from them; returns the goals that are missed."""
     await broker.create_topics([STATE[1], MANIFESTS], 1)
     producer = broker.producer()
@@ -198,10 +199,9 @@ def main() -> None:
     lanes.clear()
     missed += asyncio.run(restart(MemoryBroker(), "memory", largest))
     if "--kafka" in sys.argv[1:]:
-        from m0local.benchmark import run_on_kafka  # noqa: PLC0415 - an extra of the development environment
 
         async def on_kafka(options: object) -> None:
-            missed.extend(await restart(KafkaBroker(options), "Kafka", largest))  # type: ignore[arg-type]
+            missed.extend(await restart(TestBroker(options), "Kafka", largest))  # type: ignore[arg-type]
 
         run_on_kafka(on_kafka)
     print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")

@@ -18,10 +18,11 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
 from m0common.messages import ProvisionalPrediction
 from m0common.settings import Stage
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.loop import StageLoop
 from m0common.topics import PROVISIONAL, RAW, TOPICS, Topic
 from m0local.benchmark import run_on_kafka
+from m0local.testing import TestBroker
 from raw_log import RawLog, heart
 
 HOPS = [Topic(f"bench.hop{n}", "none", "one", (), ()) for n in range(4)]
@@ -106,7 +107,7 @@ def event_ms(value: bytes) -> int:
 
 async def bench(options: KafkaOptions, events: int, gap_s: float) -> float:
     """How many times the bare hops' median the stages take."""
-    broker, server = KafkaBroker(options), options.bootstrap
+    broker, server = TestBroker(options), options.bootstrap
     await broker.create_topics([*TOPICS, *HOPS], 1)
     installed = heart()
     log = RawLog(installed, "crypto")

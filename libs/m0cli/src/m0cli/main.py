@@ -24,6 +24,7 @@ class Command:
 
 STACK = "The local stack"
 CATALOGS = "Catalogs and lanes"
+KAFKA = "Kafka"
 USE = "Predictions and proofs"
 
 COMMANDS: dict[str, Command] = {
@@ -37,6 +38,8 @@ COMMANDS: dict[str, Command] = {
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", CATALOGS),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", CATALOGS),
     "domain": Command("m0cli.domain", "Check a domain before it runs.", CATALOGS),
+    "topics": Command("m0cli.topics", "Topics, users and rights: plan, apply and check them.", KAFKA),
+    "kafka": Command("m0cli.kafka", "What any Kafka client needs to connect.", KAFKA),
     "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),
     "watch": Command("m0cli.watch", "Finalized predictions live, each verified.", USE),
     "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),

@@ -31,6 +31,7 @@ from m0common.stream.append_time import create_time_refused
 from m0common.stream.broker import AT_BEGINNING, AT_END, OnAssigned, OnRevoked, TopicPartition
 from m0common.stream.kafka_batches import read_whatever_is_stored
 from m0common.stream.kafka_call import call, describe
+from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
 from m0common.stream.records import Record
@@ -92,7 +93,7 @@ class KafkaConsumer:
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
         try:
-            await call(f"connect to {self._options.bootstrap}", self._options.request_timeout_ms, inner.start())
+            await connect(self._options, inner.start())
         except BaseException:
             await self._abandon(inner)
             raise
