@@ -1,6 +1,7 @@
 """`m0 topics`: topics, users and rights of a cluster as the catalogue and the settings want them."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,6 +100,8 @@ def _print_steps(steps: Plan) -> None:
 
 @contextmanager
 def _one_sentence(command: str, as_json: bool) -> Iterator[None]:
+    # what a client says of every attempt; what comes of them is said in one sentence
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         yield
     except M0Error as error:

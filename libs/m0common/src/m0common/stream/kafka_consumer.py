@@ -162,8 +162,17 @@ class KafkaConsumer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline):
                         await self._rebalance.changed.wait()
+                await self._check_group()
             if loop.time() >= deadline:
                 return []
+
+    async def _check_group(self) -> None:
+        """Raise Unavailable when the group does not take this member; aiokafka says it when records are asked for."""
+        try:
+            self._inner._coordinator.check_errors()  # noqa: SLF001 - no public way while nothing is assigned
+        except (KafkaError, OSError) as error:
+            await self._close()
+            raise Unavailable(f"join group {self._group}: {describe(error)}") from error
 
     async def _settled(self) -> bool:
         """Give back and take over what a rebalance asks for; whether records may be delivered."""
