@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 SIGNERS = 2
 CONFIG = f"[kafka]\npartitions = 2\nreplication = 3\nmin_insync_replicas = 2\nsigners = {SIGNERS}\n"
 EVERYBODY = principals(SIGNERS)
+OWNERS = {NORMALIZED.name: "normalize", PREDICTIONS.name: "model", STATE[2].name: "feature"}
+"""Some topics, and who alone writes them, beside jobs."""
 
 
 class Deployment:
@@ -146,7 +148,8 @@ async def test_a_service_has_the_groups_of_its_name_and_no_others(deployment, us
 async def test_a_principal_is_refused_anothers_topics(deployment, user):
     may_read, may_write = topics_of(user, "READ"), topics_of(user, "WRITE")
     broker = deployment.broker(user)
-    for topic in (NORMALIZED.name, PREDICTIONS.name, STATE[2].name):
+    for topic, owner in OWNERS.items():
+        await write(deployment.broker(owner), topic)
         if topic not in may_write:
             with pytest.raises(Unavailable, match=f"does not let {user}|TopicAuthorizationFailed"):
                 await write(broker, topic, b"forged")
@@ -171,6 +174,7 @@ def test_nobody_creates_topics_or_changes_them_or_makes_users(deployment, user):
 
 async def test_jobs_delete_the_prefix_of_state_and_manifests_and_nobody_else_does(deployment):
     await write(deployment.broker("normalize"), MANIFESTS.name)
+    await write(deployment.broker("normalize"), DLQ.name)
     where = TopicPartition(MANIFESTS.name, 0)
     with pytest.raises(Unavailable, match="TopicAuthorizationFailed"):
         await deployment.broker("normalize").delete_before({where: 1})
