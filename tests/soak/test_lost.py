@@ -9,9 +9,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from e2e_log import broker
 from e2e_stack import CATALOGS, Stack
 from m0common.stream.broker import TopicPartition
-from m0common.stream.kafka_admin import Admin, create_topics, open_admin
+from m0common.stream.kafka_admin import Admin, open_admin
 from m0common.stream.kafka_options import KafkaOptions
-from m0common.topics import FEATURES, RAW
+from m0common.topics import FEATURES, HOUR_MS, RAW
+from m0kafka.confluent import ConfluentCluster
+from m0local.testing import make_topics
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 PARTITIONS = 8
@@ -23,6 +25,10 @@ def administer(stack: Stack, work: Callable[[Admin], Awaitable[None]]) -> None:
             await work(admin)
 
     asyncio.run(run())
+
+
+def change(stack: Stack, topic: str, settings: dict[str, str]) -> None:
+    ConfluentCluster(KafkaOptions(bootstrap=stack.kafka, client="soak")).change(topic, settings)
 
 
 def delete(stack: Stack, topic: str) -> None:
@@ -73,7 +79,7 @@ def test_a_deleted_derived_topic_parks_its_readers_and_a_rebase_goes_on(stack: S
     stack.stop("feature", "model")
     delete(stack, FEATURES.name)
     stack.wait("the topic to be gone", lambda: gone(stack, FEATURES.name), 60)
-    administer(stack, lambda admin: create_topics(admin, [FEATURES], PARTITIONS, 1))
+    make_topics(KafkaOptions(bootstrap=stack.kafka, client="soak"), [FEATURES], PARTITIONS)
     stack.start("feature", "model")
     why = stack.wait("the lanes of model to park", lambda: parked(stack, "model"), 90)
     print(why)
@@ -102,14 +108,13 @@ def test_raw_that_retention_took_from_a_stopped_stage_parks_its_lanes_and_a_reba
     lanes = {row["partition"] for row in rows if row["stage"] == "normalize"}
     stack.stop("normalize")
     stopped_at = begins(stack, RAW.name)
-    short = RAW.settings() | {"retention.ms": "10000", "segment.ms": "10000"}
-    administer(stack, lambda admin: admin.replace_overrides({RAW.name: short}))
+    change(stack, RAW.name, RAW.settings() | {"retention.ms": "10000", "segment.ms": "10000"})
     stack.wait(
         "retention to pass the place where normalize stopped",
         lambda: all(begins(stack, RAW.name)[lane][0] > stopped_at[lane][1] for lane in lanes),
         300,
     )
-    administer(stack, lambda admin: admin.replace_overrides({RAW.name: RAW.settings()}))
+    change(stack, RAW.name, RAW.settings() | {"segment.ms": str(7 * 24 * HOUR_MS)})
     stack.start("normalize")
     why = stack.wait("the lanes of normalize to park", lambda: parked(stack, "normalize"), 90)
     print(why)

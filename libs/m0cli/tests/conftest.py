@@ -1,4 +1,5 @@
-"""The worlds of the heart's and m0replay's tests as modules: catalogs of a deployment, and lanes in memory.
+"""The worlds of the heart's and m0replay's tests as modules, and a secured Kafka: catalogs of a deployment, and lanes in
+memory.
 
 And a deployment for integrators on loopback: an API and a node with one finalized prediction.
 """
@@ -19,6 +20,7 @@ for _path in (
     _LIBS / "m0lanes/tests/lanes_world.py",
     _LIBS / "m0replay/tests/catalog_world.py",
     _LIBS / "m0replay/tests/recorded_world.py",
+    _LIBS / "m0cli/tests/secured_kafka.py",
 ):
     if _path.stem not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_path.stem, _path)

@@ -20,7 +20,7 @@ from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, StateBatch, encode
 from m0common.settings import Stage
 from m0common.stream.core import Cut, LaneReport, Load, Output
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.kafka import KafkaBroker
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
@@ -213,9 +213,8 @@ async def run_raw(options: KafkaOptions, source: str, sink: str, count: int) -> 
     return spent
 
 
-async def bench(options: KafkaOptions, count: int, rounds: int) -> float:
+async def bench(broker: KafkaBroker, count: int, rounds: int) -> float:
     """The median ratio of the loop; every round runs both, in turn first."""
-    broker = KafkaBroker(options)
     source, sink = (Topic(f"bench.{name}", "lane", "group", (), ()) for name in ("in", "out"))
     await broker.create_topics([source, sink, STATE[CodecCore.stage], MANIFESTS, DLQ], PARTITIONS)
     producer = broker.producer()
@@ -231,9 +230,9 @@ async def bench(options: KafkaOptions, count: int, rounds: int) -> float:
         core = CodecCore(f"codec{number}", source.name, sink.name)
         if number % 2:
             looped = await run_loop(broker, core, count)
-            raw = await run_raw(options, source.name, sink.name, count)
+            raw = await run_raw(broker.options, source.name, sink.name, count)
         else:
-            raw = await run_raw(options, source.name, sink.name, count)
+            raw = await run_raw(broker.options, source.name, sink.name, count)
             looped = await run_loop(broker, core, count)
         ratios.append(raw / looped)
         print(f"round {number + 1}: raw {raw * 1e6:.1f}, loop {looped * 1e6:.1f} ({raw / looped:.2f})")
@@ -241,8 +240,8 @@ async def bench(options: KafkaOptions, count: int, rounds: int) -> float:
     return median(ratios)
 
 
-async def on_kafka(options: KafkaOptions, arguments: Sequence[str]) -> None:
+async def on_kafka(broker: KafkaBroker, arguments: Sequence[str]) -> None:
     """Run the rounds."""
     count = int(arguments[0]) if arguments else 60_000
     rounds = int(arguments[1]) if len(arguments) > 1 else 5
-    await bench(options, count, rounds)
+    await bench(broker, count, rounds)

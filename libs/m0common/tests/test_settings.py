@@ -1,8 +1,9 @@
-"""A settings file that cannot be read is one sentence that names it and the remedy."""
+"""What is wrong with settings is one sentence that names it and the remedy; secrets are in none."""
 
 import pytest
 from m0common.errors import SettingsError
 from m0common.settings import load
+from m0common.stream.kafka_options import KafkaOptions
 
 
 def test_a_folder_in_place_of_the_settings_file_is_named(tmp_path):
@@ -20,3 +21,57 @@ def test_a_settings_file_in_another_encoding_is_named(tmp_path):
     file.write_bytes('env = "é"'.encode("latin-1"))
     with pytest.raises(SettingsError, match=rf"settings file {file} is not UTF-8: .*: save it as UTF-8"):
         load({"M0_CONFIG_PATH": str(file)})
+
+
+SECURED = {"M0_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "M0_KAFKA_USERNAME": "model", "M0_KAFKA_PASSWORD": "marker"}
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "config.toml").write_text("")
+    return {"M0_CONFIG_PATH": str(tmp_path / "config.toml")}
+
+
+def test_a_password_is_in_nothing_that_settings_print(config):
+    settings = load(config | SECURED)
+    assert settings.kafka.password.get_secret_value() == "marker"
+    for shown in (str(settings), repr(settings), settings.model_dump_json(), str(KafkaOptions.of(settings.kafka, "x"))):
+        assert "marker" not in shown
+
+
+def test_a_user_without_a_password_is_refused_with_the_remedy(config):
+    with pytest.raises(SettingsError, match=r"kafka: .*user model has no password: set M0_KAFKA_PASSWORD_FILE"):
+        load(config | SECURED | {"M0_KAFKA_PASSWORD": ""})
+    with pytest.raises(SettingsError, match=r"SASL_SSL needs a user: set M0_KAFKA_USERNAME"):
+        load(config | SECURED | {"M0_KAFKA_USERNAME": ""})
+
+
+def test_a_password_and_its_file_at_once_are_refused_without_saying_it(config):
+    with pytest.raises(SettingsError, match="both password and password_file are set: keep one") as refused:
+        load(config | SECURED | {"M0_KAFKA_PASSWORD_FILE": "/run/secrets/kafka"})
+    assert "marker" not in str(refused.value)
+
+
+def test_more_acknowledgements_than_replicas_are_refused(tmp_path):
+    (tmp_path / "config.toml").write_text("[kafka]\nreplication = 1\nmin_insync_replicas = 2\n")
+    with pytest.raises(SettingsError, match="min_insync_replicas = 2 can never be met with replication = 1"):
+        load({"M0_CONFIG_PATH": str(tmp_path / "config.toml")})
+
+
+def test_a_password_file_is_read_at_each_connect_and_one_that_is_gone_is_named(config, tmp_path):
+    file = tmp_path / "password"
+    told = config | SECURED | {"M0_KAFKA_PASSWORD": "", "M0_KAFKA_PASSWORD_FILE": str(file)}
+    options = KafkaOptions.of(load(told).kafka, "model")
+    for password in ("first", "second"):
+        file.write_text(f"{password}\n")
+        assert options.connection()["sasl_plain_password"] == password
+        assert options.for_librdkafka()["sasl.password"] == password
+    file.unlink()
+    with pytest.raises(SettingsError, match=f"kafka.password_file {file} cannot be read: .*M0_KAFKA_PASSWORD_FILE"):
+        options.connection()
+
+
+def test_a_file_without_certificates_is_named(config):
+    told = config | SECURED | {"M0_KAFKA_SSL_CAFILE": config["M0_CONFIG_PATH"]}
+    with pytest.raises(SettingsError, match=r"kafka\.ssl_cafile .* holds no certificates: .*M0_KAFKA_SSL_CAFILE"):
+        KafkaOptions.of(load(told).kafka, "model").connection()

@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
 from m0common.messages import ProvisionalPrediction
 from m0common.settings import Stage
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.kafka import KafkaBroker
 from m0common.stream.loop import StageLoop
 from m0common.topics import PROVISIONAL, RAW, TOPICS, Topic
 from raw_log import RawLog, heart
@@ -102,9 +102,9 @@ def event_ms(value: bytes) -> int:
     return found
 
 
-async def bench(options: KafkaOptions, events: int, gap_s: float) -> float:
+async def bench(broker: KafkaBroker, events: int, gap_s: float) -> float:
     """How many times the bare hops' median the stages take."""
-    broker, server = KafkaBroker(options), options.bootstrap
+    server = broker.options.bootstrap
     await broker.create_topics([*TOPICS, *HOPS], 1)
     installed = heart()
     log = RawLog(installed, "crypto")
@@ -131,13 +131,12 @@ async def bench(options: KafkaOptions, events: int, gap_s: float) -> float:
         task.cancel()
     await asyncio.gather(*stages, *relays, return_exceptions=True)
     ratio = told("three stages", staged, events) / told("three bare hops", bare, events)
-    await broker.close()
     print(f"three stages: {ratio:.2f} of three bare hops, asides every {INTERVAL_MS} ms")
     return ratio
 
 
-async def on_kafka(options: KafkaOptions, arguments: Sequence[str]) -> None:
+async def on_kafka(broker: KafkaBroker, arguments: Sequence[str]) -> None:
     """Measure both."""
     events = int(arguments[0]) if arguments else 1000
     per_second = int(arguments[1]) if len(arguments) > 1 else 50
-    await bench(options, events, 1 / per_second)
+    await bench(broker, events, 1 / per_second)

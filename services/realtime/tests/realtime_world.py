@@ -21,7 +21,7 @@ from m0common.messages import (
 )
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
-from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REGISTRY
+from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REALTIME_ANCHORS, REGISTRY
 from websockets.asyncio.client import connect
 
 EPOCH_MS = 20_000
@@ -50,7 +50,8 @@ class World:
         self.port = free_port()
 
     async def topics(self):
-        await self.broker.create_topics([REGISTRY, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL], 2)
+        topics = [REGISTRY, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REALTIME_ANCHORS]
+        await self.broker.create_topics(topics, 2)
         await self.producer.start()
 
     async def put(self, topic, message, partition=0, key=b"k"):

@@ -11,7 +11,8 @@ import httpx2
 import pytest
 from m0client import AsyncClient, Gap, Snapshot, Update
 from m0common.errors import Unavailable
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.kafka_options import KafkaOptions
+from m0local.testing import TestBroker
 from realtime_world import World, free_port
 
 pytestmark = pytest.mark.kafka
@@ -55,7 +56,7 @@ class Process:
 
 async def test_a_stream_survives_restarts_of_the_service_and_of_the_broker(kafka):
     world = World()
-    world.broker = KafkaBroker(KafkaOptions(kafka.bootstrap, "test", request_timeout_ms=5000, send_timeout_ms=5000))
+    world.broker = TestBroker(KafkaOptions(kafka.bootstrap, "test", request_timeout_ms=5000, send_timeout_ms=5000))
     world.producer = world.broker.producer()
     await world.topics()
     for market in ("M0", "M1"):

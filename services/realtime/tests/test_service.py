@@ -549,7 +549,6 @@ async def test_a_message_about_what_cannot_exist_leaves_no_trace_that_a_restart_
 
 
 async def test_an_anchor_that_cannot_be_read_is_passed_over(world):
-    await world.broker.create_topics([REALTIME_ANCHORS], 1)
     odd = Anchor(FINALIZED_EPOCHS.name, 0, 1, {"market.not a market": 7})
     for value in [*BROKEN, msgspec.msgpack.encode(odd)]:
         await world.producer.send([Produce(REALTIME_ANCHORS.name, 0, b"k", value)])

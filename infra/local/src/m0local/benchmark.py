@@ -1,7 +1,7 @@
 """A benchmark beside an Apache Kafka of its own: `python -m m0local.benchmark FILE [ARGUMENT…]`.
 
-FILE has a function `async def on_kafka(options, arguments)`. It is run in a process set up as a service's is, with the
-way to reach Kafka and the arguments; nothing is left behind.
+FILE has a function `async def on_kafka(broker, arguments)`. It is run in a process set up as a service's is, with that
+Kafka, on which it makes its topics, and the arguments; nothing is left behind.
 """
 
 import importlib.util
@@ -16,9 +16,9 @@ from m0common.process import tune_gc
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.telemetry.logs import setup_logs
 
-from m0local.testing import kafka_server
+from m0local.testing import TestBroker, kafka_server
 
-Benchmark = Callable[[KafkaOptions, Sequence[str]], Coroutine[Any, Any, object]]
+Benchmark = Callable[[TestBroker, Sequence[str]], Coroutine[Any, Any, object]]
 
 
 def loaded(file: Path) -> Benchmark:
@@ -42,7 +42,15 @@ def main() -> None:
     setup_logs("bench", "warn")
     tune_gc()
     with tempfile.TemporaryDirectory() as directory, kafka_server(Path(directory)) as server:
-        uvloop.run(benchmark(KafkaOptions(server.bootstrap, "bench"), sys.argv[2:]))
+        uvloop.run(_run(benchmark, KafkaOptions(server.bootstrap, "bench"), sys.argv[2:]))
+
+
+async def _run(benchmark: Benchmark, options: KafkaOptions, arguments: Sequence[str]) -> None:
+    broker = TestBroker(options)
+    try:
+        await benchmark(broker, arguments)
+    finally:
+        await broker.close()
 
 
 if __name__ == "__main__":

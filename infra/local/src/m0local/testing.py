@@ -15,13 +15,23 @@ As pytest fixtures (session scope saves the 3 to 4 seconds a broker takes to sta
 Jars are downloaded once into the cache of the repository ($M0_JARS_DIR, else `.m0/cache/jars`).
 """
 
+import asyncio
 import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from m0common.stream.broker import APPEND_TIME
+from m0common.stream.kafka import KafkaBroker
+from m0common.stream.kafka_options import KafkaOptions
+from m0common.topics import BY_NAME, Topic
+from m0kafka.apply import apply
+from m0kafka.confluent import ConfluentCluster
+from m0kafka.plan import plan
+from m0kafka.wanted import Wanted
 
 from m0local.errors import StartError
 from m0local.ports import free_port
@@ -115,6 +125,27 @@ class RunningValkey(Running[ValkeyServer]):
     @property
     def url(self) -> str:
         return self.server.url
+
+
+class TestBroker(KafkaBroker):
+    """Kafka with topics that a test or a benchmark makes, as `m0 topics apply` does."""
+
+    __test__ = False
+
+    def __init__(self, options: KafkaOptions, append_time: Collection[str] = APPEND_TIME) -> None:
+        self._made: dict[str, Topic] = dict(BY_NAME)
+        super().__init__(options, append_time, self._made)
+
+    async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
+        """Create what is missing and set the settings of what exists. Raises SettingsError for another count."""
+        await asyncio.to_thread(make_topics, self.options, topics, partitions)
+        self._made.update({topic.name: topic for topic in topics})
+
+
+def make_topics(options: KafkaOptions, topics: Sequence[Topic], partitions: int) -> None:
+    """`m0 topics apply` for these topics."""
+    cluster = ConfluentCluster(options)
+    apply(cluster, plan(Wanted(topics, partitions), cluster), {}, lambda _: None)
 
 
 R = TypeVar("R", RunningKafka, RunningPostgres, RunningValkey)

@@ -6,13 +6,13 @@ import dataclasses
 import pytest
 from catalog_world import CONTROL, World
 from m0common.errors import M0Error
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.kafka_options import KafkaOptions
 from m0common.topics import RAW, TOPICS
 from m0local.control_keys import ControlKeys
 from m0local.provision.catalogs import define
 from m0local.provision.topics import provision
 from m0local.settings import load
-from m0local.testing import kafka_server
+from m0local.testing import TestBroker, kafka_server
 
 pytestmark = [pytest.mark.kafka]
 
@@ -28,7 +28,7 @@ def stack(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def broker(stack):
-    return KafkaBroker(KafkaOptions(bootstrap=stack.kafka_bootstrap))
+    return TestBroker(KafkaOptions(bootstrap=stack.kafka_bootstrap))
 
 
 def test_every_topic_has_the_count_of_the_deployment_or_one(stack, broker):

@@ -34,7 +34,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object."
     written = flat(tomllib.loads(settings_path(environment).read_text()))
     variables = {".".join(place): name for name, place in ENVIRONMENT.items() if environment.get(name)}
     rows: dict[str, dict[str, Any]] = {}  # values are of every type that TOML has
-    for key, value in flat(settings.model_dump()).items():
+    for key, value in flat(settings.model_dump(mode="json")).items():
         name = variables.get(key)
         source = ("environment" if name in os.environ else "stack") if name else "file" if key in written else "default"
         shown = _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value

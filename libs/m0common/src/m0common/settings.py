@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from m0common.errors import SettingsError, nearest
 from m0common.ids import check_catalog
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["SCRAM-SHA-512", "PLAIN"]
 
 
 class Section(BaseModel):
@@ -24,13 +27,45 @@ class Section(BaseModel):
 
 
 class Kafka(Section):
-    """`[kafka]`"""
+    """`[kafka]`: the cluster, who this process is there, and what its topics are given.
+
+    `password_file` names a file with the password alone, read again whenever a client connects; `ssl_cafile` is a PEM
+    file of the authorities that signed the brokers' certificates, this machine's when it is empty. `partitions` is the
+    count of every topic for the deployment's life. A write is acknowledged when `min_insync_replicas` of `replication`
+    brokers have it. `signers` is how many of the principals `signer-1`, `signer-2` … there are.
+    """
 
     bootstrap: str = "127.0.0.1:9092"
+    security_protocol: SecurityProtocol = "PLAINTEXT"
+    sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    password_file: str = ""
+    ssl_cafile: str = ""
     partitions: int = Field(default=8, ge=1, le=1024)
     replication: int = Field(default=1, ge=1)
+    min_insync_replicas: int = Field(default=1, ge=1)
+    signers: int = Field(default=3, ge=0, le=64)
     session_timeout_ms: int = Field(default=6000, ge=1000)
     request_timeout_ms: int = Field(default=10_000, ge=1000)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Kafka":
+        if self.min_insync_replicas > self.replication:
+            raise ValueError(
+                f"min_insync_replicas = {self.min_insync_replicas} can never be met with "
+                f"replication = {self.replication}: set replication to at least that"
+            )
+        if self.password.get_secret_value() and self.password_file:
+            raise ValueError("both password and password_file are set: keep one")
+        if self.security_protocol.startswith("SASL_"):
+            if not self.username:
+                raise ValueError(f"security_protocol = {self.security_protocol} needs a user: set M0_KAFKA_USERNAME")
+            if not self.password.get_secret_value() and not self.password_file:
+                raise ValueError(
+                    f"user {self.username} has no password: set M0_KAFKA_PASSWORD_FILE or M0_KAFKA_PASSWORD"
+                )
+        return self
 
 
 class Identity(Section):
@@ -158,6 +193,12 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_GENESIS_HASH": ("deployment", "genesis_hash"),
     "M0_CONTROL_KEY": ("deployment", "control_key"),
     "M0_KAFKA_BOOTSTRAP": ("kafka", "bootstrap"),
+    "M0_KAFKA_SECURITY_PROTOCOL": ("kafka", "security_protocol"),
+    "M0_KAFKA_SASL_MECHANISM": ("kafka", "sasl_mechanism"),
+    "M0_KAFKA_USERNAME": ("kafka", "username"),
+    "M0_KAFKA_PASSWORD": ("kafka", "password"),
+    "M0_KAFKA_PASSWORD_FILE": ("kafka", "password_file"),
+    "M0_KAFKA_SSL_CAFILE": ("kafka", "ssl_cafile"),
     "M0_PG_DSN": ("postgres", "dsn"),
     "M0_REDIS_URL": ("redis", "url"),
     "M0_CLUSTER": ("solana", "cluster"),

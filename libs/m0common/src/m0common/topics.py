@@ -100,7 +100,7 @@ FINALIZED_PREDICTIONS = Topic(
 )
 OUTCOMES = Topic("m0.outcomes.v1", "market", "catalog", ("ingest", "jobs"), ("jobs",))
 REGISTRY = Topic(
-    "m0.registry.v1", "market or catalog", "one", ("indexer",), ("ingest", "api", "realtime"), compacted=True
+    "m0.registry.v1", "market or catalog", "one", ("indexer",), ("ingest", "indexer", "api", "realtime"), compacted=True
 )
 ALERTS = Topic("m0.alerts.v1", "rule:market", "one", ("monitor",), ("api", "realtime"))
 REALTIME_ANCHORS = Topic(

@@ -90,10 +90,11 @@ class KafkaWorld(World):
         return self._server.bootstrap
 
     def connect(self, session_timeout_s: float):
-        from m0common.stream.kafka import KafkaBroker, KafkaOptions
+        from m0common.stream.kafka_options import KafkaOptions
+        from m0local.testing import TestBroker
 
         del session_timeout_s  # among the options
-        return KafkaBroker(KafkaOptions(self._server.bootstrap, "test", **self._options), self.append_time)
+        return TestBroker(KafkaOptions(self._server.bootstrap, "test", **self._options), self.append_time)
 
     async def send_compressed(self, message: Produce) -> None:
         from aiokafka import AIOKafkaProducer

@@ -20,8 +20,7 @@ _decoder = msgspec.msgpack.Decoder(Anchor)
 
 
 async def read(broker: Broker) -> dict[TopicPartition, Anchor]:
-    """The newest anchor of each partition; creates the topic when it is missing. Raises Unavailable."""
-    await broker.create_topics([ANCHORS], 1)
+    """The newest anchor of each partition. Raises Unavailable."""
     found: dict[TopicPartition, Anchor] = {}
     async with contextlib.aclosing(read_to_end(broker, ANCHORS.name)) as log:
         async for records in log:

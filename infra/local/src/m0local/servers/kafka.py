@@ -125,13 +125,17 @@ class KafkaServer:
             class_path,
         ]
 
+    def format_options(self) -> list[str]:
+        """What the storage is formatted with beside its settings: a cluster's id, here a new one."""
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        return ["-t", cluster]
+
     def _format(self) -> None:
         # formatted aside and renamed, so that an interrupted run leaves nothing half done
         fresh = self.home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self.properties.write_text(self.settings(fresh), encoding="ascii")
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        tool = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)]
+        tool = [*self._java(), "kafka.tools.StorageTool", "format", *self.format_options(), "-c", str(self.properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode:
             text = (done.stdout + done.stderr).strip()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from m0common.stream.records import Produce, Record
-from m0common.topics import TOPICS, Topic
+from m0common.topics import TOPICS
 
 AT_END = -1
 AT_BEGINNING = -2
@@ -116,7 +116,7 @@ class Producer(Protocol):
 
 
 class Broker(Protocol):
-    """Makes consumers and producers, and topics."""
+    """Makes consumers and producers. Topics are made by `m0 topics`: no service may."""
 
     def consumer(
         self, *, group: str | None = None, member: str | None = None, allow_create_time: bool = False
@@ -129,13 +129,6 @@ class Broker(Protocol):
         ...
 
     def producer(self) -> Producer: ...
-
-    async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
-        """Create what is missing, set the catalogue's settings of what exists and leave its others; never deletes.
-
-        `partitions` is the deployment's count. Raises SettingsError when a topic has another number.
-        """
-        ...
 
     async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
         """Delete what is older than these offsets, at most up to the present end; what is gone already is no error.

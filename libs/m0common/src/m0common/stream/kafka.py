@@ -5,25 +5,33 @@
 Every operation has a time-out and raises Unavailable when it passes; nothing is silently skipped.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from m0common.stream.broker import APPEND_TIME, TopicPartition
-from m0common.stream.kafka_admin import create_topics, open_admin, partition_count, refuse_missing
+from m0common.stream.kafka_admin import open_admin, partition_count, refuse_missing
 from m0common.stream.kafka_bounds import bounds
 from m0common.stream.kafka_consumer import KafkaConsumer
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_producer import KafkaProducer
-from m0common.topics import Topic
+from m0common.topics import BY_NAME, Topic
 
 __all__ = ["KafkaBroker", "KafkaOptions"]
 
 
 class KafkaBroker:
-    """See m0common.stream.broker.Broker. `append_time` names the topics whose records must bear append times."""
+    """See m0common.stream.broker.Broker. `append_time` names the topics whose records must bear append times,
+    `catalogue` says by name what topics take.
+    """
 
-    def __init__(self, options: KafkaOptions, append_time: Collection[str] = APPEND_TIME) -> None:
+    def __init__(
+        self,
+        options: KafkaOptions,
+        append_time: Collection[str] = APPEND_TIME,
+        catalogue: Mapping[str, Topic] = BY_NAME,
+    ) -> None:
         self.options = options
         self._append_time = append_time
+        self._catalogue = catalogue
 
     def consumer(
         self, *, group: str | None = None, member: str | None = None, allow_create_time: bool = False
@@ -34,12 +42,7 @@ class KafkaBroker:
 
     def producer(self) -> KafkaProducer:
         """See Broker."""
-        return KafkaProducer(self.options)
-
-    async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
-        """See Broker."""
-        async with open_admin(self.options) as admin:
-            await create_topics(admin, topics, partitions, self.options.replication)
+        return KafkaProducer(self.options, self._catalogue)
 
     async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
         """See Broker."""

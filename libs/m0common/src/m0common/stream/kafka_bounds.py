@@ -8,6 +8,7 @@ from aiokafka import TopicPartition as KafkaPartition
 
 from m0common.stream.broker import TopicPartition
 from m0common.stream.kafka_call import call
+from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 
 
@@ -25,7 +26,7 @@ async def bounds(options: KafkaOptions, partitions: Sequence[TopicPartition]) ->
     wanted = [KafkaPartition(*where) for where in partitions]
     inner = AIOKafkaConsumer(**options.connection(), enable_auto_commit=False)
     try:
-        await call(f"connect to {options.bootstrap}", options.request_timeout_ms, inner.start())
+        await connect(options, inner.start())
         begins = await call("beginning_offsets", options.request_timeout_ms, inner.beginning_offsets(wanted))
         ends = await call("end_offsets", options.request_timeout_ms, inner.end_offsets(wanted))
     finally:

@@ -31,6 +31,7 @@ from m0common.stream.append_time import create_time_refused
 from m0common.stream.broker import AT_BEGINNING, AT_END, OnAssigned, OnRevoked, TopicPartition
 from m0common.stream.kafka_batches import read_whatever_is_stored
 from m0common.stream.kafka_call import call, describe
+from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
 from m0common.stream.records import Record, trace_of
@@ -92,7 +93,7 @@ class KafkaConsumer:
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
         try:
-            await call(f"connect to {self._options.bootstrap}", self._options.request_timeout_ms, inner.start())
+            await connect(self._options, inner.start())
         except BaseException:
             await self._abandon(inner)
             raise
@@ -161,8 +162,17 @@ class KafkaConsumer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline):
                         await self._rebalance.changed.wait()
+                await self._check_group()
             if loop.time() >= deadline:
                 return []
+
+    async def _check_group(self) -> None:
+        """Raise Unavailable when the group does not take this member; aiokafka says it when records are asked for."""
+        try:
+            self._inner._coordinator.check_errors()  # noqa: SLF001 - no public way while nothing is assigned
+        except (KafkaError, OSError) as error:
+            await self._close()
+            raise Unavailable(f"join group {self._group}: {describe(error)}") from error
 
     async def _settled(self) -> bool:
         """Give back and take over what a rebalance asks for; whether records may be delivered."""

@@ -6,7 +6,7 @@ for them first, so that nothing overtakes, and when the caller repeats the same 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
@@ -14,13 +14,15 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooL
 
 from m0common.errors import MessageTooLarge, SettingsError, Unavailable
 from m0common.stream.broker import TopicPartition, Written
-from m0common.stream.kafka_admin import max_message_bytes
+from m0common.stream.kafka_admin import open_admin, partition_count
 from m0common.stream.kafka_bounds import bounds
 from m0common.stream.kafka_call import call, describe
+from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_written import NOT_SAID, Batch, ranges
 from m0common.stream.partition import BATCH_OVERHEAD_BYTES, wire_bytes
 from m0common.stream.records import Produce
+from m0common.topics import RAW_MAX_BYTES, Topic
 
 BATCH_BYTES = 512 * 1024
 """Batches are split here, well below every topic's limit of the catalogue."""
@@ -71,10 +73,13 @@ class Share:
 class KafkaProducer:
     """See m0common.stream.broker.Producer."""
 
-    def __init__(self, options: KafkaOptions) -> None:
+    def __init__(self, options: KafkaOptions, catalogue: Mapping[str, Topic]) -> None:
+        """Args: `catalogue` says what each topic takes: a service may not ask the broker for settings."""
         self._options = options
+        self._catalogue = catalogue
         self._inner: Any = None  # AIOKafkaProducer is untyped
-        self._limits: dict[str, int] = {}
+        self._present: set[str] = set()
+        """Topics that exist."""
         self._lock = asyncio.Lock()
         self._uncertain: list[Produce] | None = None
         self._in_flight: list[Flight] = []
@@ -115,7 +120,7 @@ class KafkaProducer:
             max_batch_size=BATCH_BYTES,
         )
         try:
-            await call(f"connect to {self._options.bootstrap}", self._options.request_timeout_ms, inner.start())
+            await connect(self._options, inner.start())
             refuse_without_sequence(inner)
         except BaseException:
             await self._abandon(inner)
@@ -143,9 +148,11 @@ class KafkaProducer:
             await call("close connections", 1000, inner.client.close())
 
     async def _limit(self, topic: str) -> int:
-        if topic not in self._limits:
-            self._limits[topic] = await max_message_bytes(self._options, topic)
-        return self._limits[topic]
+        if topic not in self._present:
+            async with open_admin(self._options) as admin:
+                await partition_count(admin, topic)
+            self._present.add(topic)
+        return message_limit(self._catalogue, topic)
 
     async def _queue(self, messages: Sequence[Produce]) -> None:
         """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
@@ -159,7 +166,7 @@ class KafkaProducer:
                     where = TopicPartition(topic, partition)
                     share = shares[where] = Share(where, await self._limit(topic), self._inner.create_batch)
             if share.exact or headers or len(value) > SURELY_SMALL_BYTES or (key and len(key) > SURELY_SMALL_BYTES):
-                self._make_room(share, message)
+                share.make_room(message)
             listed = list(headers) if headers else NO_HEADERS
             if share.append(timestamp=None, key=key, value=value, headers=listed) is None:
                 share.next_batch()
@@ -184,13 +191,6 @@ class KafkaProducer:
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
         self._all_queued = True
 
-    def _make_room(self, share: Share, message: Produce) -> None:
-        try:
-            share.make_room(message)
-        except MessageTooLarge:
-            self._limits.pop(share.topic)  # it may be raised before the next try
-            raise
-
     async def _settle(self) -> dict[TopicPartition, Written]:
         """Wait until everything in flight is acknowledged; where it is."""
         if self._in_flight:
@@ -206,10 +206,9 @@ class KafkaProducer:
             await self._close()
             if isinstance(errors[0], MessageSizeTooLargeError | RecordListTooLargeError):
                 largest = max(messages, key=wire_bytes)
-                self._limits.pop(largest.topic, None)
                 raise MessageTooLarge(
                     f"message of {wire_bytes(largest)} bytes for {largest.topic}: the broker's limit is lower; "
-                    "raise max.message.bytes of the topic or message.max.bytes of the broker",
+                    "run `m0 topics apply`, or raise message.max.bytes of the broker",
                 )
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(errors[0])}") from errors[0]
         return await self._written(flights)
@@ -222,6 +221,11 @@ class KafkaProducer:
     def _overdue(self) -> str:
         topics = sorted({message.topic for message in self._uncertain or []})
         return f"send to {topics}: not acknowledged within {self._options.send_timeout_ms} ms; repeat the same messages"
+
+
+def message_limit(catalogue: Mapping[str, Topic], topic: str) -> int:
+    """The bytes that a message for `topic` may have; the usual limit for a topic that is not in the catalogue."""
+    return catalogue[topic].max_message_bytes if topic in catalogue else RAW_MAX_BYTES
 
 
 def refuse_without_sequence(inner: Any) -> None:

@@ -72,7 +72,10 @@ class MemoryBroker:
         return self.logs.transaction()
 
     async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
-        """See Broker."""
+        """What `m0 topics apply` does: create what is missing and set the catalogue's settings of what exists.
+
+        `partitions` is the deployment's count. Raises SettingsError when a topic has another number.
+        """
         self.check_up()
         known = self.logs.topics
         for topic in topics:

@@ -7,7 +7,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTransactionTimeout
 from m0common.errors import OffsetsGone, SettingsError, Unavailable
 from m0common.stream.broker import TopicPartition
-from m0common.stream.kafka_admin import open_admin
 from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce
 from m0common.topics import TOPICS, Topic
@@ -146,41 +145,6 @@ async def test_nobody_may_hold_up_the_readers_of_our_broker_for_longer_than_ten_
     with pytest.raises(InvalidTransactionTimeout):
         await producer.start()
     await producer.stop()
-
-
-@pytest.mark.kafka
-async def test_kafka_gets_the_settings_of_the_catalogue_and_their_changes(kafka_world):
-    broker, name = kafka_world.broker, kafka_world.name("settings")
-    await broker.create_topics([Topic(name, "key", "one", (), (), compacted=True, max_message_bytes=5000)], 1)
-    async with open_admin(broker.options) as admin:
-        await shown(admin, name, {"cleanup.policy": "compact", "max.message.bytes": "5000"})
-        await broker.create_topics([Topic(name, "key", "one", (), (), retention_ms=1234)], 1)
-        await shown(admin, name, {"cleanup.policy": "delete", "retention.ms": "1234"})
-
-
-@pytest.mark.kafka
-async def test_settings_that_an_operator_made_stay_unless_the_catalogue_has_them(kafka_world):
-    broker, name = kafka_world.broker, kafka_world.name("operator")
-    topic = Topic(name, "key", "one", (), (), retention_ms=1000)
-    await broker.create_topics([topic], 1)
-    async with open_admin(broker.options) as admin:
-        own = {
-            "min.insync.replicas": "2",
-            "segment.bytes": "20000000",
-            "retention.ms": "5",
-            "cleanup.policy": "compact",
-        }
-        await admin.replace_overrides({name: own})
-        await shown(admin, name, own)
-        await broker.create_topics([topic], 1)
-        await shown(admin, name, own | topic.settings())
-
-
-async def shown(admin, name, wanted):
-    """Wait until the broker shows these settings, which its controller has taken in."""
-    async with asyncio.timeout(60):
-        while not wanted.items() <= (await admin.settings([name]))[name].effective.items():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.kafka

@@ -1,0 +1,92 @@
+"""`m0 kafka client`: what any Kafka client needs to connect to this deployment."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from m0common.errors import M0Error, SettingsError
+from m0common.rights import OPERATOR, principals
+from m0common.settings import Kafka, Settings
+from m0common.stream.kafka_security import Security
+from m0kafka.passwords import folder, password_of
+
+from m0cli.stack_settings import stack_settings
+
+app = typer.Typer(no_args_is_help=True, help="Other clients of this deployment's Kafka.")
+EXIT_FAILED = 1
+
+
+@app.callback()
+def kafka() -> None:
+    """Other clients of this deployment's Kafka."""
+
+
+@app.command()
+def client(
+    user: Annotated[str, typer.Option(help="Who connects: operator, a service, or signer-1 and so on.")] = OPERATOR,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for any client.")] = False,
+) -> None:
+    """Print how to connect: a properties file for Kafka's own tools, which holds the password."""
+    try:
+        found = connection(stack_settings(), user)
+    except M0Error as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}))
+        else:
+            print(f"m0 kafka client: {error}", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILED) from None
+    if as_json:
+        print(json.dumps(found))
+        return
+    for key, value in properties(found).items():
+        print(f"{key}={_escaped(value)}")
+
+
+def connection(settings: Settings, user: str) -> dict[str, str | None]:
+    """How `user` connects; fields that the cluster has no use for are None. Raises SettingsError."""
+    kafka = settings.kafka
+    secured = kafka.security_protocol.startswith("SASL_")
+    encrypted = kafka.security_protocol.endswith("SSL")
+    return {
+        "bootstrap": kafka.bootstrap,
+        "security_protocol": kafka.security_protocol,
+        "sasl_mechanism": kafka.sasl_mechanism if secured else None,
+        "username": user if secured else None,
+        "password": _password(kafka, folder(settings.keys_dir), user) if secured else None,
+        "ssl_cafile": (kafka.ssl_cafile or None) if encrypted else None,
+    }
+
+
+def _password(kafka: Kafka, directory: Path, user: str) -> str:
+    if user == kafka.username:
+        return Security.of(kafka).password()
+    if user not in principals(kafka.signers):
+        raise SettingsError(f"user {user} is none of {', '.join(principals(kafka.signers))}: name one of these")
+    return password_of(directory, user)
+
+
+def properties(found: dict[str, str | None]) -> dict[str, str]:
+    """The same as settings of a Java client."""
+    shown = {"bootstrap.servers": found["bootstrap"] or "", "security.protocol": found["security_protocol"] or ""}
+    if found["username"] is not None:
+        mechanism = found["sasl_mechanism"] or ""
+        kind = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
+        shown["sasl.mechanism"] = mechanism
+        shown["sasl.jaas.config"] = (
+            f"org.apache.kafka.common.security.{kind} required "
+            f'username="{_quoted(found["username"])}" password="{_quoted(found["password"] or "")}";'
+        )
+    if found["ssl_cafile"] is not None:
+        shown |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": found["ssl_cafile"]}
+    return shown
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _escaped(value: str) -> str:
+    r"""A value as java.util.Properties reads it back: a backslash begins an escape there."""
+    return value.replace("\\", "\\\\")

@@ -1,0 +1,53 @@
+"""The settings of topics on a real broker."""
+
+import time
+
+import pytest
+from m0common.stream.kafka_options import KafkaOptions
+from m0common.topics import Topic
+from m0kafka.apply import apply
+from m0kafka.confluent import ConfluentCluster
+from m0kafka.plan import plan
+from m0kafka.wanted import Wanted
+
+pytestmark = [pytest.mark.kafka]
+
+
+@pytest.fixture
+def cluster(kafka):
+    return ConfluentCluster(KafkaOptions(kafka.bootstrap))
+
+
+def make(cluster, topic, **wanted):
+    apply(cluster, plan(Wanted([topic], 1, **wanted), cluster), {}, print)
+
+
+def shown(cluster, name, wanted):
+    """Wait until the broker shows these settings, which its controller has taken in."""
+    deadline = time.monotonic() + 60
+    while not wanted.items() <= cluster.topics([name])[name].settings.items():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_topic_gets_the_settings_of_the_catalogue_and_their_changes(cluster):
+    make(cluster, Topic("settings", "key", "one", (), (), compacted=True, max_message_bytes=5000))
+    shown(cluster, "settings", {"cleanup.policy": "compact", "max.message.bytes": "5000"})
+    make(cluster, Topic("settings", "key", "one", (), (), retention_ms=1234))
+    shown(cluster, "settings", {"cleanup.policy": "delete", "retention.ms": "1234"})
+
+
+def test_what_an_operator_set_stays_unless_it_is_ours(cluster):
+    topic = Topic("operator", "key", "one", (), (), retention_ms=1000)
+    make(cluster, topic)
+    own = {"min.insync.replicas": "2", "segment.bytes": "20000000", "retention.ms": "5", "cleanup.policy": "compact"}
+    cluster.change("operator", own)
+    shown(cluster, "operator", own)
+    make(cluster, topic)
+    shown(cluster, "operator", own | topic.settings() | {"min.insync.replicas": "1"})
+
+
+def test_creating_a_topic_that_is_there_is_no_error(cluster):
+    for _ in range(2):
+        cluster.create("twice", 1, 1, {})
+    assert cluster.topics(["twice", "never"]).keys() == {"twice"}
