@@ -8,16 +8,9 @@ from typing import Self, TypeVar
 
 import msgspec
 import stamina
-from solana.exceptions import SolanaRpcException
-from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Commitment
-from solana.rpc.core import RPCException
 from solana.rpc.models import MemcmpOpts
-from solders.commitment_config import CommitmentLevel
 from solders.pubkey import Pubkey
-from solders.rpc.config import RpcContextConfig
-from solders.rpc.requests import GetEpochInfo
-from solders.rpc.responses import GetEpochInfoResp
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import EncodedTransactionWithStatusMeta, TransactionStatus
@@ -25,17 +18,12 @@ from solders.transaction_status import EncodedTransactionWithStatusMeta, Transac
 from m0chain.errors import RpcRejected, RpcUnavailable
 from m0chain.faults import Faults
 from m0chain.idl import Idl
+from m0chain.wire import Node, Refused
 
 CLOCK_SYSVAR = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 MAX_ACCOUNTS_PER_REQUEST = 100
 MAX_SIGNATURES_PER_PAGE = 1000
 MAX_STATUSES_PER_REQUEST = 256
-
-_LEVELS = {
-    Commitment.PROCESSED: CommitmentLevel.Processed,
-    Commitment.CONFIRMED: CommitmentLevel.Confirmed,
-    Commitment.FINALIZED: CommitmentLevel.Finalized,
-}
 
 _T = TypeVar("_T")
 
@@ -126,9 +114,7 @@ class ChainClient:
         self.commitment = Commitment(commitment)
         self.faults = Faults(idls or {})
         self.rpc_url = rpc_url
-        self._client = AsyncClient(
-            rpc_url, self.commitment, timeout=self.timing.request_s, http2=False, max_transport_retries=0
-        )
+        self._client = Node(rpc_url, self.commitment, self.timing.request_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,22 +126,14 @@ class ChainClient:
         """Close the connections."""
         await self._client.close()
 
-    async def once(self, request: Callable[[AsyncClient], Awaitable[_T]], programs: Sequence[Pubkey] = ()) -> _T:
+    async def once(self, request: Callable[[Node], Awaitable[_T]], programs: Sequence[Pubkey] = ()) -> _T:
         """One request without a retry; raises a ChainError."""
         try:
-            result = await request(self._client)
-        except (SolanaRpcException, RPCException) as error:
-            raise self.faults.request(error, programs) from error
-        except ValueError as error:  # the body is not JSON-RPC: a proxy's error page, a node going down
-            raise RpcUnavailable(f"node gave an answer that cannot be read: {error}") from error
-        except AttributeError as error:
-            # solana-py takes an error code it does not know for the result, a bare integer, and stumbles over it
-            raise RpcUnavailable(f"node answered with an error code of its own: {error}") from error
-        if isinstance(result, int):
-            raise RpcUnavailable(f"node answered with error {result}")
-        return result
+            return await request(self._client)
+        except Refused as refusal:
+            raise self.faults.refusal(refusal, programs) from refusal
 
-    async def call(self, request: Callable[[AsyncClient], Awaitable[_T]]) -> _T:
+    async def call(self, request: Callable[[Node], Awaitable[_T]]) -> _T:
         """A read, retried while the node is unavailable."""
         async for attempt in stamina.retry_context(
             on=RpcUnavailable,
@@ -230,10 +208,7 @@ class ChainClient:
 
     async def head(self, min_context_slot: int | None = None) -> Head:
         """The newest block of one node, which must have reached `min_context_slot`."""
-        level = _LEVELS[self.commitment]
-        body = GetEpochInfo(RpcContextConfig(level, min_context_slot))
-        # solana-py's own method leaves minContextSlot out
-        response = await self.call(lambda c: c._provider.make_request(body, GetEpochInfoResp))  # noqa: SLF001
+        response = await self.call(lambda c: c.get_head(min_context_slot))
         return Head(response.value.absolute_slot, response.value.block_height)
 
     async def rent_exempt(self, size: int) -> int:
