@@ -15,7 +15,7 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import EncodedTransactionWithStatusMeta, TransactionStatus
 
-from m0chain.errors import RpcRejected, RpcUnavailable
+from m0chain.errors import DecodeError, RpcRejected, RpcUnavailable
 from m0chain.faults import Faults
 from m0chain.idl import Idl
 from m0chain.wire import Node, Refused
@@ -113,7 +113,6 @@ class ChainClient:
         self.timing = timing or Timing()
         self.commitment = Commitment(commitment)
         self.faults = Faults(idls or {})
-        self.rpc_url = rpc_url
         self._client = Node(rpc_url, self.commitment, self.timing.request_s)
 
     async def __aenter__(self) -> Self:
@@ -185,7 +184,7 @@ class ChainClient:
         """The clock as programs see it."""
         sysvar = await self.account(CLOCK_SYSVAR, commitment)
         if sysvar is None:
-            raise RpcRejected(f"{self.rpc_url} has no Clock sysvar: is it a Solana node?")
+            raise RpcRejected("the node has no Clock sysvar: is it a Solana node?")
         return ChainTime(*_clock(sysvar.data))
 
     async def statuses(self, signatures: Sequence[Signature], *, history: bool = False) -> Statuses:
@@ -317,7 +316,10 @@ def clock_ms(sysvar: bytes) -> int:
 
 
 def _clock(sysvar: bytes) -> tuple[int, int]:
-    slot, _, _, _, unix_s = struct.unpack_from("<QqQQq", sysvar)
+    try:
+        slot, _, _, _, unix_s = struct.unpack_from("<QqQQq", sysvar)
+    except struct.error as error:
+        raise DecodeError(f"{len(sysvar)} bytes are no Clock sysvar: is it a Solana node?") from error
     return slot, unix_s * 1000
 
 

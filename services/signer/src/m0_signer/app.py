@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from m0chain import ChainClient, ChainError, Connection, DecodeError, EventParser, Sender, Subscriptions, idl
+from m0chain import ChainClient, Connection, EventParser, Sender, Subscriptions, idl
 from m0chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.errors import SettingsError
@@ -129,9 +129,8 @@ class Signer:
                     continue
                 if notice.failed or not runner.in_flight:
                     continue
-                with contextlib.suppress(DecodeError, ChainError):
-                    for logged in parser.parse(notice.logs).events:
-                        catalog = getattr(logged.event, "catalog", None)
-                        epoch_id = getattr(logged.event, "epoch_id", None)
-                        if isinstance(catalog, str) and isinstance(epoch_id, int):
-                            runner.wake(catalog, epoch_id)
+                for logged in parser.parse(notice.logs).events:
+                    catalog = getattr(logged.event, "catalog", None)
+                    epoch_id = getattr(logged.event, "epoch_id", None)
+                    if isinstance(catalog, str) and isinstance(epoch_id, int):
+                        runner.wake(catalog, epoch_id)
