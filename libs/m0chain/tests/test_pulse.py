@@ -75,6 +75,12 @@ async def test_a_node_of_a_pool_that_is_a_little_behind_is_none(world):
         assert await world.second(slots=(4, -2)[step % 2]) is None
 
 
+async def test_a_process_that_stood_still_itself_blames_no_node(world):
+    world.s += 60
+    assert world.pulse.problem() is None
+    assert await world.second() is None
+
+
 async def test_a_node_that_lags_is_a_problem_at_once(world):
     world.behind_ms = 20_000
     assert "20 s behind" in await world.second()

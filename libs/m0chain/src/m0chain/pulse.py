@@ -18,7 +18,7 @@ EVERY_S = 1.0
 ANSWER_S = 2.0
 """A node that takes longer has not answered."""
 PATIENCE_S = 3.5
-"""For so long a node may be silent, or its chain stand still, before it is a problem."""
+"""For so long a node may be silent, or its chain stand still, before it is a problem: one lost answer is none."""
 MAX_LAG_MS = 15_000
 
 Ask = Callable[[], Awaitable[ChainTime]]
@@ -29,14 +29,15 @@ class Pulse:
 
     def __init__(self, ask: Ask, now_ms: Callable[[], int], seconds: Callable[[], float] = time.monotonic) -> None:
         self._ask, self._now_ms, self._seconds = ask, now_ms, seconds
-        self._answered_s = self._grown_s = seconds()
+        self._answered_s = self._grown_s = self._beat_s = seconds()
         self._why: str | None = None
         self._slot = -1
         self._lag_ms = 0
 
     def problem(self) -> str | None:
         """One sentence, None while the node is well."""
-        now_s = self._seconds()
+        # a process that has not come to ask says nothing of the node
+        now_s = min(self._seconds(), self._beat_s + EVERY_S + ANSWER_S)
         if self._slot < 0 and self._why is None:
             return "the chain's node has not answered yet"
         if now_s - self._answered_s > PATIENCE_S or self._slot < 0:
@@ -54,9 +55,9 @@ class Pulse:
             async with asyncio.timeout(ANSWER_S):
                 seen = await self._ask()
         except (ChainError, TimeoutError) as error:
-            self._why = str(error) or None
+            self._why, self._beat_s = str(error) or None, self._seconds()
             return
-        now_s = self._seconds()
+        now_s = self._beat_s = self._seconds()
         self._why, self._answered_s, self._lag_ms = None, now_s, self._now_ms() - seen.unix_ms
         if seen.slot > self._slot:
             self._slot, self._grown_s = seen.slot, now_s
