@@ -1,7 +1,6 @@
 import base64
 
-import pytest
-from m0chain import DecodeError, EventParser, event_types, idl
+from m0chain import EventParser, event_types, idl
 from m0common.ids import catalog_bytes
 from solders.pubkey import Pubkey
 
@@ -87,14 +86,18 @@ def test_a_cut_log_is_reported():
     assert not PARSER.parse(run(ORACLE)).truncated
 
 
-def test_a_malformed_event_of_ours_is_refused_and_one_of_a_stranger_ignored():
+def test_a_malformed_event_of_ours_is_named_and_one_of_a_stranger_ignored():
     cut = PAUSED[:20] + "===="
-    with pytest.raises(DecodeError):
-        PARSER.parse(run(ORACLE, cut))
-    assert PARSER.parse(run(OTHER, cut)).events == []
+    (line,) = PARSER.parse(run(ORACLE, cut)).unreadable
+    assert (line.program, line.instruction, line.inner) == (str(ORACLE), 0, 0)
+    assert PARSER.parse(run(OTHER, cut)).unreadable == []
     short = "Program data: " + base64.b64encode(idl.oracle().events["EpochClosed"] + b"\1").decode()
-    with pytest.raises(DecodeError, match="wanted at offset"):
-        PARSER.parse(run(ORACLE, short))
+    assert "wanted at offset" in PARSER.parse(run(ORACLE, short)).unreadable[0].reason
+
+
+def test_the_events_beside_a_malformed_one_are_read_and_keep_their_places():
+    parsed = PARSER.parse(run(ORACLE, PAUSED, PAUSED[:20] + "====", PAUSED))
+    assert [event.inner for event in parsed.events] == [0, 2]
 
 
 def test_an_unknown_event_of_ours_is_skipped_so_that_newer_programs_can_add_some():

@@ -3,8 +3,9 @@ import contextlib
 
 import pytest
 from jobs_house import BASE_MS, FIRST
-from m0_jobs.app import Jobs
+from m0_jobs.app import Jobs, observed
 from m0_jobs.leader import leadership
+from m0chain import RpcRejected
 from m0chain.accounts import EpochStatus
 from m0common import settings
 from m0common.clock import ManualClock
@@ -72,3 +73,21 @@ async def test_the_running_service_resolves_and_cranks_on_its_schedule(dsn, hous
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.parametrize("error", [RpcRejected("the node refuses getMultipleAccounts: no"), IndexError("list index")])
+async def test_a_job_that_fails_is_noted_until_it_is_done_and_ends_nothing(error):
+    failed = {}
+
+    async def fails():
+        raise error
+
+    async def does():
+        return 0
+
+    await observed("crank", fails, failed)
+    await observed("score", does, failed)
+    assert list(failed) == ["crank"]
+    assert str(error) in failed["crank"]
+    await observed("crank", does, failed)
+    assert failed == {}

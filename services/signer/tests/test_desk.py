@@ -1,5 +1,6 @@
 """Headers that anybody wrote beside the true ones: what they cost, and what the signer says of them."""
 
+import asyncio
 import contextlib
 
 import lanes_world as world
@@ -209,3 +210,18 @@ async def test_an_epoch_signed_before_a_restart_and_computed_again_is_not_missed
     await desked.mine(*live.headers)
     assert desked.desk.notes() is None
     assert desked.bundles == hashes(live.headers)  # nothing twice
+
+
+async def test_what_is_computed_here_does_not_wait_for_a_chain_that_is_away(desked, live):
+    desked.vm.down = True
+    claimed = asyncio.create_task(desked.claim(*live.headers))
+    async with asyncio.timeout(60):
+        while desked.desk.problem() is None:  # noqa: ASYNC110 - it is asked, and tells nobody
+            await asyncio.sleep(0.01)
+        await desked.mine(*live.headers)
+    assert not claimed.done()
+    assert desked.guard.place(*LOG) is None, "what waits at the door is read again after a restart"
+    desked.vm.down = False
+    await claimed
+    assert desked.bundles == hashes(live.headers)
+    assert desked.desk.problem() is None

@@ -64,7 +64,7 @@ class ProgramError(TransactionFailed):
 
 
 class BlockhashExpired(ChainError):
-    """Every signed version of the transaction expired without landing; sending it again is safe."""
+    """Nodes past the expiry of every signed version know none of them; sending it again is safe."""
 
 
 class Unconfirmed(ChainError):

@@ -48,10 +48,21 @@ class LoggedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableEvent:
+    """A line of a program of ours that is no event of its IDL, and why; it has a place like any other."""
+
+    program: str
+    instruction: int
+    inner: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedLogs:
     """All events of a transaction; `truncated` says that the runtime cut the log, so that some may be missing."""
 
     events: list[LoggedEvent]
+    unreadable: list[UnreadableEvent]
     truncated: bool
 
 
@@ -65,9 +76,10 @@ class EventParser:
         """Events in the logs of a *successful* transaction.
 
         `top_level` are the programs of the transaction's instructions in order; without them, instructions that the
-        runtime does not log (signature precompiles) are not counted. Raises DecodeError for a malformed event of ours.
+        runtime does not log (signature precompiles) are not counted. A malformed event of ours costs no other.
         """
         events: list[LoggedEvent] = []
+        unreadable: list[UnreadableEvent] = []
         stack: list[str] = []
         truncated = False
         instruction, inner = -1, 0
@@ -81,13 +93,18 @@ class EventParser:
                 if stack:
                     stack.pop()
             elif line.startswith(_DATA) and stack:
-                found = self._decode(stack[-1], line[len(_DATA) :])
+                try:
+                    found = self._decode(stack[-1], line[len(_DATA) :])
+                except DecodeError as error:
+                    unreadable.append(UnreadableEvent(stack[-1], instruction, inner, str(error)))
+                    inner += 1
+                    continue
                 if found is not None:
                     events.append(LoggedEvent(stack[-1], found[0], instruction, inner, found[1]))
                     inner += 1
             elif line == "Log truncated":
                 truncated = True
-        return ParsedLogs(events, truncated)
+        return ParsedLogs(events, unreadable, truncated)
 
     def _decode(self, program: str, line: str) -> tuple[str, msgspec.Struct] | None:
         interface = self._programs.get(program)

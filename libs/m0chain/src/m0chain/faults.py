@@ -1,18 +1,23 @@
-"""From the errors of the node and of solana-py to those of m0chain."""
+"""From the errors of the node to those of m0chain."""
 
 from collections.abc import Mapping, Sequence
 
-from solana.exceptions import SolanaRpcException
-from solana.rpc.core import RPCException
 from solders.pubkey import Pubkey
-from solders.rpc.errors import NodeUnhealthyMessage, SendTransactionPreflightFailureMessage
+from solders.rpc.errors import SendTransactionPreflightFailureMessage
 from solders.transaction_status import InstructionErrorCustom, TransactionErrorInstructionError
 
 from m0chain.errors import ChainError, ProgramError, RpcRejected, RpcUnavailable, TransactionFailed
 from m0chain.idl import Idl
+from m0chain.wire import Refused
 
 # JSON-RPC codes after which the same request may well succeed: node behind, block not there yet, rate limits.
 _PASSING_CODES = frozenset({-32004, -32005, -32014, -32016, -32603, -32429, 429})
+_PASSING_MESSAGES = frozenset(
+    {
+        "BlockNotAvailableMessage", "BlockStatusNotAvailableYetMessage", "InternalErrorMessage",
+        "MinContextSlotNotReachedMessage", "NodeUnhealthyMessage",
+    }
+)  # fmt: skip
 
 
 class Faults:
@@ -40,30 +45,17 @@ class Faults:
             return TransactionFailed(f"Custom({inner.code})", index, lines)
         return ProgramError(known.code, known.name, known.msg, idl.name, index, lines)
 
-    def request(self, error: Exception, programs: Sequence[Pubkey] = ()) -> ChainError:
-        """The error of a request that failed with `error` out of solana-py."""
-        if isinstance(error, SolanaRpcException):
-            cause = error.__cause__
-            return RpcUnavailable(f"{error}: {cause}" if cause else str(error))
-        if not isinstance(error, RPCException):
-            return RpcRejected(f"{type(error).__name__}: {error}")
-        body = error.args[0] if error.args else None
-        if isinstance(body, SendTransactionPreflightFailureMessage):
-            if body.data.err is None:
-                return RpcRejected(body.message)
-            return self.transaction(body.data.err, programs, body.data.logs)
-        if isinstance(body, NodeUnhealthyMessage):
-            return RpcUnavailable(f"node is unhealthy: {body.message}")
-        code = body if isinstance(body, int) else None
-        message = str(getattr(body, "message", body))
-        if code in _PASSING_CODES or type(body).__name__ in {
-            "InternalErrorMessage",
-            "MinContextSlotNotReachedMessage",
-            "BlockNotAvailableMessage",
-            "BlockStatusNotAvailableYetMessage",
-        }:
-            return RpcUnavailable(f"node answered {message}")
-        return RpcRejected(message, code)
+    def refusal(self, refused: Refused, programs: Sequence[Pubkey] = ()) -> ChainError:
+        """What it means that the node answered with an error; it names the method, if it is not a transaction's."""
+        answer = refused.answer
+        if isinstance(answer, SendTransactionPreflightFailureMessage):
+            if answer.data.err is None:
+                return RpcRejected(answer.message)
+            return self.transaction(answer.data.err, programs, answer.data.logs)
+        code = answer if isinstance(answer, int) else None
+        if code in _PASSING_CODES or type(answer).__name__ in _PASSING_MESSAGES:
+            return RpcUnavailable(f"the node does not answer for now: {refused}")
+        return RpcRejected(f"the node refuses {refused}", code)
 
 
 def _name(error: object) -> str:

@@ -8,23 +8,22 @@ from typing import Self, TypeVar
 
 import msgspec
 import stamina
-from solana.exceptions import SolanaRpcException
-from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Commitment
-from solana.rpc.core import RPCException
 from solana.rpc.models import MemcmpOpts
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import EncodedTransactionWithStatusMeta, TransactionStatus
 
-from m0chain.errors import RpcRejected, RpcUnavailable
+from m0chain.errors import DecodeError, RpcRejected, RpcUnavailable
 from m0chain.faults import Faults
 from m0chain.idl import Idl
+from m0chain.wire import Node, Refused
 
 CLOCK_SYSVAR = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 MAX_ACCOUNTS_PER_REQUEST = 100
 MAX_SIGNATURES_PER_PAGE = 1000
+MAX_STATUSES_PER_REQUEST = 256
 
 _T = TypeVar("_T")
 
@@ -40,11 +39,13 @@ class Timing:
     first_wait_s: float = 0.1
     longest_wait_s: float = 3.0
     poll_s: float = 0.25
-    """between two looks at a signature's status"""
+    """between two looks at the statuses of everything that is on its way"""
     resubmit_s: float = 2.0
     """between two submissions of the same signed bytes"""
     outcome_s: float = 90.0
     """from the first submission until Unconfirmed"""
+    fastest_slot_s: float = 0.1
+    """no chain makes blocks faster: a height that grows faster than this is not believed"""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -62,6 +63,20 @@ class ChainTime(msgspec.Struct, frozen=True):
 
     slot: int
     unix_ms: int
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest block of a node: its slot and its height, which blockhash expiry is counted in."""
+
+    slot: int
+    height: int
+
+
+class Statuses(msgspec.Struct, frozen=True):
+    """What a node that had reached `slot` knew of signatures."""
+
+    slot: int
+    found: list[TransactionStatus | None]
 
 
 class SignatureInfo(msgspec.Struct, frozen=True):
@@ -98,10 +113,7 @@ class ChainClient:
         self.timing = timing or Timing()
         self.commitment = Commitment(commitment)
         self.faults = Faults(idls or {})
-        self.rpc_url = rpc_url
-        self._client = AsyncClient(
-            rpc_url, self.commitment, timeout=self.timing.request_s, http2=False, max_transport_retries=0
-        )
+        self._client = Node(rpc_url, self.commitment, self.timing.request_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,22 +125,14 @@ class ChainClient:
         """Close the connections."""
         await self._client.close()
 
-    async def once(self, request: Callable[[AsyncClient], Awaitable[_T]], programs: Sequence[Pubkey] = ()) -> _T:
+    async def once(self, request: Callable[[Node], Awaitable[_T]], programs: Sequence[Pubkey] = ()) -> _T:
         """One request without a retry; raises a ChainError."""
         try:
-            result = await request(self._client)
-        except (SolanaRpcException, RPCException) as error:
-            raise self.faults.request(error, programs) from error
-        except ValueError as error:  # the body is not JSON-RPC: a proxy's error page, a node going down
-            raise RpcUnavailable(f"node gave an answer that cannot be read: {error}") from error
-        except AttributeError as error:
-            # solana-py takes an error code it does not know for the result, a bare integer, and stumbles over it
-            raise RpcUnavailable(f"node answered with an error code of its own: {error}") from error
-        if isinstance(result, int):
-            raise RpcUnavailable(f"node answered with error {result}")
-        return result
+            return await request(self._client)
+        except Refused as refusal:
+            raise self.faults.refusal(refusal, programs) from refusal
 
-    async def call(self, request: Callable[[AsyncClient], Awaitable[_T]]) -> _T:
+    async def call(self, request: Callable[[Node], Awaitable[_T]]) -> _T:
         """A read, retried while the node is unavailable."""
         async for attempt in stamina.retry_context(
             on=RpcUnavailable,
@@ -180,25 +184,31 @@ class ChainClient:
         """The clock as programs see it."""
         sysvar = await self.account(CLOCK_SYSVAR, commitment)
         if sysvar is None:
-            raise RpcRejected(f"{self.rpc_url} has no Clock sysvar: is it a Solana node?")
+            raise RpcRejected("the node has no Clock sysvar: is it a Solana node?")
         return ChainTime(*_clock(sysvar.data))
 
-    async def statuses(
-        self, signatures: Sequence[Signature], *, history: bool = False
-    ) -> list[TransactionStatus | None]:
-        """Statuses in the order asked for, None where the node knows nothing."""
-        response = await self.call(
-            lambda c: c.get_signature_statuses(list(signatures), search_transaction_history=history)
-        )
-        return list(response.value)
+    async def statuses(self, signatures: Sequence[Signature], *, history: bool = False) -> Statuses:
+        """Statuses in the order asked for, None where the node knows nothing; in requests of at most 256."""
+        slots, result = [], []
+        for start in range(0, len(signatures), MAX_STATUSES_PER_REQUEST):
+            part = list(signatures[start : start + MAX_STATUSES_PER_REQUEST])
+            response = await self.call(
+                lambda c, part=part: c.get_signature_statuses(part, search_transaction_history=history)  # type: ignore[misc]
+            )
+            if len(response.value) != len(part):
+                raise RpcUnavailable(f"asked for {len(part)} statuses, the node gave {len(response.value)}")
+            slots.append(response.context.slot)
+            result.extend(response.value)
+        return Statuses(min(slots, default=0), result)
 
     async def balance(self, address: Pubkey) -> int:
         """Lamports."""
         return (await self.call(lambda c: c.get_balance(address))).value
 
-    async def block_height(self) -> int:
-        """Block height, which blockhash expiry is counted in."""
-        return (await self.call(lambda c: c.get_block_height())).value
+    async def head(self, min_context_slot: int | None = None) -> Head:
+        """The newest block of one node, which must have reached `min_context_slot`."""
+        response = await self.call(lambda c: c.get_head(min_context_slot))
+        return Head(response.value.absolute_slot, response.value.block_height)
 
     async def rent_exempt(self, size: int) -> int:
         """Lamports that keep an account of `size` bytes alive."""
@@ -229,9 +239,15 @@ class ChainClient:
         return _record(signature, found.slot, found.block_time, found.transaction)
 
     async def signatures_page(
-        self, address: Pubkey, *, before: str | None, until: str | None, limit: int = MAX_SIGNATURES_PER_PAGE
+        self,
+        address: Pubkey,
+        *,
+        before: str | None,
+        until: str | None,
+        limit: int = MAX_SIGNATURES_PER_PAGE,
+        min_context_slot: int | None = None,
     ) -> list[SignatureInfo]:
-        """Newest first, older than `before` and newer than `until`."""
+        """Newest first, older than `before` and newer than `until`, from a node that has reached `min_context_slot`."""
         level = Commitment.FINALIZED if self.commitment is Commitment.FINALIZED else Commitment.CONFIRMED
         response = await self.call(
             lambda c: c.get_signatures_for_address(
@@ -240,6 +256,7 @@ class ChainClient:
                 until=None if until is None else Signature.from_string(until),
                 limit=limit,
                 commitment=level,
+                min_context_slot=min_context_slot,
             )
         )
         return [
@@ -250,21 +267,47 @@ class ChainClient:
         ]
 
     async def signatures_since(
-        self, address: Pubkey, until: str | None = None, *, limit: int = MAX_SIGNATURES_PER_PAGE
+        self,
+        address: Pubkey,
+        until: str | None = None,
+        *,
+        limit: int = MAX_SIGNATURES_PER_PAGE,
+        min_context_slot: int | None = None,
     ) -> AsyncIterator[SignatureInfo]:
         """An address's history after the signature `until` (None: all), oldest first.
 
-        The node pages newest first, so the pages are collected down to `until` before the first item is yielded.
+        The node pages newest first, so the pages are collected down to `until` before the first item is yielded. How
+        many items a page has says nothing: only an empty one ends the history. Pages behind the first are asked of
+        nodes that have reached it. Raises RpcUnavailable when what was listed does not reach down to `until`.
         """
         collected: list[SignatureInfo] = []
-        before: str | None = None
-        while page := await self.signatures_page(address, before=before, until=until, limit=limit):
-            collected.extend(page)
-            before = page[-1].signature
-            if len(page) < limit:
+        at_least, before, reached = min_context_slot, None, until is None
+        while page := await self.signatures_page(
+            address, before=before, until=until, limit=limit, min_context_slot=at_least
+        ):
+            names = [info.signature for info in page]
+            if collected and (page[0].slot > collected[-1].slot or names[-1] == before):
+                raise RpcUnavailable(f"the node goes round in circles: asked for what is before {before}, it lists it")
+            reached = until in names
+            collected.extend(page[: names.index(until)] if until is not None and reached else page)
+            if reached:
                 break
+            at_least, before = max(at_least or 0, page[0].slot), names[-1]
+        if until is not None and before is not None and not reached:
+            await self._joined(address, collected[-1], until, at_least)
         for info in reversed(collected):
             yield info
+
+    async def _joined(self, address: Pubkey, oldest: SignatureInfo, until: str, at_least: int | None) -> None:
+        """Raise RpcUnavailable unless `until` is what comes right before `oldest`."""
+        earlier = await self.signatures_page(
+            address, before=oldest.signature, until=None, limit=1, min_context_slot=at_least
+        )
+        if [info.signature for info in earlier] != [until]:
+            raise RpcUnavailable(
+                f"the node lists the history of {address} down to {oldest.signature} in slot {oldest.slot}, and not on "
+                f"to {until}, which came before: ask a node whose history is longer"
+            )
 
 
 def clock_ms(sysvar: bytes) -> int:
@@ -273,7 +316,10 @@ def clock_ms(sysvar: bytes) -> int:
 
 
 def _clock(sysvar: bytes) -> tuple[int, int]:
-    slot, _, _, _, unix_s = struct.unpack_from("<QqQQq", sysvar)
+    try:
+        slot, _, _, _, unix_s = struct.unpack_from("<QqQQq", sysvar)
+    except struct.error as error:
+        raise DecodeError(f"{len(sysvar)} bytes are no Clock sysvar: is it a Solana node?") from error
     return slot, unix_s * 1000
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
 from m0common.errors import InvalidValue
 from solana.rpc.commitment import Commitment
 from solana.rpc.models import TxOpts
@@ -18,8 +19,11 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionConfirmationStatus, TransactionStatus
 
-from m0chain.errors import BlockhashExpired, RpcUnavailable, TransactionFailed, Unconfirmed
-from m0chain.rpc import ChainClient
+from m0chain.errors import BlockhashExpired, RpcRejected, RpcUnavailable, TransactionFailed, Unconfirmed
+from m0chain.looks import Look, Looks
+from m0chain.rpc import ChainClient, Head
+
+_log = structlog.get_logger(__name__)
 
 _ORDER = [
     TransactionConfirmationStatus.Processed,
@@ -65,21 +69,55 @@ class Landed:
     slot: int
 
 
+VALID_BLOCKS = 150
+"""A blockhash is good for so many blocks (agave, MAX_PROCESSING_AGE)."""
+HEIGHT_SLACK = 32
+"""A height may be so many blocks ahead of what is possible: the blockhash may have been that old when it was given."""
+
+
 @dataclass(slots=True)
 class _Signed:
+    """One signed version. `slot`: of the node that gave the blockhash; `expired_slot`: where a node was that had passed
+    the last valid height, so that a node which has reached it and does not know the signature never will.
+    """
+
     raw: bytes
     signature: Signature
     last_valid_height: int
+    slot: int
+    signed_s: float
     programs: list[Pubkey]
+    expired_slot: int | None = None
+
+    def may_have_expired(self, now_s: float, fastest_slot_s: float) -> bool:
+        """Whether enough time has passed for the blocks that a blockhash is good for."""
+        return now_s - self.signed_s >= (VALID_BLOCKS - HEIGHT_SLACK) * fastest_slot_s
+
+    def note(self, head: Head, now_s: float, fastest_slot_s: float) -> None:
+        """Take a height in, unless it has grown by more blocks than there were slots, or than time allows."""
+        grown = head.height - (self.last_valid_height - VALID_BLOCKS)
+        slots = min(head.slot - self.slot, (now_s - self.signed_s) / fastest_slot_s)
+        if grown > slots + HEIGHT_SLACK:
+            _log.warning("height_disbelieved", height=head.height, slot=head.slot, since_slot=self.slot)
+        elif head.height > self.last_valid_height:
+            self.expired_slot = min(head.slot, self.expired_slot or head.slot)
+
+    def never_lands(self, look: Look) -> bool:
+        """Whether a look that found nothing says so for ever: its node was past the expiry itself."""
+        return look.status is None and self.expired_slot is not None and look.slot >= self.expired_slot
 
 
 class Sender:
-    """Sends through `client`; `resigns` is how often an expired transaction may be signed again."""
+    """Sends transactions through a client; one for all that a process sends, so that their outcomes are asked together.
+
+    `resigns` is how often an expired one is signed again.
+    """
 
     def __init__(self, client: ChainClient, fees: Fees | None = None, *, resigns: int = 2) -> None:
         self.client = client
         self.fees = fees or Fees()
         self._resigns = resigns
+        self._looks = Looks(client)
 
     async def send(
         self,
@@ -92,67 +130,65 @@ class Sender:
         """Send and wait until `commitment` (default: the client's); the first signer pays.
 
         The same signed bytes are submitted again and again until they land or their blockhash expires. Only after the
-        expiry, and after looking all earlier signatures up, is the transaction signed with a fresh blockhash.
+        expiry is the transaction signed with a fresh blockhash: when a node that has itself passed the last valid
+        height knows nothing of the signature, for two answers of a pool may come from two nodes.
 
-        Raises TransactionFailed or ProgramError when it failed on chain or in preflight, BlockhashExpired when it
-        expired too often, Unconfirmed when time ran out (it may still land), RpcUnavailable when nothing was submitted.
+        Raises TransactionFailed or ProgramError when it failed on chain or in preflight, RpcRejected when the node
+        refuses it, BlockhashExpired when it expired too often, Unconfirmed when time ran out before it was known to
+        have expired or landed (it may still land), RpcUnavailable when there was no blockhash to sign with.
         """
         level = Commitment(commitment) if commitment else self.client.commitment
         deadline = asyncio.get_running_loop().time() + self.client.timing.outcome_s
         past: list[_Signed] = []
         for _ in range(self._resigns + 1):
-            landed = await self._earlier(past, level, deadline)
-            if landed is not None:
-                return landed
             signed = await self._sign(instructions, signers, fees or self.fees)
             past.append(signed)
-            landed = await self._submit_until_known(signed, past, level, deadline)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    landed = await self._submit_until_known(signed, level)
+            except TimeoutError as error:
+                sent = tuple(str(each.signature) for each in past)
+                raise Unconfirmed(sent, self.client.timing.outcome_s) from error
             if landed is not None:
                 return landed
-        landed = await self._earlier(past, level, deadline)
-        if landed is not None:
-            return landed
-        names = ", ".join(str(s.signature) for s in past)
+        names = ", ".join(str(each.signature) for each in past)
         raise BlockhashExpired(f"expired without landing {len(past)} times: {names}")
 
     async def _sign(self, instructions: Sequence[Instruction], signers: Sequence[AnySigner], fees: Fees) -> _Signed:
-        latest = (await self.client.call(lambda c: c.get_latest_blockhash())).value
-        full = [*fees.instructions(), *instructions]
+        now_s = asyncio.get_running_loop().time()
+        answer = await self.client.call(lambda c: c.get_latest_blockhash())
+        full, latest = [*fees.instructions(), *instructions], answer.value
         raw, signature = await sign(full, signers, latest.blockhash)
-        return _Signed(raw, signature, latest.last_valid_block_height, [i.program_id for i in full])
+        programs = [i.program_id for i in full]
+        return _Signed(raw, signature, latest.last_valid_block_height, answer.context.slot, now_s, programs)
 
-    async def _submit_until_known(
-        self, signed: _Signed, past: Sequence[_Signed], level: Commitment, deadline: float
-    ) -> Landed | None:
+    async def _submit_until_known(self, signed: _Signed, level: Commitment) -> Landed | None:
         """Landed, or None when the blockhash expired before the transaction did."""
         loop, timing = asyncio.get_running_loop(), self.client.timing
-        started, next_submit, preflight = loop.time(), 0.0, True
+        next_submit, first = 0.0, True
         while True:
             if loop.time() >= next_submit:
-                preflight = await self._submit(signed, preflight) and preflight
+                first = await self._submit(signed, first) and first
                 next_submit = loop.time() + timing.resubmit_s
-            try:
-                # The height before the status: what is not found after the last valid height was passed never lands.
-                height = await self.client.block_height()
-                status = (await self.client.statuses([signed.signature]))[0]
-            except RpcUnavailable:
-                height, status = 0, None
-            if (landed := self._outcome(signed, status, level)) is not None:
+            late = signed.may_have_expired(loop.time(), timing.fastest_slot_s)
+            look = await self._looks.look(signed.signature, head_from=signed.slot if late else None)
+            if look is None:
+                continue
+            if look.head is not None:
+                signed.note(look.head, loop.time(), timing.fastest_slot_s)
+            if (landed := self._outcome(signed, look.status, level)) is not None:
                 return landed
-            if status is None and height > signed.last_valid_height:
+            if signed.never_lands(look):
                 return None
-            if loop.time() > deadline:
-                raise Unconfirmed(tuple(str(s.signature) for s in past), timing.outcome_s)
-            await asyncio.sleep(min(timing.poll_s, 0.05 + (loop.time() - started) / 4))
 
-    async def _submit(self, signed: _Signed, preflight: bool) -> bool:
-        """Submit once; True when the node has not taken it yet, so that the next try runs preflight again.
+    async def _submit(self, signed: _Signed, first: bool) -> bool:
+        """Submit once; True when no node has taken it yet, so that the next try is the first again.
 
-        A failed preflight of the *first* submission is the outcome. Later ones skip it, since the state they would be
-        checked against may be the one after the transaction itself.
+        What a node says to the *first* submission is the outcome. Later ones skip preflight, since the state they would
+        be checked against may be the one after the transaction itself, and what they are told proves nothing.
         """
         options = TxOpts(
-            skip_preflight=not preflight,
+            skip_preflight=not first,
             preflight_commitment=self.client.commitment,
             max_retries=0,
         )
@@ -160,12 +196,15 @@ class Sender:
             await self.client.once(lambda c: c.send_raw_transaction(signed.raw, options), signed.programs)
         except RpcUnavailable:
             return False  # it may have arrived: whatever preflight says from now on proves nothing
+        except RpcRejected as refusal:
+            if first:
+                raise
+            _log.warning("submission_refused", signature=str(signed.signature), error=str(refusal))
         except TransactionFailed as failure:
             if failure.cause == "BlockhashNotFound":
                 return True  # this node has not seen the block yet, or it has expired: the caller's loop tells
-            if failure.cause == "AlreadyProcessed":
-                return False
-            raise
+            if first and failure.cause != "AlreadyProcessed":
+                raise
         return False
 
     def _outcome(self, signed: _Signed, status: TransactionStatus | None, level: Commitment) -> Landed | None:
@@ -177,21 +216,6 @@ class Sender:
         if status.err is not None:
             raise self.client.faults.transaction(status.err, signed.programs)
         return Landed(str(signed.signature), status.slot)
-
-    async def _earlier(self, past: Sequence[_Signed], level: Commitment, deadline: float) -> Landed | None:
-        """The outcome of an earlier signed version that landed after all; waits until it reached `level`."""
-        loop = asyncio.get_running_loop()
-        while past:
-            statuses = await self.client.statuses([s.signature for s in past], history=True)
-            for signed, status in zip(past, statuses, strict=True):
-                if (landed := self._outcome(signed, status, level)) is not None:
-                    return landed
-            if not any(status is not None for status in statuses):
-                return None
-            if loop.time() > deadline:
-                raise Unconfirmed(tuple(str(s.signature) for s in past), self.client.timing.outcome_s)
-            await asyncio.sleep(self.client.timing.poll_s)
-        return None
 
 
 async def sign(

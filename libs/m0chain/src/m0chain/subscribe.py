@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from enum import Enum, auto
 from typing import Any
@@ -9,12 +10,10 @@ from typing import Any
 import msgspec
 import structlog
 from solana.rpc.commitment import Commitment
-from solana.rpc.jsonrpc import SolanaJsonRpcError
 from solana.rpc.websocket_api import SolanaWsClient
 from solders.pubkey import Pubkey
 from solders.rpc.config import RpcTransactionLogsFilterMentions
 from solders.rpc.responses import AccountNotification, LogsNotification
-from websockets.exceptions import WebSocketException
 
 _log = structlog.get_logger(__name__)
 
@@ -45,14 +44,26 @@ class AccountNotice(msgspec.Struct, frozen=True):
 
 
 class Subscriptions:
-    """Opens one WebSocket per subscription and opens it again, with growing pauses, whenever it ends."""
+    """Opens one WebSocket per subscription and opens it again, with growing pauses, whenever it ends.
+
+    A pause is any time between none and twice as long as before, so that those who lost one node do not come back
+    together; it begins anew only after a connection that held for `held_s`, whatever was said on it.
+    """
 
     def __init__(
-        self, ws_url: str, *, commitment: str = "confirmed", pause_s: float = 0.2, longest_s: float = 5.0
+        self,
+        ws_url: str,
+        *,
+        commitment: str = "confirmed",
+        pause_s: float = 0.2,
+        longest_s: float = 5.0,
+        held_s: float = 10.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._ws_url = ws_url
         self._commitment = Commitment(commitment)
-        self._pause_s, self._longest_s = pause_s, longest_s
+        self._pause_s, self._longest_s, self._held_s = pause_s, longest_s, held_s
+        self._sleep = sleep
 
     async def logs(self, mentions: Pubkey) -> AsyncGenerator[LogsNotice | Connection, None]:
         """Logs of transactions that mention an address, and CONNECTED at every (re)connection; never ends by itself."""
@@ -87,8 +98,9 @@ class Subscriptions:
     async def _notifications(
         self, subscribe: Callable[[SolanaWsClient], Awaitable[object]]
     ) -> AsyncGenerator[Any, None]:  # solders' Notification is a union of every kind; the callers pick theirs
-        pause = self._pause_s
+        loop, pause = asyncio.get_running_loop(), self._pause_s
         while True:
+            opened = loop.time()
             try:
                 async with SolanaWsClient(
                     self._ws_url,
@@ -98,12 +110,13 @@ class Subscriptions:
                     compression=None,
                 ) as client:
                     await subscribe(client)
-                    pause = self._pause_s
                     yield Connection.CONNECTED
                     async for note in client:
                         yield note
-                _log.info("subscription_ended", url=self._ws_url)
-            except (OSError, WebSocketException, TimeoutError, SolanaJsonRpcError) as error:
-                _log.warning("subscription_lost", url=self._ws_url, error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(pause)
+                _log.info("subscription_ended")
+            except Exception as error:  # noqa: BLE001 - whatever a node sends ends a connection and no process
+                _log.warning("subscription_lost", error=f"{type(error).__name__}: {error}")
+            if loop.time() - opened >= self._held_s:
+                pause = self._pause_s
+            await self._sleep(random.uniform(0, pause))
             pause = min(pause * 2, self._longest_s)

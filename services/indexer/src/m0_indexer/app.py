@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
 from m0common.errors import SettingsError
 from m0common.http import Check
 from m0common.settings import Settings, Stage
+from m0common.side import SideTasks
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.consumer_loop import ConsumerLoop
@@ -16,10 +19,9 @@ from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from solders.pubkey import Pubkey
 
 from m0_indexer.apply import Programs, registry_envelope
-from m0_indexer.chain import Chain, wakes
+from m0_indexer.chain import Chain, Cursor, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
 from m0_indexer.follow import Follower
-from m0_indexer.plan import Cursor
 from m0_indexer.provisional import ProvisionalStore, provisional_loop
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
@@ -86,9 +88,14 @@ class Indexer:
     member: str | None = None
     checks: dict[str, Check] = field(default_factory=dict)
     """what is still behind, by part"""
+    side: SideTasks = field(default_factory=SideTasks)
+    """what may fail alone"""
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Until `stopped`, or until a part fails in a way that a restart should cure."""
+        """Until `stopped`, or until following, storing or publishing fails in a way that a restart should cure.
+
+        Everything else may fail alone: what it does is missing then, and nothing that is final is wrong or late.
+        """
         publish = asyncio.Event()
         publisher = Publisher(self.pool, self.broker, self.clock, publish)
         store = BundleStore(self.pool, self.clock, publish.set)
@@ -99,19 +106,23 @@ class Indexer:
         parts = {
             "publish": publisher.run(),
             "bundles": _until(stopped, loop),
-            "sweep": Sweeper(self.pool, self.clock).run(),
-            "provisional": live.run(),
-            "read provisional": _beside(stopped, provisional_loop(live, self.broker, self.stage)),
-            "reconcile": reconciler.run(),
+        }
+        side: dict[str, Callable[[], Awaitable[None]]] = {
+            "sweep": Sweeper(self.pool, self.clock).run,
+            "provisional": live.run,
+            "read provisional": lambda: _beside(stopped, provisional_loop(live, self.broker, self.stage)),
+            "reconcile": reconciler.run,
         }
         for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
-            follower = Follower(name, program, self.programs, self.chain, self.pool, self.clock, publish.set)
+            follower = Follower(
+                name, program, self.programs, self.chain, self.pool, self.clock, publish.set, reconciler.doubt
+            )
             self.checks[name] = follower.ready
             wake = asyncio.Event()
             parts[f"follow {name}"] = follower.run(wake)
             if self.ws_url is not None:
-                parts[f"listen {name}"] = _listen(self.ws_url, program, wake)
-        await together(parts)
+                side[f"listen {name}"] = partial(_listen, self.ws_url, program, wake)
+        await together(parts | {name: self.side.run(name, begin) for name, begin in side.items()})
 
 
 async def _until(stopped: asyncio.Event, loop: ConsumerLoop) -> None:

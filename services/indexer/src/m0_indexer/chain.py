@@ -1,8 +1,8 @@
 """What the indexer needs of a Solana node."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from m0chain import ChainClient, Subscriptions, accounts, idl
 from m0chain.rpc import SignatureInfo, TransactionRecord
@@ -10,9 +10,16 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 
+class Cursor(NamedTuple):
+    """The newest final transaction before which nothing is missing; empty signature: none yet."""
+
+    signature: str
+    slot: int
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A program's transactions after a signature, oldest first: those that are final, and all that are confirmed."""
+    """A program's transactions after a signature, oldest first: those that are final, and what is confirmed behind."""
 
     finalized: list[SignatureInfo]
     confirmed: list[SignatureInfo]
@@ -21,16 +28,20 @@ class Listing:
 class Chain(Protocol):
     """The port; `NodeChain` is the real one. Every method raises m0common.errors.Unavailable when the node is away."""
 
-    async def listing(self, program: Pubkey, until: str | None) -> Listing:
-        """What happened to `program` after the transaction `until` (None: since the beginning)."""
+    async def listing(self, program: Pubkey, since: Cursor | None) -> Listing:
+        """What happened to `program` after the transaction at `since` (None: since the beginning)."""
         ...
 
     async def transaction(self, signature: str) -> TransactionRecord | None:
         """A confirmed transaction with its logs, None when the node does not know it (yet)."""
         ...
 
-    async def vanished(self, signatures: Sequence[str]) -> list[str]:
-        """Those of `signatures` that the node knows nothing about, not even in its archive."""
+    async def vanished(self, slots: Mapping[str, int]) -> list[str]:
+        """Those signatures that will never be on the chain, by the slots they were seen in.
+
+        What is final has passed the slot, and a node that has got as far knows nothing of them, not in its archive
+        either. What a node that lags does not know (yet) is not among them.
+        """
         ...
 
     async def genesis(self) -> str:
@@ -62,19 +73,22 @@ class NodeChain:
         await self.confirmed.close()
         await self._finalized.close()
 
-    async def listing(self, program: Pubkey, until: str | None) -> Listing:
-        # in this order, so that a transaction which becomes final in between is in both lists
-        finalized = [info async for info in self._finalized.signatures_since(program, until)]
-        confirmed = [info async for info in self.confirmed.signatures_since(program, until)]
-        return Listing(finalized, confirmed)
+    async def listing(self, program: Pubkey, since: Cursor | None) -> Listing:
+        finalized = await _after(self._finalized, program, since)
+        # a node that has not seen the newest of these yet could not say what comes behind it
+        newest = Cursor(finalized[-1].signature, finalized[-1].slot) if finalized else since
+        return Listing(finalized, await _after(self.confirmed, program, newest))
 
     async def transaction(self, signature: str) -> TransactionRecord | None:
         return await self.confirmed.transaction(signature)
 
-    async def vanished(self, signatures: Sequence[str]) -> list[str]:
-        parsed = [Signature.from_string(s) for s in signatures]
-        statuses = await self.confirmed.statuses(parsed, history=True)
-        return [s for s, status in zip(signatures, statuses, strict=True) if status is None]
+    async def vanished(self, slots: Mapping[str, int]) -> list[str]:
+        final = await self.slot()
+        decided = [signature for signature, slot in slots.items() if slot <= final]
+        statuses = await self.confirmed.statuses([Signature.from_string(each) for each in decided], history=True)
+        if statuses.slot < final:
+            return []
+        return [each for each, status in zip(decided, statuses.found, strict=True) if status is None]
 
     async def genesis(self) -> str:
         response = await self.confirmed.call(lambda c: c.get_genesis_hash())
@@ -93,6 +107,13 @@ class NodeChain:
         """Every epoch account that is not closed, as final."""
         found = await self._finalized.program_accounts(oracle, idl.oracle().accounts["Epoch"])
         return [accounts.epoch(account.data) for account in found]
+
+
+async def _after(client: ChainClient, program: Pubkey, since: Cursor | None) -> list[SignatureInfo]:
+    if since is None:
+        return [info async for info in client.signatures_since(program)]
+    listed = client.signatures_since(program, since.signature, min_context_slot=since.slot)
+    return [info async for info in listed]
 
 
 async def wakes(ws_url: str, program: Pubkey) -> AsyncGenerator[None, None]:

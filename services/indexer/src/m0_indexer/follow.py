@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from m0chain import DecodeError, EventParser
+from m0chain import ChainError, EventParser
 from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.clock import Clock
 from m0common.errors import Unavailable
@@ -42,24 +42,33 @@ class Follower:
     pool: Pool
     clock: Clock
     on_change: Callable[[], None]
+    on_doubt: Callable[[], None] = lambda: None
+    """called when events may be missing, which only the accounts can make up for"""
     settled: bool = False
     """whether everything listed in the newest pass was final"""
     caught_up_ms: int | None = None
     """when the newest complete pass ended"""
+    problem: str | None = None
+    """why the newest pass did not complete"""
 
     async def run(self, wake: asyncio.Event) -> None:
         """Pass after pass, at once when woken, else after a while; never ends by itself."""
         while True:
             try:
                 await self.once()
-            except Unavailable as error:
-                _log.warning("follower_waits", program=self.name, error=str(error))
+            except (Unavailable, ChainError) as error:
+                # also a refusal: to read the history is what this process is for, so it asks until it may
+                self.problem = str(error)
+                _log.warning("follower_waits", program=self.name, error=self.problem)
                 await asyncio.sleep(RETRY_S)
                 continue
+            self.problem = None
             await happens(wake, IDLE_POLL_S if self.settled else POLL_S)
 
     def ready(self) -> str | None:
         """None when the tables are up to date with the chain."""
+        if self.problem is not None:
+            return f"the history of {self.name} cannot be read: {self.problem}"
         if self.caught_up_ms is None:
             return f"the history of {self.name} is still being read"
         age = self.clock.monotonic_ms() - self.caught_up_ms
@@ -70,7 +79,7 @@ class Follower:
         async with transaction(self.pool) as connection:
             cursor = await history.cursor(connection, self._cursor_name)
             stored = await history.stored_since(connection, str(self.program), cursor.slot if cursor else 0)
-        listing = await self.chain.listing(self.program, cursor.signature if cursor else None)
+        listing = await self.chain.listing(self.program, cursor)
         if cursor is not None:
             stored.pop(cursor.signature, None)
         todo = plan(listing, stored)
@@ -79,7 +88,7 @@ class Follower:
             changed = await self._write(chunk) or changed
         gone = await self.chain.vanished(todo.missing) if todo.missing else []
         changed = await self._forget(gone) or changed
-        self.settled = len(listing.finalized) == len(listing.confirmed)
+        self.settled = not listing.confirmed
         self.caught_up_ms = self.clock.monotonic_ms()
         metrics.PASSES.labels(self.name).inc()
         if changed:
@@ -131,15 +140,19 @@ class Follower:
         if record.error is not None:
             return []
         parser = EventParser(self.programs.oracle, self.programs.registry)
-        try:
-            parsed = parser.parse(record.logs, record.programs)
-        except DecodeError as error:
-            metrics.UNREADABLE.inc()
-            _log.error("transaction_unreadable", signature=record.signature, error=str(error))
-            return []
+        parsed = parser.parse(record.logs, record.programs)
+        mine = str(self.program)
+        for line in parsed.unreadable:
+            if line.program == mine:
+                metrics.UNREADABLE.labels(self.name).inc()
+                _log.error(
+                    "event_unreadable", signature=record.signature, instruction=line.instruction, inner=line.inner,
+                    error=line.reason,
+                )  # fmt: skip
         if parsed.truncated:
             _log.warning("transaction_log_truncated", signature=record.signature)
-        mine = str(self.program)
+        if parsed.truncated or parsed.unreadable:
+            self.on_doubt()
         return [
             NewEvent(self.name, e.name, e.instruction, e.inner, e.event) for e in parsed.events if e.program == mine
         ]

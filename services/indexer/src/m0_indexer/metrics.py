@@ -3,7 +3,7 @@
 from prometheus_client import Counter, Gauge
 
 EVENTS = Counter("m0_indexer_events_total", "Chain events stored", ["program", "name"])
-UNREADABLE = Counter("m0_indexer_unreadable_transactions_total", "Transactions with an event that cannot be decoded")
+UNREADABLE = Counter("m0_indexer_unreadable_events_total", "Events of ours that cannot be decoded", ["program"])
 ROLLED_BACK = Counter("m0_indexer_rolled_back_transactions_total", "Transactions that vanished from the chain")
 PASSES = Counter("m0_indexer_passes_total", "Completed passes over a program's history", ["program"])
 CURSOR_SLOT = Gauge("m0_indexer_cursor_slot", "Slot of the newest final transaction that is stored", ["program"])

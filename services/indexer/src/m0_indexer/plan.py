@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from m0chain.rpc import SignatureInfo
 
-from m0_indexer.chain import Listing
+from m0_indexer.chain import Cursor, Listing
 
 CHUNK = 100
 """Transactions written in one database transaction."""
@@ -17,13 +17,6 @@ class Stored(NamedTuple):
 
     slot: int
     commitment: str
-
-
-class Cursor(NamedTuple):
-    """The newest final transaction before which nothing is missing; empty signature: none yet."""
-
-    signature: str
-    slot: int
 
 
 @dataclass(slots=True)
@@ -40,18 +33,20 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`moved` were stored under another slot and come again as fresh; `missing` are stored and not listed any more."""
+    """`moved` were stored under another slot and come again as fresh; `missing` are stored and not listed any more, by
+    the slot they were stored under.
+    """
 
     chunks: list[Chunk]
     moved: list[str]
-    missing: list[str]
+    missing: dict[str, int]
 
 
 def plan(listing: Listing, stored: Mapping[str, Stored], chunk_size: int = CHUNK) -> Plan:
     """Compare a listing since the cursor with what is stored since the cursor."""
     final = {info.signature for info in listing.finalized}
     listed = {info.signature: info for info in listing.confirmed}
-    # a node behind the one that answered first may not list yet what is final already
+    # what became final between the two questions may be in both answers
     history = [info for info in listing.finalized if info.signature not in listed] + listing.confirmed
     moved = [i.signature for i in history if i.signature in stored and stored[i.signature].slot != i.slot]
     chunks: list[Chunk] = []
@@ -74,5 +69,5 @@ def plan(listing: Listing, stored: Mapping[str, Stored], chunk_size: int = CHUNK
         chunk.cursor = cursor
         chunks.append(chunk)
     seen = final | listed.keys()
-    missing = [s for s, known in stored.items() if s not in seen and known.commitment != "finalized"]
+    missing = {s: known.slot for s, known in stored.items() if s not in seen and known.commitment != "finalized"}
     return Plan(chunks, moved, missing)

@@ -13,7 +13,6 @@ import msgspec
 from m0chain import accounts
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
-from m0common.errors import Unavailable
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 
@@ -23,9 +22,13 @@ from m0_indexer.chain import Chain
 from m0_indexer.events import EPOCH_ACCOUNT, MARKET_ACCOUNT, entity
 from m0_indexer.repository import entities, history
 from m0_indexer.rows import EpochRow, MarketRow
+from m0_indexer.tasks import happens
 
-EVERY_S = 60.0
+EVERY_S = 3_600.0
+"""Everything is asked for at once, so rarely; what gives reason to doubt is looked into at once."""
 FIRST_S = 5.0
+DOUBT_S = 120.0
+"""So long after a doubt what gave rise to it is final, and what follows from it in the accounts."""
 
 _log = logger(__name__)
 
@@ -56,16 +59,24 @@ class Reconciler:
     pool: Pool
     clock: Clock
     suspects: frozenset[str] = field(default_factory=frozenset)
+    _doubted: asyncio.Event = field(default_factory=asyncio.Event)
+    _doubt_until_ms: int = 0
 
     async def run(self) -> None:
-        """Soon after the start, then every minute; twice as soon while something looks wrong."""
+        """Soon after the start, then every hour; every few seconds while there is doubt. Raises what `once` raises."""
         await asyncio.sleep(FIRST_S)
         while True:
-            try:
-                await self.once()
-            except Unavailable as error:
-                _log.warning("reconciliation_waits", error=str(error))
-            await asyncio.sleep(FIRST_S if self.suspects else EVERY_S)
+            self._doubted.clear()
+            await self.once()
+            if self.suspects or self.clock.monotonic_ms() < self._doubt_until_ms:
+                await asyncio.sleep(FIRST_S)
+            else:
+                await happens(self._doubted, EVERY_S)
+
+    def doubt(self) -> None:
+        """Events may have been missed: look into it now."""
+        self._doubt_until_ms = self.clock.monotonic_ms() + round(DOUBT_S * 1000)
+        self._doubted.set()
 
     async def once(self) -> list[str]:
         """Compare everything once; the things that were corrected."""

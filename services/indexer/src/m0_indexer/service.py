@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+from m0chain import ChainError
+from m0chain.pulse import Pulse, beating
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.settings import Settings
@@ -30,17 +32,20 @@ class IndexerService:
         self._clock = clock
         self._stopped = asyncio.Event()
         self._indexer: Indexer | None = None
+        self._pulse: Pulse | None = None
         self._problem: str | None = "starting"
 
     def ready(self) -> str | None:
         """None when the tables are up to date with the chain and every bundle that waited is stored."""
+        if (ill := None if self._pulse is None else self._pulse.problem()) is not None:
+            return ill
         if self._problem is not None or self._indexer is None:
             return self._problem or "starting"
         return next((problem for check in self._indexer.checks.values() if (problem := check()) is not None), None)
 
     def notes(self) -> str | None:
-        """Always None: what it waits for makes it not ready."""
-        return None
+        """What fails beside the index: reconciliation, live values, notifications of the node."""
+        return None if self._indexer is None else self._indexer.side.notes()
 
     def healthy(self) -> str | None:
         """Always None: a part that cannot go on ends the process."""
@@ -64,6 +69,7 @@ class IndexerService:
             pool = await stack.enter_async_context(
                 postgres.opened(settings.postgres.dsn, name="indexer", max_size=settings.postgres.pool_max)
             )
+            self._pulse = await stack.enter_async_context(beating(settings.solana.rpc_url, self._clock.now_ms))
             await self._prepare(pool, chain)
             self._indexer = Indexer(
                 deployed,
@@ -83,7 +89,7 @@ class IndexerService:
                 await asyncio.to_thread(migrations.upgrade, self._settings.postgres.dsn)
                 await check_chain(pool, chain, self._clock.now_ms())
                 await repeat_registry_if_lost(pool, self._broker, self._clock.now_ms())
-            except Unavailable as error:
+            except (Unavailable, ChainError) as error:
                 self._problem = f"waiting: {error}"
                 _log.warning("start_waits", error=str(error))
                 if await happens(self._stopped, RETRY_S):

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 
 from m0common.clock import Clock
-from m0common.errors import Unavailable
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 from m0common.topics import BUNDLES, HOUR_MS
@@ -32,12 +31,9 @@ class Sweeper:
     max_bytes: int = PIECES_MAX_BYTES
 
     async def run(self) -> None:
-        """Never ends by itself."""
+        """Never ends by itself; raises what `once` raises."""
         while True:
-            try:
-                await self.once()
-            except Unavailable as error:
-                _log.warning("sweeper_waits", error=str(error))
+            await self.once()
             await asyncio.sleep(EVERY_S)
 
     async def once(self) -> None:

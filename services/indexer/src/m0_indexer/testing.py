@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from m0chain import accounts, idl, pda
+from m0chain import RpcRejected, accounts, idl, pda
 from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.canonical import (
     BundleHeader,
@@ -32,7 +32,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from m0_indexer.apply import Programs
-from m0_indexer.chain import Listing
+from m0_indexer.chain import Cursor, Listing
 
 EPOCH_MS = 20_000
 PHASE_MS = 40_000
@@ -98,8 +98,11 @@ class MemoryChain:
     market_accounts: list[accounts.Market] = field(default_factory=list)
     epoch_accounts: list[accounts.Epoch] = field(default_factory=list)
     down: bool = False
+    refused: set[str] = field(default_factory=set)
+    """methods of the port that the node has not got"""
     hash: str = "genesis"
     height: int = 1
+    final_slot: int = 0
     fetched: list[str] = field(default_factory=list)
 
     def add(self, program: Pubkey, lines: Sequence[str], *, error: str | None = None, slot: int | None = None) -> str:
@@ -114,7 +117,7 @@ class MemoryChain:
 
     def finalize(self, up_to: int | None = None) -> None:
         """Make everything up to a slot final (None: everything)."""
-        limit = self.height if up_to is None else up_to
+        limit = self.final_slot = self.height if up_to is None else up_to
         self.landed = [replace(each, final=each.final or each.record.slot <= limit) for each in self.landed]
 
     def drop(self, signature: str) -> Landed:
@@ -124,45 +127,47 @@ class MemoryChain:
         self.landed.remove(gone)
         return gone
 
-    def _up(self) -> None:
+    def _up(self, method: str) -> None:
         if self.down:
             raise Unavailable("the node is down")
+        if method in self.refused:
+            raise RpcRejected(f"the node refuses {method}: not here", -32010)
 
-    async def listing(self, program: Pubkey, until: str | None) -> Listing:
-        self._up()
+    async def listing(self, program: Pubkey, since: Cursor | None) -> Listing:
+        self._up("listing")
         mine = [each for each in self.landed if program in each.record.programs]
         names = [each.record.signature for each in mine]
-        mine = mine[names.index(until) + 1 :] if until in names else mine
+        mine = mine[names.index(since.signature) + 1 :] if since is not None else mine
         infos = [
             (SignatureInfo(e.record.signature, e.record.slot, e.record.block_time_s, e.record.error), e.final)
             for e in mine
         ]
-        return Listing([info for info, final in infos if final], [info for info, _ in infos])
+        return Listing([info for info, final in infos if final], [info for info, final in infos if not final])
 
     async def transaction(self, signature: str) -> TransactionRecord | None:
-        self._up()
+        self._up("transaction")
         self.fetched.append(signature)
         return next((each.record for each in self.landed if each.record.signature == signature), None)
 
-    async def vanished(self, signatures: Sequence[str]) -> list[str]:
-        self._up()
-        known = {each.record.signature for each in self.landed}
-        return [signature for signature in signatures if signature not in known]
+    async def vanished(self, slots: Mapping[str, int]) -> list[str]:
+        self._up("vanished")
+        known, final = {each.record.signature for each in self.landed}, await self.slot()
+        return [signature for signature, slot in slots.items() if signature not in known and slot <= final]
 
     async def genesis(self) -> str:
-        self._up()
+        self._up("genesis")
         return self.hash
 
     async def slot(self) -> int:
-        self._up()
-        return max((each.record.slot for each in self.landed if each.final), default=0)
+        self._up("slot")
+        return self.final_slot
 
     async def markets(self, registry: Pubkey) -> list[accounts.Market]:
-        self._up()
+        self._up("markets")
         return [a for a in self.market_accounts if registry]
 
     async def epochs(self, oracle: Pubkey) -> list[accounts.Epoch]:
-        self._up()
+        self._up("epochs")
         return [a for a in self.epoch_accounts if oracle]
 
 

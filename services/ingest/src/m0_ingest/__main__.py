@@ -4,6 +4,7 @@ import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from m0chain.pulse import beating
 from m0common.clock import system_clock
 from m0common.http import Status, status_server
 from m0common.process import run_service
@@ -26,6 +27,8 @@ async def serve(settings: Settings) -> None:
         registry, chain = chain_parts(settings, stack)
         keys = Keys.load(Path(settings.keys_dir))
         clock = system_clock(settings.env)
+        pulse = await stack.enter_async_context(beating(settings.solana.rpc_url, clock.now_ms))
+        status.ready["node"] = pulse.problem
         ingest = Ingest(settings, config.parent, broker, registry, keys, load_domains(), clock, status, chain)
         server = status_server(status, settings.telemetry.prometheus_bind)
         await server.start()

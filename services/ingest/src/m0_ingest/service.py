@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from m0chain import ChainClient, ChainError, Registry, idl
@@ -13,6 +14,7 @@ from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.http import Status
 from m0common.settings import Catalog, Settings
+from m0common.side import SideTasks
 from m0common.stream.broker import Broker
 from m0common.telemetry.logs import logger
 from m0domains.history import Dataset
@@ -92,17 +94,19 @@ class Ingest:
         self._control = ControlLog(deployment)
         self._follower = ControlFollower(broker, self._control, deployment.partitions)
         self._watch = ChainWatch(chain)
+        self._side = SideTasks()
         self._feeds = {
             name: feed for name in settings.catalogs if (feed := _feed(name, config_dir, domains)) is not None
         }
         status.ready["broker"] = lambda: self._writer.problem
         status.ready["control records"] = lambda: self._follower.problem
         status.ready["clock"] = lambda: self._watch.problem
+        status.notes["side tasks"] = self._side.notes
 
     async def run(self) -> None:
         """Read the log's control records, begin the epoch clock, then run every task until cancelled.
 
-        When one task fails all stop and its error is raised.
+        The looks at the chain's clock may fail alone; when another task fails all stop and its error is raised.
         """
         await Turns("broker", self._connect).once()
         try:
@@ -111,7 +115,7 @@ class Ingest:
                 group.create_task(self._follower.run(), name="control records")
                 await self._follower.caught_up.wait()
                 clock = await self._begin_clock()
-                group.create_task(self._look_at_clocks(clock), name="clocks")
+                group.create_task(self._side.run("clocks", partial(self._look_at_clocks, clock)), name="clocks")
                 connector, tasks = self._parts(clock)
                 group.create_task(connector.run(), name="registry")
                 for task in tasks:

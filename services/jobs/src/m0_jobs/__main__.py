@@ -5,6 +5,7 @@ from pathlib import Path
 
 from m0chain import ChainClient, Fees, Sender, idl
 from m0chain.keyfile import plain_key
+from m0chain.pulse import beating
 from m0common import settings
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
@@ -43,6 +44,9 @@ async def serve(config: settings.Settings) -> None:
         stack.push_async_callback(server.stop)
         idls = {oracle: idl.oracle(), registry: idl.registry()}
         client = await stack.enter_async_context(ChainClient(config.solana.rpc_url, idls=idls))
+        clock = system_clock(config.env)
+        pulse = await stack.enter_async_context(beating(config.solana.rpc_url, clock.now_ms))
+        status.ready["node"] = pulse.problem
         sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
         broker = KafkaBroker(KafkaOptions.of(config.kafka, NAME))
         stack.push_async_callback(broker.close)
@@ -50,7 +54,7 @@ async def serve(config: settings.Settings) -> None:
             postgres.opened(config.postgres.dsn, name=NAME, max_size=config.postgres.pool_max)
         )
         chain = RpcChain(client, sender, oracle, registry, key)
-        await Jobs(config, deployment, oracle, registry, pool, broker, chain, system_clock(config.env), status).run()
+        await Jobs(config, deployment, oracle, registry, pool, broker, chain, clock, status).run()
 
 
 if __name__ == "__main__":

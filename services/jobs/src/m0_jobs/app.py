@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
@@ -46,10 +46,13 @@ class Jobs:
     clock: Clock
     status: Status
     problem: str | None = "not started"
+    failed: dict[str, str] = field(default_factory=dict)
+    """why the newest run of a job failed; each may fail alone"""
 
     async def run(self) -> None:
         """Lead, or wait to lead, until cancelled."""
         self.status.ready["database"] = lambda: self.problem
+        self.status.notes["jobs"] = lambda: "; ".join(f"{job}: {why}" for job, why in self.failed.items()) or None
         while True:
             try:
                 async with leadership(self.config.postgres.dsn) as held:
@@ -76,6 +79,7 @@ class Jobs:
             _log.warning("leadership_lost")
         finally:
             metrics.LEADER.set(0)
+            self.failed.clear()
             scheduler.shutdown(wait=False)
             for task in (outcomes, lost):
                 task.cancel()
@@ -96,25 +100,30 @@ class Jobs:
             ("trim", trimmer.run, rarely_s),
         ):
             scheduler.add_job(
-                observed, "interval", (name, job), seconds=every_s, id=name, max_instances=1, coalesce=True,
-                misfire_grace_time=None, jitter=every_s / 5,
+                observed, "interval", (name, job, self.failed), seconds=every_s, id=name, max_instances=1,
+                coalesce=True, misfire_grace_time=None, jitter=every_s / 5,
             )  # fmt: skip
         return scheduler
 
 
-async def observed(name: str, job: Callable[[], Awaitable[int]]) -> None:
-    """Run a job once, timed and counted; what it raises is logged, the next run tries again."""
+async def observed(name: str, job: Callable[[], Awaitable[int]], failed: dict[str, str]) -> None:
+    """Run a job once, timed and counted. What it raises is logged and stands in `failed` until a run is done; the next
+    run tries again, and no other job is held up.
+    """
     with metrics.SECONDS.labels(name).time():
         try:
             count = await job()
         except M0Error as error:
+            failed[name] = str(error)
             metrics.RUNS.labels(name, type(error).__name__).inc()
             _log.warning("job_failed", job=name, error=str(error))
             return
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - a fault in one job is no other's
+            failed[name] = f"{type(error).__name__}: {error}"
             metrics.RUNS.labels(name, "crashed").inc()
             _log.exception("job_crashed", job=name)
-            raise
+            return
+    failed.pop(name, None)
     metrics.RUNS.labels(name, "done").inc()
     if count:
         _log.info("job_done", job=name, count=count)

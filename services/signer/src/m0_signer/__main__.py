@@ -5,6 +5,7 @@ from pathlib import Path
 
 from m0chain import Fees, Sender, Subscriptions
 from m0chain.keystore import open_key_file, read_passphrase
+from m0chain.pulse import beating
 from m0common import settings
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
@@ -32,12 +33,15 @@ async def serve(config: settings.Settings) -> None:
         guard = Guard(guard_path(config), bytes(deployed.oracle))
         stack.callback(guard.close)
         client = await stack.enter_async_context(chain_client(config, deployed))
+        clock = system_clock(config.env)
+        pulse = await stack.enter_async_context(beating(config.solana.rpc_url, clock.now_ms))
+        status.ready["node"] = pulse.problem
         sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
         broker = KafkaBroker(KafkaOptions.of(config.kafka, config.signer.name))
         stack.push_async_callback(broker.close)
         signer = Signer(
             config, deployed, heart, broker, rpc_chain(client, sender, deployed, key), key, guard,
-            system_clock(config.env), status, Subscriptions(config.solana.ws_url),
+            clock, status, Subscriptions(config.solana.ws_url),
         )  # fmt: skip
         await signer.run()
 

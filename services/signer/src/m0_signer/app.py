@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from m0chain import ChainClient, ChainError, Connection, DecodeError, EventParser, Sender, Subscriptions, idl
+from m0chain import ChainClient, Connection, EventParser, Sender, Subscriptions, idl
 from m0chain.keystore import KeyStore
 from m0common.clock import Clock
 from m0common.errors import SettingsError
 from m0common.http import Status
 from m0common.settings import Settings
+from m0common.side import SideTasks
 from m0common.stream.broker import Broker
 from m0common.telemetry.logs import logger
 from m0lanes.stages import Heart
@@ -84,8 +85,8 @@ class Signer:
     launch: Launch = launch_process
 
     async def run(self) -> None:
-        """Until cancelled."""
-        reporter = Reporter(self.broker)
+        """Until cancelled. To report and to listen to the chain may fail alone: signing does not wait for them."""
+        reporter, side = Reporter(self.broker), SideTasks()
         runner = Runner(self.guard, self.chain, self.key, self.clock, reporter.put, self.pace)
         desk = Desk(self.guard, self.chain, self.key, self.clock, runner.start, reporter.put)
         depth = self._depth()
@@ -99,6 +100,7 @@ class Signer:
         self.status.health["lanes"] = depth.problem
         self.status.notes["lanes"] = depth.notes
         self.status.notes["headers"] = desk.notes
+        self.status.notes["side tasks"] = side.notes
         for decision in self.guard.unfinished():
             _log.info("resumed", catalog=decision.catalog, epoch_id=decision.epoch_id)
             runner.start(decision)
@@ -106,9 +108,10 @@ class Signer:
             async with asyncio.TaskGroup() as tasks:
                 for reader in readers:
                     tasks.create_task(reader.run(), name=f"read {reader.topic}")
-                tasks.create_task(reporter.run(), name="report")
+                tasks.create_task(side.run("report", reporter.run), name="report")
                 if self.subscriptions is not None:
-                    tasks.create_task(self._listen(self.subscriptions, runner), name="listen")
+                    listen = partial(self._listen, self.subscriptions, runner)
+                    tasks.create_task(side.run("listen", listen), name="listen")
         finally:
             await runner.stop()
 
@@ -129,9 +132,8 @@ class Signer:
                     continue
                 if notice.failed or not runner.in_flight:
                     continue
-                with contextlib.suppress(DecodeError, ChainError):
-                    for logged in parser.parse(notice.logs).events:
-                        catalog = getattr(logged.event, "catalog", None)
-                        epoch_id = getattr(logged.event, "epoch_id", None)
-                        if isinstance(catalog, str) and isinstance(epoch_id, int):
-                            runner.wake(catalog, epoch_id)
+                for logged in parser.parse(notice.logs).events:
+                    catalog = getattr(logged.event, "catalog", None)
+                    epoch_id = getattr(logged.event, "epoch_id", None)
+                    if isinstance(catalog, str) and isinstance(epoch_id, int):
+                        runner.wake(catalog, epoch_id)

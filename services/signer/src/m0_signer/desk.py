@@ -83,19 +83,20 @@ class Desk:
 
     async def claim(self, said: HeaderMessage, where: TopicPartition, offset: int) -> None:
         """An epoch as somebody, the bundle service perhaps, says that it was closed."""
+        header = check_header(said)
+        # before the lock is taken: what is computed here need not wait until the chain answers
+        refusal = None if isinstance(header, Refusal) else await self._at_the_door(header)
         async with self._lock:
             self._read[where] = offset + 1
-            header = check_header(said)
             if isinstance(header, Refusal):
                 self._refuse(said, where, header)
+                return
+            if refusal is not None:
+                self._refuse(said, where, refusal)
                 return
             decided = self._guard.decision(said.catalog, said.epoch_id)
             if decided is not None:
                 self._again(said, where, decided)
-                return
-            refusal = await self._chain.at_the_door(header)
-            if refusal is not None:
-                self._refuse(said, where, refusal)
                 return
             claim = Claim(said, header, where, offset)
             if not self._standing.add(claim):
@@ -106,6 +107,11 @@ class Desk:
             await self._meet(said.catalog, said.epoch_id)
             for epoch_id in self._standing.epochs(said.catalog)[:-KEPT_PER_CATALOG]:
                 self._unmatched(said.catalog, epoch_id, f"epoch {epoch_id} was not computed here in time")
+
+    async def _at_the_door(self, header: BundleHeader) -> Refusal | None:
+        if self._guard.decision(header.catalog, header.epoch_id) is not None:
+            return None
+        return await self._chain.at_the_door(header)
 
     async def mine(self, header: HeaderMessage) -> None:
         """An epoch as computed here."""

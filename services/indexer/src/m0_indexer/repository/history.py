@@ -9,8 +9,9 @@ from m0common.store.postgres import Connection
 from psycopg.types.json import Jsonb
 
 from m0_indexer import events
+from m0_indexer.chain import Cursor
 from m0_indexer.events import Event
-from m0_indexer.plan import Cursor, Stored
+from m0_indexer.plan import Stored
 
 FROM_ACCOUNT_POSITION = 1 << 62
 """An account as read comes after every event of its slot."""

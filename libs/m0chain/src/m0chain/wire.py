@@ -1,0 +1,76 @@
+"""One request to a node and its answer, whatever the node says: every fault names the method, none is anything else."""
+
+from typing import TypeVar
+
+import httpx2
+from solana.exceptions import SolanaRpcException
+from solana.rpc.async_api import AsyncClient
+from solana.rpc.async_http_provider import AsyncHTTPProvider
+from solana.rpc.commitment import Commitment
+from solana.rpc.core import RPCException
+from solders.commitment_config import CommitmentLevel
+from solders.rpc.config import RpcContextConfig
+from solders.rpc.requests import Body, GetEpochInfo
+from solders.rpc.responses import GetEpochInfoResp, RPCResult
+
+from m0chain.errors import RpcUnavailable
+
+_LEVELS = {
+    Commitment.PROCESSED: CommitmentLevel.Processed,
+    Commitment.CONFIRMED: CommitmentLevel.Confirmed,
+    Commitment.FINALIZED: CommitmentLevel.Finalized,
+}
+_SHOWN = 120
+"""Characters of what cannot be read that are shown."""
+
+_T = TypeVar("_T", bound=RPCResult)
+
+
+class Refused(Exception):
+    """The node answered `method` with an error."""
+
+    def __init__(self, method: str, answer: object) -> None:
+        super().__init__(f"{method}: {getattr(answer, 'message', answer)}")
+        self.method, self.answer = method, answer
+
+
+class _Provider(AsyncHTTPProvider):
+    """Raises Refused or RpcUnavailable, and never shows the address, which may hold a key."""
+
+    async def make_request(self, body: Body, parser: type[_T]) -> _T:
+        method = type(body).__name__
+        method = method[:1].lower() + method[1:]
+        try:
+            answer = await super().make_request(body, parser)
+        except SolanaRpcException as error:
+            raise RpcUnavailable(f"{method}: {_why(error.__cause__)}") from error
+        except RPCException as error:
+            raise Refused(method, error.args[0] if error.args else None) from error
+        except Exception as error:  # a proxy's page, a node going down, an answer to another question
+            what = f"{type(error).__name__}: {error}"[:_SHOWN]
+            raise RpcUnavailable(f"{method}: the node gave an answer that cannot be read: {what}") from error
+        if not isinstance(answer, parser):
+            # solana-py takes an error code that it does not know for the result
+            raise RpcUnavailable(f"{method}: the node answered with an error code of its own: {answer}"[:_SHOWN])
+        return answer
+
+
+def _why(cause: BaseException | None) -> str:
+    if isinstance(cause, httpx2.HTTPStatusError):
+        return f"HTTP {cause.response.status_code}"
+    return f"{type(cause).__name__}: {cause}"[:_SHOWN]
+
+
+class Node(AsyncClient):
+    """solana-py's client over that provider, with what its own methods leave out."""
+
+    def __init__(self, url: str, commitment: Commitment, timeout_s: float) -> None:
+        super().__init__(url, commitment)
+        self._provider = _Provider(url, timeout=timeout_s, http2=False, max_transport_retries=0)
+
+    async def get_head(self, min_context_slot: int | None) -> GetEpochInfoResp:
+        """The slot and the height of the newest block, of a node that has reached `min_context_slot`."""
+        level = _LEVELS[self._commitment or Commitment.CONFIRMED]
+        return await self._provider.make_request(
+            GetEpochInfo(RpcContextConfig(level, min_context_slot)), GetEpochInfoResp
+        )

@@ -1,0 +1,85 @@
+"""The whole service behind a node that falls ill: not ready while it lasts, by itself ready again, never ended."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+
+import httpx2
+import pytest
+from m0_indexer.service import IndexerService
+from m0common import settings
+from m0common.clock import SystemClock
+from m0common.tasks import end_task
+from m0local.ill_node import ILLNESSES, IllNode, refuses
+from m0local.ports import free_port
+from solders.pubkey import Pubkey
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def localnet(tmp_path_factory):
+    folder, port = tmp_path_factory.mktemp("chain"), free_port()
+    command = [
+        sys.executable, "-m", "m0local.localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
+        "--ledger", str(folder / "ledger"), "--slot-ms", "100",
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(httpx2.HTTPError):
+                if httpx2.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "getHealth"}).status_code == 200:
+                    break
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield url
+        process.kill()
+
+
+@contextlib.asynccontextmanager
+async def running(dsn, broker, node):
+    config = settings.Settings(
+        postgres=settings.Postgres(dsn=dsn),
+        solana=settings.Solana(
+            rpc_url=node.url, ws_url="ws://127.0.0.1:1", oracle_program_id=str(Pubkey.new_unique()),
+            registry_program_id=str(Pubkey.new_unique()),
+        ),
+    )  # fmt: skip
+    service = IndexerService(config, broker, SystemClock())
+    task = asyncio.create_task(service.run())
+    try:
+        yield service
+        assert not task.done()
+    finally:
+        await end_task(task)
+
+
+async def until(condition, within_s=120):
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - it is asked, and tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_every_illness_of_the_node_is_named_and_passes(dsn, pool, broker, localnet):
+    async with IllNode(localnet) as node:
+        node.illness = ILLNESSES["html"]()
+        async with running(dsn, broker, node) as service:
+            await until(lambda: "HTTP 502" in (service.ready() or ""))
+            for illness in ILLNESSES.values():
+                node.illness = None
+                await until(lambda: service.ready() is None)
+                node.illness = illness()
+                await until(lambda: service.ready() is not None)
+            node.illness = None
+            await until(lambda: service.ready() is None)
+
+
+async def test_a_node_without_get_program_accounts_is_a_note(dsn, pool, broker, localnet):
+    async with IllNode(localnet) as node:
+        node.illness = refuses("getProgramAccounts")
+        async with running(dsn, broker, node) as service:
+            await until(lambda: "getProgramAccounts" in (service.notes() or ""))
+            await until(lambda: service.ready() is None)
