@@ -8,8 +8,9 @@ place in the log, and who had it knows that place without asking anybody:
 
 - at an epoch whose marker puts another release in force. The manifest of that epoch names it, and who has it goes on
   from there.
-- behind an epoch that no lane goes on from, at the first message that goes beyond it. Up to that one the catalog has
-  ended: everybody waits for it, and reads alike what is still said of its past.
+- behind an epoch that no lane goes on from. There the catalog has ended: everybody waits for it and reads alike what is
+  still said of its past, and nothing that goes beyond is taken, until the first marker of the generation that comes
+  next. Who has the release of that one goes on from the first message that was not taken.
 - at the signed `rebase` of a lane to another release. Who had the catalog may be gone, so nobody waits for it to hand
   over: who has that release goes on from the newest state there is, and takes what is said up to the rebase, whoever
   said it, as the other one does. So both close the same epochs before that place, and behind it the new one alone.
@@ -54,6 +55,8 @@ class Reading:
     """
     until: int = 0
     """Before this offset everybody's messages are taken."""
+    pinned: bool = False
+    """There is a checkpoint that has to be read on from, although the catalog has ended."""
     strange: dict[int, tuple[bytes, int]] = field(default_factory=dict)
     """The lanes of the generation in force that speak under a release that is not here, and how many markers of each
     have gone by.
@@ -106,11 +109,14 @@ class BundleCore(LaneStage[BundleState]):
         if not slot.takes(only):
             self._pass_by(slot, message)
             return
-        if self._is_taken_away(slot, record, message):
-            # who has it now stands at least one message further from here on
-            slot.retired, slot.lacks = False, message.release
-            slot.position += 1
-            reading.waiting.clear()
+        is_new, is_ours = not _had(slot, message), self._hears(slot, record, message.release)
+        if slot.retired and is_new and slot.state.is_beyond(message):
+            if self._ahead_max is not None or not is_ours:
+                yield from self._return(slot, record, message)
+                return
+            slot.retired, slot.release = False, message.release
+        elif newborn is not None and is_new and not (is_ours or slot.retired):
+            self._give_away(slot, message.release)
             return
         holes = len(slot.holes)
         if self._waits(slot, record, message) or not self._next(slot, record, message):
@@ -118,8 +124,6 @@ class BundleCore(LaneStage[BundleState]):
                 yield self._cut(slot)
             return
         begins = slot.position == 1 or slot.retired
-        if slot.retired and slot.state.is_beyond(message):
-            slot.retired, slot.release = False, message.release
         try:
             yield from self._take(slot, record, message, newborn)
         except DeadLetterError as error:
@@ -158,6 +162,7 @@ class BundleCore(LaneStage[BundleState]):
             slot.out_seq += 1
         newest, reading = closed[-1], self._reading(slot.lane)
         slot.release, following, slot.retired = newest.release, newest.following, newest.ends
+        reading.pinned = False
         yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
         waiting, reading.waiting = reading.waiting, {}
         if following not in (NO_RELEASE, slot.release) and not self._hears(slot, record, following):
@@ -170,11 +175,28 @@ class BundleCore(LaneStage[BundleState]):
         """Whether what a release says at this place is for this build to bundle."""
         return release in self._here or record.offset < self._reading(slot.lane).until
 
-    def _is_taken_away(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
-        """Whether the catalog is somebody else's from this message on."""
-        if self._hears(slot, record, message.release) or _had(slot, message):
-            return False
-        return slot.state.is_beyond(message) if slot.retired else message.kind == "rebased"
+    def _give_away(self, slot: Slot[BundleState], release: bytes) -> None:
+        """The catalog is somebody else's, who stands at least one message further from here on."""
+        slot.retired, slot.lacks = False, release
+        slot.position += 1
+        self._reading(slot.lane).waiting.clear()
+
+    def _return(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> Iterator[Output]:
+        """A message that goes beyond where the catalog has ended waits for the marker that says who goes on."""
+        reading = self._reading(slot.lane)
+        reading.waiting.setdefault(message.partition, record.offset)
+        if not slot.state.is_next(message):
+            if not reading.pinned:
+                # from here on the log is read again by everybody who waits
+                reading.pinned = True
+                slot.position += 1
+                yield self._cut(slot)
+        elif self._hears(slot, record, message.release):
+            slot.retired, slot.release, slot.apart = False, message.release, True
+            yield Rewind(slot.lane, min(reading.waiting.values()))
+            reading.waiting.clear()
+        else:
+            self._give_away(slot, message.release)
 
     def _waits(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
         """Whether this lane is so far ahead of the others that it must wait, or speaks under a release that is not
@@ -299,8 +321,7 @@ class BundleCore(LaneStage[BundleState]):
 
     def _restored(self, found: Restored) -> tuple[Slot[BundleState], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
-        before = self._readings.pop(lane, Reading())
-        called = before.called
+        called = self._reading(lane).called
         # a state made from a header says nothing of who goes on: the next message does
         release = found.manifest.runner
         foreign = called is None and release != NO_RELEASE and release not in self._here
@@ -309,9 +330,9 @@ class BundleCore(LaneStage[BundleState]):
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
         slot.lacks = slot.release if foreign and not runs(found.manifest, self._here) else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
+        self._readings[lane] = Reading(until=called or 0, pinned=found.manifest.held_from is not None)
         if called is None:
             return slot, start
-        self._readings[lane] = Reading(until=called)
         begin = self._begins.get(lane.partition, 0)
         return slot, called if slot.position == 0 else max(begin, min(start, called))
 

@@ -124,6 +124,15 @@ class BundleState:
                 return decode_body(message.body, Prediction).epoch_id > self._now.last_epoch
         return message.kind != "rebased"
 
+    def is_next(self, message: LaneMessage) -> bool:
+        """Whether a message is a marker of the generation that comes next. What cannot be read here may be."""
+        if message.kind != "marker":
+            return False
+        try:
+            return self._is_due(decode_body(message.body, Marker))
+        except DeadLetterError:
+            return True
+
     def continue_from(
         self, last_epoch: int, prev_bundle_hash: bytes, generation: int, sources: dict[int, SourceEntity]
     ) -> None:
