@@ -121,8 +121,8 @@ class LaneStage(ABC, Generic[S]):
         for found in newest(restored, self.stage, partition):
             slot, start = self._restored(found)
             self._slots.add(slot)
-            if slot.retired:
-                continue
+            if slot.retired and found.manifest.held_from is None:
+                continue  # what brings it back is yet to be said
             if slot.passed:
                 # what gives the lane to a release that is here stands behind what it has read
                 starts.append(max(begin, min(start, end)))

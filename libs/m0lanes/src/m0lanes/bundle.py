@@ -2,15 +2,29 @@
 
 It reads the catalog's partition of `m0.predictions`, in which the messages of the catalog's lanes are interleaved. A
 lane that is far ahead of the others is passed over for a while and read again behind them.
+
+One build bundles a catalog at a time, the one that has the release that its lanes speak under. It changes hands at a
+place in the log, and who had it knows that place without asking anybody:
+
+- at an epoch whose marker puts another release in force. The manifest of that epoch names it, and who has it goes on
+  from there.
+- behind an epoch that no lane goes on from. There the catalog has ended: everybody waits for it and reads alike what is
+  still said of its past, and nothing that goes beyond is taken, until the first marker of the generation that comes
+  next. Who has the release of that one goes on from the first message that was not taken.
+- at the signed `rebase` of a lane to another release. Who had the catalog may be gone, so nobody waits for it to hand
+  over: who has that release goes on from the newest state there is, and takes what is said up to the rebase, whoever
+  said it, as the other one does. So both close the same epochs before that place, and behind it the new one alone.
 """
 
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, encode
-from m0common.stream.core import Cut, Letter, Output, Rewind, Taken
+from m0common.stream.core import MARKERS_DUE, Cut, LaneReport, Letter, Output, Rewind, Taken
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
@@ -29,6 +43,36 @@ AHEAD_MAX = 8
 """So many epochs beyond the last closed one a lane is read; further it waits."""
 
 
+@dataclass
+class Reading:
+    """How a catalog's log is read, beside its order."""
+
+    waiting: dict[int, int] = field(default_factory=dict)
+    """The lanes that wait, and the offset of the first message that was not taken of each."""
+    called: int | None = None
+    """Where somebody else's catalog began a life under a release of ours; it is taken over as soon as a state of it
+    is found.
+    """
+    until: int = 0
+    """Before this offset everybody's messages are taken."""
+    pinned: bool = False
+    """There is a checkpoint that has to be read on from, although the catalog has ended."""
+    strange: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    """The lanes of the generation in force that speak under a release that is not here, and how many markers of each
+    have gone by.
+    """
+
+    def problem(self, release: bytes) -> str | None:
+        """Why a catalog, whose other lanes speak under `release`, closes no epochs, None as far as is known."""
+        for partition, (other, markers) in sorted(self.strange.items()):
+            if markers >= MARKERS_DUE:
+                return (
+                    f"lane {partition} speaks under release {other.hex()} and others of the catalog under "
+                    f"{release.hex()}, and no build has both: give all lanes one release with 'm0 lane rebase'"
+                )
+        return None
+
+
 class BundleCore(LaneStage[BundleState]):
     """Looks after one BundleState per catalog; a slot's lane is the catalog in its partition of `m0.predictions`.
 
@@ -44,12 +88,9 @@ class BundleCore(LaneStage[BundleState]):
     ) -> None:
         super().__init__(build, deployment, releases)
         self._ahead_max = ahead_max
-        self._passed_over: dict[Lane, dict[int, int]] = {}
-        """By catalog: the lanes that wait, and the offset of the first message that was not taken of each."""
-        self._called: dict[Lane, int] = {}
-        """Catalogs that somebody else closed until a lane of theirs began a life under a release of ours, and where
-        it did: who closed them closes no more.
-        """
+        self._readings: dict[Lane, Reading] = {}
+        self._begins: dict[int, int] = {}
+        """By partition: where its log began when it was taken over."""
 
     def feed(self, record: Record, only: Lane | None = None) -> Iterator[Output]:
         """See StageCore."""
@@ -62,15 +103,20 @@ class BundleCore(LaneStage[BundleState]):
             if only is None:
                 yield Letter(record, error)
             return
-        if slot.passed and newborn is not None and message.release in self._here:
-            # the newest state of who closed it until now is adopted, which may be one of before this process
-            self._called.setdefault(lane, record.offset)
-        if slot.retired and message.release not in self._here and not _had(slot, message):
-            # it returns to somebody else, who stands at least one message further from here on
-            slot.retired, slot.lacks = False, message.release
-            slot.position += 1
+        reading = self._reading(lane)
+        if slot.passed and newborn is not None and message.release in self._here and reading.called is None:
+            reading.called = record.offset
         if not slot.takes(only):
             self._pass_by(slot, message)
+            return
+        is_new, is_ours = not _had(slot, message), self._hears(slot, record, message.release)
+        if slot.retired and is_new and slot.state.is_beyond(message):
+            if self._ahead_max is not None or not is_ours:
+                yield from self._return(slot, record, message)
+                return
+            slot.retired, slot.release = False, message.release
+        elif newborn is not None and is_new and not (is_ours or slot.retired):
+            self._give_away(slot, message.release)
             return
         holes = len(slot.holes)
         if self._waits(slot, record, message) or not self._next(slot, record, message):
@@ -78,12 +124,11 @@ class BundleCore(LaneStage[BundleState]):
                 yield self._cut(slot)
             return
         begins = slot.position == 1 or slot.retired
-        if slot.retired:
-            slot.retired, slot.release = False, message.release
         try:
             yield from self._take(slot, record, message, newborn)
         except DeadLetterError as error:
-            yield Letter(record, error, Taken(slot.lane, slot.position))
+            if message.release in self._here:
+                yield Letter(record, error, Taken(slot.lane, slot.position))
         except Disagreement as error:
             slot.park(f"{error}: replay both lanes to see which one is wrong")
             yield self._cut(slot)
@@ -115,34 +160,75 @@ class BundleCore(LaneStage[BundleState]):
                 yield Produce(BUNDLES.name, partition, key, piece, record.headers)
             yield Produce(HEADERS.name, partition, key, encode(epoch.header), record.headers)
             slot.out_seq += 1
-        newest = closed[-1]
-        slot.release, following = newest.release, newest.following
-        slot.retired = newest.ends and slot.lane not in self._passed_over
+        newest, reading = closed[-1], self._reading(slot.lane)
+        slot.release, following, slot.retired = newest.release, newest.following, newest.ends
+        reading.pinned = False
         yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
-        waiting = self._passed_over.pop(slot.lane, None)
-        if following not in (NO_RELEASE, slot.release) and following not in self._here:
+        waiting, reading.waiting = reading.waiting, {}
+        if following not in (NO_RELEASE, slot.release) and not self._hears(slot, record, following):
             slot.lacks = following
         elif waiting:
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))
 
+    def _hears(self, slot: Slot[BundleState], record: Record, release: bytes) -> bool:
+        """Whether what a release says at this place is for this build to bundle."""
+        return release in self._here or record.offset < self._reading(slot.lane).until
+
+    def _give_away(self, slot: Slot[BundleState], release: bytes) -> None:
+        """The catalog is somebody else's, who stands at least one message further from here on."""
+        slot.retired, slot.lacks = False, release
+        slot.position += 1
+        self._reading(slot.lane).waiting.clear()
+
+    def _return(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> Iterator[Output]:
+        """A message that goes beyond where the catalog has ended waits for the marker that says who goes on."""
+        reading = self._reading(slot.lane)
+        reading.waiting.setdefault(message.partition, record.offset)
+        if not slot.state.is_next(message):
+            if not reading.pinned:
+                # from here on the log is read again by everybody who waits
+                reading.pinned = True
+                slot.position += 1
+                yield self._cut(slot)
+        elif self._hears(slot, record, message.release):
+            slot.retired, slot.release, slot.apart = False, message.release, True
+            yield Rewind(slot.lane, min(reading.waiting.values()))
+            reading.waiting.clear()
+        else:
+            self._give_away(slot, message.release)
+
     def _waits(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
-        """Whether this lane is so far ahead of the others that it must wait, or somebody else's already."""
-        waiting = self._passed_over.get(slot.lane, {})
+        """Whether this lane is so far ahead of the others that it must wait, or speaks under a release that is not
+        here: the others have not come to where it takes force, or the lane is yet to begin a new life.
+        """
+        reading = self._reading(slot.lane)
+        is_ours = slot.retired or self._hears(slot, record, message.release)
         life, _ = slot.input_seqs.get(message.partition, (0, 0))
-        if message.kind == "rebased" and message.life > life and message.release in self._here:
+        if message.kind == "rebased" and message.life > life and is_ours:
             # a new life says again what is missing of the old one
-            waiting.pop(message.partition, None)
+            reading.waiting.pop(message.partition, None)
+            reading.strange.pop(message.partition, None)
             return False
-        if message.partition in waiting:
+        if not is_ours and message.kind == "marker":
+            self._note_strange(slot, message)
+        if message.partition in reading.waiting:
             return True
         if _had(slot, message):
             return False
         is_ahead = self._ahead_max is not None and slot.state.waiting(message.partition) >= self._ahead_max
-        if not is_ahead and message.release in self._here:
+        if not is_ahead and is_ours:
             return False
-        self._passed_over.setdefault(slot.lane, {})[message.partition] = record.offset
+        reading.waiting[message.partition] = record.offset
         return True
+
+    def _note_strange(self, slot: Slot[BundleState], message: LaneMessage) -> None:
+        """Note a lane of the generation in force that speaks under another release than the catalog's."""
+        with suppress(DeadLetterError):
+            if decode_body(message.body, Marker).generation == slot.state.generation:
+                strange = self._reading(slot.lane).strange
+                _, markers = strange.get(message.partition, (NO_RELEASE, 0))
+                strange[message.partition] = message.release, markers + 1
 
     def _next(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
         """Whether the catalog has not had this message yet and may take it.
@@ -180,19 +266,19 @@ class BundleCore(LaneStage[BundleState]):
 
     def called(self) -> Collection[Lane]:
         """See StageCore."""
-        return self._called.keys()
+        return [lane for lane, reading in self._readings.items() if reading.called is not None]
 
     def adopts(self, manifest: Manifest) -> bool:
-        """See StageCore. A catalog that is called goes on from any newest state."""
-        lane = Lane(manifest.catalog, manifest.partition)
-        slot = self._slots.get(lane)
-        if lane not in self._called or slot is None or not slot.passed:
+        """See StageCore. A catalog that is called goes on from any state: what was said up to the call is taken."""
+        slot = self._slots.get(Lane(manifest.catalog, manifest.partition))
+        if slot is None or not slot.passed or self._reading(slot.lane).called is None:
             return super().adopts(manifest)
-        return manifest.stage == STAGE and (manifest.life, manifest.position) >= slot.stands
+        return manifest.stage == STAGE
 
     def _is_ours(self, manifest: Manifest) -> bool:
         # a state made from a header says nothing of who goes on, and one that is called is read here, whoever wrote it
-        called = Lane(manifest.catalog, manifest.partition) in self._called
+        reading = self._readings.get(Lane(manifest.catalog, manifest.partition))
+        called = reading is not None and reading.called is not None
         return called or manifest.runner == NO_RELEASE or super()._is_ours(manifest)
 
     def _cut(
@@ -202,14 +288,30 @@ class BundleCore(LaneStage[BundleState]):
         window_end_ms: int = 0,
         following: bytes = NO_RELEASE,
     ) -> Cut:
-        waiting = self._passed_over.get(slot.lane)
-        held_from = min(waiting.values()) if waiting else None
+        held_from = min(self._reading(slot.lane).waiting.values(), default=None)
         return self._slots.cut(slot, epoch_id, window_end_ms, (held_from, 0), following)
+
+    def reports(self) -> list[LaneReport]:
+        """See StageCore."""
+        return [
+            report if report.parked is not None or report.lacks is not None else report._replace(parked=reason)
+            for report in super().reports()
+            for reason in [self._reading(report.lane).problem(report.release)]
+        ]
+
+    def resume(
+        self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()
+    ) -> int | None:
+        """See StageCore."""
+        self._begins[partition] = begin
+        return super().resume(partition, restored, begin, end, lost)
 
     def _changed(self) -> None:
         known = {slot.lane for slot in self._slots.all()}
-        self._passed_over = {lane: waiting for lane, waiting in self._passed_over.items() if lane in known}
-        self._called = {lane: offset for lane, offset in self._called.items() if lane in known}
+        self._readings = {lane: reading for lane, reading in self._readings.items() if lane in known}
+
+    def _reading(self, lane: Lane) -> Reading:
+        return self._readings.setdefault(lane, Reading())
 
     def _fresh(self, lane: Lane, release: bytes) -> Slot[BundleState]:
         state = BundleState(lane.catalog, Entities(), self._deployment.control_key)
@@ -219,7 +321,7 @@ class BundleCore(LaneStage[BundleState]):
 
     def _restored(self, found: Restored) -> tuple[Slot[BundleState], int]:
         lane = Lane(found.manifest.catalog, found.manifest.partition)
-        called = self._called.pop(lane, None)
+        called = self._reading(lane).called
         # a state made from a header says nothing of who goes on: the next message does
         release = found.manifest.runner
         foreign = called is None and release != NO_RELEASE and release not in self._here
@@ -228,9 +330,11 @@ class BundleCore(LaneStage[BundleState]):
         slot = restored_slot(Slot(lane, state, (HEADERS.name, lane.partition)), found)
         slot.lacks = slot.release if foreign and not runs(found.manifest, self._here) else None
         start = slot.input_offset + 1 if found.manifest.held_from is None else found.manifest.held_from
+        self._readings[lane] = Reading(until=called or 0, pinned=found.manifest.held_from is not None)
         if called is None:
             return slot, start
-        return slot, called if slot.position == 0 else min(start, called)
+        begin = self._begins.get(lane.partition, 0)
+        return slot, called if slot.position == 0 else max(begin, min(start, called))
 
 
 def _had(slot: Slot[BundleState], message: LaneMessage) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -17,15 +18,16 @@ from m0common.canonical import (
     model_manifest_hash,
     state_root,
 )
+from m0common.errors import DeadLetterError
 from m0common.ids import market_key
-from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
+from m0common.messages import BundlePiece, HeaderMessage, LaneMessage, LaneRoots, encode
 from m0common.messages.bundles import MISSED_MAX, PIECE_MAX_BYTES
 from m0common.messages.types import U32, CountOrNone, Digest, Life
 from m0common.stream.door import checked
 
 from m0lanes import tags
 from m0lanes.births import Birth
-from m0lanes.bodies import STAGES, Marker, Prediction
+from m0lanes.bodies import STAGES, Generation, Marker, Prediction, decode_body
 from m0lanes.entities import Entities, entity_key
 from m0lanes.leaves import leaf_of
 from m0lanes.packing import pack, unpack
@@ -110,6 +112,26 @@ class BundleState:
     def waiting(self, partition: int) -> int:
         """How many epochs that are not closed a lane has passed."""
         return sum(partition in lanes for lanes in self._open.values())
+
+    def is_beyond(self, message: LaneMessage) -> bool:
+        """Whether a lane says what is not of the past of the epoch last closed. What cannot be read here may be."""
+        with suppress(DeadLetterError):
+            if message.kind == "generation":
+                return decode_body(message.body, Generation).generation >= self._now.generation
+            if message.kind == "marker":
+                return decode_body(message.body, Marker).epoch_id > self._now.last_epoch
+            if message.kind == "prediction":
+                return decode_body(message.body, Prediction).epoch_id > self._now.last_epoch
+        return message.kind != "rebased"
+
+    def is_next(self, message: LaneMessage) -> bool:
+        """Whether a message is a marker of the generation that comes next. What cannot be read here may be."""
+        if message.kind != "marker":
+            return False
+        try:
+            return self._is_due(decode_body(message.body, Marker))
+        except DeadLetterError:
+            return True
 
     def continue_from(
         self, last_epoch: int, prev_bundle_hash: bytes, generation: int, sources: dict[int, SourceEntity]

@@ -281,6 +281,7 @@ def reborn(slot: Slot[S], found: Restored, begins: Birth) -> Slot[S]:
     slot.rebase = begins.event
     slot.input_seqs = {}
     slot.input_offset = found.manifest.input_offset
+    slot.retired = found.manifest.status == "retired"
     return slot
 
 
