@@ -5,8 +5,8 @@ import itertools
 import os
 
 from m0common.stream.broker import APPEND_TIME
+from m0common.stream.follow import read_to_end
 from m0common.stream.memory import MemoryBroker
-from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce
 from m0common.topics import Topic
 

@@ -94,6 +94,9 @@ class NamedConsumer:
     def position(self, partition):
         return self._inner.position(self._owner.place(partition))
 
+    def heard(self, partition):
+        return self._inner.heard(self._owner.place(partition))
+
     def seek(self, partition, offset):
         self._inner.seek(self._owner.place(partition), offset)
 
