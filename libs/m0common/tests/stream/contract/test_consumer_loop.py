@@ -103,20 +103,6 @@ async def test_a_handler_puts_a_message_aside_and_too_many_stop_the_loop(world):
     assert {letter.error for letter in mine} == {"no"}
 
 
-async def test_without_a_group_it_reads_everything_or_only_what_is_new(world):
-    topic = await world.topic("groupless")
-    await world.send(*messages(topic, 6))
-    everything, new = Sink(), Sink()
-    from_start = make(world, [topic], everything, group=None)
-    from_end = make(world, [topic], new, group=None, from_end=True)
-    async with running(from_start, from_end):
-        await eventually(lambda: len(everything.values) >= 6 and from_end.ready() is None)
-        await world.send(*messages(topic, 2, 6))
-        await eventually(lambda: len(everything.values) >= 8 and len(new.values) >= 2)
-    assert sorted(everything.values) == list(range(8))
-    assert sorted(new.values) == [6, 7]
-
-
 async def test_a_topic_that_strangers_write_cannot_stop_its_reader(world):
     topic, sink = await world.topic("strangers"), Sink()
     await world.broker.create_topics([DLQ], 3)
