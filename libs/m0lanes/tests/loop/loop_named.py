@@ -94,6 +94,9 @@ class NamedConsumer:
     def position(self, partition):
         return self._inner.position(self._owner.place(partition))
 
+    def reading(self):
+        return frozenset(self._owner.plain(where) for where in self._inner.reading())
+
     def heard(self, partition):
         return self._inner.heard(self._owner.place(partition))
 

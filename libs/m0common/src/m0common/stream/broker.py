@@ -89,6 +89,10 @@ class Consumer(Protocol):
         """
         ...
 
+    def reading(self) -> frozenset[TopicPartition]:
+        """The partitions that brokers are asked about: not those that are paused, none while a rebalance goes on."""
+        ...
+
     def heard(self, partition: TopicPartition) -> Heard | None:
         """The brokers' last answer about a partition being read, None before the first; a paused one is not asked for.
 

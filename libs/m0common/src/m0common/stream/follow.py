@@ -140,7 +140,7 @@ class Follower:
             return []
         consumer = self._opened
         self._turn_to(wanted)
-        with self._silence.poll(consumer, wanted):
+        with self._silence.poll(consumer):
             records = await self.answer(lambda: consumer.getmany(max_records, timeout_ms))
         beyond = self._move(consumer, wanted)
         self._measure(consumer)

@@ -307,6 +307,10 @@ class KafkaConsumer:
         assignment = subscription.assignment if subscription is not None else None
         return assignment.state_value(KafkaPartition(*partition)) if assignment is not None else None
 
+    def reading(self) -> frozenset[TopicPartition]:
+        """See Consumer."""
+        return NOTHING if self._moving else frozenset(self._positions.keys() - self._paused)
+
     def heard(self, partition: TopicPartition) -> Heard | None:
         """See Consumer."""
         state = self._state(partition)

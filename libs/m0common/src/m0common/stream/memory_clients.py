@@ -148,6 +148,10 @@ class MemoryConsumer:
         """See Consumer."""
         return self._positions[partition]
 
+    def reading(self) -> frozenset[TopicPartition]:
+        """See Consumer."""
+        return frozenset(self._positions.keys() - self._paused)
+
     def heard(self, partition: TopicPartition) -> Heard | None:
         """See Consumer."""
         return Heard(self._answers, self._broker.logs.partition(partition).stable_end) if self._answers else None

@@ -192,6 +192,22 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies_and_the_silence_i
         await until(lambda: follower.problem is None, follower)
 
 
+async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen(world):
+    topic = await world.topic("frozen", 1)
+    async with Follower.waiting(world.broker, world.name("reader")) as follower:
+        await follower.open(await follower.places(topic))
+        await follower.go(follower.begins)
+        await until(lambda: follower.problem is None, follower)
+        world.freeze()
+        try:
+            await until(lambda: "no broker has answered about" in (follower.problem or ""), follower)
+        finally:
+            world.thaw()
+        await world.send(*numbered(topic, [0]))
+        assert await take(follower, 1) == [b"0"]
+        await until(lambda: follower.problem is None, follower)
+
+
 async def test_one_that_does_not_wait_says_that_the_broker_is_away(world):
     topic = await world.topic("away", 1)
     world.break_down()
