@@ -13,8 +13,8 @@ from m0common.ids import Lane
 from m0common.messages import DeadLetter, HeaderMessage, LaneMessage, RawEvent
 from m0common.settings import load
 from m0common.stream.core import Letter
+from m0common.stream.follow import read_to_end
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
-from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce, Record
 from m0common.topics import DLQ, HEADERS, NORMALIZED, RAW
 from m0lanes.bodies import MarketOpened, decode_body

@@ -3,12 +3,16 @@
 import asyncio
 
 import pytest
-from m0_indexer.provisional import Newest, ProvisionalStore, provisional_loop
+from m0_indexer.provisional import Newest, ProvisionalStore, read
 from m0common.canonical import Outcome
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.messages import ProvisionalPrediction, encode
-from m0common.settings import Stage
+from m0common.stream.broker import TopicPartition
 from m0common.stream.door import read_provisional
+from m0common.stream.follow import Follower
+from m0common.stream.memory import MemoryBroker
+from m0common.stream.records import Produce
+from m0common.tasks import end_task
 from m0common.topics import PROVISIONAL
 
 
@@ -92,18 +96,35 @@ class Away:
 
 
 @pytest.mark.postgres
-async def test_the_loop_begins_at_the_end_and_passes_over_what_it_cannot_read(bench):
+async def test_the_reader_begins_at_the_end_and_passes_over_what_it_cannot_read(bench):
     await bench.produce(PROVISIONAL.name, b"OLD", encode(said("OLD")))
-    store = ProvisionalStore(bench.pool)
-    loop = provisional_loop(store, bench.broker, Stage(poll_timeout_ms=10))
-    work = asyncio.create_task(loop.run())
+    store, follower = ProvisionalStore(bench.pool), Follower.waiting(bench.broker, "test")
+    work = asyncio.create_task(read(store, follower))
     async with asyncio.timeout(60):
-        while loop.ready() is not None:  # noqa: ASYNC110 - a log, not an event
+        while not follower.positions:  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
         for value in (b"\xc1", b"\x91\xa1\xff", encode(said("M\0")), encode(said("NEW"))):
             await bench.produce(PROVISIONAL.name, b"k", value)
         while "NEW" not in store.waiting.by_market:  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
-    loop.stop()
-    await work
+    await end_task(work)
+    assert list(store.waiting.by_market) == ["NEW"]
+
+
+async def test_what_the_log_has_lost_is_passed_over():
+    broker = MemoryBroker()
+    await broker.create_topics([PROVISIONAL], 1)
+    store, follower = ProvisionalStore(Away()), Follower.waiting(broker, "test")
+    work = asyncio.create_task(read(store, follower))
+    async with asyncio.timeout(60):
+        while not follower.positions:  # noqa: ASYNC110 - a log, not an event
+            await asyncio.sleep(0.01)
+        broker.append([Produce(PROVISIONAL.name, 0, b"k", encode(said("LOST"))) for _ in range(3)])
+        broker.truncate(PROVISIONAL.name, 0, 2)
+        while follower.positions != {TopicPartition(PROVISIONAL.name, 0): 3}:  # noqa: ASYNC110 - a log, not an event
+            await asyncio.sleep(0.01)
+        broker.append([Produce(PROVISIONAL.name, 0, b"k", encode(said("NEW")))])
+        while "NEW" not in store.waiting.by_market:  # noqa: ASYNC110 - a log, not an event
+            await asyncio.sleep(0.01)
+    await end_task(work)
     assert list(store.waiting.by_market) == ["NEW"]

@@ -6,13 +6,13 @@ from collections import Counter
 import msgspec
 import pytest
 from broken_bytes import BROKEN
-from control_world import GENESIS, OTHER
+from control_world import GENESIS, OTHER, PARTITIONS
 from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.registry import RegistryConnector, RegistryState
 from m0_ingest.state import StateFile
 from m0common.errors import Unavailable
 from m0common.messages import RegistryMarket, encode
-from m0common.stream.records import Produce
+from m0common.stream.records import Produce, Record
 from m0common.topics import REGISTRY
 from m0lanes.authority import identity, is_signed_by
 from m0lanes.control import MarketClosePayload, MarketOpenPayload
@@ -62,9 +62,13 @@ async def named(world):
     return await world.name("eng.1", "es.1")
 
 
+def see(connector, *values):
+    connector.see([Record(REGISTRY.name, 0, offset, b"key", value) for offset, value in enumerate(values)])
+
+
 async def take(connector, *records):
     for record in records:
-        connector.see([encode(record)])
+        see(connector, encode(record))
         await connector.turn()
 
 
@@ -73,11 +77,9 @@ async def publish(world, *records):
 
 
 async def until(condition):
-    for _ in range(200):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within two seconds")
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what others see is asked for, not told
+            await asyncio.sleep(0.01)
 
 
 async def stop(task):
@@ -156,15 +158,15 @@ async def test_a_registry_that_lost_its_file_numbers_on_above_what_it_said(make_
 
 async def test_of_several_records_of_a_market_the_last_one_counts(make_connector, world, named):
     connector, _ = make_connector()
-    connector.see([encode(market(slot=1)), encode(market(state="PAUSED", slot=2))])
+    see(connector, encode(market(slot=1)), encode(market(state="PAUSED", slot=2)))
     await connector.turn()
     assert said(world) == []
 
 
 async def test_what_nobody_names_or_can_read_is_passed_over(make_connector, world, named):
     connector, _ = make_connector()
-    connector.see([b"", b"\xff\xff", encode(market(catalog="crypto")), encode(market(state="DRAFT"))])
-    connector.see([encode(market(group="it.1"))])
+    see(connector, b"", b"\xff\xff", encode(market(catalog="crypto")), encode(market(state="DRAFT")))
+    see(connector, encode(market(group="it.1")))
     await connector.turn()
     assert said(world) == []
 
@@ -174,7 +176,7 @@ async def test_a_record_on_which_a_decoder_gives_up_is_passed_over_and_the_next_
     make_connector, world, named, broken
 ):
     connector, _ = make_connector()
-    connector.see([broken(encode(market("FB_1")), "eng.1"), encode(market("FB_2"))])
+    see(connector, broken(encode(market("FB_1")), "eng.1"), encode(market("FB_2")))
     await connector.turn()
     assert said(world) == [("market_open", "FB_2")]
 
@@ -259,6 +261,18 @@ async def test_a_generation_that_took_force_while_it_was_away_is_noticed(make_co
     connector, _ = make_connector()
     await take(connector, market())
     assert said(world) == [("market_open", "FB_1")] * 2
+
+
+async def test_a_topic_replaced_by_a_shorter_one_is_read_anew(make_connector, world, named):
+    connector, markets = make_connector()
+    task = asyncio.create_task(connector.run())
+    await publish(world, market(), market("FB_2"))
+    await until(lambda: markets.is_open("FB_2"))
+    del world.broker.logs.topics[REGISTRY.name]
+    await world.broker.create_topics([REGISTRY], PARTITIONS)
+    await publish(world, market("FB_3"))
+    await until(lambda: markets.is_open("FB_3") and connector.problem is None)
+    await stop(task)
 
 
 async def test_a_broker_that_goes_away_is_waited_for(make_connector, world, named):

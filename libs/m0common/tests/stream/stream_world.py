@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 import os
+import signal
 
 from m0common.stream.broker import APPEND_TIME
+from m0common.stream.follow import read_to_end
 from m0common.stream.memory import MemoryBroker
-from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce
 from m0common.topics import Topic
 
@@ -76,6 +77,13 @@ class World:
     def repair(self) -> None:
         self.broker.faults.down = False
 
+    def freeze(self) -> None:
+        """Let the broker keep its connections and say nothing."""
+        self.broker.faults.down = True
+
+    def thaw(self) -> None:
+        self.broker.faults.down = False
+
 
 class KafkaWorld(World):
     kind = "kafka"
@@ -131,6 +139,12 @@ class KafkaWorld(World):
     def repair(self) -> None:
         if self._server.process is None:
             self._server.start()
+
+    def freeze(self) -> None:
+        os.kill(self._server.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._server.pid, signal.SIGCONT)
 
 
 class KafkaTransaction:

@@ -94,6 +94,12 @@ class NamedConsumer:
     def position(self, partition):
         return self._inner.position(self._owner.place(partition))
 
+    def reading(self):
+        return frozenset(self._owner.plain(where) for where in self._inner.reading())
+
+    def heard(self, partition):
+        return self._inner.heard(self._owner.place(partition))
+
     def seek(self, partition, offset):
         self._inner.seek(self._owner.place(partition), offset)
 

@@ -12,8 +12,8 @@ from loop_named import NamedBroker
 from m0common.messages import BundlePiece, DeadLetter, HeaderMessage, Manifest
 from m0common.settings import Stage
 from m0common.stream.broker import TopicPartition
+from m0common.stream.follow import read_to_end
 from m0common.stream.loop import StageLoop
-from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce, Record
 from m0common.tasks import end_task
 from m0common.topics import BUNDLES, BY_NAME, DLQ, HEADERS, MANIFESTS, RAW, TOPICS

@@ -9,7 +9,7 @@ from m0common.errors import SettingsError, Unavailable
 from m0common.messages import RawEvent
 from m0common.stream.broker import Broker
 from m0common.stream.door import UNDECODABLE
-from m0common.stream.reader import read_to_end
+from m0common.stream.follow import read_to_end
 from m0common.stream.records import Record
 from m0common.topics import RAW
 from m0lanes.authority import control_keys

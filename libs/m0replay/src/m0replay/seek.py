@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
-from m0common.stream.broker import Broker, Consumer, TopicPartition
+from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 
 BATCH = 100
@@ -30,20 +31,19 @@ class Found(NamedTuple):
 
 async def seek(broker: Broker, where: TopicPartition, reached: Reached) -> Found:
     """The first record that is `reached`, else the end of the partition. Raises Unavailable."""
-    consumer = broker.consumer(allow_create_time=True)
-    await consumer.start()
-    try:
-        low = (await consumer.begin_offsets([where]))[where]
-        high = (await consumer.end_offsets([where]))[where]
+    async with Follower(broker, allow_create_time=True) as follower:
+        await follower.open([where])
+        low, end = follower.begins[where], follower.ends[where]
+        high = end
         before: Record | None = None
         while high - low > SPAN:
             middle = (low + high) // 2
-            record = await _first(consumer, where, middle, high, reached)
+            record = await _first(follower, where, middle, high, reached)
             if record is None or reached(record):
                 high = middle
             else:
                 low, before = record.offset + 1, record
-        async with aclosing(_read(consumer, where, low, PROBE)) as records:
+        async with aclosing(_read(follower, where, low, end, PROBE)) as records:
             async for record in records:
                 verdict = reached(record)
                 if verdict:
@@ -52,8 +52,6 @@ async def seek(broker: Broker, where: TopicPartition, reached: Reached) -> Found
                     before = record
                 low = record.offset + 1
         return Found(low, before)
-    finally:
-        await consumer.stop()
 
 
 async def read_from(broker: Broker, where: TopicPartition, offset: int) -> AsyncGenerator[Record, None]:
@@ -61,33 +59,25 @@ async def read_from(broker: Broker, where: TopicPartition, offset: int) -> Async
 
     Raises Unavailable, OffsetsGone.
     """
-    consumer = broker.consumer(allow_create_time=True)
-    await consumer.start()
-    try:
-        async for record in _read(consumer, where, offset, BATCH):
-            yield record
-    finally:
-        await consumer.stop()
+    async with Follower(broker, allow_create_time=True) as follower:
+        await follower.open([where])
+        async with aclosing(_read(follower, where, offset, follower.ends[where], BATCH)) as records:
+            async for record in records:
+                yield record
 
 
-async def _first(consumer: Consumer, where: TopicPartition, start: int, end: int, reached: Reached) -> Record | None:
-    async with aclosing(_read(consumer, where, start, PROBE)) as records:
+async def _first(follower: Follower, where: TopicPartition, start: int, end: int, reached: Reached) -> Record | None:
+    async with aclosing(_read(follower, where, start, end, PROBE)) as records:
         async for record in records:
-            if record.offset >= end:
-                return None
             if reached(record) is not None:
                 return record
     return None
 
 
-async def _read(consumer: Consumer, where: TopicPartition, offset: int, batch: int) -> AsyncGenerator[Record, None]:
-    end = (await consumer.end_offsets([where]))[where]
-    if offset >= end:
-        return
-    await consumer.assign({where: offset})
-    while True:
-        for record in await consumer.getmany(batch, POLL_MS):
-            if record.offset < end:
-                yield record
-        if consumer.position(where) >= end:
-            return
+async def _read(
+    follower: Follower, where: TopicPartition, start: int, end: int, batch: int
+) -> AsyncGenerator[Record, None]:
+    await follower.go({where: start}, {where: end})
+    while follower.unread:
+        for record in await follower.next(batch, POLL_MS):
+            yield record

@@ -15,6 +15,7 @@ from m0common.side import SideTasks
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.consumer_loop import ConsumerLoop
+from m0common.stream.follow import Follower as LogFollower
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from solders.pubkey import Pubkey
 
@@ -22,7 +23,7 @@ from m0_indexer.apply import Programs, registry_envelope
 from m0_indexer.chain import Chain, Cursor, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
 from m0_indexer.follow import Follower
-from m0_indexer.provisional import ProvisionalStore, provisional_loop
+from m0_indexer.provisional import ProvisionalStore, read
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
 from m0_indexer.repository import entities, history, outbox
@@ -102,6 +103,7 @@ class Indexer:
         loop = bundle_loop(store, self.broker, self.stage, self.member)
         live = ProvisionalStore(self.pool)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
+        newest = LogFollower.waiting(self.broker, "indexer-provisional")
         self.checks["bundles"] = loop.ready
         parts = {
             "publish": publisher.run(),
@@ -110,7 +112,7 @@ class Indexer:
         side: dict[str, Callable[[], Awaitable[None]]] = {
             "sweep": Sweeper(self.pool, self.clock).run,
             "provisional": live.run,
-            "read provisional": lambda: _beside(stopped, provisional_loop(live, self.broker, self.stage)),
+            "read provisional": lambda: read(live, newest),
             "reconcile": reconciler.run,
         }
         for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
@@ -132,12 +134,6 @@ async def _until(stopped: asyncio.Event, loop: ConsumerLoop) -> None:
         await asyncio.Event().wait()
 
     await together({"loop": loop.run(), "stop": stop()})
-
-
-async def _beside(stopped: asyncio.Event, loop: ConsumerLoop) -> None:
-    """Until cancelled: what has no offsets to commit does not end the drain of what has."""
-    await _until(stopped, loop)
-    await asyncio.Event().wait()
 
 
 async def _listen(ws_url: str, program: Pubkey, wake: asyncio.Event) -> None:

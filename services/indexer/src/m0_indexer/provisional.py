@@ -5,18 +5,15 @@ fit its bounded memory while the database is away is dropped.
 """
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from m0common.errors import DeadLetterError, Unavailable
+from m0common.errors import DeadLetterError, OffsetsGone, Unavailable
 from m0common.messages import ProvisionalPrediction
-from m0common.settings import Stage
 from m0common.store import changes
 from m0common.store.postgres import Pool, transaction
-from m0common.stream.broker import Broker
-from m0common.stream.consumer_loop import ConsumerLoop
+from m0common.stream.broker import AT_END, TopicPartition
 from m0common.stream.door import read_provisional
-from m0common.stream.records import Record
+from m0common.stream.follow import Follower
 from m0common.telemetry.logs import logger
 from m0common.topics import PROVISIONAL
 
@@ -56,14 +53,8 @@ class ProvisionalStore:
     waiting: Newest = field(default_factory=Newest)
 
     def take(self, value: bytes) -> None:
-        """Gather one message."""
-        try:
-            prediction = read_provisional(value)
-        except DeadLetterError as error:
-            metrics.PROVISIONAL.labels("invalid").inc()
-            _log.warning("provisional_refused", reason=error.reason)
-            return
-        if not self.waiting.add(prediction):
+        """Gather one message. Raises DeadLetterError for what is none."""
+        if not self.waiting.add(read_provisional(value)):
             metrics.PROVISIONAL.labels("dropped").inc()
 
     async def run(self) -> None:
@@ -93,11 +84,25 @@ class ProvisionalStore:
         return len(batch.by_market)
 
 
-def provisional_loop(store: ProvisionalStore, broker: Broker, settings: Stage) -> ConsumerLoop:
-    """The loop that feeds `store` with what comes from now on."""
+async def read(store: ProvisionalStore, follower: Follower) -> None:
+    """Feed `store` with what comes from now on; never ends by itself."""
+    places = await follower.places(PROVISIONAL.name)
+    await follower.open(places)
+    starts = dict.fromkeys(places, AT_END)
+    while True:
+        try:
+            await follower.go(starts)
+            while True:
+                await _take(store, follower)
+                starts = dict(follower.positions)
+        except OffsetsGone as error:
+            _log.warning("provisional_lost", reason=str(error))
+            starts = starts | {TopicPartition(error.topic, error.partition): AT_END}
 
-    async def handle(records: Sequence[Record]) -> None:
-        for record in records:
+
+async def _take(store: ProvisionalStore, follower: Follower) -> None:
+    for record in await follower.next():
+        try:
             store.take(record.value)
-
-    return ConsumerLoop("indexer-provisional", [PROVISIONAL.name], handle, broker, settings, from_end=True)
+        except DeadLetterError as error:
+            follower.unreadable(record, error)

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from m0common.clock import Clock
-from m0common.errors import OffsetsGone, Unavailable
+from m0common.errors import DeadLetterError, OffsetsGone, Unavailable
 from m0common.messages import RawEvent, RegistryMarket, raw_event
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
+from m0common.stream.door import decoded
+from m0common.stream.follow import Follower
+from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import REGISTRY
 from m0lanes.authority import Sign, signed
@@ -32,14 +34,13 @@ from m0_ingest.writer import RawWriter
 
 SOURCE = "registry"
 BATCH = 500
-POLL_MS = 500
 RETRY_S = 1.0
 
 Attributes = Callable[[str, str], Mapping[str, str]]
 """`(catalog, market_id)` to what the connectors know of a market."""
 
 log = logger(__name__)
-_decode = msgspec.msgpack.Decoder(RegistryMarket).decode
+_decoder = msgspec.msgpack.Decoder(RegistryMarket)
 
 
 class RegistryState(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,7 +69,7 @@ class RegistryConnector:
         file: StateFile[RegistryState],
         retry_s: float = RETRY_S,
     ) -> None:
-        self._broker = broker
+        self._follower = Follower.waiting(broker, "ingest-registry")
         self._writer = writer
         self._clock = clock
         self._control = control
@@ -82,7 +83,7 @@ class RegistryConnector:
         self._changed: dict[str, RegistryMarket] = {}
         self._generations: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
-        self.problem: str | None = "the registry topic has not been read yet"
+        self._late: str | None = "the registry topic has not been read yet"
 
     def start(self) -> None:
         """Take over what an earlier life had announced."""
@@ -91,38 +92,45 @@ class RegistryConnector:
         self._generations = dict(state.generations)
         self._numbers = dict(state.numbers)
 
+    @property
+    def problem(self) -> str | None:
+        """Readiness: why what is open may not be what the registry says."""
+        return self._follower.problem or self._late
+
     async def run(self) -> None:
         """Follow until cancelled; a broker that goes away is waited for."""
-        while True:
-            try:
-                await self._follow()
-            except (Unavailable, OffsetsGone) as error:
-                self.problem = str(error)
-                metrics.RETRIES.labels("registry topic").inc()
-                log.warning("registry topic unavailable, trying again", reason=str(error))
-                await asyncio.sleep(self._retry_s)
-
-    async def _follow(self) -> None:
         place = TopicPartition(REGISTRY.name, 0)
-        consumer = self._broker.consumer()
-        await consumer.start()
-        try:
-            end = (await consumer.end_offsets([place]))[place]
-            await consumer.assign({place: AT_BEGINNING})
+        async with self._follower as follower:
             while True:
-                records = await consumer.getmany(BATCH, POLL_MS)
-                self.see(record.value for record in records)
-                at = consumer.position(place)
-                if at >= end:
-                    await self.turn()
-                self.problem = None if at >= end else f"reading the registry topic: {at} of {end}"
-        finally:
-            await consumer.stop()
+                try:
+                    await follower.open([place])
+                    await follower.go({place: AT_BEGINNING})
+                    while True:
+                        await self._follow(follower)
+                except OffsetsGone as error:
+                    # another topic under its name: what is active is read anew
+                    self._late = str(error)
+                    log.warning("registry_topic_replaced", reason=str(error))
 
-    def see(self, values: Iterable[bytes]) -> None:
+    async def _follow(self, follower: Follower) -> None:
+        self.see(await follower.next(BATCH))
+        if not follower.caught_up:
+            self._late = f"the registry topic has been read up to {follower.positions} of {follower.ends}"
+            return
+        try:
+            await self.turn()
+        except Unavailable as error:
+            self._late = str(error)
+            metrics.RETRIES.labels("raw events").inc()
+            log.warning("market events not written, trying again", reason=str(error))
+            await asyncio.sleep(self._retry_s)
+        else:
+            self._late = None
+
+    def see(self, records: Iterable[Record]) -> None:
         """Learn what these registry records say; the last one of a market counts."""
-        for value in values:
-            market = self._market(value)
+        for record in records:
+            market = self._market(record)
             if market is None:
                 continue
             if market.state.upper() == "ACTIVE":
@@ -174,14 +182,13 @@ class RegistryConnector:
         now = self._control.settled(market.catalog)
         return now is not None and not now.payload.retired and market.group in now.payload.groups
 
-    def _market(self, value: bytes) -> RegistryMarket | None:
-        if not value:
+    def _market(self, record: Record) -> RegistryMarket | None:
+        if not record.value:
             return None
         try:
-            return _decode(value)
-        except UNDECODABLE as error:
-            log.warning("a registry record cannot be read", reason=str(error))
-            metrics.DEAD_LETTERS.labels("registry_record").inc()
+            return decoded(_decoder, record.value, "not_a_market")
+        except DeadLetterError as error:
+            self._follower.unreadable(record, error)
             return None
 
     def _opening(self, market: RegistryMarket) -> RawEvent | None:

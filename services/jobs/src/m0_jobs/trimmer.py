@@ -16,7 +16,7 @@ from m0common.errors import DeadLetterError, InvalidValue
 from m0common.messages import Manifest, encode
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import decoded
-from m0common.stream.reader import read_to_end
+from m0common.stream.follow import read_to_end
 from m0common.stream.records import Produce
 from m0common.stream.states import Restored, restore
 from m0common.telemetry.logs import logger

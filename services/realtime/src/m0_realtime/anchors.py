@@ -7,7 +7,7 @@ import msgspec
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import checked, decoded
-from m0common.stream.reader import read_to_end
+from m0common.stream.follow import read_to_end
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger
 from m0common.topics import REALTIME_ANCHORS as ANCHORS

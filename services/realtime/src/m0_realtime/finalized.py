@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 from m0common.clock import Clock
-from m0common.errors import DeadLetterError, InvalidValue
+from m0common.errors import DeadLetterError
 from m0common.ids import check_catalog, check_market_id
 from m0common.messages import FinalizedEpoch, FinalizedPrediction
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.door import check_count, decoded
+from m0common.stream.door import check_count, checked, decoded
+from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
 
@@ -19,7 +20,6 @@ from m0_realtime.hub import Hub
 from m0_realtime.markets import Markets
 from m0_realtime.names import Kind, Name
 from m0_realtime.numbering import Anchor, Numbering
-from m0_realtime.reader import Reader, partitions, patiently
 
 _epochs = msgspec.msgpack.Decoder(FinalizedEpoch)
 _predictions = msgspec.msgpack.Decoder(FinalizedPrediction)
@@ -36,7 +36,7 @@ class Finalized:
         self._markets = markets
         self._clock = clock
         self._on_final = on_final
-        self._reader = Reader(broker.consumer())
+        self.follower = Follower.waiting(broker, "realtime-finalized")
         self._numbering: dict[TopicPartition, Numbering] = {}
         self._last_epoch: dict[str, int] = {}
         self._last_leaf: dict[str, tuple[int, int]] = {}
@@ -45,29 +45,28 @@ class Finalized:
 
     async def run(self) -> None:
         """Rebuild from the log, then publish for ever."""
-        wheres = await partitions(self._broker, [FINALIZED_EPOCHS.name, FINALIZED_PREDICTIONS.name])
-        known = await patiently("anchors", lambda: anchors.read(self._broker))
-        await self._reader.open(wheres)
+        wheres = await self.follower.places(FINALIZED_EPOCHS.name, FINALIZED_PREDICTIONS.name)
+        known = await self.follower.answer(lambda: anchors.read(self._broker))
+        await self.follower.open(wheres)
         starts = {}
         for where in wheres:
             anchor = known.get(where)
-            starts[where] = start_of(self._reader.begins[where], self._reader.ends[where], anchor)
+            starts[where] = start_of(self.follower.begins[where], self.follower.ends[where], anchor)
             self._numbering[where] = Numbering(starts[where], anchor)
             self._anchored[where] = anchor.offset if anchor else 0
         await self._markets.ready.wait()
-        await self._reader.seek(starts)
-        self._settle()
+        await self.follower.go(starts)
         anchored_at = time.monotonic()
-        async for records in self._reader.batches():
-            for record in records:
-                await self.apply(record)
+        while True:
             self._settle()
+            for record in await self.follower.next(limits.BATCH_RECORDS, limits.POLL_MS):
+                await self.apply(record)
             if self.ready.is_set() and time.monotonic() - anchored_at >= limits.ANCHOR_EVERY_S:
                 await self.write_anchors()
                 anchored_at = time.monotonic()
 
     def _settle(self) -> None:
-        if self.ready.is_set() or not self._reader.caught_up:
+        if self.ready.is_set() or not self.follower.caught_up:
             return
         for numbering in self._numbering.values():
             self._hub.rebase(numbering.finish())
@@ -82,14 +81,15 @@ class Finalized:
                 self._epoch(record, numbering)
             else:
                 await self._prediction(record, numbering)
-        except (DeadLetterError, InvalidValue):
-            metrics.UNREADABLE.labels(record.topic).inc()
+        except DeadLetterError as error:
+            self.follower.unreadable(record, error)
         numbering.end(record.offset)
 
     def _epoch(self, record: Record, numbering: Numbering) -> None:
         message = decoded(_epochs, record.value, "not_an_epoch")
-        check_catalog(message.catalog)
-        check_count("epoch_id", message.epoch_id)
+        with checked("not_an_epoch"):
+            check_catalog(message.catalog)
+            check_count("epoch_id", message.epoch_id)
         if message.epoch_id <= self._last_epoch.get(message.catalog, -1):
             metrics.REPEATED.labels(record.topic).inc()
             return
@@ -100,14 +100,17 @@ class Finalized:
 
     async def _prediction(self, record: Record, numbering: Numbering) -> None:
         message = decoded(_predictions, record.value, "not_a_prediction")
-        check_catalog(message.catalog)
-        check_market_id(message.market_id)
-        check_count("epoch_id", message.epoch_id)
+        with checked("not_a_prediction"):
+            check_catalog(message.catalog)
+            check_market_id(message.market_id)
+            check_count("epoch_id", message.epoch_id)
         place = (message.epoch_id, message.leaf_index)
         if place <= self._last_leaf.get(message.catalog, (-1, -1)):
             metrics.REPEATED.labels(record.topic).inc()
             return
-        data = shapes.finalized(message, await self._markets.names(message.market_id))
+        outcomes = await self._markets.names(message.market_id)
+        with checked("not_a_prediction"):
+            data = shapes.finalized(message, outcomes)
         self._last_leaf[message.catalog] = place
         is_open = self._markets.is_open(message.market_id)
         name = Name(Kind.PREDICTIONS, message.catalog)
@@ -137,7 +140,7 @@ class Finalized:
     async def close(self) -> None:
         """Write down where numbering stands and disconnect."""
         await self.write_anchors()
-        await self._reader.close()
+        await self.follower.close()
 
 
 def start_of(begin: int, end: int, anchor: Anchor | None) -> int:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.messages import RegistryMarket
-from m0common.stream.broker import Broker
+from m0common.stream.broker import AT_BEGINNING, Broker
 from m0common.stream.door import decoded
+from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.topics import REGISTRY
 
-from m0_realtime import limits, metrics
-from m0_realtime.reader import Reader, partitions
+from m0_realtime import limits
 
 CLOSED = ("DEPRECATED", "ARCHIVED")
 _decoder = msgspec.msgpack.Decoder(RegistryMarket)
@@ -24,25 +24,22 @@ class Markets:
     """What the registry says. `run` keeps it current; `names` waits a little for a market that is just being listed."""
 
     def __init__(self, broker: Broker, on_closed: OnClosed) -> None:
-        self._broker = broker
         self._on_closed = on_closed
-        self._reader = Reader(broker.consumer())
+        self.follower = Follower.waiting(broker, "realtime-markets")
         self._markets: dict[str, RegistryMarket] = {}
         self._read = asyncio.Condition()
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
         """Read for ever; sets `ready` once the log's end has been reached."""
-        wheres = await partitions(self._broker, [REGISTRY.name])
-        await self._reader.open(wheres)
-        await self._reader.seek(self._reader.begins)
-        if self._reader.caught_up:
-            self.ready.set()
-        async for records in self._reader.batches():
-            for record in records:
-                self.apply(record)
-            if self._reader.caught_up:
+        places = await self.follower.places(REGISTRY.name)
+        await self.follower.open(places)
+        await self.follower.go(dict.fromkeys(places, AT_BEGINNING))
+        while True:
+            if self.follower.caught_up:
                 self.ready.set()
+            for record in await self.follower.next(limits.BATCH_RECORDS, limits.POLL_MS):
+                self.apply(record)
             async with self._read:
                 self._read.notify_all()
 
@@ -52,8 +49,8 @@ class Markets:
             return
         try:
             market = decoded(_decoder, record.value, "not_a_market")
-        except DeadLetterError:
-            metrics.UNREADABLE.labels(record.topic).inc()
+        except DeadLetterError as error:
+            self.follower.unreadable(record, error)
             return
         self._markets[market.market_id] = market
         if market.state.upper() in CLOSED:
@@ -69,9 +66,9 @@ class Markets:
         market = self._markets.get(market_id)
         if market is None and self.ready.is_set():
             try:
-                ends = await self._reader.end_offsets()
+                ends = await self.follower.end_offsets(list(self.follower.positions))
                 async with asyncio.timeout(limits.MARKET_WAIT_S), self._read:
-                    await self._read.wait_for(lambda: all(self._reader.positions[w] >= e for w, e in ends.items()))
+                    await self._read.wait_for(lambda: all(self.follower.positions[w] >= e for w, e in ends.items()))
             except (Unavailable, TimeoutError):
                 pass
             market = self._markets.get(market_id)
@@ -84,4 +81,4 @@ class Markets:
 
     async def close(self) -> None:
         """Disconnect."""
-        await self._reader.close()
+        await self.follower.close()

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from m0common.clock import Clock
 from m0common.errors import DeadLetterError
 from m0common.messages import ProvisionalPrediction
-from m0common.stream.broker import Broker
+from m0common.stream.broker import AT_BEGINNING, Broker
 from m0common.stream.door import PROVISIONAL_GRACE_MS, read_provisional
+from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.topics import PROVISIONAL
 
@@ -19,18 +20,16 @@ from m0_realtime import limits, metrics, shapes
 from m0_realtime.hub import Hub
 from m0_realtime.markets import Markets
 from m0_realtime.names import Kind, Name
-from m0_realtime.reader import Reader, partitions
 
 
 class Provisional:
     """The channels `provisional.<catalog>`."""
 
     def __init__(self, broker: Broker, hub: Hub, markets: Markets, clock: Clock) -> None:
-        self._broker = broker
         self._hub = hub
         self._markets = markets
         self._clock = clock
-        self._reader = Reader(broker.consumer())
+        self.follower = Follower.waiting(broker, "realtime-provisional")
         self._newest: dict[str, ProvisionalPrediction] = {}
         self._changed: dict[str, None] = {}
         self._final: dict[str, int] = {}
@@ -38,12 +37,13 @@ class Provisional:
 
     async def run(self) -> None:
         """Read the newest part of the log, then follow it for ever."""
-        wheres = await partitions(self._broker, [PROVISIONAL.name])
-        await self._reader.open(wheres)
-        begins, ends = self._reader.begins, self._reader.ends
-        await self._reader.seek({w: max(begins[w], ends[w] - limits.BACKLOG_PROVISIONAL) for w in wheres})
+        await self.follower.open(await self.follower.places(PROVISIONAL.name))
+        newest = {where: end - limits.BACKLOG_PROVISIONAL for where, end in self.follower.ends.items()}
+        begins = self.follower.begins
+        await self.follower.go({where: at if at > begins[where] else AT_BEGINNING for where, at in newest.items()})
         await self._markets.ready.wait()
-        async for records in self._reader.batches():
+        while True:
+            records = await self.follower.next(limits.BATCH_RECORDS, limits.POLL_MS)
             self._drop(lambda prediction: not self._is_open(prediction))
             for record in records:
                 self.apply(record)
@@ -52,8 +52,8 @@ class Provisional:
         """Note what one record says, unless a higher `(life, cause)` of its market is known."""
         try:
             prediction = read_provisional(record.value)
-        except DeadLetterError:
-            metrics.UNREADABLE.labels(record.topic).inc()
+        except DeadLetterError as error:
+            self.follower.unreadable(record, error)
             return
         if not self._is_open(prediction):
             return
@@ -101,4 +101,4 @@ class Provisional:
         """Disconnect."""
         if self._timer is not None:
             self._timer.cancel()
-        await self._reader.close()
+        await self.follower.close()

@@ -28,6 +28,7 @@ class Realtime:
         self.finalized = Finalized(broker, self.hub, self.markets, clock, self.provisional.final)
         self.server = Server(bind, self.hub, self.status)
         self.status.ready["channels"] = self._rebuilding
+        self.status.ready["log"] = self._deaf
 
     def _schedule(self) -> None:
         asyncio.get_running_loop().call_later(limits.TICK_S, self.hub.flush)
@@ -36,6 +37,10 @@ class Realtime:
         ready = self.finalized.ready.is_set()
         metrics.BEHIND.set(0 if ready else 1)
         return None if ready else "channels are being rebuilt from the log"
+
+    def _deaf(self) -> str | None:
+        followers = (part.follower for part in (self.markets, self.provisional, self.finalized))
+        return next((follower.problem for follower in followers if follower.problem is not None), None)
 
     async def run(self) -> None:
         """Serve until cancelled, then tell clients to come back and write down the numbering."""

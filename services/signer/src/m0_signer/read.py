@@ -8,8 +8,10 @@ import msgspec
 from m0chain import ChainError
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.messages import HeaderMessage
-from m0common.stream.broker import Broker, Consumer, TopicPartition
+from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import UNDECODABLE
+from m0common.stream.follow import Follower
+from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import HEADERS
@@ -72,6 +74,7 @@ class Reader:
         self.problem: str | None = "has not read anything yet"
         self._broker = broker
         self._source = source
+        self._metrics = StageMetrics("signer")
         self._next: dict[TopicPartition, int] = {}
 
     async def run(self) -> None:
@@ -109,36 +112,28 @@ class Reader:
             await self._source.stop(self._next)
 
     async def _read(self) -> None:
-        consumer = self._broker.consumer()
-        try:
-            await consumer.start()
+        """Raises OffsetsGone when more was read before than there is: the topic was replaced by another."""
+        async with Follower(self._broker, metrics=self._metrics) as follower:
+            await follower.open(await follower.places(self.topic))
             if not self._next:
-                self._next = await self._where_to_start(consumer)
-            await consumer.assign(self._next)
+                self._next = await self._source.start(follower.begins, follower.ends)
+            await follower.go(self._next)
             while True:
-                try:
-                    records = await consumer.getmany(_BATCH, self._source.patience_ms())
-                except OffsetsGone as error:
-                    raise _Overtaken from error
-                for count, record in enumerate(records, 1):
+                for count, record in enumerate(await self._records(follower), 1):
                     await self._source.take(record)
                     self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
                     if count % _SLICE == 0:
                         await asyncio.sleep(0)
                 await self._source.pause(self._next)
-                self.problem = None
-        finally:
-            await consumer.stop()
+                self.problem = follower.problem
 
-    async def _where_to_start(self, consumer: Consumer) -> dict[TopicPartition, int]:
-        """Raises OffsetsGone when more was read before than there is: the topic was replaced by another."""
-        where = [TopicPartition(self.topic, p) for p in range(await self._broker.partitions(self.topic))]
-        begins, ends = await consumer.begin_offsets(where), await consumer.end_offsets(where)
-        starts = await self._source.start(begins, ends)
-        for place, at in starts.items():
-            if at > ends[place]:
-                raise OffsetsGone(self.topic, place.partition, at, begins[place], ends[place])
-        return starts
+    async def _records(self, follower: Follower) -> list[Record]:
+        try:
+            return await follower.next(_BATCH, self._source.patience_ms())
+        except OffsetsGone as error:
+            if error.wanted > error.end:
+                raise
+            raise _Overtaken from error
 
 
 class Claims:

@@ -38,6 +38,16 @@ class Written(NamedTuple):
     end: int
 
 
+class Heard(NamedTuple):
+    """What the brokers' last answer about a partition said, whether it held records or not.
+
+    `answer` is another number with every answer; `end` is up to where the partition could be read then.
+    """
+
+    answer: int
+    end: int
+
+
 OnAssigned = Callable[[frozenset[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 """Called with newly assigned partitions before anything of them is delivered; returns where to start reading each, as
 for `assign` (a partition left out starts at the group's committed offset, else at the beginning)."""
@@ -76,6 +86,17 @@ class Consumer(Protocol):
     def position(self, partition: TopicPartition) -> int:
         """The offset of the next record of a partition being read, after whatever is passed over (aborted records,
         markers of transactions). It reaches `end_offsets` when everything has been delivered. KeyError for others.
+        """
+        ...
+
+    def reading(self) -> frozenset[TopicPartition]:
+        """The partitions that brokers are asked about: not those that are paused, none while a rebalance goes on."""
+        ...
+
+    def heard(self, partition: TopicPartition) -> Heard | None:
+        """The brokers' last answer about a partition being read, None before the first; a paused one is not asked for.
+
+        While brokers answer it changes within a second, also when there is nothing new.
         """
         ...
 

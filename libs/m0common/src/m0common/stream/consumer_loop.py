@@ -1,6 +1,6 @@
 """The loop of services that are not lanes: poll, hand over, commit.
 
-    loop = ConsumerLoop("indexer", [BUNDLES.name], handler, broker, settings.stage)
+    loop = ConsumerLoop("indexer", [BUNDLES.name], handler, broker, settings.stage, group="indexer")
     await loop.run()
 
 Delivery is at least once: the handler makes its effects durable before it returns, and makes them idempotent. What the
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from m0common.errors import DeadLetterError, OffsetsGone
 from m0common.settings import Stage
-from m0common.stream.broker import AT_BEGINNING, AT_END, Broker, TopicPartition
+from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.deadletters import DeadLetterLimit, dead_letter
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
@@ -22,10 +22,7 @@ Handler = Callable[[Sequence[Record]], Awaitable[None]]
 
 
 class ConsumerLoop(Worker):
-    """Hands batches of some topics to a handler and commits when it has returned.
-
-    Without a `group` it reads all partitions, from the end (`from_end`) or the beginning, and commits nothing.
-    """
+    """Hands batches of some topics to a handler and commits when it has returned."""
 
     def __init__(
         self,
@@ -36,15 +33,12 @@ class ConsumerLoop(Worker):
         settings: Stage | None = None,
         metrics: StageMetrics | None = None,
         *,
-        group: str | None = None,
+        group: str,
         member: str | None = None,
-        from_end: bool = False,
     ) -> None:
         super().__init__(name, broker, settings, metrics, group=group, member=member)
         self._topics = list(topics)
         self._handler = handler
-        self._group = group
-        self._from_end = from_end
         self._letters = 0
         self._limit = DeadLetterLimit(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
 
@@ -60,16 +54,9 @@ class ConsumerLoop(Worker):
         self._metrics.dead_letter(error.error)
 
     async def _open(self) -> None:
-        await self._retry.run(self._subscribe)
-
-    async def _subscribe(self) -> None:
-        if self._group is not None:
-            await self._consumer.subscribe(self._topics, self._on_assigned, self._on_revoked)
-            return
-        start = AT_END if self._from_end else AT_BEGINNING
-        counts = {topic: await self._broker.partitions(topic) for topic in self._topics}
-        await self._consumer.assign({TopicPartition(t, p): start for t, count in counts.items() for p in range(count)})
-        self._joined = True
+        await self._retry.run(
+            lambda: self._consumer.subscribe(self._topics, self._on_assigned, self._on_revoked),
+        )
 
     async def _turn(self, poll_ms: int) -> None:
         try:
@@ -82,14 +69,14 @@ class ConsumerLoop(Worker):
             where = TopicPartition(gone.topic, gone.partition)
             self._consumer.seek(where, gone.first)
             self._positions[where] = gone.first
-            self._dirty = self._group is not None
+            self._dirty = True
 
     async def _process(self, records: Sequence[Record]) -> None:
         await self._retry.run(lambda: self._hand_over(records))
         self._metrics.messages_in.inc(len(records))
         self._limit.good(len(records) - self._letters)
         self._positions |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
-        self._dirty = self._group is not None
+        self._dirty = True
 
     async def _hand_over(self, records: Sequence[Record]) -> None:
         self._letters = 0

@@ -28,7 +28,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 
 from m0common.errors import OffsetsGone, SettingsError, Unavailable
 from m0common.stream.append_time import create_time_refused
-from m0common.stream.broker import AT_BEGINNING, AT_END, OnAssigned, OnRevoked, TopicPartition
+from m0common.stream.broker import AT_BEGINNING, AT_END, Heard, OnAssigned, OnRevoked, TopicPartition
 from m0common.stream.kafka_batches import read_whatever_is_stored
 from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_connect import connect
@@ -123,6 +123,7 @@ class KafkaConsumer:
 
     async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """See Consumer."""
+        await self.start()  # a connection that was given up is opened anew
         self._positions = await self._resolve(positions)
         self._paused = NOTHING
         self._refused = None
@@ -305,12 +306,25 @@ class KafkaConsumer:
 
     def _passed(self, partition: TopicPartition) -> int:
         """Up to where aiokafka has looked, whether or not a record was there."""
-        if self._inner is None or self._moving:
-            return 0
-        subscription = self._inner._subscription.subscription  # noqa: SLF001 - the public way is a coroutine that waits
-        assignment = subscription.assignment if subscription is not None else None
-        state = assignment.state_value(KafkaPartition(*partition)) if assignment is not None else None
+        state = None if self._moving else self._state(partition)
         return state.position if state is not None and state.has_valid_position else 0
+
+    def _state(self, partition: TopicPartition) -> Any:
+        """What aiokafka knows of a partition, None when it is not reading it."""
+        if self._inner is None:
+            return None
+        subscription = self._inner._subscription.subscription  # noqa: SLF001 - the public ways are coroutines that wait
+        assignment = subscription.assignment if subscription is not None else None
+        return assignment.state_value(KafkaPartition(*partition)) if assignment is not None else None
+
+    def reading(self) -> frozenset[TopicPartition]:
+        """See Consumer."""
+        return NOTHING if self._moving else frozenset(self._positions.keys() - self._paused)
+
+    def heard(self, partition: TopicPartition) -> Heard | None:
+        """See Consumer."""
+        state = self._state(partition)
+        return None if state is None or state.timestamp is None else Heard(state.timestamp, state.lso)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See Consumer."""

@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from m0common.ids import Lane
-from m0common.stream.broker import Broker, Consumer, TopicPartition
+from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 
 POLL_MS = 20
@@ -15,9 +16,8 @@ class LaneReader:
     def __init__(self, broker: Broker, where: TopicPartition, offset: int, batch_records: int) -> None:
         self.where = where
         self.next = offset
-        self._broker = broker
         self._batch_records = batch_records
-        self._consumer: Consumer | None = None
+        self._follower = Follower(broker)
 
     async def read(self, upto: int) -> list[Record]:
         """The next records before offset `upto`.
@@ -26,30 +26,17 @@ class LaneReader:
         """
         if self.next >= upto:
             return []
-        consumer = self._consumer or await self._open()
-        records = [r for r in await consumer.getmany(self._batch_records, POLL_MS) if r.offset < upto]
-        self.next = min(upto, consumer.position(self.where))
-        if consumer.position(self.where) > upto:
-            # what lies behind is not for now
-            consumer.seek(self.where, upto)
+        if not self._follower.positions:
+            await self._follower.open([self.where])
+            await self._follower.go({self.where: self.next})
+        self._follower.until = {self.where: upto}
+        records = await self._follower.next(self._batch_records, POLL_MS)
+        self.next = self._follower.positions[self.where]
         return records
-
-    async def _open(self) -> Consumer:
-        consumer = self._broker.consumer()
-        try:
-            await consumer.start()
-            await consumer.assign({self.where: self.next})
-        except BaseException:
-            await consumer.stop()
-            raise
-        self._consumer = consumer
-        return consumer
 
     async def stop(self) -> None:
         """Read no more."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
+        await self._follower.close()
 
 
 class LaneReaders:

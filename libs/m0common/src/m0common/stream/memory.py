@@ -123,10 +123,10 @@ class MemoryBroker:
         return log.read(log.begin_offset, len(log.records))[0]
 
     def compact(self, topic: str) -> None:
-        """Keep only the last record of every key, as Kafka does in its own time."""
+        """Keep only the last record of every key, and none without a value, as Kafka does in its own time."""
         for log in self.topic(topic).logs:
             last = {record.key: record.offset for record in log.records}
-            log.records = [record for record in log.records if last[record.key] == record.offset]
+            log.records = [record for record in log.records if last[record.key] == record.offset and record.value]
 
     def truncate(self, topic: str, partition: int, before: int) -> None:
         """Delete what is older than offset `before`, as retention does."""

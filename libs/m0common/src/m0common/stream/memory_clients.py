@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.stream.append_time import create_time_refused
-from m0common.stream.broker import AT_BEGINNING, AT_END, OnAssigned, OnRevoked, TopicPartition, Written
+from m0common.stream.broker import AT_BEGINNING, AT_END, Heard, OnAssigned, OnRevoked, TopicPartition, Written
 from m0common.stream.memory_group import Group, Member
 from m0common.stream.records import Produce, Record
 
@@ -58,6 +58,7 @@ class MemoryConsumer:
         self._untouched: set[TopicPartition] = set()
         """Read from the beginning, wherever that is when the first record comes."""
         self._paused: set[TopicPartition] = set()
+        self._answers = 0
 
     async def start(self) -> None:
         """See Consumer."""
@@ -96,6 +97,7 @@ class MemoryConsumer:
         deadline = loop.time() + timeout_ms / 1000
         while True:
             if not self._broker.faults.down and await self._settled():
+                self._answers += 1
                 records = self._read(max_records)
                 if records:
                     return records
@@ -145,6 +147,14 @@ class MemoryConsumer:
     def position(self, partition: TopicPartition) -> int:
         """See Consumer."""
         return self._positions[partition]
+
+    def reading(self) -> frozenset[TopicPartition]:
+        """See Consumer."""
+        return frozenset(self._positions.keys() - self._paused)
+
+    def heard(self, partition: TopicPartition) -> Heard | None:
+        """See Consumer."""
+        return Heard(self._answers, self._broker.logs.partition(partition).stable_end) if self._answers else None
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See Consumer."""

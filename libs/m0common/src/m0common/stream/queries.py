@@ -3,8 +3,9 @@
 import asyncio
 
 from m0common.errors import DeadLetterError, M0Error
-from m0common.stream.broker import AT_END, Broker, Consumer, Producer, TopicPartition
+from m0common.stream.broker import AT_END, Broker, Producer, TopicPartition
 from m0common.stream.core import StageCore
+from m0common.stream.follow import Follower
 from m0common.stream.records import Produce, Record
 from m0common.stream.turns import Turns
 from m0common.telemetry.logs import logger
@@ -37,30 +38,30 @@ class Queries:
         """Until cancelled. What goes wrong is tried again a little later: nothing depends on an answer."""
         while True:
             await self._changed.wait()
-            consumer, producer = self._broker.consumer(), self._broker.producer()
+            producer = self._broker.producer()
             try:
-                await consumer.start()
                 await producer.start()
-                while True:
-                    await self._read(consumer, producer)
+                async with Follower(self._broker) as follower:
+                    while True:
+                        await self._read(follower, producer)
             except M0Error as error:
                 log.warning("queries_wait", stage=self._core.name, reason=str(error))
                 await asyncio.sleep(RETRY_S)
                 self._changed.set()
             finally:
-                await consumer.stop()
                 await producer.stop()
 
-    async def _read(self, consumer: Consumer, producer: Producer) -> None:
+    async def _read(self, follower: Follower, producer: Producer) -> None:
         if self._changed.is_set():
             self._changed.clear()
-            wanted = {TopicPartition(self._topic, partition): AT_END for partition in sorted(self._partitions)}
-            await consumer.assign(wanted)
+            wanted = [TopicPartition(self._topic, partition) for partition in sorted(self._partitions)]
+            await follower.open(wanted)
+            await follower.go(dict.fromkeys(wanted, AT_END))
         if not self._partitions:
             await self._changed.wait()
             return
         # of questions about one thing only the newest is worth an answer
-        newest = {(r.partition, r.key): r for r in await consumer.getmany(BATCH, POLL_MS)}
+        newest = {(r.partition, r.key): r for r in await follower.next(BATCH, POLL_MS)}
         answers: list[Produce] = []
         self._turns.begin()
         for record in newest.values():

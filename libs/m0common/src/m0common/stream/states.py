@@ -14,7 +14,7 @@ from m0common.errors import OffsetsGone
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import UNDECODABLE
-from m0common.stream.reader import read_to_end
+from m0common.stream.follow import read_to_end
 from m0common.stream.records import Record
 from m0common.stream.stretches import Stretches
 from m0common.telemetry.logs import logger

@@ -15,6 +15,7 @@ from m0common.stream.deadletters import TooManyDeadLetters
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
 from m0common.stream.retry import Retry, Stopped
+from m0common.stream.silence import Silence
 from m0common.stream.stuck import Watchdog
 from m0common.telemetry.logs import logger
 
@@ -35,7 +36,7 @@ class Worker(ABC):
         settings: Stage | None,
         metrics: StageMetrics | None,
         *,
-        group: str | None,
+        group: str,
         member: str | None,
     ) -> None:
         self._name = name
@@ -46,6 +47,7 @@ class Worker(ABC):
         self._producer = broker.producer()
         self._watchdog = Watchdog(name, self._settings.stuck_after_ms, self._metrics.stuck.inc)
         self._retry = Retry(name, self._on_unavailable)
+        self._silence = Silence()
         self._stopping = asyncio.Event()
         self._positions: dict[TopicPartition, int] = {}
         self._dirty = False
@@ -56,7 +58,7 @@ class Worker(ABC):
     def ready(self) -> str | None:
         """Readiness check."""
         waits = None if self._joined else f"{self._name} has not joined its group yet"
-        return self._halted or self._retry.problem or waits
+        return self._halted or self._retry.problem or self._silence.problem() or waits
 
     def notes(self) -> str | None:
         """What is not well although the work goes on."""
@@ -111,7 +113,8 @@ class Worker(ABC):
     async def _turn(self, poll_ms: int) -> None:
         """One poll and what follows from it."""
         try:
-            records = await self._consumer.getmany(self._settings.batch_records, poll_ms)
+            with self._silence.poll(self._consumer):
+                records = await self._consumer.getmany(self._settings.batch_records, poll_ms)
         except Unavailable as error:
             self._retry.failed(error)
             await self._retry.pause(0.5)

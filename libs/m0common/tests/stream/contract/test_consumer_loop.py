@@ -103,18 +103,19 @@ async def test_a_handler_puts_a_message_aside_and_too_many_stop_the_loop(world):
     assert {letter.error for letter in mine} == {"no"}
 
 
-async def test_without_a_group_it_reads_everything_or_only_what_is_new(world):
-    topic = await world.topic("groupless")
-    await world.send(*messages(topic, 6))
-    everything, new = Sink(), Sink()
-    from_start = make(world, [topic], everything, group=None)
-    from_end = make(world, [topic], new, group=None, from_end=True)
-    async with running(from_start, from_end):
-        await eventually(lambda: len(everything.values) >= 6 and from_end.ready() is None)
-        await world.send(*messages(topic, 2, 6))
-        await eventually(lambda: len(everything.values) >= 8 and len(new.values) >= 2)
-    assert sorted(everything.values) == list(range(8))
-    assert sorted(new.values) == [6, 7]
+async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen_by_readiness(world):
+    topic, sink = await world.topic("silent"), Sink()
+    loop = make(world, [topic], sink)
+    await world.send(*messages(topic, 4))
+    async with running(loop):
+        await eventually(lambda: len(sink.values) >= 4 and loop.ready() is None)
+        world.freeze()
+        try:
+            await eventually(lambda: "no broker has answered" in (loop.ready() or ""))
+        finally:
+            world.thaw()
+        await world.send(*messages(topic, 2, 4))
+        await eventually(lambda: set(sink.values) >= set(range(6)) and loop.ready() is None)
 
 
 async def test_a_topic_that_strangers_write_cannot_stop_its_reader(world):

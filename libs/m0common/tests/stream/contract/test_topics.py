@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTransactionTimeout
 from m0common.errors import OffsetsGone, SettingsError, Unavailable
 from m0common.stream.broker import TopicPartition
-from m0common.stream.reader import read_to_end
+from m0common.stream.follow import read_to_end
 from m0common.stream.records import Produce
 from m0common.topics import TOPICS, Topic
 
