@@ -1,5 +1,4 @@
-"""The worlds of the heart's and m0replay's tests as modules, and a secured Kafka: catalogs of a deployment, and lanes in
-memory.
+"""The worlds of the heart's and m0replay's tests as modules, and a secured Kafka: catalogs, and lanes in memory.
 
 And a deployment for integrators on loopback: an API and a node with one finalized prediction.
 """

@@ -20,7 +20,7 @@ from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, StateBatch, encode
 from m0common.settings import Stage
 from m0common.stream.core import Cut, LaneReport, Load, Output
-from m0common.stream.kafka import KafkaBroker
+from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce, Record
 from m0common.stream.states import Restored

@@ -154,7 +154,7 @@ def memory() -> None:
     print(f"memory: {taken / count:.0f} bytes an entity beside its key and value")
 
 
-async def restart(broker: MemoryBroker | TestBroker, name: str, lane: Lane) -> list[str]:
+async def restart(broker: Broker, name: str, lane: Lane) -> list[str]:
     """Write a lane's last K checkpoints and come back from them; returns the goals that are missed."""
     await broker.create_topics([STATE[1], MANIFESTS], 1)
     producer = broker.producer()
