@@ -1,6 +1,6 @@
 """From the errors of the node and of solana-py to those of m0chain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from solana.exceptions import SolanaRpcException
 from solana.rpc.core import RPCException
@@ -16,10 +16,11 @@ _PASSING_CODES = frozenset({-32004, -32005, -32014, -32016, -32603, -32429, 429}
 
 
 class Faults:
-    """Names errors; knows which program has which IDL."""
+    """Names errors; knows which program has which IDL. `scrub` takes the node's address out of what it says."""
 
-    def __init__(self, idls: Mapping[Pubkey, Idl]) -> None:
+    def __init__(self, idls: Mapping[Pubkey, Idl], scrub: Callable[[str], str] = str) -> None:
         self._idls = dict(idls)
+        self._scrub = scrub
 
     def transaction(
         self, error: object, programs: Sequence[Pubkey] = (), logs: Sequence[str] | None = None
@@ -44,18 +45,18 @@ class Faults:
         """The error of a request that failed with `error` out of solana-py."""
         if isinstance(error, SolanaRpcException):
             cause = error.__cause__
-            return RpcUnavailable(f"{error}: {cause}" if cause else str(error))
+            return RpcUnavailable(self._scrub(f"{error}: {cause}" if cause else str(error)))
         if not isinstance(error, RPCException):
-            return RpcRejected(f"{type(error).__name__}: {error}")
+            return RpcRejected(self._scrub(f"{type(error).__name__}: {error}"))
         body = error.args[0] if error.args else None
         if isinstance(body, SendTransactionPreflightFailureMessage):
             if body.data.err is None:
-                return RpcRejected(body.message)
+                return RpcRejected(self._scrub(body.message))
             return self.transaction(body.data.err, programs, body.data.logs)
         if isinstance(body, NodeUnhealthyMessage):
-            return RpcUnavailable(f"node is unhealthy: {body.message}")
+            return RpcUnavailable(f"node is unhealthy: {self._scrub(body.message)}")
         code = body if isinstance(body, int) else None
-        message = str(getattr(body, "message", body))
+        message = self._scrub(str(getattr(body, "message", body)))
         if code in _PASSING_CODES or type(body).__name__ in {
             "InternalErrorMessage",
             "MinContextSlotNotReachedMessage",

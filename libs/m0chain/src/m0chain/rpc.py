@@ -8,6 +8,8 @@ from typing import Self, TypeVar
 
 import msgspec
 import stamina
+from m0common.errors import Unavailable
+from m0common.secret import SecretUrl
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Commitment
@@ -85,11 +87,14 @@ class TransactionRecord(msgspec.Struct, frozen=True):
 
 
 class ChainClient:
-    """Reads of one node. `idls` lets errors of our programs be named; close it, or use it as a context manager."""
+    """Reads of one node. `idls` lets errors of our programs be named; close it, or use it as a context manager.
+
+    The address is asked for before each request, so that a key in it can be rotated; no error or log shows it.
+    """
 
     def __init__(
         self,
-        rpc_url: str,
+        rpc_url: str | SecretUrl,
         *,
         commitment: str = "confirmed",
         timing: Timing | None = None,
@@ -97,11 +102,9 @@ class ChainClient:
     ) -> None:
         self.timing = timing or Timing()
         self.commitment = Commitment(commitment)
-        self.faults = Faults(idls or {})
-        self.rpc_url = rpc_url
-        self._client = AsyncClient(
-            rpc_url, self.commitment, timeout=self.timing.request_s, http2=False, max_transport_retries=0
-        )
+        self._address = SecretUrl.of(rpc_url)
+        self.faults = Faults(idls or {}, self._address.scrub)
+        self._clients: dict[str, AsyncClient] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,16 +114,32 @@ class ChainClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for client in self._clients.values():
+            await client.close()
+
+    async def _client(self) -> AsyncClient:
+        """The client of today's address; that of the one before ends its requests, older ones are closed."""
+        try:
+            url = self._address.reveal()
+        except Unavailable as error:
+            raise RpcUnavailable(str(error)) from None
+        if url not in self._clients:
+            self._clients[url] = AsyncClient(
+                url, self.commitment, timeout=self.timing.request_s, http2=False, max_transport_retries=0
+            )
+            for old in list(self._clients)[:-2]:
+                await self._clients.pop(old).close()
+        return self._clients[url]
 
     async def once(self, request: Callable[[AsyncClient], Awaitable[_T]], programs: Sequence[Pubkey] = ()) -> _T:
         """One request without a retry; raises a ChainError."""
         try:
-            result = await request(self._client)
+            result = await request(await self._client())
         except (SolanaRpcException, RPCException) as error:
             raise self.faults.request(error, programs) from error
         except ValueError as error:  # the body is not JSON-RPC: a proxy's error page, a node going down
-            raise RpcUnavailable(f"node gave an answer that cannot be read: {error}") from error
+            why = self._address.scrub(str(error))
+            raise RpcUnavailable(f"node gave an answer that cannot be read: {why}") from error
         except AttributeError as error:
             # solana-py takes an error code it does not know for the result, a bare integer, and stumbles over it
             raise RpcUnavailable(f"node answered with an error code of its own: {error}") from error
@@ -180,7 +199,7 @@ class ChainClient:
         """The clock as programs see it."""
         sysvar = await self.account(CLOCK_SYSVAR, commitment)
         if sysvar is None:
-            raise RpcRejected(f"{self.rpc_url} has no Clock sysvar: is it a Solana node?")
+            raise RpcRejected(f"{self._address} has no Clock sysvar: is it a Solana node?")
         return ChainTime(*_clock(sysvar.data))
 
     async def statuses(

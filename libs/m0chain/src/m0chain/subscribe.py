@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import structlog
+from m0common.errors import Unavailable
+from m0common.secret import SecretUrl
 from solana.rpc.commitment import Commitment
 from solana.rpc.jsonrpc import SolanaJsonRpcError
 from solana.rpc.websocket_api import SolanaWsClient
@@ -45,12 +47,15 @@ class AccountNotice(msgspec.Struct, frozen=True):
 
 
 class Subscriptions:
-    """Opens one WebSocket per subscription and opens it again, with growing pauses, whenever it ends."""
+    """Opens one WebSocket per subscription and opens it again, with growing pauses, whenever it ends.
+
+    The address is asked for at each connect; no log shows the secret in it.
+    """
 
     def __init__(
-        self, ws_url: str, *, commitment: str = "confirmed", pause_s: float = 0.2, longest_s: float = 5.0
+        self, ws_url: str | SecretUrl, *, commitment: str = "confirmed", pause_s: float = 0.2, longest_s: float = 5.0
     ) -> None:
-        self._ws_url = ws_url
+        self._address = SecretUrl.of(ws_url)
         self._commitment = Commitment(commitment)
         self._pause_s, self._longest_s = pause_s, longest_s
 
@@ -91,7 +96,7 @@ class Subscriptions:
         while True:
             try:
                 async with SolanaWsClient(
-                    self._ws_url,
+                    self._address.reveal(),
                     notification_queue_size=QUEUE_LIMIT,
                     ping_interval=10,
                     ping_timeout=10,
@@ -102,8 +107,9 @@ class Subscriptions:
                     yield Connection.CONNECTED
                     async for note in client:
                         yield note
-                _log.info("subscription_ended", url=self._ws_url)
-            except (OSError, WebSocketException, TimeoutError, SolanaJsonRpcError) as error:
-                _log.warning("subscription_lost", url=self._ws_url, error=f"{type(error).__name__}: {error}")
+                _log.info("subscription_ended", url=str(self._address))
+            except (OSError, WebSocketException, TimeoutError, SolanaJsonRpcError, Unavailable) as error:
+                why = self._address.scrub(f"{type(error).__name__}: {error}")
+                _log.warning("subscription_lost", url=str(self._address), error=why)
             await asyncio.sleep(pause)
             pause = min(pause * 2, self._longest_s)

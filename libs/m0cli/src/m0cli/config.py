@@ -1,21 +1,19 @@
-"""`m0 config show`: every setting a service would be told, with where it comes from. Passwords are not shown."""
+"""`m0 config show`: every setting a service would be told, with where it comes from. Secrets are not shown."""
 
 import json
 import os
-import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from m0common.errors import SettingsError
-from m0common.settings import ENVIRONMENT, load
+from m0common.section import FILE
+from m0common.settings import load, read_file, variables
 
 from m0cli.stack_settings import told
 
 app = typer.Typer(no_args_is_help=True, help="Every setting with its value and where it comes from.")
-_PASSWORD = re.compile(r"(//[^:/@]*:)[^@/]*@")
 
 
 @app.callback()
@@ -26,20 +24,20 @@ def config() -> None:
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Print every setting, its value, and whether a variable, the file or the default decided it."""
-    environment = told()
     try:
+        environment = told()
         settings = load(environment)
+        written = flat(read_file(Path(environment["M0_CONFIG_PATH"])))
     except SettingsError as error:
         print(f"m0 config: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    written = flat(tomllib.loads(Path(environment["M0_CONFIG_PATH"]).read_text()))
-    variables = {".".join(place): name for name, place in ENVIRONMENT.items() if environment.get(name)}
+    deciding = {".".join(place): name for name, place in variables().items() if environment.get(name)}
     rows: dict[str, dict[str, Any]] = {}  # values are of every type that TOML has
     for key, value in flat(settings.model_dump()).items():
-        name = variables.get(key)
-        source = ("environment" if name in os.environ else "stack") if name else "file" if key in written else "default"
-        shown = _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
-        rows[key] = {"value": shown, "source": source, "variable": name}
+        name = deciding.get(key) or deciding.get(key + FILE)
+        said = "file" if {key, key + FILE} & written.keys() else "default"
+        source = ("environment" if name in os.environ else "stack") if name else said
+        rows[key] = {"value": value, "source": source, "variable": name}
     if as_json:
         print(json.dumps(rows, indent=2))
         return

@@ -20,12 +20,18 @@ def told() -> dict[str, str]:
         stack = local.load(os.environ)
     except UsageError as error:
         raise SettingsError(str(error)) from error
-    return common_environment(stack, os.environ) | deployment.environment(stack.deployment_file) | dict(os.environ)
+    own = common_environment(stack, os.environ) | deployment.environment(stack.deployment_file)
+    return {name: value for name, value in own.items() if not _twin(name)} | dict(os.environ)
+
+
+def _twin(name: str) -> str | None:
+    """What the user says by the other name of the variable `name`: that of a secret, or of its file."""
+    return os.environ.get(name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE")
 
 
 def config_dir() -> Path:
-    """Where the files of catalogs lie: beside the settings file."""
-    return Path(told()["M0_CONFIG_PATH"]).parent
+    """Where the files of catalogs lie."""
+    return Path(stack_settings().catalogs_dir)
 
 
 def stack_settings() -> Settings:
