@@ -31,6 +31,7 @@ def marked(node: str) -> dict[str, str]:
         "M0_PG_DSN": f"postgresql://m0:{MARK}-pg@127.0.0.1:1/m0?connect_timeout=2",
         "M0_REDIS_URL": f"redis://:{MARK}-redis@127.0.0.1:1/0",
         "M0_RPC_URL": f"http://{node}/v2/{MARK}-rpc-path?api-key={MARK}-rpc-query",
+        "M0_OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{node}/{MARK}-otlp-path",
         "M0_WS_URL": f"ws://{node}/v2/{MARK}-ws-path?api-key={MARK}-ws-query",
     }
     return {name: known.get(name, f"{MARK}-{name.lower()}-of-32-bytes-at-least") for name in SECRETS}

@@ -41,7 +41,7 @@ def prepared(name: Name, needs: Collection[str]) -> Settings:
         sys.exit(EXIT_USAGE)
     service = name if isinstance(name, str) else name(settings)
     setup_logs(service, settings.telemetry.log_level, scrubber(secrets(settings)))
-    setup_traces(service, settings.telemetry.otel_exporter_otlp_endpoint)
+    setup_traces(service, settings.telemetry.otel_exporter_otlp_endpoint.reveal())
     tune_gc()
     return settings
 

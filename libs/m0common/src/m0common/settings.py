@@ -80,7 +80,9 @@ class Telemetry(Section):
     """`[telemetry]`"""
 
     log_level: Literal["debug", "info", "warn", "error"] = Field(default="info", description="The least to log.")
-    otel_exporter_otlp_endpoint: str = Field(default="", description="OTLP/HTTP collector of traces; empty: none.")
+    otel_exporter_otlp_endpoint: SecretUrl = Field(
+        default=SecretUrl(), description="OTLP/HTTP collector of traces; empty: none."
+    )
     prometheus_bind: str = Field(default="127.0.0.1:9100", description="host:port of /health, /ready and /metrics.")
 
 

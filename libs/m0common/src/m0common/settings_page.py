@@ -31,6 +31,7 @@ and what decided it. A key of the file that is not below is refused, as is a var
 **Secrets** are marked. Each has a twin whose name ends in `_FILE` (`{FILE}` in the file), which names a file with the
 secret in its first line. That file is read again at each connect (Postgres) or request (Solana), so that a secret is
 rotated by replacing the file; the passphrase alone is read once, when the signer opens its key. Both are refused.
+`M0_CONTROL_KEY_FILE` is no twin: it names the key file that `m0 catalog` and `m0 lane` sign with, never a service.
 No secret is printed, logged or served: of a node's address scheme, host and port are shown, of a database's all but
 passwords, of others nothing.
 
@@ -39,6 +40,8 @@ file has to be there, and outside dev a key has at least {SecretKey.BYTES_MIN} b
 
 **Addresses** that services use (`solana.rpc_url`) never leave a process: `/v1/info` names `solana.public_rpc_url` and
 `solana.public_ws_url`, null when they are empty.
+
+Variables of the local stack and of tests (`M0_PORT_OFFSET`, `M0_UP_ONLY`, …) are in the [README](../../README.md).
 """
 
 
