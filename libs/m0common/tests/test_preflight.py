@@ -32,6 +32,11 @@ def test_what_a_process_does_not_use_is_not_asked_for(tmp_path):
         refuse_unfit(settings, ("postgres.dsn",))
 
 
+def test_a_need_that_is_no_setting_is_a_mistake_of_the_service(tmp_path):
+    with pytest.raises(ValueError, match="postgress"):
+        refuse_unfit(told(tmp_path), ("postgress",))
+
+
 def test_a_secrets_file_that_is_missing_or_holds_a_placeholder_is_refused(tmp_path):
     settings = told(tmp_path, M0_PG_DSN_FILE=str(tmp_path / "dsn"))
     with pytest.raises(SettingsError, match=r"M0_PG_DSN_FILE\) cannot be used: secret file .*dsn cannot be read"):

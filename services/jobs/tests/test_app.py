@@ -9,7 +9,7 @@ from m0chain.accounts import EpochStatus
 from m0common import settings
 from m0common.clock import ManualClock
 from m0common.deployment import Deployment
-from m0common.errors import Unavailable
+from m0common.errors import SettingsError, Unavailable
 from m0common.http import Status
 from m0common.messages import MarketOutcome, encode
 from m0common.secret import SecretDsn
@@ -40,6 +40,13 @@ async def test_leadership_ends_when_the_server_drops_the_connection(dsn, house):
         )
         async with asyncio.timeout(60):
             await held.lost.wait()
+
+
+async def test_an_address_that_is_none_is_refused_and_not_shown():
+    with pytest.raises(SettingsError, match="M0_PG_DSN is no address of Postgres") as refused:
+        async with leadership(SecretDsn("secret-of-the-index")):
+            pass
+    assert "secret-of-the-index" not in str(refused.value)
 
 
 async def test_without_a_database_nobody_leads():

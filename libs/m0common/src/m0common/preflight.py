@@ -18,7 +18,12 @@ ALWAYS = ("env", "home", "bind", "telemetry")
 
 
 def refuse_unfit(settings: Settings, needs: Collection[str]) -> None:
-    """Check what a process that uses the tables and settings `needs` was told. Raises SettingsError naming all."""
+    """Check what a process that uses the tables and settings `needs` was told.
+
+    Raises SettingsError naming all that is unfit, ValueError when `needs` names what is no setting.
+    """
+    if unknown := [name for name in needs if name.split(".")[0] not in type(settings).model_fields]:
+        raise ValueError(f"{unknown} are no settings: name tables or settings of m0common.settings")
     problems = [
         f"{_named(place)} {problem}"
         for place, value in flat(settings)

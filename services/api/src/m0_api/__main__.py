@@ -6,6 +6,7 @@ from m0chain import Programs
 from m0common.http import HttpServer
 from m0common.process import run_service
 from m0common.settings import Settings
+from m0common.store.address import address
 
 from m0_api.app import create_app
 
@@ -16,7 +17,9 @@ DEFAULT_BIND = "127.0.0.1:8080"
 
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
-    Programs.of(settings)  # proofs name the oracle: refused now, not in the first answer
+    # refused now, not in the first answer
+    Programs.of(settings)
+    address(settings.postgres.dsn)
     server = HttpServer(create_app(settings), settings.bind or DEFAULT_BIND)
     await server.start()
     try:

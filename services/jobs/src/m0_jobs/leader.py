@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import psycopg
 from m0common.errors import Unavailable
 from m0common.secret import SecretDsn
+from m0common.store.address import address
 from m0common.tasks import end_task
 
 LOCK = 0x6D30_6A6F_6273  # "m0jobs"
@@ -29,7 +30,7 @@ async def leadership(dsn: SecretDsn, *, check_s: float = _CHECK_S) -> AsyncItera
     """
     try:
         connection = await psycopg.AsyncConnection.connect(
-            dsn.reveal(), autocommit=True, connect_timeout=_CONNECT_S, application_name="m0-jobs-leader",
+            address(dsn), autocommit=True, connect_timeout=_CONNECT_S, application_name="m0-jobs-leader",
             keepalives_idle=2, keepalives_interval=2, keepalives_count=3,
         )  # fmt: skip
         row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,))).fetchone()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import psycopg
 
-from m0common.errors import SettingsError, Unavailable
+from m0common.errors import Unavailable
 from m0common.secret import SecretDsn
+from m0common.store.address import address
 
 
 def head() -> str:
@@ -22,16 +23,14 @@ def current(dsn: str | SecretDsn) -> str | None:
 
     Raises Unavailable when it does not answer, SettingsError when `dsn` is no address.
     """
-    address = SecretDsn.of(dsn)
+    secret = SecretDsn.of(dsn)
     try:
-        with psycopg.connect(address.reveal(), autocommit=True) as connection:
+        with psycopg.connect(address(secret), autocommit=True) as connection:
             if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
                 return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except psycopg.OperationalError as error:
-        raise no_answer(address, error) from error
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(f"M0_PG_DSN is no address of Postgres: {address.scrub(str(error))}") from error
+        raise no_answer(secret, error) from error
     return None if row is None else str(row[0])
 
 
