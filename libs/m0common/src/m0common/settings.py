@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, field_validator
 
 from m0common.errors import SettingsError, nearest
+from m0common.forwarded import Network, network
 from m0common.ids import check_catalog
-from m0common.proxies import Network, network
 from m0common.secret import Secret, SecretDsn, SecretKey, SecretUrl
 from m0common.section import FILE, Section, is_secret
 

@@ -5,8 +5,8 @@ from collections import Counter
 
 import msgspec
 from m0common.errors import SettingsError
+from m0common.forwarded import client_address
 from m0common.http import Check, Status, split_bind
-from m0common.proxies import client_address
 from m0common.settings import Realtime
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from websockets.asyncio.server import Server as WebSocketServer

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 from m0common.errors import SettingsError
-from m0common.proxies import client_address
+from m0common.forwarded import client_address
 from m0common.settings import load
 
 OURS = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
