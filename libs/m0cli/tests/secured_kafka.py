@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from m0common.secret import Secret
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_security import Security
 from m0local.ports import LOOPBACK, free_port
@@ -119,7 +120,7 @@ class SecuredKafka:
         }
 
     def options(self, user: str = ADMIN, password: str | None = None) -> KafkaOptions:
-        security = Security("SASL_SSL", "SCRAM-SHA-512", user, password or self.password, cafile=str(self.ca))
+        security = Security("SASL_SSL", "SCRAM-SHA-512", user, Secret(password or self.password), cafile=str(self.ca))
         return KafkaOptions(self.bootstrap, f"test-{user}", security, send_timeout_ms=60_000)
 
     def start(self) -> None:

@@ -10,6 +10,7 @@ from m0cli import kafka as kafka_command
 from m0cli import topics as topics_command
 from m0common.errors import Unavailable
 from m0common.rights import OPERATOR, SERVICES, principals, rights
+from m0common.secret import Secret
 from m0common.stream.broker import TopicPartition
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
@@ -225,7 +226,7 @@ async def test_a_password_that_was_changed_in_its_file_counts_at_the_next_connec
     file = tmp_path / "password"
     file.write_text(deployment.password("feature") + "\n")
     options = deployment.options("feature")
-    security = dataclasses.replace(options.security, fixed_password="", password_file=str(file))
+    security = dataclasses.replace(options.security, password=Secret(file=file))
     broker = KafkaBroker(dataclasses.replace(options, security=security))
     await write(broker, FEATURES.name)
     cluster = await asyncio.to_thread(ConfluentCluster, deployment.kafka.options())

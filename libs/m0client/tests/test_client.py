@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import m0client
 import pytest
-from m0client import ApiError, AsyncClient, Client, DecodeError, NotFound, TransportError
+from m0client import ApiError, AsyncClient, Client, DecodeError, NotFound, RpcError, TransportError, verify
 from m0client_world import RPC, World
 
 MARKET = {
@@ -113,6 +113,24 @@ def test_verify_asks_the_node_that_the_api_names_unless_told_otherwise(client, a
     ) as own:
         own.verify(api.world.proof())
     assert api.asked.count("/v1/info") == 1
+
+
+def test_an_api_that_names_no_node_is_verified_against_ones_own_alone():
+    nameless = httpx2.MockTransport(lambda _: httpx2.Response(200, json=INFO | {"rpc_url": None, "ws_url": None}))
+    with Client("http://api.test", transport=nameless) as client, pytest.raises(RpcError, match="pass the rpc_url of"):
+        client.verify(World().proof())
+
+
+def test_an_error_does_not_show_the_key_in_a_nodes_address():
+    def refuse(request):
+        raise httpx2.ConnectError("refused", request=request)
+
+    for transport in (refuse, lambda _: httpx2.Response(403, content=b"forbidden")):
+        address = "https://user-key@node.example:8443/v2/path-key?api-key=query-key"
+        with pytest.raises((RpcError, TransportError)) as caught:
+            verify(World().proof(), address, transport=httpx2.MockTransport(transport))
+        assert "https://node.example:8443" in str(caught.value)
+        assert "-key" not in str(caught.value)
 
 
 def test_problems_become_errors_with_the_stable_code(client):

@@ -18,7 +18,7 @@ from m0chain.idl import ORACLE, REGISTRY
 from m0common.canonical import Outcome
 from m0common.clock import ManualClock
 from m0common.messages import ProvisionalPrediction, encode
-from m0common.settings import Postgres, Settings, Solana
+from m0common.settings import Identity, Postgres, Settings
 from m0common.store import migrations, postgres
 from m0local.ports import free_port
 from m0local.testing import postgres_server
@@ -78,7 +78,7 @@ async def fill(world: World, dsn: str) -> None:
         provisional("FRESH", NOW_EPOCH, 8),
         provisional("EPL_000", NOW_EPOCH, 9),  # resolved
     ]
-    async with postgres.opened(dsn, name="fill") as pool:
+    async with postgres.opened(Postgres(dsn=dsn), name="fill") as pool:
         store = BundleStore(pool, clock, lambda: None)
         for each in world.bundles.values():
             for piece in each.pieces:
@@ -128,8 +128,8 @@ def world(dsn):
 @pytest.fixture(scope="session")
 def settings(dsn, world):
     programs = world.scene.programs
-    solana = Solana(oracle_program_id=str(programs.oracle), registry_program_id=str(programs.registry))
-    return Settings(postgres=Postgres(dsn=dsn), solana=solana)
+    deployed = Identity(oracle_program_id=str(programs.oracle), registry_program_id=str(programs.registry))
+    return Settings(postgres=Postgres(dsn=dsn), deployment=deployed)
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def address(settings, tmp_path_factory):
     environ = os.environ | {
         "M0_CONFIG_PATH": str(file),
         "M0_BIND": bind,
-        "M0_PG_DSN": settings.postgres.dsn,
-        "M0_ORACLE_PROGRAM_ID": settings.solana.oracle_program_id,
-        "M0_REGISTRY_PROGRAM_ID": settings.solana.registry_program_id,
+        "M0_PG_DSN": settings.postgres.dsn.reveal(),
+        "M0_ORACLE_PROGRAM_ID": settings.deployment.oracle_program_id,
+        "M0_REGISTRY_PROGRAM_ID": settings.deployment.registry_program_id,
     }
     process = subprocess.Popen([sys.executable, "-m", "m0_api"], env=environ)
     for _ in range(300):

@@ -5,6 +5,8 @@ import asyncio
 import psycopg
 import pytest
 from m0_api.cache import HITS, AnswerCache, Answers, Kept
+from m0common.secret import SecretDsn
+from m0common.settings import Postgres
 from m0common.store import changes, postgres
 
 KEPT = Kept([(b"etag", b'"1"'), (b"cache-control", b"no-cache"), (b"content-type", b"text/plain")], b"body", '"1"')
@@ -177,7 +179,9 @@ async def test_a_change_of_the_index_is_seen_in_the_next_answer(client, dsn, wor
 @pytest.mark.postgres
 async def test_a_listener_that_loses_its_connection_says_so_and_hears_again(dsn):
     heard, stop = [], asyncio.Event()
-    work = asyncio.create_task(changes.listen(dsn, lambda: heard.append("change"), lambda: heard.append("deaf"), stop))
+    work = asyncio.create_task(
+        changes.listen(SecretDsn(dsn), lambda: heard.append("change"), lambda: heard.append("deaf"), stop)
+    )
 
     async def until(wanted):
         async with asyncio.timeout(60):
@@ -185,7 +189,7 @@ async def test_a_listener_that_loses_its_connection_says_so_and_hears_again(dsn)
                 await asyncio.sleep(0.02)
 
     await until(["change"])
-    async with postgres.opened(dsn, name="killer") as pool, postgres.transaction(pool) as connection:
+    async with postgres.opened(Postgres(dsn=dsn), name="killer") as pool, postgres.transaction(pool) as connection:
         await connection.execute("""
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' OR query = 'SELECT 1'
         """)

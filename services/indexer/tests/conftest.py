@@ -11,6 +11,7 @@ from m0_indexer.testing import Said, Scene
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import ManualClock
 from m0common.messages import encode
+from m0common.settings import Postgres
 from m0common.store import migrations, postgres
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.partition import partition_for
@@ -34,7 +35,7 @@ async def pool(dsn):
             WHERE schemaname = 'public' AND tablename <> 'alembic_version'
         """).fetchone()[0]
         connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-    async with postgres.opened(dsn, name="test") as opened:
+    async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:
         yield opened
 
 

@@ -6,6 +6,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import psycopg
 import pytest
 from jobs_house import BASE_MS, House
+from m0common.settings import Postgres
 from m0common.store import migrations, postgres
 from m0local.testing import postgres_server
 
@@ -25,7 +26,7 @@ async def pool(dsn):
             " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
         ).fetchone()[0]
         connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-    async with postgres.opened(dsn, name="test") as opened:
+    async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:
         yield opened
 
 

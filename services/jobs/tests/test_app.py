@@ -10,9 +10,10 @@ from m0chain.accounts import EpochStatus
 from m0common import settings
 from m0common.clock import ManualClock
 from m0common.deployment import Deployment
-from m0common.errors import Unavailable
+from m0common.errors import SettingsError, Unavailable
 from m0common.http import Status
 from m0common.messages import MarketOutcome, encode
+from m0common.secret import SecretDsn
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import OUTCOMES, TOPICS
@@ -25,16 +26,16 @@ async def until(condition, timeout_s=60.0):
 
 
 async def test_one_process_leads_and_another_follows_when_it_is_gone(dsn):
-    async with leadership(dsn) as first:
+    async with leadership(SecretDsn(dsn)) as first:
         assert first is not None
-        async with leadership(dsn) as second:
+        async with leadership(SecretDsn(dsn)) as second:
             assert second is None
-    async with leadership(dsn) as third:
+    async with leadership(SecretDsn(dsn)) as third:
         assert third is not None
 
 
 async def test_leadership_ends_when_the_server_drops_the_connection(dsn, house):
-    async with leadership(dsn, check_s=0.05) as held:
+    async with leadership(SecretDsn(dsn), check_s=0.05) as held:
         await house.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'm0-jobs-leader'"
         )
@@ -42,9 +43,16 @@ async def test_leadership_ends_when_the_server_drops_the_connection(dsn, house):
             await held.lost.wait()
 
 
+async def test_an_address_that_is_none_is_refused_and_not_shown():
+    with pytest.raises(SettingsError, match="M0_PG_DSN is no address of Postgres") as refused:
+        async with leadership(SecretDsn("secret-of-the-index")):
+            pass
+    assert "secret-of-the-index" not in str(refused.value)
+
+
 async def test_without_a_database_nobody_leads():
     with pytest.raises(Unavailable):
-        async with leadership("postgresql://m0@127.0.0.1:1/m0"):
+        async with leadership(SecretDsn("postgresql://m0@127.0.0.1:1/m0")):
             pass
 
 

@@ -23,6 +23,7 @@ from m0_realtime.names import Kind, Name
 from m0_realtime.protocol import update, wire
 from m0_realtime.server import Server
 from m0common.http import Status
+from m0common.settings import Realtime
 from websockets.asyncio.server import broadcast, serve
 
 NAME = Name(Kind.EPOCHS, "bench")
@@ -33,7 +34,7 @@ PORT = 23_917
 async def _ours(clients: int, rate: int, seconds: float, pipe: Connection) -> None:
     loop = asyncio.get_running_loop()
     hub = Hub(lambda: loop.call_later(limits.TICK_S, hub.flush))
-    server = Server(f"127.0.0.1:{PORT}", hub, Status("bench"))
+    server = Server(f"127.0.0.1:{PORT}", hub, Status("bench"), Realtime())
     await server.start()
 
     async def everybody() -> None:

@@ -19,6 +19,7 @@ from m0common.messages import (
     RegistryMarket,
     encode,
 )
+from m0common.settings import Realtime as RealtimeSettings
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REALTIME_ANCHORS, REGISTRY
@@ -105,9 +106,9 @@ class World:
         await self.put(PROVISIONAL, ProvisionalPrediction(**fields | changes))
 
     @contextlib.asynccontextmanager
-    async def service(self, wait=True):
+    async def service(self, wait=True, **settings):
         """The service, running; ready unless told otherwise."""
-        service = Realtime(self.broker, f"127.0.0.1:{self.port}", self.clock)
+        service = Realtime(self.broker, f"127.0.0.1:{self.port}", self.clock, RealtimeSettings(**settings))
         task = asyncio.create_task(service.run())
         try:
             ready = asyncio.create_task(service.finalized.ready.wait())
@@ -122,8 +123,10 @@ class World:
                 await task
 
     @contextlib.asynccontextmanager
-    async def client(self):
-        async with connect(f"ws://127.0.0.1:{self.port}/ws", compression=None, max_size=None) as ws:
+    async def client(self, **headers):
+        async with connect(
+            f"ws://127.0.0.1:{self.port}/ws", additional_headers=headers, compression=None, max_size=None
+        ) as ws:
             yield Talk(ws)
 
 

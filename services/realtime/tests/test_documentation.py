@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from m0_realtime import limits, protocol
 from m0_realtime.channel import RINGS
+from m0common.settings import Realtime
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 
@@ -13,8 +14,8 @@ TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 @pytest.mark.parametrize(
     "phrase",
     [
-        f"{limits.MAX_CONNECTIONS:,} connections",
-        f"{limits.MAX_CONNECTIONS_PER_ADDRESS:,} per address",
+        f"{Realtime().connections_max:,} connections",
+        f"{Realtime().connections_per_address_max:,} per address",
         f"{limits.MAX_CHANNELS_PER_CLIENT} channels per connection",
         f"{limits.MAX_MESSAGE_BYTES // 1024} KiB per client message",
         f"{limits.REQUESTS_PER_S:.0f} requests a second after a burst of {limits.REQUEST_BURST}",

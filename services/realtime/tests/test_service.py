@@ -391,9 +391,8 @@ async def test_who_talks_too_fast_waits_and_stays(world, monkeypatch):
         assert asyncio.get_running_loop().time() - start > 0.2
 
 
-async def test_one_address_may_not_hold_everything(world, monkeypatch):
-    monkeypatch.setattr(limits, "MAX_CONNECTIONS_PER_ADDRESS", 2)
-    async with world.service(), world.client() as first:
+async def test_one_address_may_not_hold_everything(world):
+    async with world.service(connections_per_address_max=2), world.client() as first:
         async with world.client() as second:
             await second.say(op="ping")
             await second.hear_op("pong")
@@ -407,6 +406,26 @@ async def test_one_address_may_not_hold_everything(world, monkeypatch):
         async with world.client() as third:
             await third.say(op="ping")
             await third.hear_op("pong")
+
+
+async def test_clients_behind_a_trusted_proxy_are_told_apart_and_others_cannot_name_themselves(world):
+    limit = {"connections_per_address_max": 1}
+    for trusted, refused in ((["127.0.0.0/8"], False), ([], True)):
+        first = {"X-Forwarded-For": "192.0.2.1"}
+        async with world.service(**limit, trusted_proxies=trusted), world.client(**first) as one:
+            await one.say(op="ping")
+            await one.hear_op("pong")
+            if refused:
+                with pytest.raises(InvalidStatus):
+                    async with world.client(**{"X-Forwarded-For": "192.0.2.2"}):
+                        pass
+                continue
+            async with world.client(**{"X-Forwarded-For": "192.0.2.2"}) as other:
+                await other.say(op="ping")
+                await other.hear_op("pong")
+                with pytest.raises(InvalidStatus):
+                    async with world.client(**{"X-Forwarded-For": "198.51.100.7, 192.0.2.1"}):
+                        pass
 
 
 async def test_who_does_not_read_is_cut_with_a_reason_and_the_others_hear_everything(world, monkeypatch):

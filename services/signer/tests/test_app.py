@@ -6,11 +6,12 @@ import contextlib
 import lanes_world as world
 import msgspec
 import pytest
-from m0_signer.app import Programs, Signer
+from m0_signer.app import Signer
 from m0_signer.guard import Guard
 from m0_signer.published import published_states
 from m0_signer.runner import Pace
 from m0_signer.standing import HEADERS_PER_EPOCH
+from m0chain import Programs
 from m0common import settings
 from m0common.canonical import BundleHeader
 from m0common.clock import ManualClock

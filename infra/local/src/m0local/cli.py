@@ -13,7 +13,7 @@ from rich.table import Table
 from m0local import deployment, logs, processes, settings, stack
 from m0local.errors import LocalStackError, UsageError
 from m0local.progress import Lasting, reporter
-from m0local.status import Status, without_password
+from m0local.status import Status
 from m0local.status import status as stack_status
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -153,4 +153,4 @@ def _print_addresses(console: Console, env: settings.StackSettings, state: Statu
     lines |= {f"Program {name}": key for name, key in deployment.programs(env.deployment_file).items()}
     console.print()
     for title, value in lines.items():
-        console.print(f"{title:<18} {without_password(value)}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"{title:<18} {value}", highlight=False, soft_wrap=True, markup=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from m0common.errors import SettingsError
 from m0common.proxies import direct
+from m0common.secret import SecretUrl
 
 from m0local import deployment
 from m0local.errors import UsageError
@@ -21,6 +22,7 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
     return {
         "M0_ENV": env.get("M0_ENV", "dev"),
         "M0_CONFIG_PATH": str(settings.config_path),
+        "M0_CATALOGS_DIR": str(settings.config_dir),
         "M0_LOG_LEVEL": env.get("M0_LOG_LEVEL", "info"),
         "M0_HOME": str(settings.home),
         "M0_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
@@ -28,6 +30,7 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
         "M0_REDIS_URL": settings.redis_url,
         "M0_RPC_URL": settings.rpc_url,
         "M0_WS_URL": settings.ws_url,
+        **public_addresses(settings, env),
         "M0_API_BASE": env.get("M0_API_BASE", settings.api_url),
         "M0_KEYS_DIR": str(settings.keys),
         "M0_KEY_PASSPHRASE_FILE": str(settings.passphrase_file),
@@ -51,6 +54,13 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
         "M0_STREAM_URL": settings.realtime_url,
         "M0_CONTROL_KEY_FILE": str(settings.control_key_file),
     }
+
+
+def public_addresses(settings: StackSettings, env: Mapping[str, str]) -> dict[str, str]:
+    """What /v1/info may say of the node: what the user names, else the address in use unless it holds a secret."""
+    used = {"M0_PUBLIC_RPC_URL": settings.rpc_url, "M0_PUBLIC_WS_URL": settings.ws_url}
+    safe = {name: url for name, url in used.items() if str(SecretUrl(url)) == url}
+    return safe | {name: env[name] for name in used if env.get(name)}
 
 
 def interpreter_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -112,7 +112,7 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """The process."""
-    run_service("warden", serve)
+    run_service("warden", ("deployment", "kafka", "catalogs"), serve)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ class StackSettings:
     external: Mapping[str, str]
     """Server name → the external address the user set instead."""
     rpc_ws_url: str | None = None
+    catalogs_dir: Path | None = None
 
     def port(self, name: str) -> int:
         return PORTS[name] + self.offset
@@ -110,8 +111,8 @@ class StackSettings:
 
     @property
     def config_dir(self) -> Path:
-        """Where the files of catalogs lie, beside the settings file."""
-        return self.config_path.parent
+        """Where the files of catalogs lie: beside the settings file, unless the user names a folder."""
+        return self.catalogs_dir or self.config_path.parent
 
     @property
     def deployment_file(self) -> Path:
@@ -186,4 +187,5 @@ def load(env: Mapping[str, str]) -> StackSettings:
         config_path=Path(env.get("M0_CONFIG_PATH") or root / "config" / "dev.toml").absolute(),
         external={name: env[variable] for name, variable in EXTERNAL.items() if env.get(variable)},
         rpc_ws_url=env.get("M0_WS_URL"),
+        catalogs_dir=Path(folder).absolute() if (folder := env.get("M0_CATALOGS_DIR")) else None,
     )

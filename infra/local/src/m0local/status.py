@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypedDict
-from urllib.parse import urlsplit, urlunsplit
+
+from m0common.secret import SecretDsn, SecretUrl
 
 from m0local import ports
 from m0local.control import ProcessInfo, Supervisor
@@ -40,27 +41,17 @@ def status(settings: StackSettings) -> Status:
 
 
 def urls(settings: StackSettings) -> dict[str, str]:
-    """Where each thing is reached; passwords are left out."""
-    found = {
+    """Where each thing is reached; passwords and keys are left out."""
+    return {
         "api": settings.api_url,
         "docs": f"{settings.api_url}/docs",
         "websocket": settings.realtime_url,
-        "rpc": settings.rpc_url,
-        "rpc_ws": settings.ws_url,
+        "rpc": str(SecretUrl(settings.rpc_url)),
+        "rpc_ws": str(SecretUrl(settings.ws_url)),
         "kafka": settings.kafka_bootstrap,
-        "postgres": settings.pg_dsn,
-        "valkey": settings.redis_url,
+        "postgres": str(SecretDsn(settings.pg_dsn)),
+        "valkey": str(SecretDsn(settings.redis_url)),
     }
-    return {name: without_password(url) for name, url in found.items()}
-
-
-def without_password(url: str) -> str:
-    """`url` with its password replaced by stars."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.split(':', 1)[0]}:***@{host}"))
 
 
 def _one(

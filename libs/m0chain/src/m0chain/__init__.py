@@ -16,6 +16,7 @@ from m0chain.errors import (
 )
 from m0chain.events import EventParser, LoggedEvent, ParsedLogs
 from m0chain.oracle import LeafClaim, Oracle
+from m0chain.programs import Programs, node_client
 from m0chain.registry import Registry
 from m0chain.rpc import ChainClient, Timing
 from m0chain.send import AnySigner, Fees, Landed, RemoteSigner, Sender
@@ -38,6 +39,7 @@ __all__ = [
     "Oracle",
     "ParsedLogs",
     "ProgramError",
+    "Programs",
     "Registry",
     "RemoteSigner",
     "RpcRejected",
@@ -49,5 +51,6 @@ __all__ = [
     "Unconfirmed",
     "accounts",
     "event_types",
+    "node_client",
     "pda",
 ]

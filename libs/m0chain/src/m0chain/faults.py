@@ -1,6 +1,6 @@
 """From the errors of the node to those of m0chain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from solders.pubkey import Pubkey
 from solders.rpc.errors import SendTransactionPreflightFailureMessage
@@ -21,10 +21,11 @@ _PASSING_MESSAGES = frozenset(
 
 
 class Faults:
-    """Names errors; knows which program has which IDL."""
+    """Names errors; knows which program has which IDL. `scrub` takes the node's address out of what it says."""
 
-    def __init__(self, idls: Mapping[Pubkey, Idl]) -> None:
+    def __init__(self, idls: Mapping[Pubkey, Idl], scrub: Callable[[str], str] = str) -> None:
         self._idls = dict(idls)
+        self._scrub = scrub
 
     def transaction(
         self, error: object, programs: Sequence[Pubkey] = (), logs: Sequence[str] | None = None
@@ -50,12 +51,12 @@ class Faults:
         answer = refused.answer
         if isinstance(answer, SendTransactionPreflightFailureMessage):
             if answer.data.err is None:
-                return RpcRejected(answer.message)
+                return RpcRejected(self._scrub(answer.message))
             return self.transaction(answer.data.err, programs, answer.data.logs)
         code = answer if isinstance(answer, int) else None
         if code in _PASSING_CODES or type(answer).__name__ in _PASSING_MESSAGES:
-            return RpcUnavailable(f"the node does not answer for now: {refused}")
-        return RpcRejected(f"the node refuses {refused}", code)
+            return RpcUnavailable(self._scrub(f"the node does not answer for now: {refused}"))
+        return RpcRejected(self._scrub(f"the node refuses {refused}"), code)
 
 
 def _name(error: object) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from m0common.secret import SecretUrl
 from m0common.tasks import end_task
 
 from m0chain.errors import ChainError
@@ -70,7 +71,7 @@ class Pulse:
 
 
 @contextlib.asynccontextmanager
-async def beating(rpc_url: str, now_ms: Callable[[], int]) -> AsyncIterator[Pulse]:
+async def beating(rpc_url: str | SecretUrl, now_ms: Callable[[], int]) -> AsyncIterator[Pulse]:
     """A pulse of the node at `rpc_url`, over a connection of its own, taken as long as the block lasts."""
     async with ChainClient(rpc_url, timing=Timing(request_s=ANSWER_S, attempts=1)) as client:
         pulse = Pulse(lambda: client.chain_time("confirmed"), now_ms)

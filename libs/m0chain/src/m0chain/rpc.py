@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 import msgspec
 import stamina
+from m0common.secret import SecretUrl
 from solana.rpc.commitment import Commitment
 from solana.rpc.models import MemcmpOpts
 from solders.pubkey import Pubkey
@@ -100,11 +101,14 @@ class TransactionRecord(msgspec.Struct, frozen=True):
 
 
 class ChainClient:
-    """Reads of one node. `idls` lets errors of our programs be named; close it, or use it as a context manager."""
+    """Reads of one node. `idls` lets errors of our programs be named; close it, or use it as a context manager.
+
+    The address is asked for before each request, so that a key in it can be rotated; no error or log shows it.
+    """
 
     def __init__(
         self,
-        rpc_url: str,
+        rpc_url: str | SecretUrl,
         *,
         commitment: str = "confirmed",
         timing: Timing | None = None,
@@ -112,8 +116,9 @@ class ChainClient:
     ) -> None:
         self.timing = timing or Timing()
         self.commitment = Commitment(commitment)
-        self.faults = Faults(idls or {})
-        self._client = Node(rpc_url, self.commitment, self.timing.request_s)
+        address = SecretUrl.of(rpc_url)
+        self.faults = Faults(idls or {}, address.scrub)
+        self._client = Node(address, self.commitment, self.timing.request_s)
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from m0common.secret import SecretUrl
 from solana.rpc.commitment import Commitment
 from solana.rpc.websocket_api import SolanaWsClient
 from solders.pubkey import Pubkey
@@ -47,12 +48,13 @@ class Subscriptions:
     """Opens one WebSocket per subscription and opens it again, with growing pauses, whenever it ends.
 
     A pause is any time between none and twice as long as before, so that those who lost one node do not come back
-    together; it begins anew only after a connection that held for `held_s`, whatever was said on it.
+    together; it begins anew only after a connection that held for `held_s`, whatever was said on it. The address is
+    asked for at each connect; no log shows the secret in it.
     """
 
     def __init__(
         self,
-        ws_url: str,
+        ws_url: str | SecretUrl,
         *,
         commitment: str = "confirmed",
         pause_s: float = 0.2,
@@ -60,7 +62,7 @@ class Subscriptions:
         held_s: float = 10.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._ws_url = ws_url
+        self._address = SecretUrl.of(ws_url)
         self._commitment = Commitment(commitment)
         self._pause_s, self._longest_s, self._held_s = pause_s, longest_s, held_s
         self._sleep = sleep
@@ -103,7 +105,7 @@ class Subscriptions:
             opened = loop.time()
             try:
                 async with SolanaWsClient(
-                    self._ws_url,
+                    self._address.reveal(),
                     notification_queue_size=QUEUE_LIMIT,
                     ping_interval=10,
                     ping_timeout=10,
@@ -113,9 +115,10 @@ class Subscriptions:
                     yield Connection.CONNECTED
                     async for note in client:
                         yield note
-                _log.info("subscription_ended")
+                _log.info("subscription_ended", url=str(self._address))
             except Exception as error:  # noqa: BLE001 - whatever a node sends ends a connection and no process
-                _log.warning("subscription_lost", error=f"{type(error).__name__}: {error}")
+                why = self._address.scrub(f"{type(error).__name__}: {error}")
+                _log.warning("subscription_lost", url=str(self._address), error=why)
             if loop.time() - opened >= self._held_s:
                 pause = self._pause_s
             await self._sleep(random.uniform(0, pause))

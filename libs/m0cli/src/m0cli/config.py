@@ -1,20 +1,18 @@
-"""`m0 config show`: every setting a service would be told, with where it comes from. Passwords are not shown."""
+"""`m0 config show`: every setting a service would be told, with where it comes from. Secrets are not shown."""
 
 import json
 import os
-import re
 import sys
-import tomllib
 from typing import Annotated, Any
 
 import typer
 from m0common.errors import SettingsError
-from m0common.settings import ENVIRONMENT, load, settings_path
+from m0common.section import FILE
+from m0common.settings import load, read_file, settings_path, variables
 
 from m0cli.stack_settings import told
 
 app = typer.Typer(no_args_is_help=True, help="Every setting with its value and where it comes from.")
-_PASSWORD = re.compile(r"(//[^:/@]*:)[^@/]*@")
 
 
 @app.callback()
@@ -28,17 +26,17 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object."
     try:
         environment = told()
         settings = load(environment)
+        written = flat(read_file(settings_path(environment)))
     except SettingsError as error:
         print(f"m0 config: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    written = flat(tomllib.loads(settings_path(environment).read_text()))
-    variables = {".".join(place): name for name, place in ENVIRONMENT.items() if environment.get(name)}
+    deciding = {".".join(place): name for name, place in variables().items() if environment.get(name)}
     rows: dict[str, dict[str, Any]] = {}  # values are of every type that TOML has
     for key, value in flat(settings.model_dump(mode="json")).items():
-        name = variables.get(key)
-        source = ("environment" if name in os.environ else "stack") if name else "file" if key in written else "default"
-        shown = _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
-        rows[key] = {"value": shown, "source": source, "variable": name}
+        name = deciding.get(key) or deciding.get(key + FILE)
+        said = "file" if {key, key + FILE} & written.keys() else "default"
+        source = ("environment" if name in os.environ else "stack") if name else said
+        rows[key] = {"value": value, "source": source, "variable": name}
     if as_json:
         print(json.dumps(rows, indent=2))
         return

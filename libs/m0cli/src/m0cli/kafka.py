@@ -9,7 +9,6 @@ import typer
 from m0common.errors import M0Error, SettingsError
 from m0common.rights import OPERATOR, principals
 from m0common.settings import Kafka, Settings
-from m0common.stream.kafka_security import Security
 from m0kafka.passwords import folder, password_of
 
 from m0cli.stack_settings import stack_settings
@@ -45,7 +44,7 @@ def client(
 
 
 def connection(settings: Settings, user: str) -> dict[str, str | None]:
-    """How `user` connects; fields that the cluster has no use for are None. Raises SettingsError."""
+    """How `user` connects; fields that the cluster has no use for are None. Raises SettingsError or Unavailable."""
     kafka = settings.kafka
     secured = kafka.security_protocol.startswith("SASL_")
     encrypted = kafka.security_protocol.endswith("SSL")
@@ -61,7 +60,7 @@ def connection(settings: Settings, user: str) -> dict[str, str | None]:
 
 def _password(kafka: Kafka, directory: Path, user: str) -> str:
     if user == kafka.username:
-        return Security.of(kafka).password()
+        return kafka.password.reveal()
     if user not in principals(kafka.signers):
         raise SettingsError(f"user {user} is none of {', '.join(principals(kafka.signers))}: name one of these")
     return password_of(directory, user)

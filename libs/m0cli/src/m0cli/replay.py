@@ -42,7 +42,7 @@ def replay(
         from m0common.deployment import Deployment  # noqa: PLC0415
         from m0lanes.stages import Heart  # noqa: PLC0415
 
-        heart, final = Heart.installed(Deployment.of(settings)), finalized_root(settings.solana)
+        heart, final = Heart.installed(Deployment.of(settings)), finalized_root(settings)
         return await replay_epoch(
             broker,
             heart,

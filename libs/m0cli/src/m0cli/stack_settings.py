@@ -9,7 +9,7 @@ import os
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from m0common.settings import Settings, load, settings_path
+from m0common.settings import Settings, load, twin
 
 GROUP = "m0.environment"
 
@@ -23,13 +23,17 @@ def of_stack() -> dict[str, str]:
 
 
 def told() -> dict[str, str]:
-    """The variables of that deployment, each overridden by the one this process was given. Raises SettingsError."""
-    return of_stack() | dict(os.environ)
+    """The variables of that deployment, each overridden by the one this process was given, or by that one's twin: a
+    secret and the file that holds it are two names of one thing. Raises SettingsError.
+    """
+    return {name: value for name, value in of_stack().items() if not os.environ.get(twin(name) or "")} | dict(
+        os.environ
+    )
 
 
 def config_dir() -> Path:
-    """Where the files of catalogs lie: beside the settings file."""
-    return settings_path(told()).parent
+    """Where the files of catalogs lie."""
+    return Path(stack_settings().catalogs_dir)
 
 
 def stack_settings() -> Settings:

@@ -8,7 +8,7 @@ import httpx2
 from m0client import endpoints
 from m0client.checks import ProofLike, Verified
 from m0client.endpoints import Endpoint
-from m0client.errors import TransportError
+from m0client.errors import RpcError, TransportError
 from m0client.models import Epoch, Info, Market, Prediction, Proof
 from m0client.stream import AsyncConnect, Connect, OnRetry, async_websocket, stream, stream_async, websocket
 from m0client.subscription import Event, Subscription
@@ -106,7 +106,8 @@ class Client:
         """Check a proof against the chain; see `m0client.verify`."""
         if self._verifier is None:
             rpc_url, program, timeout, transport = self._rpc
-            self._verifier = Verifier(rpc_url or self.info().rpc_url, program, timeout=timeout, transport=transport)
+            node = rpc_url or _public_node(self.info())
+            self._verifier = Verifier(node, program, timeout=timeout, transport=transport)
         return self._verifier.verify(proof)
 
     def close(self) -> None:
@@ -216,8 +217,8 @@ class AsyncClient:
         """Check a proof against the chain; see `m0client.verify`."""
         if self._verifier is None:
             rpc_url, program, timeout, transport = self._rpc
-            rpc_url = rpc_url or (await self.info()).rpc_url
-            self._verifier = AsyncVerifier(rpc_url, program, timeout=timeout, transport=transport)
+            node = rpc_url or _public_node(await self.info())
+            self._verifier = AsyncVerifier(node, program, timeout=timeout, transport=transport)
         return await self._verifier.verify(proof)
 
     async def close(self) -> None:
@@ -249,3 +250,9 @@ class AsyncClient:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+
+def _public_node(info: Info) -> str:
+    if info.rpc_url is None:
+        raise RpcError("the API names no Solana node for anybody: pass the rpc_url of one that you trust")
+    return info.rpc_url

@@ -145,8 +145,9 @@ class Info(msgspec.Struct, frozen=True):
     """All that a stranger needs to verify on their own."""
 
     cluster: str
-    rpc_url: str
-    ws_url: str
+    rpc_url: str | None
+    """A node for anybody, None when the operator names none."""
+    ws_url: str | None
     programs: Programs
     signer_sets: tuple[SignerSetInfo, ...]
     version: str

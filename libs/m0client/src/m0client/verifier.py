@@ -1,6 +1,7 @@
 """Verifiers: fetch the accounts a proof speaks of, and check it against them (see m0client.checks)."""
 
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx2
 from solders.pubkey import Pubkey
@@ -30,9 +31,15 @@ class _Memory:
 _HEADERS = {"content-type": "application/json"}
 
 
+def _shown(url: str) -> str:
+    """What an error may say of a node's address: a provider's holds a key in its path, query or credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "of that address"
+
+
 def _body(response: httpx2.Response) -> bytes:
     if response.status_code != 200 and not response.content.startswith(b"{"):
-        raise RpcError(f"the node at {response.url} answered {response.status_code}")
+        raise RpcError(f"the node at {_shown(str(response.url))} answered {response.status_code}")
     return response.content
 
 
@@ -63,7 +70,7 @@ class Verifier:
             try:
                 response = self._http.post(self.rpc_url, content=accounts_request(claim.addresses), headers=_HEADERS)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise TransportError(f"Solana node {self.rpc_url}: {error or type(error).__name__}") from error
+                raise TransportError(f"Solana node {_shown(self.rpc_url)}: {error or type(error).__name__}") from error
             known = read_accounts(_body(response), len(claim.addresses))
         verified = conclude(claim, *known)
         self._memory.keep(claim, *known)
@@ -105,7 +112,7 @@ class AsyncVerifier:
             try:
                 response = await self._http.post(self.rpc_url, content=content, headers=_HEADERS)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise TransportError(f"Solana node {self.rpc_url}: {error or type(error).__name__}") from error
+                raise TransportError(f"Solana node {_shown(self.rpc_url)}: {error or type(error).__name__}") from error
             known = read_accounts(_body(response), len(claim.addresses))
         verified = conclude(claim, *known)
         self._memory.keep(claim, *known)

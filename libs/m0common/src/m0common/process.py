@@ -5,11 +5,13 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import uvloop
 
 from m0common.errors import M0Error, SettingsError
+from m0common.preflight import refuse_unfit, secrets
+from m0common.secret import scrubber
 from m0common.settings import Settings, load
 from m0common.telemetry.logs import logger, setup_logs
 from m0common.telemetry.traces import setup_traces
@@ -26,19 +28,20 @@ Name = str | Callable[[Settings], str]
 """A service's name, or how to find it in the settings."""
 
 
-def prepared(name: Name) -> Settings:
-    """The settings, with logs, traces and garbage collection set up.
+def prepared(name: Name, needs: Collection[str]) -> Settings:
+    """The settings, with logs, traces and garbage collection set up; `needs` are the tables and settings it uses.
 
     Settings that cannot be used end the process with one sentence.
     """
     try:
         settings = load()
+        refuse_unfit(settings, needs)
     except SettingsError as error:
         print(f"{name if isinstance(name, str) else 'service'}: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     service = name if isinstance(name, str) else name(settings)
-    setup_logs(service, settings.telemetry.log_level)
-    setup_traces(service, settings.telemetry.otel_exporter_otlp_endpoint)
+    setup_logs(service, settings.telemetry.log_level, scrubber(secrets(settings)))
+    setup_traces(service, settings.telemetry.otel_exporter_otlp_endpoint.reveal())
     tune_gc()
     return settings
 
@@ -50,21 +53,25 @@ def tune_gc() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def run_service(name: Name, serve: Callable[[Settings], Awaitable[None]]) -> None:
-    """Run `serve` until it ends or SIGTERM or SIGINT cancels it, then exit the process.
+def run_service(name: Name, needs: Collection[str], serve: Callable[[Settings], Awaitable[None]]) -> None:
+    """Run `serve` until it ends or SIGTERM or SIGINT cancels it, then exit the process; `needs` as for `prepared`.
 
     Exit code 0 after a signal, 1 with one sentence on an M0Error, 2 on settings that cannot be used.
     """
-    settings = prepared(name)
+    settings = prepared(name, needs)
+    scrub = scrubber(secrets(settings))
     code = EXIT_OK
     try:
         uvloop.run(_until_signal(serve, settings))
     except* SettingsError as errors:
         code = EXIT_USAGE
-        _say(errors)
+        _say(errors, scrub)
     except* M0Error as errors:
         code = EXIT_FAILED
-        _say(errors)
+        _say(errors, scrub)
+    except* Exception:  # noqa: BLE001 - what nobody foresaw ends the process
+        code = EXIT_FAILED
+        logger(__name__).exception("crashed")  # by the log, which shows no secret
     sys.exit(code)
 
 
@@ -77,9 +84,9 @@ async def _until_signal(serve: Callable[[Settings], Awaitable[None]], settings: 
     logger(__name__).info("stopped")
 
 
-def _say(errors: BaseExceptionGroup[M0Error]) -> None:
+def _say(errors: BaseExceptionGroup[M0Error], scrub: Callable[[str], str]) -> None:
     for error in errors.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            _say(error)
+            _say(error, scrub)
         else:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            print(scrub(f"{type(error).__name__}: {error}"), file=sys.stderr)

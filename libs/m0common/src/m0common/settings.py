@@ -1,7 +1,8 @@
 """Settings: one TOML file per environment (`config/*.toml`), overridden by the `M0_*` environment.
 
 Unknown keys are refused with the nearest valid name. `load()` is the only way in; `M0_ENV` names the environment and
-`M0_CONFIG_PATH` the file.
+`M0_CONFIG_PATH` the file. A setting that is a Secret has a twin whose name ends in `_file` (`M0_PG_DSN_FILE`): a file
+that holds it. docs/operations/settings.md is made from the descriptions here: `python -m m0common.settings_page`.
 """
 
 import difflib
@@ -9,45 +10,48 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, field_validator, model_validator
 
 from m0common.errors import SettingsError, nearest
+from m0common.forwarded import Network, network
 from m0common.ids import check_catalog
+from m0common.secret import Secret, SecretDsn, SecretKey, SecretUrl
+from m0common.section import FILE, Section, is_secret
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-512", "PLAIN"]
 
 
-class Section(BaseModel):
-    """A table of the settings file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Kafka(Section):
-    """`[kafka]`: the cluster, who this process is there, and what its topics are given.
+    """`[kafka]`: the cluster, who this process is there, and what its topics are given."""
 
-    `password_file` names a file with the password alone, read again whenever a client connects; `ssl_cafile` is a PEM
-    file of the authorities that signed the brokers' certificates, this machine's when it is empty. `partitions` is the
-    count of every topic for the deployment's life. A write is acknowledged when `min_insync_replicas` of `replication`
-    brokers have it. `signers` is how many of the principals `signer-1`, `signer-2` … there are.
-    """
-
-    bootstrap: str = "127.0.0.1:9092"
-    security_protocol: SecurityProtocol = "PLAINTEXT"
-    sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    password_file: str = ""
-    ssl_cafile: str = ""
-    partitions: int = Field(default=8, ge=1, le=1024)
-    replication: int = Field(default=1, ge=1)
-    min_insync_replicas: int = Field(default=1, ge=1)
-    signers: int = Field(default=3, ge=0, le=64)
-    session_timeout_ms: int = Field(default=6000, ge=1000)
-    request_timeout_ms: int = Field(default=10_000, ge=1000)
+    bootstrap: str = Field(default="127.0.0.1:9092", description="Brokers as host:port, with commas between.")
+    security_protocol: SecurityProtocol = Field(
+        default="PLAINTEXT", description="Whether connections are TLS (`SSL`) and say who connects (`SASL`)."
+    )
+    sasl_mechanism: SaslMechanism = Field(default="SCRAM-SHA-512", description="How a client proves who it is.")
+    username: str = Field(default="", description="The principal of this process; with `SASL` alone.")
+    password: Secret = Field(default=Secret(), description="The password of that principal.")
+    ssl_cafile: str = Field(
+        default="",
+        description="PEM file of the authorities that signed the brokers' certificates; empty: this machine's.",
+    )
+    partitions: int = Field(
+        default=8, ge=1, le=1024, description="Of every topic that has not one alone; for the deployment's life."
+    )
+    replication: int = Field(default=1, ge=1, description="Copies of each partition.")
+    min_insync_replicas: int = Field(
+        default=1, ge=1, description="A write is acknowledged when so many of the copies have it."
+    )
+    signers: int = Field(default=3, ge=0, le=64, description="How many principals `signer-1`, `signer-2` … there are.")
+    session_timeout_ms: int = Field(
+        default=6000, ge=1000, description="A consumer that was killed loses its partitions after this."
+    )
+    request_timeout_ms: int = Field(
+        default=10_000, ge=1000, description="For every request; a send is uncertain after half as long again."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "Kafka":
@@ -56,12 +60,10 @@ class Kafka(Section):
                 f"min_insync_replicas = {self.min_insync_replicas} can never be met with "
                 f"replication = {self.replication}: set replication to at least that"
             )
-        if self.password.get_secret_value() and self.password_file:
-            raise ValueError("both password and password_file are set: keep one")
         if self.security_protocol.startswith("SASL_"):
             if not self.username:
                 raise ValueError(f"security_protocol = {self.security_protocol} needs a user: set M0_KAFKA_USERNAME")
-            if not self.password.get_secret_value() and not self.password_file:
+            if not self.password:
                 raise ValueError(
                     f"user {self.username} has no password: set M0_KAFKA_PASSWORD_FILE or M0_KAFKA_PASSWORD"
                 )
@@ -69,98 +71,147 @@ class Kafka(Section):
 
 
 class Identity(Section):
-    """`[deployment]`: genesis hash of the chain and the first control key, 64 hex digits each."""
+    """`[deployment]`: what makes a deployment this one; with `kafka.partitions` fixed for its life."""
 
-    genesis_hash: str = ""
-    control_key: str = ""
+    genesis_hash: str = Field(default="", description="The chain's genesis hash, 64 hex digits.")
+    control_key: str = Field(default="", description="The first control key (public), 64 hex digits.")
+    oracle_program_id: str = Field(default="", description="m0-oracle on chain, base58.")
+    registry_program_id: str = Field(default="", description="m0-registry on chain, base58.")
+    fee_router_program_id: str = Field(default="", description="Published by /v1/info; base58, empty when absent.")
+    governance_program_id: str = Field(default="", description="Published by /v1/info; base58, empty when absent.")
 
 
 class Postgres(Section):
     """`[postgres]`"""
 
-    dsn: str = "postgresql://m0@127.0.0.1:5432/m0"
-    pool_max: int = Field(default=4, ge=1)
+    dsn: SecretDsn = Field(
+        default=SecretDsn("postgresql://m0@127.0.0.1:5432/m0"),
+        description="Address of the index.",
+    )
+    pool_max: int = Field(default=4, ge=1, description="Connections of one process at most.")
+    connect_timeout_ms: int = Field(default=10_000, ge=1000, description="How long a connection is waited for.")
+    statement_timeout_ms: int = Field(default=30_000, ge=100, description="After this the server ends a statement.")
 
 
 class Redis(Section):
     """`[redis]`"""
 
-    url: str = "redis://127.0.0.1:6379/0"
+    url: SecretDsn = Field(default=SecretDsn("redis://127.0.0.1:6379/0"), description="Address of Redis. Not read yet.")
 
 
 class Solana(Section):
-    """`[solana]`: program ids are base58; empty until deployed."""
+    """`[solana]`: the node this process asks, and the one strangers are told of."""
 
-    cluster: str = "localnet"
-    rpc_url: str = "http://127.0.0.1:8899"
-    ws_url: str = "ws://127.0.0.1:8900"
-    oracle_program_id: str = ""
-    registry_program_id: str = ""
-    fee_router_program_id: str = ""
-    governance_program_id: str = ""
-    priority_fee_microlamports: int = Field(default=0, ge=0)
+    cluster: str = Field(default="localnet", description="The cluster's name, as proofs and /v1/info say it.")
+    rpc_url: SecretUrl = Field(
+        default=SecretUrl("http://127.0.0.1:8899"), description="JSON-RPC of the node that is asked; never published."
+    )
+    ws_url: SecretUrl = Field(
+        default=SecretUrl("ws://127.0.0.1:8900"), description="PubSub of the node that is asked; never published."
+    )
+    public_rpc_url: str = Field(default="", description="JSON-RPC that /v1/info names, for anybody; empty: none.")
+    public_ws_url: str = Field(default="", description="PubSub that /v1/info names, for anybody; empty: none.")
+    request_timeout_ms: int = Field(default=10_000, ge=100, description="How long one request to the node may take.")
+    priority_fee_microlamports: int = Field(default=0, ge=0, description="Paid per compute unit.")
 
 
 class Telemetry(Section):
-    """`[telemetry]`: `prometheus_bind` is `host:port` of the health and metrics server."""
+    """`[telemetry]`"""
 
-    log_level: Literal["debug", "info", "warn", "error"] = "info"
-    otel_exporter_otlp_endpoint: str = ""
-    prometheus_bind: str = "127.0.0.1:9100"
+    log_level: Literal["debug", "info", "warn", "error"] = Field(default="info", description="The least to log.")
+    otel_exporter_otlp_endpoint: SecretUrl = Field(
+        default=SecretUrl(), description="OTLP/HTTP collector of traces; empty: none."
+    )
+    prometheus_bind: str = Field(default="127.0.0.1:9100", description="host:port of /health, /ready and /metrics.")
 
 
 class Stage(Section):
-    """`[stage]`: how the stage loop works; see m0common.stream.loop."""
+    """`[stage]`: how the loops that read topics work; see m0common.stream.loop."""
 
-    batch_records: int = Field(default=500, ge=1)
-    poll_timeout_ms: int = Field(default=500, ge=1)
-    commit_interval_ms: int = Field(default=2000, ge=0)
-    drain_grace_ms: int = Field(default=3000, ge=0)
-    checkpoint_interval_ms: int = Field(default=60_000, ge=100)
-    checkpoint_records: int = Field(default=50_000, ge=1)
-    provisional_interval_ms: int = Field(default=1000, ge=10)
-    stuck_after_ms: int = Field(default=30_000, ge=1000)
-    silent_after_ms: int = Field(default=60_000, ge=0)
-    behind_after_ms: int = Field(default=60_000, ge=1000)
-    dead_letter_window: int = Field(default=200, ge=1)
-    dead_letter_max_share: float = Field(default=0.5, gt=0, le=1)
+    batch_records: int = Field(default=500, ge=1, description="Records of one poll at most.")
+    poll_timeout_ms: int = Field(default=500, ge=1, description="How long an empty poll waits.")
+    commit_interval_ms: int = Field(default=2000, ge=0, description="Offsets are committed this often.")
+    drain_grace_ms: int = Field(default=3000, ge=0, description="After SIGTERM, work in hand may take this long.")
+    checkpoint_interval_ms: int = Field(default=60_000, ge=100, description="Between two checkpoints of a lane.")
+    checkpoint_records: int = Field(default=50_000, ge=1, description="Records between two checkpoints of a lane.")
+    provisional_interval_ms: int = Field(default=1000, ge=10, description="Between provisional outputs of a market.")
+    stuck_after_ms: int = Field(default=30_000, ge=1000, description="Without a turn for this long: unhealthy.")
+    silent_after_ms: int = Field(default=60_000, ge=0, description="Without a record for this long: noted.")
+    behind_after_ms: int = Field(
+        default=60_000, ge=1000, description="What lay in a lane's partition so long ago and is not read yet: noted."
+    )
+    dead_letter_window: int = Field(default=200, ge=1, description="Newest records among which letters are counted.")
+    dead_letter_max_share: float = Field(
+        default=0.5, gt=0, le=1, description="A larger share of letters among them stops the stage."
+    )
 
 
 class Catalog(Section):
-    """`[catalogs.NAME]`: what of a catalog is not in the log, in ms; the rest is in its markets file and its set."""
+    """`[catalogs.NAME]`: what of a catalog is not in the log; the rest is in its markets file and its set."""
 
-    lateness_ms: int = Field(default=1000, ge=0)
-    commit_ms: int = Field(default=40_000, ge=1000)
-    reveal_ms: int = Field(default=40_000, ge=1000)
+    lateness_ms: int = Field(default=1000, ge=0, description="A marker comes so long after its window's end.")
+    commit_ms: int = Field(default=40_000, ge=1000, description="How long signers may commit to an epoch.")
+    reveal_ms: int = Field(default=40_000, ge=1000, description="How long signers may reveal it.")
 
 
 class Signer(Section):
-    """`[signer]`: at depth `raw` the lanes are computed in `workers` processes beside the one that signs."""
+    """`[signer]`"""
 
-    name: str = "signer-1"
-    depth: Literal["bundle", "raw"] = "bundle"
-    workers: int = Field(default=1, ge=1, le=64)
+    name: str = Field(default="signer-1", description="Names the key file and this signer's place in the set.")
+    depth: Literal["bundle", "raw"] = Field(
+        default="bundle", description="`raw`: everything is computed here; `bundle`: bundles alone."
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="Processes over which lanes are spread at depth `raw`.")
+
+
+class Api(Section):
+    """`[api]`"""
+
+    jwt_secret: SecretKey = Field(default=SecretKey(), description="Key of tokens, at least 32 bytes. Not read yet.")
+    keys: SecretKey = Field(default=SecretKey(), description="API keys, comma list. Not read yet.")
+
+
+TrustedNetwork = Annotated[Network, PlainValidator(network), PlainSerializer(str)]
+
+
+class Realtime(Section):
+    """`[realtime]`"""
+
+    connections_max: int = Field(default=10_000, ge=1, description="Of one process; more are refused with 503.")
+    connections_per_address_max: int = Field(default=1000, ge=1, description="More are refused with 429.")
+    trusted_proxies: tuple[TrustedNetwork, ...] = Field(
+        default=(), description="Networks whose X-Forwarded-For is believed, for the limit per address."
+    )
 
 
 class Jobs(Section):
-    """`[jobs]`: how far back any epoch can be replayed (`replay_horizon_ms`) is how much state of the lanes is kept."""
+    """`[jobs]`"""
 
-    close_epochs_after_ms: int = Field(default=86_400_000, ge=60_000)
-    crank_interval_ms: int = Field(default=5000, ge=100)
-    replay_horizon_ms: int = Field(default=86_400_000, ge=60_000)
-    trim_interval_ms: int = Field(default=600_000, ge=100)
+    close_epochs_after_ms: int = Field(
+        default=86_400_000, ge=60_000, description="Accounts of final epochs are closed after this."
+    )
+    crank_interval_ms: int = Field(default=5000, ge=100, description="Between two runs of the frequent jobs.")
+    replay_horizon_ms: int = Field(
+        default=86_400_000, ge=60_000, description="Epochs this old can be replayed: so much state of lanes is kept."
+    )
+    trim_interval_ms: int = Field(default=600_000, ge=100, description="Between two trims of the lanes' state.")
 
 
 class Settings(Section):
-    """Everything a service may be told. `auto_release`: `m0 up` moves catalogs on to the releases it has installed."""
+    """Everything a service may be told."""
 
-    env: Literal["dev", "staging", "prod"] = "dev"
-    home: str = ".m0"
-    keys_dir: str = ".m0/keys"
-    key_passphrase_file: str = ""
-    bind: str = ""
-    api_base: str = "http://127.0.0.1:8080"
-    auto_release: bool = False
+    env: Literal["dev", "staging", "prod"] = Field(default="dev", description="dev, staging or prod.")
+    home: str = Field(default=".m0", description="Folder for what a process keeps on disk.")
+    keys_dir: str = Field(default=".m0/keys", description="Folder of key files.")
+    catalogs_dir: str = Field(
+        default="", description="Folder with markets/ and risk/; empty: where the settings file lies."
+    )
+    key_passphrase: Secret = Field(default=Secret(), description="Opens the signer's key file.")
+    bind: str = Field(default="", description="host:port to serve on; empty: the service's own.")
+    api_base: str = Field(default="http://127.0.0.1:8080", description="Where the API is, for commands.")
+    auto_release: bool = Field(
+        default=False, description="`m0 up` moves catalogs on to the releases it has installed; dev alone."
+    )
     deployment: Identity = Identity()
     kafka: Kafka = Kafka()
     postgres: Postgres = Postgres()
@@ -169,6 +220,8 @@ class Settings(Section):
     telemetry: Telemetry = Telemetry()
     stage: Stage = Stage()
     signer: Signer = Signer()
+    api: Api = Api()
+    realtime: Realtime = Realtime()
     jobs: Jobs = Jobs()
     catalogs: dict[str, Catalog] = Field(default_factory=dict)
 
@@ -184,7 +237,8 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_ENV": ("env",),
     "M0_HOME": ("home",),
     "M0_KEYS_DIR": ("keys_dir",),
-    "M0_KEY_PASSPHRASE_FILE": ("key_passphrase_file",),
+    "M0_CATALOGS_DIR": ("catalogs_dir",),
+    "M0_KEY_PASSPHRASE": ("key_passphrase",),
     "M0_BIND": ("bind",),
     "M0_API_BASE": ("api_base",),
     "M0_LOG_LEVEL": ("telemetry", "log_level"),
@@ -197,22 +251,25 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_KAFKA_SASL_MECHANISM": ("kafka", "sasl_mechanism"),
     "M0_KAFKA_USERNAME": ("kafka", "username"),
     "M0_KAFKA_PASSWORD": ("kafka", "password"),
-    "M0_KAFKA_PASSWORD_FILE": ("kafka", "password_file"),
     "M0_KAFKA_SSL_CAFILE": ("kafka", "ssl_cafile"),
     "M0_PG_DSN": ("postgres", "dsn"),
     "M0_REDIS_URL": ("redis", "url"),
     "M0_CLUSTER": ("solana", "cluster"),
     "M0_RPC_URL": ("solana", "rpc_url"),
     "M0_WS_URL": ("solana", "ws_url"),
-    "M0_ORACLE_PROGRAM_ID": ("solana", "oracle_program_id"),
-    "M0_REGISTRY_PROGRAM_ID": ("solana", "registry_program_id"),
-    "M0_FEE_ROUTER_PROGRAM_ID": ("solana", "fee_router_program_id"),
-    "M0_GOVERNANCE_PROGRAM_ID": ("solana", "governance_program_id"),
+    "M0_PUBLIC_RPC_URL": ("solana", "public_rpc_url"),
+    "M0_PUBLIC_WS_URL": ("solana", "public_ws_url"),
+    "M0_ORACLE_PROGRAM_ID": ("deployment", "oracle_program_id"),
+    "M0_REGISTRY_PROGRAM_ID": ("deployment", "registry_program_id"),
+    "M0_FEE_ROUTER_PROGRAM_ID": ("deployment", "fee_router_program_id"),
+    "M0_GOVERNANCE_PROGRAM_ID": ("deployment", "governance_program_id"),
+    "M0_JWT_SECRET": ("api", "jwt_secret"),
+    "M0_API_KEYS": ("api", "keys"),
     "M0_SIGNER_NAME": ("signer", "name"),
     "M0_SIGNER_DEPTH": ("signer", "depth"),
     "M0_SIGNER_WORKERS": ("signer", "workers"),
 }
-"""Environment variable to the place it overrides."""
+"""Environment variable to the place it overrides; those of secrets have twins besides, see `variables`."""
 
 OTHER_VARIABLES = (
     "M0_CONFIG_PATH",
@@ -224,9 +281,6 @@ OTHER_VARIABLES = (
     "M0_REPLICA",
     "M0_TEST_CLOCK_FILE",
     "M0_TEST_VALIDATOR",
-    "M0_BACKTEST_DATA",
-    "M0_JWT_SECRET",
-    "M0_API_KEYS",
 )
 """Variables that are read elsewhere."""
 
@@ -236,11 +290,41 @@ def settings_path(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("M0_CONFIG_PATH") or f"config/{environ.get('M0_ENV', 'dev')}.toml")
 
 
+def variables() -> dict[str, tuple[str, ...]]:
+    """Every variable with the place it overrides, `_FILE` twins included."""
+    twins = {
+        name + FILE.upper(): (*place[:-1], place[-1] + FILE)
+        for name, place in ENVIRONMENT.items()
+        if is_secret(_annotation(place))
+    }
+    return ENVIRONMENT | twins
+
+
+def twin(variable: str) -> str | None:
+    """The other name of a secret's `variable`: of its file, or of itself. None for what is no secret."""
+    other = variable + FILE.upper() if variable in ENVIRONMENT else variable.removesuffix(FILE.upper())
+    return other if {variable, other} <= variables().keys() and other != variable else None
+
+
 def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None) -> Settings:
     """The settings of this process. Raises SettingsError naming the key, the value and the nearest valid name."""
     source = Path(path) if path else settings_path(environ)
+    values = read_file(source)
+    _refuse_misspelt(environ)
+    _override(values, environ)
+    values["catalogs_dir"] = values.get("catalogs_dir") or str(source.parent)
     try:
-        values: dict[str, Any] = tomllib.loads(source.read_text("utf-8"))
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_explain(source, e["loc"], e["type"], e["msg"]) for e in error.errors())
+        ) from None
+
+
+def read_file(source: Path) -> dict[str, Any]:
+    """The tables of a settings file as they are written. Raises SettingsError with the remedy."""
+    try:
+        return tomllib.loads(source.read_text("utf-8"))
     except FileNotFoundError:
         raise SettingsError(
             f"settings file {source} does not exist: set M0_CONFIG_PATH to one of config/*.toml"
@@ -253,23 +337,34 @@ def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None
         raise SettingsError(f"settings file {source} is not UTF-8: {error}: save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{source}: {error}") from error
-    _refuse_misspelt(environ)
-    for variable, place in ENVIRONMENT.items():
-        if environ.get(variable):
-            table = values
-            for key in place[:-1]:
-                table = table.setdefault(key, {})
-            table[place[-1]] = environ[variable]
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_explain(source, e["loc"], e["type"], e["msg"]) for e in error.errors())
-        ) from None
+
+
+def _override(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Put variables in the place of what the file says: a secret's takes its twin's place too, and the other way."""
+    known = variables()
+    for variable, place in known.items():
+        if not environ.get(variable):
+            continue
+        other = twin(variable)
+        if other is not None and environ.get(other):
+            raise SettingsError(f"{variable} and {other} are both set: unset one of them")
+        table = values
+        for key in place[:-1]:
+            table = table.setdefault(key, {})
+        if other is not None:
+            table.pop(known[other][-1], None)
+        table[place[-1]] = environ[variable]
+
+
+def _annotation(place: tuple[str, ...]) -> object:
+    model: Any = Settings
+    for key in place[:-1]:
+        model = model.model_fields[key].annotation
+    return model.model_fields[place[-1]].annotation
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
-    known = [*ENVIRONMENT, *OTHER_VARIABLES]
+    known = [*variables(), *OTHER_VARIABLES]
     for name in environ:
         if name.startswith("M0_") and name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.88)
@@ -285,4 +380,5 @@ def _explain(source: Path, place: tuple[int | str, ...], kind: str, message: str
     for part in place[:-1]:
         field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
         model = field.annotation if field else Catalog
-    return f"{source}: {where} is not a setting{nearest(str(place[-1]), model.model_fields)}"
+    known = [*model.model_fields, *(name + FILE for name in model.secrets())]
+    return f"{source}: {where} is not a setting{nearest(str(place[-1]), known)}"

@@ -7,7 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
-from m0common.errors import DeadLetterError, Unavailable
+from m0common.errors import DeadLetterError, SettingsError, Unavailable
+from m0common.secret import SecretDsn
+from m0common.settings import Postgres
 from m0common.store import migrations, postgres
 from m0local.testing import RunningPostgres, postgres_server
 
@@ -33,7 +35,7 @@ async def test_what_the_database_refuses_in_a_message_is_a_dead_letter(dsn):
     migrations.upgrade(dsn)
     insert = "INSERT INTO pieces (name, catalog, value, stored_ms) VALUES (%s, %s, %s, %s)"
     good = (bytes(32), "sports", b"", 1)
-    async with postgres.opened(dsn, name="test") as pool:
+    async with postgres.opened(Postgres(dsn=dsn), name="test") as pool:
         for bad in (b"short", *good[1:]), (bytes(32), "s\0", b"", 1), (*good[:3], 1 << 63), (*good[:1], None, b"", 1):
             with pytest.raises(DeadLetterError, match="not_storable"), postgres.storable():
                 async with postgres.transaction(pool) as connection:
@@ -102,7 +104,7 @@ def test_an_epoch_counts_as_final_only_when_its_transaction_is(dsn):
 async def test_a_transaction_commits_at_its_end_and_rolls_back_when_the_block_raises(dsn):
     migrations.upgrade(dsn)
     put = "INSERT INTO cursors (name, value, slot, updated_ms) VALUES (%s, '', 0, 0)"
-    async with postgres.opened(dsn, name="test") as pool:
+    async with postgres.opened(Postgres(dsn=dsn), name="test") as pool:
         async with postgres.transaction(pool) as connection:
             await connection.execute(put, ("kept",))
         with pytest.raises(KeyError):  # noqa: PT012 - the block is what is tested
@@ -115,7 +117,7 @@ async def test_a_transaction_commits_at_its_end_and_rolls_back_when_the_block_ra
 
 
 async def test_a_database_killed_under_the_pool_is_unavailable_and_then_usable_again(server, dsn):
-    async with postgres.opened(dsn, name="test") as pool:
+    async with postgres.opened(Postgres(dsn=dsn), name="test") as pool:
         await postgres.ping(pool)
         server.kill()
         pool.timeout = 1.0
@@ -128,7 +130,7 @@ async def test_a_database_killed_under_the_pool_is_unavailable_and_then_usable_a
 
 
 async def test_a_read_survives_a_restart_of_the_database_on_a_pool_that_was_full(server, dsn):
-    async with postgres.opened(dsn, name="test", min_size=3, max_size=3, reading=True) as pool:
+    async with postgres.opened(Postgres(dsn=dsn, pool_max=3), name="test", min_size=3, reading=True) as pool:
         await pool.wait()
         server.kill()
         server.start()
@@ -137,7 +139,7 @@ async def test_a_read_survives_a_restart_of_the_database_on_a_pool_that_was_full
 
 
 async def test_a_read_of_a_database_that_stays_away_is_unavailable(server, dsn):
-    async with postgres.opened(dsn, name="test", reading=True) as pool:
+    async with postgres.opened(Postgres(dsn=dsn), name="test", reading=True) as pool:
         await postgres.fetch(pool, "SELECT 1")
         pool.timeout = 0.5
         server.kill()
@@ -145,3 +147,21 @@ async def test_a_read_of_a_database_that_stays_away_is_unavailable(server, dsn):
             await until_unavailable(lambda: postgres.fetch(pool, "SELECT 1"))
         finally:
             server.start()
+
+
+async def test_a_pool_asks_for_its_address_at_each_connect_and_waits_for_a_file_that_is_gone(dsn, tmp_path):
+    file = tmp_path / "dsn"
+    async with postgres.opened(Postgres(dsn=SecretDsn(file=file)), name="test") as pool:
+        pool.timeout = 0.2
+        with pytest.raises(Unavailable):
+            await postgres.ping(pool)
+        file.write_text(dsn)
+        pool.timeout = 60.0
+        await postgres.ping(pool)
+
+
+@pytest.mark.parametrize("address", ["secret-of-the-index", "host=127.0.0.1 password='secret-of-the-index"])
+def test_an_address_that_is_none_is_refused_and_not_shown(address):
+    with pytest.raises(SettingsError, match="M0_PG_DSN is no address of Postgres") as refused:
+        migrations.upgrade(address)
+    assert "secret-of-the-index" not in str(refused.value)

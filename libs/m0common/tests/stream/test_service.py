@@ -7,6 +7,7 @@ import socket
 
 import httpx2
 import pytest
+from m0common.deployment import Deployment
 from m0common.ids import Lane
 from m0common.process import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from m0common.settings import Settings, Stage, Telemetry
@@ -99,10 +100,15 @@ async def test_a_taken_port_is_a_usage_error(memory):
         assert await serve("toy", settings(bind), memory.broker, lambda: loop) == EXIT_USAGE
 
 
+async def test_settings_that_lack_what_a_stage_needs_are_a_usage_error(memory, bind):
+    code = await serve("toy", settings(bind), memory.broker, lambda: Deployment.of(Settings()))
+    assert code == EXIT_USAGE
+
+
 def test_a_missing_settings_file_is_one_sentence_and_a_usage_error(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("M0_CONFIG_PATH", str(tmp_path / "none.toml"))
     with pytest.raises(SystemExit) as caught:
-        run_loop("toy", lambda settings, broker: None)
+        run_loop("toy", (), lambda settings, broker: None)
     assert caught.value.code == EXIT_USAGE
     assert "does not exist" in capsys.readouterr().err
 

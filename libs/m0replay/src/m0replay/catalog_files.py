@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from m0common.errors import SettingsError, nearest
-from m0common.settings import Section
+from m0common.section import Section
 from m0lanes.control import GROUPS_MAX
 from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 

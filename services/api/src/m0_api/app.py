@@ -43,7 +43,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         dsn = settings.postgres.dsn
-        async with postgres.opened(dsn, name="api", max_size=settings.postgres.pool_max, reading=True) as pool:
+        async with postgres.opened(settings.postgres, name="api", reading=True) as pool:
             app.state.pool = pool
             stop = asyncio.Event()
             watch = asyncio.gather(_watch(pool, status, stop), changes.listen(dsn, answers.changed, answers.deaf, stop))

@@ -5,5 +5,7 @@ from m0common.stream.service import run_loop
 
 from m0_indexer.service import IndexerService
 
+NEEDS = ("deployment", "kafka", "stage", "postgres", "solana")
+
 if __name__ == "__main__":
-    run_loop("indexer", lambda settings, broker: IndexerService(settings, broker, system_clock(settings.env)))
+    run_loop("indexer", NEEDS, lambda settings, broker: IndexerService(settings, broker, system_clock(settings.env)))

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from m0chain import Programs
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
 from m0common.errors import SettingsError
 from m0common.http import Check
-from m0common.settings import Settings, Stage
+from m0common.secret import SecretUrl
+from m0common.settings import Stage
 from m0common.side import SideTasks
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
@@ -19,7 +21,7 @@ from m0common.stream.follow import Follower as LogFollower
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from solders.pubkey import Pubkey
 
-from m0_indexer.apply import Programs, registry_envelope
+from m0_indexer.apply import registry_envelope
 from m0_indexer.chain import Chain, Cursor, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
 from m0_indexer.follow import Follower
@@ -31,15 +33,6 @@ from m0_indexer.sweep import Sweeper
 from m0_indexer.tasks import together
 
 GENESIS = "genesis"
-
-
-def programs(settings: Settings) -> Programs:
-    """The deployed programs. Raises SettingsError while they are not named."""
-    solana = settings.solana
-    for name, value in (("ORACLE", solana.oracle_program_id), ("REGISTRY", solana.registry_program_id)):
-        if not value:
-            raise SettingsError(f"the address of a program is not set: deploy it and set M0_{name}_PROGRAM_ID")
-    return Programs(Pubkey.from_string(solana.oracle_program_id), Pubkey.from_string(solana.registry_program_id))
 
 
 async def check_chain(pool: Pool, chain: Chain, now_ms: int) -> None:
@@ -85,7 +78,7 @@ class Indexer:
     broker: Broker
     clock: Clock
     stage: Stage = field(default_factory=Stage)
-    ws_url: str | None = None
+    ws_url: SecretUrl | None = None
     member: str | None = None
     checks: dict[str, Check] = field(default_factory=dict)
     """what is still behind, by part"""
@@ -136,7 +129,7 @@ async def _until(stopped: asyncio.Event, loop: ConsumerLoop) -> None:
     await together({"loop": loop.run(), "stop": stop()})
 
 
-async def _listen(ws_url: str, program: Pubkey, wake: asyncio.Event) -> None:
+async def _listen(ws_url: SecretUrl, program: Pubkey, wake: asyncio.Event) -> None:
     async with contextlib.aclosing(wakes(ws_url, program)) as notes:
         async for _ in notes:
             wake.set()

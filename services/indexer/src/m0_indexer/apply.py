@@ -1,8 +1,8 @@
 """Rebuild the rows of things whose events changed; announce markets that look different afterwards."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from m0chain import Programs
 from m0common.messages import RegistryMarket, encode
 from m0common.store import changes
 from m0common.store.postgres import Connection
@@ -13,14 +13,6 @@ from m0_indexer.fold import fold_catalog, fold_market, fold_signer_set
 from m0_indexer.fold_epoch import fold_epoch
 from m0_indexer.repository import entities, history, outbox
 from m0_indexer.rows import MarketRow
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """The programs whose events are indexed."""
-
-    oracle: Pubkey
-    registry: Pubkey
 
 
 def registry_message(row: MarketRow) -> RegistryMarket:

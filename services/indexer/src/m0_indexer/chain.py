@@ -4,8 +4,10 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from m0chain import ChainClient, Subscriptions, accounts, idl
+from m0chain import ChainClient, Subscriptions, accounts, idl, node_client
 from m0chain.rpc import SignatureInfo, TransactionRecord
+from m0common.secret import SecretUrl
+from m0common.settings import Solana
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -64,9 +66,9 @@ class Chain(Protocol):
 class NodeChain:
     """The port over JSON-RPC: one client per commitment."""
 
-    def __init__(self, rpc_url: str) -> None:
-        self.confirmed = ChainClient(rpc_url, commitment="confirmed")
-        self._finalized = ChainClient(rpc_url, commitment="finalized")
+    def __init__(self, settings: Solana) -> None:
+        self.confirmed = node_client(settings, commitment="confirmed")
+        self._finalized = node_client(settings, commitment="finalized")
 
     async def close(self) -> None:
         """Close both connections."""
@@ -116,7 +118,7 @@ async def _after(client: ChainClient, program: Pubkey, since: Cursor | None) -> 
     return [info async for info in listed]
 
 
-async def wakes(ws_url: str, program: Pubkey) -> AsyncGenerator[None, None]:
+async def wakes(ws_url: SecretUrl, program: Pubkey) -> AsyncGenerator[None, None]:
     """One item whenever something happened to `program`, or may have while the connection was down."""
     async for _ in Subscriptions(ws_url).logs(program):
         yield None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from m0chain import ChainError, EventParser
+from m0chain import ChainError, EventParser, Programs
 from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.clock import Clock
 from m0common.errors import Unavailable
@@ -13,7 +13,7 @@ from m0common.telemetry.logs import logger
 from solders.pubkey import Pubkey
 
 from m0_indexer import metrics
-from m0_indexer.apply import Programs, refold
+from m0_indexer.apply import refold
 from m0_indexer.chain import Chain
 from m0_indexer.plan import Chunk, plan
 from m0_indexer.repository import history

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-from m0chain import accounts
+from m0chain import Programs, accounts
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 
 from m0_indexer import metrics
-from m0_indexer.apply import Programs, refold
+from m0_indexer.apply import refold
 from m0_indexer.chain import Chain
 from m0_indexer.events import EPOCH_ACCOUNT, MARKET_ACCOUNT, entity
 from m0_indexer.repository import entities, history

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from m0chain import ChainError
+from m0chain import ChainError, Programs
 from m0chain.pulse import Pulse, beating
 from m0common.clock import Clock
 from m0common.errors import Unavailable
@@ -14,7 +14,7 @@ from m0common.stream.broker import Broker
 from m0common.stream.service import member_name
 from m0common.telemetry.logs import logger
 
-from m0_indexer.app import Indexer, check_chain, programs, repeat_registry_if_lost
+from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
 from m0_indexer.chain import NodeChain
 from m0_indexer.tasks import after, happens, together
 
@@ -62,13 +62,11 @@ class IndexerService:
 
     async def _work(self) -> None:
         settings = self._settings
-        deployed = programs(settings)
+        deployed = Programs.of(settings)
         async with contextlib.AsyncExitStack() as stack:
-            chain = NodeChain(settings.solana.rpc_url)
+            chain = NodeChain(settings.solana)
             stack.push_async_callback(chain.close)
-            pool = await stack.enter_async_context(
-                postgres.opened(settings.postgres.dsn, name="indexer", max_size=settings.postgres.pool_max)
-            )
+            pool = await stack.enter_async_context(postgres.opened(settings.postgres, name="indexer"))
             self._pulse = await stack.enter_async_context(beating(settings.solana.rpc_url, self._clock.now_ms))
             await self._prepare(pool, chain)
             self._indexer = Indexer(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from m0chain import RpcRejected, accounts, idl, pda
+from m0chain import Programs, RpcRejected, accounts, idl, pda
 from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.canonical import (
     BundleHeader,
@@ -31,7 +31,6 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from m0_indexer.apply import Programs
 from m0_indexer.chain import Cursor, Listing
 
 EPOCH_MS = 20_000

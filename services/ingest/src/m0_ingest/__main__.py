@@ -1,6 +1,5 @@
 """`python -m m0_ingest`: connectors, listing and the epoch clock."""
 
-import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,11 +14,11 @@ from m0lanes.domains import load_domains
 from m0_ingest.service import Ingest, Keys, chain_parts
 
 SERVICE = "ingest"
+NEEDS = ("deployment", "kafka", "solana", "keys_dir", "catalogs_dir", "catalogs")
 
 
 async def serve(settings: Settings) -> None:
     """Run until cancelled."""
-    config = Path(os.environ.get("M0_CONFIG_PATH") or f"config/{settings.env}.toml")
     status = Status(SERVICE)
     async with AsyncExitStack() as stack:
         broker = KafkaBroker(KafkaOptions.of(settings.kafka, SERVICE))
@@ -29,7 +28,9 @@ async def serve(settings: Settings) -> None:
         clock = system_clock(settings.env)
         pulse = await stack.enter_async_context(beating(settings.solana.rpc_url, clock.now_ms))
         status.ready["node"] = pulse.problem
-        ingest = Ingest(settings, config.parent, broker, registry, keys, load_domains(), clock, status, chain)
+        ingest = Ingest(
+            settings, Path(settings.catalogs_dir), broker, registry, keys, load_domains(), clock, status, chain
+        )
         server = status_server(status, settings.telemetry.prometheus_bind)
         await server.start()
         stack.push_async_callback(server.stop)
@@ -37,4 +38,4 @@ async def serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    run_service(SERVICE, serve)
+    run_service(SERVICE, NEEDS, serve)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from m0common.errors import SettingsError, nearest
-from m0common.settings import Section
+from m0common.section import Section
 from m0domains.crypto import dataset as books
 from m0domains.history import Dataset
 from m0domains.sports import dataset as football

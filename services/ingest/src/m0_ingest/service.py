@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from m0chain import ChainClient, ChainError, Registry, idl
+from m0chain import ChainClient, ChainError, Programs, Registry, node_client
 from m0chain.keyfile import plain_key
 from m0common.clock import Clock, SlewedClock
 from m0common.deployment import Deployment
@@ -21,7 +21,6 @@ from m0domains.history import Dataset
 from m0lanes.port import Domain
 from m0replay.control_log import ControlLog
 from solders.keypair import Keypair
-from solders.pubkey import Pubkey
 
 from m0_ingest import connectors, metrics
 from m0_ingest.chain_time import ChainTime, ChainWatch
@@ -251,14 +250,11 @@ class Chain:
 def chain_parts(settings: Settings, stack: AsyncExitStack) -> tuple[ChainRegistry, Chain]:
     """The registry program of the settings, with the registrar's key, and the chain's clock.
 
-    Raises SettingsError when the program or the key is missing.
+    Raises SettingsError when a program or the key is missing.
     """
-    program_id = settings.solana.registry_program_id
-    if not program_id:
-        raise SettingsError("registry_program_id is empty: set M0_REGISTRY_PROGRAM_ID to the deployed program")
-    program = Pubkey.from_string(program_id)
-    client = ChainClient(settings.solana.rpc_url, idls={program: idl.registry()})
+    programs = Programs.of(settings)
+    client = node_client(settings.solana, programs)
     stack.push_async_callback(client.close)
     registrar = plain_key(Path(settings.keys_dir) / "registrar.json")
     top_up = settings.solana.cluster == "localnet"
-    return ChainRegistry(client, Registry(program), registrar, top_up=top_up), Chain(client)
+    return ChainRegistry(client, Registry(programs.registry), registrar, top_up=top_up), Chain(client)

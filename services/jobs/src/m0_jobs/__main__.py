@@ -3,59 +3,46 @@
 import contextlib
 from pathlib import Path
 
-from m0chain import ChainClient, Fees, Sender, idl
+from m0chain import Fees, Programs, Sender, node_client
 from m0chain.keyfile import plain_key
 from m0chain.pulse import beating
 from m0common import settings
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
-from m0common.errors import SettingsError
 from m0common.http import Status, status_server
 from m0common.process import run_service
 from m0common.store import postgres
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
-from solders.pubkey import Pubkey
 
 from m0_jobs.app import Jobs
 from m0_jobs.chain import RpcChain
 
 NAME = "jobs"
-
-
-def program(name: str, value: str) -> Pubkey:
-    """A program id of the settings. Raises SettingsError naming the variable."""
-    try:
-        return Pubkey.from_string(value)
-    except ValueError as error:
-        raise SettingsError(f"M0_{name}_PROGRAM_ID={value!r}: {error}; deploy the programs and name them") from error
+NEEDS = ("deployment", "kafka", "stage", "postgres", "solana", "jobs", "keys_dir")
 
 
 async def serve(config: settings.Settings) -> None:
     """Run until cancelled."""
     deployment = Deployment.of(config)
-    oracle = program("ORACLE", config.solana.oracle_program_id)
-    registry = program("REGISTRY", config.solana.registry_program_id)
+    programs = Programs.of(config)
     key = plain_key(Path(config.keys_dir) / "resolver.json")
     status = Status(NAME)
     async with contextlib.AsyncExitStack() as stack:
         server = status_server(status, config.bind or config.telemetry.prometheus_bind)
         await server.start()
         stack.push_async_callback(server.stop)
-        idls = {oracle: idl.oracle(), registry: idl.registry()}
-        client = await stack.enter_async_context(ChainClient(config.solana.rpc_url, idls=idls))
+        client = await stack.enter_async_context(node_client(config.solana, programs))
         clock = system_clock(config.env)
         pulse = await stack.enter_async_context(beating(config.solana.rpc_url, clock.now_ms))
         status.ready["node"] = pulse.problem
         sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
         broker = KafkaBroker(KafkaOptions.of(config.kafka, NAME))
         stack.push_async_callback(broker.close)
-        pool = await stack.enter_async_context(
-            postgres.opened(config.postgres.dsn, name=NAME, max_size=config.postgres.pool_max)
-        )
-        chain = RpcChain(client, sender, oracle, registry, key)
-        await Jobs(config, deployment, oracle, registry, pool, broker, chain, clock, status).run()
+        pool = await stack.enter_async_context(postgres.opened(config.postgres, name=NAME))
+        chain = RpcChain(client, sender, programs.oracle, programs.registry, key)
+        await Jobs(config, deployment, programs.oracle, programs.registry, pool, broker, chain, clock, status).run()
 
 
 if __name__ == "__main__":
-    run_service(NAME, serve)
+    run_service(NAME, NEEDS, serve)

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import psycopg
 from m0common.errors import Unavailable
+from m0common.secret import SecretDsn
+from m0common.store.address import address
 from m0common.tasks import end_task
 
 LOCK = 0x6D30_6A6F_6273  # "m0jobs"
@@ -21,19 +23,19 @@ class Leadership:
 
 
 @contextlib.asynccontextmanager
-async def leadership(dsn: str, *, check_s: float = _CHECK_S) -> AsyncIterator[Leadership | None]:
+async def leadership(dsn: SecretDsn, *, check_s: float = _CHECK_S) -> AsyncIterator[Leadership | None]:
     """The leadership, None when another process has it. Raises Unavailable without a database.
 
     The lock goes with the connection: a leader that dies, even by kill -9, is replaced as soon as the server notices.
     """
     try:
         connection = await psycopg.AsyncConnection.connect(
-            dsn, autocommit=True, connect_timeout=_CONNECT_S, application_name="m0-jobs-leader",
+            address(dsn), autocommit=True, connect_timeout=_CONNECT_S, application_name="m0-jobs-leader",
             keepalives_idle=2, keepalives_interval=2, keepalives_count=3,
         )  # fmt: skip
         row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,))).fetchone()
     except psycopg.OperationalError as error:
-        raise Unavailable(f"Postgres does not answer: {error}") from error
+        raise Unavailable(f"Postgres does not answer: {dsn.scrub(str(error))}") from error
     try:
         if row is None or not row[0]:
             yield None

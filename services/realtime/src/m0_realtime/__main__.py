@@ -8,6 +8,7 @@ from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0_realtime.service import Realtime
 
 NAME = "realtime"
+NEEDS = ("kafka", "realtime")
 DEFAULT_BIND = "127.0.0.1:8090"
 
 
@@ -15,10 +16,11 @@ async def serve(settings: Settings) -> None:
     """Run until cancelled."""
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, NAME))
     try:
-        await Realtime(broker, settings.bind or DEFAULT_BIND, system_clock(settings.env)).run()
+        clock, bind = system_clock(settings.env), settings.bind or DEFAULT_BIND
+        await Realtime(broker, bind, clock, settings.realtime).run()
     finally:
         await broker.close()
 
 
 if __name__ == "__main__":
-    run_service(NAME, serve)
+    run_service(NAME, NEEDS, serve)

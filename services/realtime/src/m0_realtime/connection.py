@@ -15,14 +15,15 @@ _log = logger(__name__)
 
 
 class Client:
-    """A Listener over a WebSocket.
+    """A Listener over a WebSocket of a client at `address`, which the log names.
 
     Frames are written straight to the transport, already framed: its buffer is the client's buffer, and it is bounded.
     """
 
-    def __init__(self, socket: ServerConnection, hub: Hub) -> None:
+    def __init__(self, socket: ServerConnection, hub: Hub, address: str) -> None:
         self._socket = socket
         self._hub = hub
+        self._address = address
         self._allowance = 0
         self._cut = False
 
@@ -47,17 +48,12 @@ class Client:
     def _cut_off(self, waiting: int) -> None:
         self._cut = True
         metrics.SLOW.inc()
-        _log.info("slow_consumer", address=self.address, unread_bytes=waiting)
+        _log.info("slow_consumer", address=self._address, unread_bytes=waiting)
         self._socket.protocol.send_close(
             limits.SLOW_CONSUMER_CODE, "slow_consumer: read faster or subscribe to less, then resume"
         )
         self._socket.send_data()
         asyncio.get_running_loop().call_later(limits.ABORT_AFTER_S, self._socket.transport.abort)
-
-    @property
-    def address(self) -> str:
-        """The peer's IP address."""
-        return str(self._socket.remote_address[0]) if self._socket.remote_address else "?"
 
     async def serve(self) -> None:
         """Answer requests until the connection closes."""

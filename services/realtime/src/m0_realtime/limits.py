@@ -1,9 +1,5 @@
-"""Hard limits, each with its reason; docs/realtime.md tells them to clients."""
+"""Hard limits, each with its reason; docs/api.md tells them to clients. How many may connect is a setting."""
 
-MAX_CONNECTIONS = 10_000
-"""One process; more are refused with 503, a second replica takes them."""
-MAX_CONNECTIONS_PER_ADDRESS = 1_000
-"""Refused with 429: high enough for an office behind one address."""
 MAX_CHANNELS_PER_CLIENT = 256
 """Channels and wildcards that one connection may hold."""
 MAX_MESSAGE_BYTES = 64 * 1024

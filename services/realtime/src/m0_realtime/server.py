@@ -5,7 +5,9 @@ from collections import Counter
 
 import msgspec
 from m0common.errors import SettingsError
+from m0common.forwarded import client_address
 from m0common.http import Check, Status, split_bind
+from m0common.settings import Realtime
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
@@ -33,10 +35,11 @@ _log.addFilter(_Quiet())
 class Server:
     """Accepts clients of `hub` on `bind` once every readiness check holds."""
 
-    def __init__(self, bind: str, hub: Hub, status: Status) -> None:
+    def __init__(self, bind: str, hub: Hub, status: Status, settings: Realtime) -> None:
         self._bind = bind
         self._hub = hub
         self._status = status
+        self._settings = settings
         self._addresses: Counter[str] = Counter()
         self._server: WebSocketServer | None = None
 
@@ -66,8 +69,8 @@ class Server:
             await self._server.wait_closed()
 
     async def _client(self, socket: ServerConnection) -> None:
-        client = Client(socket, self._hub)
-        address = client.address
+        address = self._address(socket, socket.request)
+        client = Client(socket, self._hub, address)
         self._addresses[address] += 1
         metrics.CONNECTIONS.inc()
         try:
@@ -88,7 +91,7 @@ class Server:
             case "/metrics":
                 return _response(200, generate_latest(), CONTENT_TYPE_LATEST)
             case "/ws":
-                return self._admit(socket)
+                return self._admit(self._address(socket, request))
             case _:
                 return _problem(404, "not_found", "this server has /ws, /health, /ready and /metrics")
 
@@ -96,15 +99,20 @@ class Server:
         answer = self._status.respond(checks)
         return _response(answer.status_code, bytes(answer.body), "application/json")
 
-    def _admit(self, socket: ServerConnection) -> Response | None:
-        address = str(socket.remote_address[0])
+    def _address(self, socket: ServerConnection, request: Request | None) -> str:
+        """Who connects: behind a trusted proxy, whom that proxy names."""
+        peer = str(socket.remote_address[0]) if socket.remote_address else "?"
+        forwarded = request.headers.get_all("X-Forwarded-For") if request is not None else []
+        return client_address(peer, forwarded, self._settings.trusted_proxies)
+
+    def _admit(self, address: str) -> Response | None:
         if any(check() for check in (self._status.health | self._status.ready).values()):
             return _refused(503, "not_ready", "channels are being rebuilt from the log: try again in a moment")
-        if self._addresses.total() >= limits.MAX_CONNECTIONS:
+        if self._addresses.total() >= self._settings.connections_max:
             return _refused(503, "full", "this server holds all the connections it may: try another or later")
-        if self._addresses[address] >= limits.MAX_CONNECTIONS_PER_ADDRESS:
+        if self._addresses[address] >= self._settings.connections_per_address_max:
             return _refused(
-                429, "too_many_connections", f"{address} holds {limits.MAX_CONNECTIONS_PER_ADDRESS} connections"
+                429, "too_many_connections", f"{address} holds {self._settings.connections_per_address_max} connections"
             )
         return None
 

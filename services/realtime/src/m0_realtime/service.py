@@ -4,6 +4,7 @@ import asyncio
 
 from m0common.clock import Clock
 from m0common.http import Status
+from m0common.settings import Realtime as Settings
 from m0common.stream.broker import Broker
 
 from m0_realtime import limits, metrics
@@ -13,6 +14,8 @@ from m0_realtime.markets import Markets
 from m0_realtime.provisional import Provisional
 from m0_realtime.server import Server
 
+DEFAULTS = Settings()
+
 PROVISIONAL_STEP = 1000
 """Provisional numbers begin at this many per millisecond since 1970, so a restart never uses one again."""
 
@@ -20,13 +23,13 @@ PROVISIONAL_STEP = 1000
 class Realtime:
     """Reads the log, serves clients. `run` returns only by an error or by being cancelled."""
 
-    def __init__(self, broker: Broker, bind: str, clock: Clock) -> None:
+    def __init__(self, broker: Broker, bind: str, clock: Clock, settings: Settings = DEFAULTS) -> None:
         self.status = Status("realtime")
         self.hub = Hub(self._schedule, provisional_base=clock.now_ms() * PROVISIONAL_STEP)
         self.markets = Markets(broker, self.hub.retire_market)
         self.provisional = Provisional(broker, self.hub, self.markets, clock)
         self.finalized = Finalized(broker, self.hub, self.markets, clock, self.provisional.final)
-        self.server = Server(bind, self.hub, self.status)
+        self.server = Server(bind, self.hub, self.status, settings)
         self.status.ready["channels"] = self._rebuilding
         self.status.ready["log"] = self._deaf
 

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from m0chain import ChainClient, Connection, EventParser, Sender, Subscriptions, idl
+from m0chain import ChainClient, Connection, EventParser, Programs, Sender, Subscriptions
 from m0chain.keystore import KeyStore
 from m0common.clock import Clock
-from m0common.errors import SettingsError
 from m0common.http import Status
 from m0common.settings import Settings
 from m0common.side import SideTasks
 from m0common.stream.broker import Broker
 from m0common.telemetry.logs import logger
 from m0lanes.stages import Heart
-from solders.pubkey import Pubkey
 
 from m0_signer.bundle_depth import BundleDepth
 from m0_signer.chain import ChainPort, RpcChain
@@ -33,33 +31,9 @@ from m0_signer.workers.link import Launch, launch_process
 _log = logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """The deployed programs."""
-
-    oracle: Pubkey
-    registry: Pubkey
-
-
-def programs(config: Settings) -> Programs:
-    """The program ids of the settings. Raises SettingsError naming the variable that is missing."""
-    for name in ("oracle", "registry"):
-        if not getattr(config.solana, f"{name}_program_id"):
-            raise SettingsError(f"M0_{name.upper()}_PROGRAM_ID is not set: deploy the programs and name them")
-    return Programs(
-        Pubkey.from_string(config.solana.oracle_program_id), Pubkey.from_string(config.solana.registry_program_id)
-    )
-
-
 def guard_path(config: Settings) -> Path:
     """Where the guard of this signer lies."""
     return Path(config.home) / "signer" / f"{config.signer.name}.guard"
-
-
-def chain_client(config: Settings, deployed: Programs) -> ChainClient:
-    """A client that can name the programs' errors."""
-    idls = {deployed.oracle: idl.oracle(), deployed.registry: idl.registry()}
-    return ChainClient(config.solana.rpc_url, idls=idls)
 
 
 def rpc_chain(client: ChainClient, sender: Sender, deployed: Programs, key: KeyStore) -> RpcChain:

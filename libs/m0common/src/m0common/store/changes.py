@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from m0common.errors import Unavailable
+from m0common.secret import SecretDsn
 from m0common.store.postgres import Connection
 from m0common.telemetry.logs import logger
 
@@ -22,14 +24,16 @@ async def announce(connection: Connection) -> None:
     await connection.execute(f"NOTIFY {CHANNEL}")
 
 
-async def listen(dsn: str, on_change: Callable[[], None], on_deaf: Callable[[], None], stop: asyncio.Event) -> None:
+async def listen(
+    dsn: SecretDsn, on_change: Callable[[], None], on_deaf: Callable[[], None], stop: asyncio.Event
+) -> None:
     """Call `on_change` after every commit that announced itself, and once when listening begins; until `stop`.
 
     `on_deaf` is called when the connection is lost: from then on nothing is heard until the next `on_change`.
     """
-    conninfo = psycopg.conninfo.make_conninfo(dsn, **psycopg.conninfo.conninfo_to_dict(_KEEPALIVE))
     while not stop.is_set():
         try:
+            conninfo = psycopg.conninfo.make_conninfo(dsn.reveal(), **psycopg.conninfo.conninfo_to_dict(_KEEPALIVE))
             async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}")
                 on_change()
@@ -40,8 +44,8 @@ async def listen(dsn: str, on_change: Callable[[], None], on_deaf: Callable[[], 
                     turn += 1
                     if turn % CHECK_EVERY_TURNS == 0:
                         await connection.execute("SELECT 1")
-        except psycopg.Error as error:
-            _log.warning("deaf", channel=CHANNEL, error=str(error))
+        except (psycopg.Error, Unavailable) as error:
+            _log.warning("deaf", channel=CHANNEL, error=dsn.scrub(str(error)))
         on_deaf()
         if not stop.is_set():
             await asyncio.sleep(RETRY_S)

@@ -9,41 +9,39 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from m0common.errors import DeadLetterError, Unavailable
+from m0common.settings import Postgres
 
 Connection = psycopg.AsyncConnection[DictRow]
 """A connection whose rows are dicts by column name."""
 Row = DictRow
 Pool = AsyncConnectionPool[Connection]
 
-CONNECT_TIMEOUT_S = 10.0
-STATEMENT_TIMEOUT_MS = 30_000
 
-
-def pool(
-    dsn: str,
-    *,
-    name: str,
-    min_size: int = 1,
-    max_size: int = 8,
-    timeout_s: float = CONNECT_TIMEOUT_S,
-    reading: bool = False,
-) -> Pool:
-    """A pool that is not yet open; `name` shows in pg_stat_activity.
+def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False) -> Pool:
+    """A pool that is not yet open; `name` shows in pg_stat_activity. The address is asked for at each connect.
 
     Connections are checked before they are lent; a `reading` pool, for `fetch` alone, saves that and transactions.
     """
+    timeout_s = settings.connect_timeout_ms / 1000
+
+    async def address() -> str:
+        try:
+            return settings.dsn.reveal()
+        except Unavailable as error:
+            raise psycopg.OperationalError(str(error)) from None  # the pool tries again after what psycopg raises
+
     return AsyncConnectionPool(
-        dsn,
+        address,
         connection_class=Connection,
         kwargs={
             "row_factory": dict_row,
             "application_name": name,
-            "connect_timeout": int(timeout_s),
+            "connect_timeout": max(1, int(timeout_s)),
             "autocommit": reading,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+            "options": f"-c statement_timeout={settings.statement_timeout_ms} -c timezone=UTC",
         },
         min_size=min_size,
-        max_size=max_size,
+        max_size=settings.pool_max,
         timeout=timeout_s,
         check=None if reading else AsyncConnectionPool.check_connection,
         name=name,
@@ -52,11 +50,9 @@ def pool(
 
 
 @asynccontextmanager
-async def opened(
-    dsn: str, *, name: str, min_size: int = 1, max_size: int = 8, reading: bool = False
-) -> AsyncIterator[Pool]:
+async def opened(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False) -> AsyncIterator[Pool]:
     """A pool for the length of the block."""
-    made = pool(dsn, name=name, min_size=min_size, max_size=max_size, reading=reading)
+    made = pool(settings, name=name, min_size=min_size, reading=reading)
     await made.open(wait=False)
     try:
         yield made

@@ -39,7 +39,7 @@ class KafkaOptions:
         )
 
     def connection(self) -> dict[str, Any]:
-        """What every aiokafka client takes (its arguments are untyped, hence Any). Raises SettingsError."""
+        """What every aiokafka client takes (its arguments are untyped, hence Any); see `Security.for_aiokafka`."""
         return {
             "bootstrap_servers": self.bootstrap,
             "client_id": self.client,
@@ -50,7 +50,7 @@ class KafkaOptions:
         }
 
     def for_librdkafka(self) -> dict[str, str | int]:
-        """What every client built on librdkafka takes. Raises SettingsError."""
+        """What every client built on librdkafka takes. Raises Unavailable when the password's file cannot be read."""
         return {
             "bootstrap.servers": self.bootstrap,
             "client.id": self.client,

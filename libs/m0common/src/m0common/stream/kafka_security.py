@@ -1,17 +1,17 @@
 """How a client proves who it is and whom it trusts, for the two client libraries that we use."""
 
 import ssl
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from m0common.errors import SettingsError
+from m0common.secret import Secret
 from m0common.settings import Kafka, SaslMechanism, SecurityProtocol
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """A user with a password, in a file when `password_file` names one, and the authorities whose brokers are trusted.
+    """A user with a password, asked for at each connect, and the authorities whose brokers are trusted.
 
     An empty `cafile` means the authorities of this machine.
     """
@@ -19,8 +19,7 @@ class Security:
     protocol: SecurityProtocol = "PLAINTEXT"
     mechanism: SaslMechanism = "SCRAM-SHA-512"
     username: str = ""
-    fixed_password: str = ""
-    password_file: str = ""
+    password: Secret = field(default_factory=Secret)
     cafile: str = ""
 
     @staticmethod
@@ -30,13 +29,9 @@ class Security:
             settings.security_protocol,
             settings.sasl_mechanism,
             settings.username,
-            settings.password.get_secret_value(),
-            settings.password_file,
+            settings.password,
             settings.ssl_cafile,
         )
-
-    def __repr__(self) -> str:
-        return f"Security({self.protocol}, {self.username or 'nobody'})"
 
     @property
     def authenticates(self) -> bool:
@@ -48,20 +43,11 @@ class Security:
         """Whether the connection is TLS."""
         return self.protocol.endswith("SSL")
 
-    def password(self) -> str:
-        """The password as it stands now: a file is read again at each call. Raises SettingsError."""
-        if not self.password_file:
-            return self.fixed_password
-        try:
-            return Path(self.password_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"kafka.password_file {self.password_file} cannot be read: {error}: "
-                "let M0_KAFKA_PASSWORD_FILE name a file with the password alone"
-            ) from error
-
     def for_aiokafka(self) -> dict[str, Any]:
-        """The arguments of every aiokafka client (untyped, hence Any). Raises SettingsError."""
+        """The arguments of every aiokafka client (untyped, hence Any).
+
+        Raises SettingsError when `cafile` is unfit, Unavailable when the password's file cannot be read.
+        """
         found: dict[str, Any] = {"security_protocol": self.protocol}
         if self.encrypts:
             found["ssl_context"] = self._trusted()
@@ -69,12 +55,15 @@ class Security:
             found |= {
                 "sasl_mechanism": self.mechanism,
                 "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password(),
+                "sasl_plain_password": self.password.reveal(),
             }
         return found
 
     def for_librdkafka(self) -> dict[str, str]:
-        """The settings of every client built on librdkafka. Raises SettingsError."""
+        """The settings of every client built on librdkafka.
+
+        Raises Unavailable when the password's file cannot be read.
+        """
         found: dict[str, str] = {"security.protocol": self.protocol}
         if self.encrypts and self.cafile:
             found["ssl.ca.location"] = self.cafile
@@ -82,7 +71,7 @@ class Security:
             found |= {
                 "sasl.mechanism": self.mechanism,
                 "sasl.username": self.username,
-                "sasl.password": self.password(),
+                "sasl.password": self.password.reveal(),
             }
         return found
 

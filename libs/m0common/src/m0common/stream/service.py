@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 import uvloop
@@ -24,6 +24,9 @@ from m0common.stream.loop import StageLoop
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
+
+STAGE_NEEDS = ("deployment", "kafka", "stage")
+"""What a lane stage is told."""
 
 
 class Loop(Protocol):
@@ -57,12 +60,12 @@ def run_stage(name: str, core: Callable[[Settings], StageCore]) -> None:
         group = f"m0-{name}-{made.build.hex()[:10]}"
         return StageLoop(made, broker, settings.stage, group=group, member=member_name(name))
 
-    run_loop(name, loop)
+    run_loop(name, STAGE_NEEDS, loop)
 
 
-def run_loop(name: str, make: Callable[[Settings, Broker], Loop]) -> None:
-    """Run any loop until SIGTERM or SIGINT, then exit the process with its code."""
-    settings = prepared(name)
+def run_loop(name: str, needs: Collection[str], make: Callable[[Settings, Broker], Loop]) -> None:
+    """Run any loop until SIGTERM or SIGINT, then exit the process with its code; `needs` as for `prepared`."""
+    settings = prepared(name, needs)
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, name))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(serve(name, settings, broker, lambda: make(settings, broker))))
@@ -70,7 +73,10 @@ def run_loop(name: str, make: Callable[[Settings, Broker], Loop]) -> None:
 
 async def serve(name: str, settings: Settings, broker: Broker, make: Callable[[], Loop]) -> int:
     """Run one loop beside its health server; returns the exit code."""
-    loop = make()
+    try:
+        loop = make()
+    except SettingsError as error:
+        return _cannot_start(name, error)
     status = Status(name)
     status.health[name] = loop.healthy
     status.ready[name] = loop.ready
@@ -81,14 +87,18 @@ async def serve(name: str, settings: Settings, broker: Broker, make: Callable[[]
     try:
         await http.start()
     except SettingsError as error:
-        log.error("cannot_start", service=name, reason=str(error))  # noqa: TRY400 - a sentence for the operator
-        return EXIT_USAGE
+        return _cannot_start(name, error)
     try:
         log.info("started", service=name, bind=settings.bind or settings.telemetry.prometheus_bind)
         return await _run(name, loop.run)
     finally:
         await http.stop()
         await broker.close()
+
+
+def _cannot_start(name: str, error: SettingsError) -> int:
+    log.error("cannot_start", service=name, reason=str(error))
+    return EXIT_USAGE
 
 
 async def _run(name: str, run: Callable[[], Awaitable[None]]) -> int:

@@ -2,15 +2,28 @@
 
 import logging
 import sys
+from collections.abc import Callable
 
 import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
-def setup_logs(service: str, level: str = "info") -> None:
+class _Scrubbing(logging.Formatter):
+    """Lines of `inner` without secrets."""
+
+    def __init__(self, scrub: Callable[[str], str], inner: logging.Formatter) -> None:
+        super().__init__()
+        self._scrub, self._inner = scrub, inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._scrub(self._inner.format(record))
+
+
+def setup_logs(service: str, level: str = "info", scrub: Callable[[str], str] = str) -> None:
     """Send structlog and the standard library's logging to stderr, one JSON object a line unless it is a terminal.
 
+    Every line, tracebacks and other libraries' included, goes through `scrub`, which takes secrets out.
     Bind `request_id`, `market_id`, `catalog` or `epoch_id` with `structlog.contextvars.bind_contextvars`.
     """
     shared: list[structlog.types.Processor] = [
@@ -27,9 +40,12 @@ def setup_logs(service: str, level: str = "info") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        _Scrubbing(
+            scrub,
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=shared,
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            ),
         ),
     )
     root = logging.getLogger()

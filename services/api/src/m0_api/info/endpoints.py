@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
+from m0common.deployment import program_ids
 
 from m0_api.caching import respond
 from m0_api.deps import PoolDep, SettingsDep
@@ -16,17 +17,12 @@ router = APIRouter(prefix="/info", tags=["info"])
 @router.get("", response_model=Info, responses=documented(), operation_id="get_info")
 async def get_info(request: Request, pool: PoolDep, settings: SettingsDep) -> Response:
     """Cluster, addresses, programs, signer sets and version."""
-    solana = settings.solana
+    solana, programs = settings.solana, program_ids(settings)
     found = Info(
         cluster=solana.cluster,
-        rpc_url=solana.rpc_url,
-        ws_url=solana.ws_url,
-        programs=Programs(
-            oracle=solana.oracle_program_id or None,
-            registry=solana.registry_program_id or None,
-            fee_router=solana.fee_router_program_id or None,
-            governance=solana.governance_program_id or None,
-        ),
+        rpc_url=solana.public_rpc_url or None,
+        ws_url=solana.public_ws_url or None,
+        programs=Programs(**{name: value or None for name, value in programs.items()}),
         signer_sets=[SignerSet(**row) for row in await repository.signer_sets(pool)],
         version=version("m0-api"),
     )

@@ -26,8 +26,8 @@ class Info(BaseModel):
     """Everything a stranger needs to verify on their own."""
 
     cluster: str
-    rpc_url: str
-    ws_url: str
+    rpc_url: str | None = Field(description="A node for anybody; null when the operator names none: use your own")
+    ws_url: str | None = Field(description="The PubSub address of that node")
     programs: Programs
     signer_sets: list[SignerSet]
     version: str

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from m0chain import Programs
 from m0common.store.postgres import Pool
 from m0common.stream.door import PROVISIONAL_GRACE_MS
-from solders.pubkey import Pubkey
 
 from m0_api import paging
 from m0_api.caching import CHANGING, FOREVER, PASSING, respond, respond_bytes
@@ -103,7 +103,7 @@ async def proof(
         raise EpochNotFinal(
             f"epoch {row['epoch_id']} of {row['catalog']} was finalized with another bundle than the one of {market_id}"
         )
-    oracle = Pubkey.from_string(settings.solana.oracle_program_id)
+    oracle = Programs.of(settings).oracle
     found = await service.proof(pool, request.app.state.trees, row, settings.solana.cluster, oracle)
     body = found.model_dump_json(by_alias=True).encode()
     return respond_bytes(request, body, "application/json", CHANGING if epoch_id is None else FOREVER)

@@ -10,6 +10,7 @@ from pathlib import Path
 from m0chain import ChainClient, Timing, idl
 from m0common import settings as project_settings
 from m0common.errors import SettingsError
+from m0common.secret import SecretUrl
 from m0common.settings import Settings
 from m0replay import catalog_files
 
@@ -86,7 +87,7 @@ async def provision_chain(settings: StackSettings, keys: Keys, config: Settings,
             "programs": {"oracle": str(oracle), "registry": str(registry)},
             "genesis_hash": bytes(genesis).hex(),
             "control_key": _control_key(settings),
-            "rpc_url": settings.rpc_url,
+            "rpc_url": str(SecretUrl(settings.rpc_url)),
             "cluster": config.solana.cluster,
             "signer_set_id": SIGNER_SET_ID,
             "signers": [{"name": name, "public_key": str(key)} for name, key in keys.signers.items()],

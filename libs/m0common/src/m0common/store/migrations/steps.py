@@ -12,13 +12,14 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from m0common.secret import SecretDsn
 from m0common.store.migrations import no_answer
 
 LOCK_KEY = 0x6D30_6D69_6772
 """Key of the advisory lock under which a schema is changed ("m0migr")."""
 
 
-def apply(dsn: str) -> None:
+def apply(dsn: SecretDsn) -> None:
     """Apply the steps that the database at `dsn` lacks. Raises Unavailable when it does not answer."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _config()
@@ -42,13 +43,13 @@ def _config() -> Config:
 
 
 @contextmanager
-def _connection(dsn: str) -> Iterator[Connection]:
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool)
+def _connection(dsn: SecretDsn) -> Iterator[Connection]:
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn.reveal()), poolclass=NullPool)
     try:
         try:
             connection = engine.connect()
         except (OperationalError, psycopg.OperationalError) as error:
-            raise no_answer(error) from error
+            raise no_answer(dsn, error) from error
         with connection:
             yield connection
     finally:
