@@ -16,7 +16,7 @@ from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.reader import read_to_end
 from m0common.stream.records import Produce
-from m0common.topics import BY_NAME, DLQ, FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE, TOPICS
+from m0common.topics import DLQ, FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE, TOPICS
 from m0kafka.confluent import ConfluentCluster
 from m0kafka.passwords import folder, password_of
 from secured_kafka import make_certificates, secured_kafka
@@ -260,7 +260,6 @@ async def test_what_m0_kafka_client_prints_lets_the_operator_in(deployment):
     assert b"looked at" in await read(
         KafkaBroker(deployment.kafka.options(found["username"], found["password"])), FEATURES.name
     )
-    assert BY_NAME[FEATURES.name] is FEATURES
 
 
 async def test_a_brokers_death_loses_nothing_and_stops_nobody(deployment):

@@ -138,7 +138,9 @@ class Model(Protocol):
         ...
 
     def learn(self, view: View, body: msgspec.Struct) -> Step:
-        """Take in a body of the domain. Raises Refused."""
+        """Take in a body of the domain. Raises Refused. It costs what the body changes, however much is known: a fit of
+        all of it belongs into `predict`, kept in `View.cache`.
+        """
         ...
 
     def predict(self, view: View, market: MarketOpened, row: Mapping[str, int]) -> Distribution:

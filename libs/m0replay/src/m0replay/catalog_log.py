@@ -7,9 +7,9 @@ from m0common.clock import Clock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import RawEvent
-from m0common.stream.broker import Broker
+from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.door import UNDECODABLE
-from m0common.stream.follow import read_to_end
+from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.topics import RAW
 from m0lanes.authority import control_keys
@@ -61,7 +61,7 @@ class CatalogLog:
 
     def __init__(self, broker: Broker, deployment: Deployment, clock: Clock) -> None:
         self._broker, self.deployment, self.clock = broker, deployment, clock
-        self._next: dict[int, int] = {}
+        self._next: dict[TopicPartition, int] = {}
         self.control = ControlLog(deployment)
         self.markets = OpenMarkets()
         self.lives = Lives(deployment)
@@ -74,12 +74,16 @@ class CatalogLog:
                 f"{RAW.name} has {count} partitions and the settings say {self.deployment.partitions}: the count is "
                 f"fixed for a deployment's life, set kafka.partitions = {count}"
             )
-        async for records in read_to_end(self._broker, RAW.name, starts=self._next):
-            for record in records:
-                self.control.take(record)
-                self.markets.take(record)
-                self.lives.take(record)
-                self._next[record.partition] = record.offset + 1
+        places = [TopicPartition(RAW.name, partition) for partition in range(count)]
+        async with Follower(self._broker) as follower:
+            await follower.open(places)
+            await follower.go({where: self._next.get(where, AT_BEGINNING) for where in places}, follower.ends)
+            while follower.unread:
+                for record in await follower.next():
+                    self.control.take(record)
+                    self.markets.take(record)
+                    self.lives.take(record)
+                self._next = dict(follower.positions)
 
     def standing(self, catalog: str) -> Standing:
         """The catalog as the log has it. Raises SettingsError when the log has lost the set in force."""

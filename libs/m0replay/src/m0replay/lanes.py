@@ -6,6 +6,7 @@ from typing import NamedTuple
 from m0common.deployment import Deployment
 from m0common.messages import Manifest
 from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.follow import bounds
 from m0common.stream.states import manifests
 from m0common.topics import FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW
 from m0lanes.births import no_life
@@ -63,12 +64,7 @@ async def lane_rows(broker: Broker, deployment: Deployment) -> list[LaneRow]:
     epochs = _epochs(found)
     lanes = {place: m for place, m in newest(found).items() if m.status != "retired"}
     where = sorted({TopicPartition(INPUTS[stage], partition) for _, partition, stage in lanes})
-    consumer = broker.consumer()
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(where)
-    finally:
-        await consumer.stop()
+    ends = (await bounds(broker, where)).ends
     return [
         LaneRow(
             catalog,

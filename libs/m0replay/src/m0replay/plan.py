@@ -8,6 +8,7 @@ from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.follow import bounds
 from m0common.stream.states import Restored
 from m0common.topics import RAW
 from m0lanes.stages import Heart
@@ -93,10 +94,5 @@ async def _from_the_beginning(broker: Broker, catalog: str, epoch_id: int) -> Pl
             note(lives, header)
             recorded = header if header.epoch_id == epoch_id else recorded
     partitions = sorted(lives) or range(await broker.partitions(RAW.name))
-    consumer = broker.consumer(allow_create_time=True)
-    await consumer.start()
-    try:
-        begins = await consumer.begin_offsets([TopicPartition(RAW.name, partition) for partition in partitions])
-    finally:
-        await consumer.stop()
+    begins = (await bounds(broker, [TopicPartition(RAW.name, partition) for partition in partitions])).begins
     return Plan(None, [], {where.partition: at for where, at in begins.items()}, lives, recorded)

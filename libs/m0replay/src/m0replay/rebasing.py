@@ -9,6 +9,7 @@ from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.messages import Manifest, raw_event
 from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.follow import bounds
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_newest
@@ -201,13 +202,8 @@ async def _begin(broker: Broker, partition: int) -> int:
     count = await broker.partitions(RAW.name)
     if partition >= count:
         raise SettingsError(f"there is no partition {partition}: {RAW.name} has {count}, counted from 0")
-    consumer = broker.consumer()
-    await consumer.start()
-    try:
-        where = TopicPartition(RAW.name, partition)
-        return (await consumer.begin_offsets([where]))[where]
-    finally:
-        await consumer.stop()
+    where = TopicPartition(RAW.name, partition)
+    return (await bounds(broker, [where])).begins[where]
 
 
 async def write_rebases(broker: Broker, key: ControlKey, plans: Iterable[RebasePlan], clock: Clock) -> None:

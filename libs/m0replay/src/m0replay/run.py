@@ -7,6 +7,7 @@ from m0common.errors import M0Error, OffsetsGone
 from m0common.ids import Lane
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Cut, Output, Rewind
+from m0common.stream.follow import bounds
 from m0common.stream.records import Record
 from m0common.topics import RAW
 from m0lanes.chain import Chain, ClosedEpoch
@@ -153,10 +154,5 @@ class Run:
 
 async def _begins(broker: Broker, partitions: Iterable[int]) -> dict[int, int]:
     """Where raw begins in these partitions."""
-    consumer = broker.consumer(allow_create_time=True)
-    await consumer.start()
-    try:
-        begins = await consumer.begin_offsets([TopicPartition(RAW.name, partition) for partition in sorted(partitions)])
-    finally:
-        await consumer.stop()
+    begins = (await bounds(broker, [TopicPartition(RAW.name, partition) for partition in sorted(partitions)])).begins
     return {where.partition: at for where, at in begins.items()}

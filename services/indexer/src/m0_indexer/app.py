@@ -18,6 +18,7 @@ from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.stream.follow import Follower as LogFollower
+from m0common.stream.follow import bounds
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from solders.pubkey import Pubkey
 
@@ -52,13 +53,7 @@ async def check_chain(pool: Pool, chain: Chain, now_ms: int) -> None:
 async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> int:
     """Announce every market again when the registry topic is empty; how many."""
     partition = TopicPartition(REGISTRY_TOPIC.name, 0)
-    consumer = broker.consumer()
-    await consumer.start()
-    try:
-        end = (await consumer.end_offsets([partition]))[partition]
-    finally:
-        await consumer.stop()
-    if end:
+    if (await bounds(broker, [partition])).ends[partition]:
         return 0
     async with transaction(pool) as connection:
         if await outbox.size(connection):

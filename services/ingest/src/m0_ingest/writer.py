@@ -6,6 +6,7 @@ from m0common.errors import DeadLetterError, MessageTooLarge, Unavailable
 from m0common.messages import MarketOutcome, RawEvent, encode, encode_raw
 from m0common.stream.broker import Broker, Producer, TopicPartition
 from m0common.stream.deadletters import dead_letter
+from m0common.stream.follow import bounds
 from m0common.stream.partition import partition_for, refuse_other_count
 from m0common.stream.records import Produce, Record
 from m0common.telemetry.logs import logger
@@ -45,13 +46,8 @@ class RawWriter:
 
     async def nothing_written(self) -> bool:
         """Whether `m0.raw` has never held a message. Raises Unavailable."""
-        consumer = self._broker.consumer()
-        await consumer.start()
-        try:
-            ends = await consumer.end_offsets([TopicPartition(RAW.name, p) for p in range(self.partitions)])
-        finally:
-            await consumer.stop()
-        return not any(ends.values())
+        log = await bounds(self._broker, [TopicPartition(RAW.name, p) for p in range(self.partitions)])
+        return not any(log.ends.values())
 
     async def write(self, events: Sequence[RawEvent], outcomes: Sequence[MarketOutcome] = ()) -> None:
         """Write events into the partitions of their groups and outcomes into those of their catalogs.

@@ -16,7 +16,7 @@ from m0common.errors import DeadLetterError, InvalidValue
 from m0common.messages import Manifest, encode
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import decoded
-from m0common.stream.follow import read_to_end
+from m0common.stream.follow import Bounds, bounds, read_to_end
 from m0common.stream.records import Produce
 from m0common.stream.states import Restored, restore
 from m0common.telemetry.logs import logger
@@ -81,15 +81,10 @@ class Trimmer:
                     else:
                         yield manifest
 
-    async def _offsets(self) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    async def _offsets(self) -> Bounds:
         topics = (MANIFESTS.name, *(topic.name for topic in STATE.values()))
         places = [TopicPartition(topic, p) for topic in topics for p in range(await self.broker.partitions(topic))]
-        consumer = self.broker.consumer()
-        await consumer.start()
-        try:
-            return await consumer.begin_offsets(places), await consumer.end_offsets(places)
-        finally:
-            await consumer.stop()
+        return await bounds(self.broker, places)
 
     async def _carry(self, lane: Kept) -> bool:
         """Copy a lane's state to the end; whether it restores."""

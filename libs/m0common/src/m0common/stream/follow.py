@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from m0common.errors import DeadLetterError, OffsetsGone
 from m0common.stream.broker import AT_BEGINNING, Broker, Consumer, TopicPartition
@@ -216,6 +216,20 @@ class Follower:
     def _opened(self) -> Consumer:
         assert self._consumer is not None, "open the follower first"
         return self._consumer
+
+
+class Bounds(NamedTuple):
+    """Where partitions begin, and the ends up to which they can be read."""
+
+    begins: dict[TopicPartition, int]
+    ends: dict[TopicPartition, int]
+
+
+async def bounds(broker: Broker, places: Iterable[TopicPartition]) -> Bounds:
+    """Where these partitions begin and end now. Raises Unavailable."""
+    async with Follower(broker) as follower:
+        await follower.open(places)
+        return Bounds(follower.begins, follower.ends)
 
 
 async def read_to_end(

@@ -14,7 +14,7 @@ from m0common.errors import OffsetsGone
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import UNDECODABLE
-from m0common.stream.follow import read_to_end
+from m0common.stream.follow import Follower, bounds, read_to_end
 from m0common.stream.records import Record
 from m0common.stream.stretches import Stretches
 from m0common.telemetry.logs import logger
@@ -63,14 +63,19 @@ async def manifests(broker: Broker, partitions: Iterable[int], stage: int | None
 
 
 async def manifests_since(broker: Broker, stage: int, positions: dict[int, int]) -> list[Manifest]:
-    """Manifests of a stage from these offsets on (by partition), which are moved to behind what was read.
+    """Manifests of a stage from these offsets on (by partition), which are moved to behind what was returned.
 
     Raises Unavailable; OffsetsGone when a trim has overtaken the reader.
     """
     found: list[Manifest] = []
-    async for records in read_to_end(broker, MANIFESTS.name, positions, positions):
-        found += [manifest for record in records if (manifest := _manifest(record, stage)) is not None]
-        positions |= {record.partition: record.offset + 1 for record in records}
+    async with Follower(broker) as follower:
+        starts = {TopicPartition(MANIFESTS.name, partition): start for partition, start in sorted(positions.items())}
+        await follower.open(starts)
+        await follower.go(starts, follower.ends)
+        while follower.unread:
+            records = await follower.next()
+            found += [manifest for record in records if (manifest := _manifest(record, stage)) is not None]
+        positions |= {where.partition: at for where, at in follower.positions.items()}
     return found
 
 
@@ -87,8 +92,10 @@ async def manifests_at(
     Looks back from the end in windows that grow, until every stage of `stages` has one: it reads less than three times
     the records behind the oldest of them, and never more than `most`. Raises Unavailable.
     """
-    begin, end = await _bounds(broker, TopicPartition(MANIFESTS.name, partition))
-    begin = max(begin, end - most)
+    where = TopicPartition(MANIFESTS.name, partition)
+    begins, ends = await bounds(broker, [where])
+    end = ends[where]
+    begin = max(begins[where], end - most)
     found: list[Manifest] = []
     window = WINDOW_RECORDS
     while begin < end and {manifest.stage for manifest in found} != set(stages):
@@ -125,16 +132,6 @@ def _why_none(manifest: Manifest, partition: int) -> str | None:
     if not 0 <= manifest.from_offset <= manifest.to_offset:
         return f"a range from {manifest.from_offset} to {manifest.to_offset}"
     return None
-
-
-async def _bounds(broker: Broker, where: TopicPartition) -> tuple[int, int]:
-    consumer = broker.consumer()
-    await consumer.start()
-    try:
-        begins, ends = await consumer.begin_offsets([where]), await consumer.end_offsets([where])
-    finally:
-        await consumer.stop()
-    return begins[where], ends[where]
 
 
 async def restore(broker: Broker, manifest: Manifest, gather: Gather) -> Restored | None:
