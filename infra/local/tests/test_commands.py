@@ -64,6 +64,8 @@ def test_the_other_commands_are_told_where_this_stack_is(tmp_path):
         "M0_STREAM_URL": "ws://127.0.0.1:8190/ws",
         "M0_RPC_URL": "http://127.0.0.1:8999",
         "M0_WS_URL": "ws://127.0.0.1:9000",
+        "M0_PUBLIC_RPC_URL": "http://127.0.0.1:8999",
+        "M0_PUBLIC_WS_URL": "ws://127.0.0.1:9000",
         "M0_REDIS_URL": "redis://127.0.0.1:6479/0",
         "M0_KAFKA_BOOTSTRAP": "127.0.0.1:9192",
         "M0_ORACLE_PROGRAM_ID": "Or1",

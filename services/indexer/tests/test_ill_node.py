@@ -11,6 +11,7 @@ import pytest
 from m0_indexer.service import IndexerService
 from m0common import settings
 from m0common.clock import SystemClock
+from m0common.secret import SecretUrl
 from m0common.tasks import end_task
 from m0local.ill_node import ILLNESSES, IllNode, refuses
 from m0local.ports import free_port
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.postgres
 def localnet(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("chain"), free_port()
     command = [
-        sys.executable, "-m", "m0local.localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
+        sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
         "--ledger", str(folder / "ledger"), "--slot-ms", "100",
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
@@ -43,11 +44,11 @@ def localnet(tmp_path_factory):
 async def running(dsn, broker, node):
     config = settings.Settings(
         postgres=settings.Postgres(dsn=dsn),
-        solana=settings.Solana(
-            rpc_url=node.url, ws_url="ws://127.0.0.1:1", oracle_program_id=str(Pubkey.new_unique()),
-            registry_program_id=str(Pubkey.new_unique()),
+        solana=settings.Solana(rpc_url=SecretUrl(node.url), ws_url=SecretUrl("ws://127.0.0.1:1")),
+        deployment=settings.Identity(
+            oracle_program_id=str(Pubkey.new_unique()), registry_program_id=str(Pubkey.new_unique())
         ),
-    )  # fmt: skip
+    )
     service = IndexerService(config, broker, SystemClock())
     task = asyncio.create_task(service.run())
     try:

@@ -6,6 +6,7 @@ and the settings file and its defaults stand behind it.
 """
 
 import os
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -23,12 +24,13 @@ def of_stack() -> dict[str, str]:
 
 
 def told() -> dict[str, str]:
-    """The variables of that deployment, each overridden by the one this process was given, or by that one's twin: a
-    secret and the file that holds it are two names of one thing. Raises SettingsError.
-    """
-    return {name: value for name, value in of_stack().items() if not os.environ.get(twin(name) or "")} | dict(
-        os.environ
-    )
+    """The variables of that deployment, overridden by those this process was given. Raises SettingsError."""
+    return overridden(of_stack(), os.environ)
+
+
+def overridden(stack: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """`stack` with `own` in its place: a secret and the file that holds it are two names of one thing."""
+    return {name: value for name, value in stack.items() if not own.get(twin(name) or "")} | dict(own)
 
 
 def config_dir() -> Path:
