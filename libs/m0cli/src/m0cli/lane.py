@@ -12,7 +12,7 @@ from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0lanes.port import Domain
 from m0replay.catalog_log import CatalogLog
 from m0replay.lanes import LaneRow, lane_rows

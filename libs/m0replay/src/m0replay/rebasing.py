@@ -12,7 +12,8 @@ from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.follow import bounds
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
-from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_newest
+from m0common.stream.restored import LANE_STAGES, Restored
+from m0common.stream.states import manifests, restore_newest
 from m0common.topics import MANIFESTS, RAW
 from m0lanes.births import no_life
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
