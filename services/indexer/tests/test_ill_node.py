@@ -23,7 +23,7 @@ pytestmark = pytest.mark.postgres
 def localnet(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("chain"), free_port()
     command = [
-        sys.executable, "-m", "m0local.localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
+        sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
         "--ledger", str(folder / "ledger"), "--slot-ms", "100",
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
