@@ -11,9 +11,9 @@ from m0cli import topics as topics_command
 from m0common.errors import Unavailable
 from m0common.rights import OPERATOR, SERVICES, principals, rights
 from m0common.stream.broker import TopicPartition
+from m0common.stream.follow import read_to_end
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
-from m0common.stream.follow import read_to_end
 from m0common.stream.records import Produce
 from m0common.topics import DLQ, FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE, TOPICS
 from m0kafka.confluent import ConfluentCluster
