@@ -22,8 +22,8 @@ def test_it_reaches_kafka_and_has_its_arguments(tmp_path):
     (tmp_path / "bench.py").write_text(
         "from aiokafka import AIOKafkaProducer\n"
         "from beside import GREETING\n"
-        "async def on_kafka(options, arguments):\n"
-        "    async with AIOKafkaProducer(bootstrap_servers=options.bootstrap) as producer:\n"
+        "async def on_kafka(broker, arguments):\n"
+        "    async with AIOKafkaProducer(bootstrap_servers=broker.options.bootstrap) as producer:\n"
         "        print(GREETING, len(producer.client.cluster.brokers()), arguments)\n"
     )
     done = run(tmp_path / "bench.py", "60", "x")

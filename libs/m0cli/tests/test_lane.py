@@ -6,7 +6,7 @@ from lanes_toy import Coins, OtherCoins
 from m0cli.lane import Asked, app, lanes_json, plans, plans_json, plans_text
 from m0common.canonical import ZERO
 from m0common.errors import SettingsError
-from m0lanes.generations import lanes_of
+from m0lanes.generations import lanes_of, partition_of
 from m0replay.catalog_log import CatalogLog
 from m0replay.lanes import lane_rows
 from recorded_world import Recorded
@@ -104,10 +104,9 @@ async def test_every_lane_of_a_catalog_goes_on_under_the_release_that_runs_it(re
     )
 
 
-async def test_one_lane_an_epoch_and_a_release_may_be_asked_for(recorded):
-    (plan,) = await planned(recorded, partition=LANES[1], origin=str(world.FIRST), release="ab" * 32)
+async def test_one_lane_and_an_epoch_may_be_asked_for(recorded):
+    (plan,) = await planned(recorded, partition=LANES[1], origin=str(world.FIRST))
     assert (plan.payload.partition, plan.payload.epoch_id) == (LANES[1], world.FIRST)
-    assert plan.payload.release == "ab" * 32
     (plan,) = await planned(recorded, partition=LANES[1], origin="beginning")
     assert plan.payload.roots == (ZERO.hex(),) * 3
 
@@ -151,3 +150,26 @@ async def test_a_catalog_without_lanes_is_named(recorded):
     log = CatalogLog(recorded.broker, world.DEPLOYMENT, recorded.clock)
     with pytest.raises(SettingsError, match="catalog stamps has no lane: see 'm0 lane list'"):
         await plans(recorded.broker, log, Asked("stamps"), INSTALLED)
+
+
+async def test_one_lane_is_not_given_another_release_than_its_neighbours(recorded):
+    other = bytes([13]) * 32
+    with pytest.raises(SettingsError, match=rf"would stay with release {world.COINS_RELEASE.hex()}.* --partition out"):
+        await planned(recorded, partition=LANES[0], release=other.hex())
+    (same,) = await planned(recorded, partition=LANES[0], release=world.COINS_RELEASE.hex())
+    assert same.payload.release == world.COINS_RELEASE.hex()
+    assert {plan.payload.release for plan in await planned(recorded, release=other.hex())} == {other.hex()}
+
+
+async def test_a_lane_that_has_ended_is_given_no_new_life():
+    log = world.season(2)
+    stays = next(group for group in world.GROUPS if partition_of(group, world.PARTITIONS) == LANES[0])
+    log.define(2, groups=(stays,))
+    log.end(world.FIRST + 2, following=2)
+    log.end(world.FIRST + 3)
+    recorded = await Recorded().of(log.records)
+    with pytest.raises(
+        SettingsError, match=rf"lane coins/{LANES[1]} has ended .* 'm0 catalog set coins' names a group"
+    ):
+        await planned(recorded, partition=LANES[1])
+    assert [plan.payload.partition for plan in await planned(recorded)] == [LANES[0]]

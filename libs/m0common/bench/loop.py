@@ -23,7 +23,7 @@ from m0common.stream.core import Cut, LaneReport, Load, Output
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import DLQ, MANIFESTS, STATE, Topic
 
 PARTITIONS = 2

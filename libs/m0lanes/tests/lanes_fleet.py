@@ -12,7 +12,7 @@ from m0common.canonical import ZERO, state_digest
 from m0common.messages import BundlePiece, HeaderMessage, Manifest, StateBatch
 from m0common.stream.core import Cut, Letter, Load, Rewind, StageCore, nothing
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import BUNDLES, HEADERS
 from m0lanes.checkpoints import gathered
 from m0lanes.stages import Heart

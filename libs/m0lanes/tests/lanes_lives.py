@@ -41,9 +41,11 @@ def installs(fleet: Fleet, heart: Heart, dies: float = 0.0) -> list[Instance]:
     return [Instance(heart, stage, fleet.topics, fleet.rng, dies) for stage in (1, 2, 3, 4)]
 
 
-def rebase(log: world.World, fleet: Fleet, epoch_id: int, release: bytes, lanes=LANES, life=1) -> list[Record]:
+def rebase(log: world.World, fleet: Fleet, epoch_id: int, release: bytes, lanes=LANES, life=1, of=0) -> list[Record]:
+    """A new life of each lane, from the states that its life `of` had."""
     return [
-        log.rebase(lane, epoch_id, *fleet.topics.roots(lane, epoch_id), life, release=release.hex()) for lane in lanes
+        log.rebase(lane, epoch_id, *fleet.topics.roots(lane, epoch_id, of), life, release=release.hex())
+        for lane in lanes
     ]
 
 

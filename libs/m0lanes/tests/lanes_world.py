@@ -14,7 +14,7 @@ from m0common.messages import encode_raw, raw_event
 from m0common.messages.codec import encode_json
 from m0common.stream.core import Load
 from m0common.stream.records import Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import RAW
 from m0lanes.authority import signed
 from m0lanes.chain import Chain, ClosedEpoch

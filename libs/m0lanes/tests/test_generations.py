@@ -8,6 +8,7 @@ from lanes_fleet import Fleet
 from lanes_steps import EPOCH, FIRST, NEW_KEY, START, agrees, certificate, epochs, errors, opened, parked, ran, where
 from m0lanes.feature import features_hash
 from m0lanes.generations import lanes_of
+from m0lanes.set_rules import SETS_MAX
 
 
 def test_before_the_first_set_nothing_of_a_catalog_is_taken():
@@ -241,3 +242,26 @@ def test_the_control_key_is_handed_on_by_certificates_and_the_old_one_signs_no_m
     assert epochs(closed) == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
     assert closed[-1].header.generation == 3
     agrees(log)
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["ended", "not in force yet"])
+def test_copies_of_sets_that_are_not_about_a_lane_use_up_nothing_of_it(begun: bool):
+    stays, leaves, *_ = sorted({where(group): group for group in world.GROUPS}.values())
+    log = opened((stays, leaves) if begun else (stays,))
+    if not begun:
+        log.define(2, groups=(stays, leaves))
+    log.define(3, groups=(stays,))
+    log.end(FIRST + 1, following=3)
+    for number in range(SETS_MAX + 1):
+        generation = 4 + number
+        said, *_ = log.define(generation, groups=(stays,), params={"signer_set_id": generation})
+        log.raw(where(leaves), said.value)  # as a stranger would carry it there
+        log.end(FIRST + 2 + number, following=generation)
+    last = FIRST + 3 + SETS_MAX
+    log.define(last, groups=(stays, leaves))
+    log.end(last, following=last)
+    log.end(last + 1)
+    closed, chain = ran(log)
+    assert closed[-1].header.epoch_id == last + 1
+    assert [lane.partition for lane in closed[-1].header.lanes] == sorted((where(stays), where(leaves)))
+    assert errors(chain) == ["wrong_partition"] * (SETS_MAX + 1)

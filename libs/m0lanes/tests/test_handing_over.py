@@ -1,15 +1,18 @@
 """A catalog goes from build to build and back, by sets, ends, returns and new lives: one at a time bundles it."""
 
 import random
+from dataclasses import replace
 
 import lanes_world as world
 import pytest
 from lanes_fleet import Fleet
-from lanes_lives import AFTER, EDITED, installs, roots
+from lanes_lives import AFTER, EDITED, LANES, installs, rebase, roots
 from lanes_steps import where
-from lanes_toy import Coins
+from lanes_toy import Coins, LastToss
 from m0common.canonical import ZERO, BundleHeader
+from m0lanes.chain import Chain
 from m0lanes.generations import lanes_of
+from m0lanes.port import Put, Step
 from m0lanes.stages import Heart
 
 RELEASES = (world.COINS_RELEASE, EDITED)
@@ -101,7 +104,8 @@ class Course:
                 case "retire":
                     self.retire()
                 case "rebase":
-                    settled = rng.random() < 0.7
+                    # a lane that has ended says the rest of its epochs under the release that it ended with
+                    settled = rng.random() < 0.7 or self._is_behind()
                     self.flush(settle=settled)
                     self.is_exact &= settled
                     self.rebase(rng.choice(RELEASES))
@@ -111,6 +115,11 @@ class Course:
 
     def _some_groups(self) -> tuple[str, ...]:
         return tuple(sorted(self.rng.sample(world.GROUPS, self.rng.randrange(1, len(world.GROUPS) + 1))))
+
+    def _is_behind(self) -> bool:
+        """Whether an epoch of an earlier generation may still be open."""
+        mine = [manifest for manifest in self.fleet.topics.manifests if manifest.stage == 4]
+        return max((manifest.generation for manifest in mine), default=0) < self.log.in_force
 
     def check(self) -> None:
         """No epoch twice, none missed that one process with both releases closes, one chain of headers."""
@@ -133,4 +142,137 @@ def test_whatever_hands_a_catalog_over_two_builds_say_what_one_that_has_both_rel
     for _ in range(10):
         course.step()
     course.end()
+    course.check()
+
+
+@pytest.mark.parametrize("back", [3, 2, 1])
+def test_a_rebase_to_another_build_and_back_goes_on_behind_what_the_other_one_closed(back: int):
+    course = Course(back)
+    course.end()
+    course.end()
+    course.flush()
+    rebase(course.log, course.fleet, FIRST + 1, EDITED)
+    course.end()
+    course.end()
+    course.flush()
+    rebase(course.log, course.fleet, FIRST + back, world.COINS_RELEASE, life=2, of=int(back > 1))
+    course.end()
+    course.end()
+    course.check()
+
+
+@pytest.mark.parametrize("how", ["set", "retire and return"])
+def test_a_rebase_to_another_build_and_a_set_back_need_no_restart(how: str):
+    course = Course(1)
+    course.end()
+    course.flush()
+    rebase(course.log, course.fleet, FIRST, EDITED)
+    course.end()
+    course.flush()
+    if how != "set":
+        course.retire()
+        course.flush()
+    course.set()
+    course.end()
+    course.check()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_lanes_of_which_none_goes_on_give_way_to_others_under_another_release(seed: int):
+    first, second, *_ = sorted(BY_LANE)
+    course = Course(seed, groups=(BY_LANE[first],))
+    course.end()
+    course.flush()
+    course.groups, course.release = (BY_LANE[second],), EDITED
+    course.set()
+    course.end()
+    course.check()
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=["same release", "another release"])
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+def test_a_catalog_returns_while_a_lane_of_it_has_not_ended_yet(release: bytes, again: bool):
+    course = Course(1)
+    course.end()
+    course.flush()
+    since = len(course.log.records)
+    course.retire()
+    course.release = release
+    course.set()
+    course.end()
+    if again:
+        course.retire()
+        course.release = world.COINS_RELEASE
+        course.set()
+        course.end()
+    rest = course.log.records[since:]
+    course.fleet.write([record for record in rest if record.partition != LANES[-1]])
+    course.fleet.settle()
+    course.fleet.write([record for record in rest if record.partition == LANES[-1]])
+    course.written = len(course.log.records)
+    course.check()
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2], ids=["before its last epoch", "at its last epoch", "at its end"])
+@pytest.mark.parametrize("stays", [False, True], ids=["the old build is gone", "both builds"])
+def test_an_ended_lane_that_was_given_a_new_life_returns_under_another_release(epoch: int, stays: bool):
+    course = Course(2)
+    course.end()
+    course.end()
+    course.retire()
+    course.flush()
+    rebase(course.log, course.fleet, FIRST + epoch, world.COINS_RELEASE)
+    course.flush()
+    newest = {
+        (m.stage, m.partition): m for m in sorted(course.fleet.topics.manifests, key=lambda m: (m.life, m.position))
+    }
+    assert {manifest.status for manifest in newest.values()} == {"retired"}
+    if not stays:
+        course.fleet.instances = course.fleet.instances[4:]
+    course.release = EDITED
+    course.set()
+    course.end()
+    course.check()
+
+
+class Noting(Coins):
+    """Keeps of every market what was last tossed about it, until it closes."""
+
+    def observe(self, view, body):
+        made = super().observe(view, body)
+        about = [Put((body.market_id,), LastToss(body.event_ms, body.heads))] if body.market_id else []
+        return Step(changes=[*made.changes, *about])
+
+
+def test_a_return_forgets_the_same_of_closed_markets_whichever_releases_a_process_has():
+    course = Course(1)
+    both, (old, new) = replace(EITHER, domains=dict.fromkeys(RELEASES, Noting())), RELEASES
+    course.fleet = Fleet(replace(world.HEART, domains={old: Noting()}), 1)
+    course.fleet.instances += installs(course.fleet, replace(AFTER, domains={new: Noting()}))
+    for number, group in enumerate(course.groups):
+        course.log.open(group, f"KEPT_{number}", course.log.now_ms)
+        course.log.toss(group, True, course.log.now_ms + 1, f"KEPT_{number}")
+    course.end()
+    course.retire()
+    course.flush()
+    course.release = new
+    course.set()
+    course.end()
+    course.flush()
+    assert course.fleet.topics.headers() == world.headers(world.play(course.log.records, Chain(both)))
+
+
+def test_a_lane_that_is_given_another_release_than_its_neighbours_is_told():
+    course = Course(1)
+    course.end()
+    course.flush()
+    rebase(course.log, course.fleet, FIRST, EDITED, LANES[:1])
+    for _ in range(4):
+        course.end()
+    course.flush()
+    said = f"under release {world.COINS_RELEASE.hex()} and others of the catalog under {EDITED.hex()}"
+    assert [said in reason for reason in course.fleet.parked()] == [True]
+    assert max(epoch for _, epoch in course.fleet.topics.headers()) == FIRST
+    rebase(course.log, course.fleet, FIRST, EDITED, LANES[1:])
+    course.is_exact = False
     course.check()

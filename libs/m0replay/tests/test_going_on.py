@@ -10,7 +10,8 @@ from m0common.canonical import state_digest
 from m0common.errors import SettingsError
 from m0common.messages import StateBatch, encode
 from m0common.stream.records import Produce
-from m0common.stream.states import Restored, restore_newest
+from m0common.stream.restored import Restored
+from m0common.stream.states import restore_newest
 from m0common.topics import MANIFESTS, STATE
 from m0lanes import tags
 from m0lanes.chain import Chain

@@ -177,7 +177,7 @@ def test_what_lanes_refuse_is_told_before_it_is_written_in_their_words(flaw):
     desk.mark()
     refused = desk.event(desk.payload(**FLAWS[flaw]))
     with pytest.raises(DeadLetterError) as told:
-        desk.control.check(refused, range(world.PARTITIONS))
+        desk.control.check(refused, desk.control.in_force(NAME).lanes)
     before = len(desk.letters)
     desk.write(encode_raw(refused), desk.control.in_force(NAME).lanes)
     assert set(desk.letters[before:]) == {told.value.error}

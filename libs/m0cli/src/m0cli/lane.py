@@ -12,12 +12,12 @@ from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0lanes.port import Domain
 from m0replay.catalog_log import CatalogLog
 from m0replay.lanes import LaneRow, lane_rows
 from m0replay.readable import unread
-from m0replay.rebasing import RebasePlan, plan_rebase, write_rebases
+from m0replay.rebasing import RebasePlan, check_rebase, plan_rebase, write_rebases
 from m0replay.shown import short
 from rich.console import Console
 from rich.measure import Measurement
@@ -133,6 +133,7 @@ async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mappin
     if not lanes:
         raise SettingsError(f"catalog {catalog} has no lane: see 'm0 lane list'")
     release = _release(log, asked, installed)
+    await check_rebase(broker, log, catalog, lanes, release)
     origin = asked.origin
     made = []
     for lane in lanes:

@@ -151,10 +151,11 @@ class Barriers:
             slot.release = release
             said = state.activate(self._domains)
             slot.retired = state.retired
+            # who lacks the release saves the state before this, and states are told apart by where they stand
+            slot.position += 1
             self._routes.make(self._slots.all())
             if said is None:
                 # the state behind its end, so that nobody needs the marker again
-                slot.position += 1
                 yield self.cut(slot)
                 return
             for kind, body in said:

@@ -12,7 +12,7 @@ from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, StateBatch
 from m0common.stream.core import Cut, LaneReport, Load, Output, Rewind
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import MANIFESTS, STATE
 
 from m0lanes.births import no_life

@@ -12,7 +12,7 @@ from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, RawEvent, encode_raw
 from m0common.messages.types import SIGNED_MAX_BYTES
-from m0common.stream.states import LANE_STAGES
+from m0common.stream.restored import LANE_STAGES
 
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.bodies import Rebased, decode_body

@@ -26,7 +26,7 @@ from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, encode
 from m0common.stream.core import MARKERS_DUE, Cut, LaneReport, Letter, Output, Rewind, Taken
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
 
 from m0lanes.base import LaneStage, missing_beginning, remedy

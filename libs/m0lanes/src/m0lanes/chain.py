@@ -13,7 +13,7 @@ from m0common.ids import Lane
 from m0common.messages import BundlePiece, HeaderMessage
 from m0common.stream.core import Letter, Load, Output, Rewind, StageCore
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS, RAW
 
 from m0lanes.bundle import BundleCore

@@ -77,11 +77,12 @@ class FeatureState:
         before = self.known.generation
         if before.generation and (before.domain, before.domain_version) != (body.domain, body.domain_version):
             clear_owner(self.entities, tags.DOMAIN, before.domain, before.domain_version)
-        if body.reopened:
-            for market_id in sorted(self.known.markets):
-                self._close(market_id)
         self.known.use(body)
         self._use(domain)
+        if body.reopened:
+            # by the domain that goes on: whether the one before is here is an accident of the process
+            for market_id in sorted(self.known.markets):
+                self._close(market_id)
         return ()
 
     def step(self, kind: str, raw: msgspec.Raw) -> Iterable[Said]:

@@ -9,7 +9,7 @@ from m0common.canonical import ZERO
 from m0common.ids import Lane
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.core import Cut, Load, Output, nothing
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 
 from m0lanes.checkpoints import gathered
 

@@ -12,7 +12,7 @@ from m0common.messages import LaneMessage
 from m0common.stream.core import Cut, Letter, Load, Output, Taken
 from m0common.stream.door import UNDECODABLE
 from m0common.stream.records import Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 
 from m0lanes.base import LaneStage, missing_beginning, remedy
 from m0lanes.births import Birth, born

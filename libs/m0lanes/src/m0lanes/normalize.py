@@ -12,7 +12,7 @@ from m0common.ids import Lane
 from m0common.messages import Manifest, RawEvent
 from m0common.stream.core import Cut, Letter, Load, Output, Rewind
 from m0common.stream.records import Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import NORMALIZED, RAW
 
 from m0lanes.barriers import Barriers

@@ -160,7 +160,8 @@ class NormalizeState:
         last = self.sets.get((lane.generation, lane.set_hash))
         epoch_ms = None if last is None else last.payload.epoch_ms
         waiting = len(self.sets) - len(self._so_far())
-        return LaneStanding(lane.control_key, lane.generation, epoch_ms, waiting, self.missing)
+        works = self.in_force is not None
+        return LaneStanding(lane.control_key, lane.generation, epoch_ms, waiting, self.missing, works)
 
     def counts(self, event: RawEvent, payload: EpochEndPayload, place: Place | None = None) -> bool:
         """See m0lanes.place.counts; `place` is where the lane stands, unless another is given."""

@@ -23,8 +23,8 @@ U32_END = 1 << 32
 @dataclass(frozen=True, slots=True)
 class LaneStanding:
     """What the judgement depends on in a lane: the number and the epoch length in ms of the generation in force (0 and
-    None before the first), the control key in force (32 bytes), how many sets are defined behind that generation, and
-    the set (number and hash) that the lane is parked for want of.
+    None before the first), the control key in force (32 bytes), how many sets are defined behind that generation, the
+    set (number and hash) that the lane is parked for want of, and whether that generation has the lane.
     """
 
     control_key: bytes
@@ -32,6 +32,7 @@ class LaneStanding:
     epoch_ms: int | None = None
     waiting: int = 0
     missing: tuple[int, bytes] | None = None
+    works: bool = False
 
 
 def check_set(made: Generation, size: int, lane: Lane, standing: LaneStanding, deployment: Deployment) -> None:
@@ -65,6 +66,12 @@ def check_set(made: Generation, size: int, lane: Lane, standing: LaneStanding, d
         raise DeadLetterError(
             "epoch_ms_changed",
             f"catalog {payload.catalog} has epochs of {standing.epoch_ms} ms for ever: choose another name",
+        )
+    # anybody may carry a copy of a signed set into a lane that it is not about, where it would wait for ever
+    if not standing.works and lane.partition not in made.lanes and (made.number, made.hash) != standing.missing:
+        raise DeadLetterError(
+            "wrong_partition",
+            f"generation {payload.generation} of {payload.catalog} has no lane {lane.partition}, and none runs there",
         )
     # what a marker named already is let in however many wait: the lane goes on with it
     if standing.waiting >= SETS_MAX and (made.number, made.hash) != standing.missing:

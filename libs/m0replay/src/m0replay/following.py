@@ -6,8 +6,8 @@ from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.stream.broker import Broker
 from m0common.stream.core import Load
+from m0common.stream.restored import Restored
 from m0common.stream.restoring import load_state
-from m0common.stream.states import Restored
 from m0lanes.chain import Chain, ClosedEpoch
 from m0lanes.checkpoints import gathered
 from m0lanes.keeper import Keeper

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from m0common.errors import SettingsError
 from m0common.stream.broker import Broker
-from m0common.stream.states import Restored, restore_newest
+from m0common.stream.restored import Restored
+from m0common.stream.states import restore_newest
 from m0lanes.checkpoints import gathered
 from m0lanes.control import CatalogSetPayload
 from m0lanes.generations import lanes_of

@@ -1,5 +1,7 @@
 """The sets that one lane has, as far as its records were read: its own judgement (`m0lanes.set_rules`), repeated."""
 
+from dataclasses import replace
+
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
@@ -59,8 +61,8 @@ class LaneSets:
             del self._waiting[other.number, other.hash]
         self._waiting.pop(key, None)
         self._in_force, self._missing = key, None
-        self._standing = LaneStanding(keys[-1], made.number, made.payload.epoch_ms)
+        works = self._lane.partition in made.lanes
+        self._standing = LaneStanding(keys[-1], made.number, made.payload.epoch_ms, works=works)
 
     def _now(self) -> LaneStanding:
-        now = self._standing
-        return LaneStanding(now.control_key, now.generation, now.epoch_ms, len(self._waiting), self._missing)
+        return replace(self._standing, waiting=len(self._waiting), missing=self._missing)

@@ -9,7 +9,7 @@ from m0common.ids import Lane
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.follow import bounds
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import RAW
 from m0lanes.stages import Heart
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 from m0common.stream.door import UNDECODABLE
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0lanes.kinds import Unreadable, entity_name, read_entity
 from m0lanes.packing import pack
 from m0lanes.port import Domain

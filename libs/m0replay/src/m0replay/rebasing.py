@@ -1,6 +1,6 @@
 """A new life for a lane: the newest marker whose states restore at every stage, and the signed `rebase` behind it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from m0common.canonical import ZERO
@@ -12,14 +12,18 @@ from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.follow import bounds
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
-from m0common.stream.states import LANE_STAGES, Restored, manifests, restore_newest
+from m0common.stream.restored import LANE_STAGES, Restored
+from m0common.stream.states import manifests, restore_newest
 from m0common.topics import MANIFESTS, RAW
 from m0lanes.births import no_life
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.checkpoints import gathered
 from m0lanes.control import REBASE, RebasePayload
+from m0lanes.generations import lanes_of
+from m0lanes.slots import NO_RELEASE
 from msgspec.structs import replace
 
+from m0replay.catalog_log import CatalogLog
 from m0replay.catalogs import CONTROL
 from m0replay.control_keys import ControlKey
 from m0replay.control_value import control_value
@@ -60,9 +64,24 @@ class Saved(NamedTuple):
         """The newest epoch that the catalog's bundle stage has closed, None where nothing says."""
         return max((m.epoch_id for m in self.bundle if m.epoch_id is not None), default=None)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the lane has ended and all that it said is closed."""
+        now, closed = self.newest, self.closed
+        marked = max((m.epoch_id for m in self.lane if m.epoch_id is not None), default=None)
+        ended = now is not None and now.status == "retired" and now.following == ZERO
+        return ended and marked is not None and closed is not None and marked <= closed
+
     def life_behind(self, begun: Begun | None) -> int:
         """The life to begin behind all that were ever begun."""
         return max([m.life for m in self.lane] + [0 if begun is None else begun.life]) + 1
+
+    def runner(self, begun: Begun | None) -> bytes | None:
+        """The release that runs the lane, or will once it has read what the log begins; None where nothing says."""
+        now = self.newest
+        if begun is not None and (now is None or begun.life > now.life):
+            return bytes.fromhex(begun.release)
+        return None if now is None else now.runner
 
 
 async def saved(broker: Broker, deployment: Deployment, catalog: str, partition: int) -> Saved:
@@ -103,8 +122,7 @@ async def plan_rebase(
     now = known.newest
     if now is None:
         raise SettingsError(f"no lane {catalog}/{partition} has ever been saved: see 'm0 lane list'")
-    if release is None:
-        release = bytes.fromhex(begun.release) if begun is not None and begun.life > now.life else now.runner
+    release = release or known.runner(begun) or now.runner
     life, begin, why = known.life_behind(begun), await _begin(broker, partition), None
     if from_epoch is not None and known.closed is not None and from_epoch > known.closed:
         raise SettingsError(
@@ -122,6 +140,34 @@ async def plan_rebase(
                 + ": leave --from out to take the newest that serves, or use --from beginning"
             )
     return _anew(catalog, partition, life, release, begin)._replace(unread=why)
+
+
+async def check_rebase(
+    broker: Broker, log: CatalogLog, catalog: str, lanes: Collection[int], release: bytes | None
+) -> None:
+    """Ask whether a new life of these lanes, under `release` where one is given, repairs anything. `log` has been read.
+
+    Raises SettingsError for a lane that has ended, which goes on with the generation that names it again, and where
+    lanes of the catalog would be of two releases, which no build has both; Unavailable.
+    """
+    in_force = log.control.in_force(catalog)
+    named = () if in_force is None else lanes_of(in_force.payload)
+    for lane in sorted(set(lanes) - set(named)):
+        if (await saved(broker, log.deployment, catalog, lane)).is_over:
+            raise SettingsError(
+                f"lane {catalog}/{lane} has ended and all that it said is closed: it goes on when 'm0 catalog set "
+                f"{catalog}' names a group of it again, and needs no new life"
+            )
+    if release is None:
+        return
+    for lane in sorted(set(named) - set(lanes)):
+        known = await saved(broker, log.deployment, catalog, lane)
+        other = known.runner(log.lives.newest(catalog, lane))
+        if other is not None and other not in (NO_RELEASE, release):
+            raise SettingsError(
+                f"lane {catalog}/{lane} would stay with release {other.hex()}, and a catalog whose lanes are of two "
+                "releases closes no epochs: leave --partition out, so that all get the same one"
+            )
 
 
 async def plan_anew(

@@ -16,7 +16,8 @@ from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Record
-from m0common.stream.states import Restored, restore
+from m0common.stream.restored import Restored
+from m0common.stream.states import restore
 from m0common.topics import MANIFESTS
 from m0lanes import tags
 from m0lanes.bundle import STAGE as BUNDLE_STAGE

@@ -24,7 +24,7 @@ from m0common.ids import check_catalog, market_key
 from m0common.messages import BundlePiece, HeaderMessage, LaneRoots
 from m0common.messages.bundles import PIECE_MAX_BYTES
 from m0common.stream.door import MODEL_MAX_BYTES, check_count, check_digest, check_text, checked, decoded
-from m0common.stream.states import LANE_STAGES
+from m0common.stream.restored import LANE_STAGES
 
 PIECES_MAX = 1024
 """A bundle is put together in memory: at most this many pieces of 256 KiB."""

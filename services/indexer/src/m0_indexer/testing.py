@@ -26,7 +26,7 @@ from m0common.canonical import (
 from m0common.errors import Unavailable
 from m0common.ids import catalog_bytes, market_key
 from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
-from m0common.stream.states import LANE_STAGES
+from m0common.stream.restored import LANE_STAGES
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature

@@ -18,7 +18,8 @@ from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import decoded
 from m0common.stream.follow import Bounds, bounds, read_to_end
 from m0common.stream.records import Produce
-from m0common.stream.states import Restored, restore
+from m0common.stream.restored import Restored
+from m0common.stream.states import restore
 from m0common.telemetry.logs import logger
 from m0common.topics import MANIFESTS, STATE
 from m0lanes.checkpoints import gathered

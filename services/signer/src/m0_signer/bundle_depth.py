@@ -14,7 +14,7 @@ from m0common.stream.door import UNDECODABLE
 from m0common.stream.lane_reader import LaneReader
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import HEADERS, PREDICTIONS
 from m0lanes.bundle import AHEAD_MAX
 from m0lanes.bundle import STAGE as BUNDLE_STAGE

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from m0common.stream.core import Cut, LaneReport, Output
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0lanes.bundle import STAGE
 from m0lanes.stages import Heart
 

@@ -7,7 +7,7 @@ from m0common.messages import HeaderMessage, Manifest
 from m0common.stream.broker import TopicPartition
 from m0common.stream.core import Cut, LaneReport
 from m0common.stream.records import Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.telemetry.logs import logger
 from m0replay.states import reads_from
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from m0common.canonical import state_digest
 from m0common.messages import HeaderMessage, Manifest, encode
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.telemetry.logs import logger
 
 from m0_signer.database import Database

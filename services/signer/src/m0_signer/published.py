@@ -10,7 +10,7 @@ from m0common.canonical import BundleHeader
 from m0common.ids import Lane
 from m0common.messages import HeaderMessage
 from m0common.stream.broker import Broker
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.telemetry.logs import logger
 from m0lanes.stages import Heart
 from m0replay.headers import headers

@@ -16,7 +16,7 @@ from m0common.errors import Unavailable
 from m0common.messages import HeaderMessage
 from m0common.stream.core import Cut, LaneReport, Letter
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.telemetry.logs import logger
 from m0common.topics import HEADERS, RAW
 from m0lanes.bundle import STAGE as BUNDLE_STAGE

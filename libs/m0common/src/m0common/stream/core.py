@@ -13,7 +13,7 @@ from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 
 
 class Taken(NamedTuple):

@@ -9,7 +9,8 @@ from m0common.ids import Lane
 from m0common.messages import Manifest, StateBatch
 from m0common.stream.broker import AT_BEGINNING, Broker
 from m0common.stream.core import Load, StageCore, nothing
-from m0common.stream.states import Gather, Restored, manifests, manifests_since, named, restore_newest
+from m0common.stream.restored import Restored
+from m0common.stream.states import Gather, manifests, manifests_since, named, restore_newest
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)

@@ -5,7 +5,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +15,7 @@ from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import UNDECODABLE
 from m0common.stream.follow import Follower, bounds, read_to_end
 from m0common.stream.records import Record
+from m0common.stream.restored import LANE_STAGES, Restored
 from m0common.stream.stretches import Stretches
 from m0common.telemetry.logs import logger
 from m0common.topics import MANIFESTS, STATE
@@ -27,7 +27,6 @@ Gather = Callable[[Manifest, Iterable[StateBatch]], dict[bytes, bytes]]
 Unsound = Callable[[Manifest, Mapping[bytes, bytes]], str | None]
 """Why nobody can go on from a manifest's entities although their digest is right, None when they make a state."""
 
-LANE_STAGES = (1, 2, 3)
 WINDOW_RECORDS = 1000
 LOOK_BACK_RECORDS = 1 << 20
 
@@ -41,14 +40,6 @@ class _Head(msgspec.Struct, array_like=True):
 _decode_head = msgspec.msgpack.Decoder(_Head).decode
 _decode_manifest = msgspec.msgpack.Decoder(Manifest).decode
 _decode_batch = msgspec.msgpack.Decoder(StateBatch).decode
-
-
-class Restored(NamedTuple):
-    """A state that has the digest its manifest claims. `trie` is the entities' own, where that was made on the way."""
-
-    manifest: Manifest
-    entities: dict[bytes, bytes]
-    trie: Trie | None = None
 
 
 async def manifests(broker: Broker, partitions: Iterable[int], stage: int | None = None) -> list[Manifest]:

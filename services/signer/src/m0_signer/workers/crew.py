@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from m0common.errors import M0Error
 from m0common.stream.records import Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 
 from m0_signer.workers.link import Launch, Link, WorkerLost
 from m0_signer.workers.wire import Begin, Done, Feed, FromWorker, Ready, Save, lane_states

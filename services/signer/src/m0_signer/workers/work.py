@@ -6,7 +6,7 @@ from m0common.deployment import Deployment
 from m0common.messages import Manifest
 from m0common.stream.core import Cut, LaneReport, Load, Output
 from m0common.stream.records import Produce, Record
-from m0common.stream.states import Restored
+from m0common.stream.restored import Restored
 from m0common.topics import PREDICTIONS
 from m0lanes.chain import Chain
 from m0lanes.stages import Heart
