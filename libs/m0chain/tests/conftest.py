@@ -21,6 +21,7 @@ class Localnet:
     ws_port: int
     process: subprocess.Popen | None = None
     durable = True
+    keeps_time = True
 
     @property
     def rpc_url(self):
@@ -62,6 +63,8 @@ class Validator(Localnet):
     """The real thing, from M0_TEST_VALIDATOR."""
 
     durable = False
+    keeps_time = False
+    """On a machine with other work its clock falls behind, and what watches it says so."""
 
     def command(self):
         free = [free_port() for _ in range(3)]
