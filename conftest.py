@@ -53,11 +53,15 @@ SHARED = (STACK, "programs/toolchain/")
 """Folders whose tests share what takes long to make: they run in one process."""
 
 
+def _shared(nodeid: str) -> str | None:
+    return next((folder for folder in SHARED if nodeid.startswith(folder)), None)
+
+
 class _ByServer(LoadScopeScheduling):
     """A file runs in one process, for its servers start once; so do the files of a folder that shares more."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in SHARED if nodeid.startswith(folder)), nodeid.partition("::")[0])
+        return _shared(nodeid) or nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -67,8 +71,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _ByServer
 
 
 def _turn(item: pytest.Item) -> int:
-    if item.nodeid.startswith(SHARED):
-        return SHARED.index(next(folder for folder in SHARED if item.nodeid.startswith(folder)))
+    if folder := _shared(item.nodeid):
+        return SHARED.index(folder)
     waits = any(item.get_closest_marker(name) for name in SERVERS)
     return len(SHARED) if waits else len(SHARED) + 1
 

@@ -1,20 +1,20 @@
 """`m0 kafka client`: what any Kafka client needs to connect to this deployment."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from m0common.errors import M0Error, SettingsError
+from m0common.errors import SettingsError
 from m0common.rights import OPERATOR, principals
 from m0common.settings import Kafka, Settings
+from m0common.stream.kafka_security import Security
 from m0kafka.passwords import folder, password_of
 
+from m0cli.failing import one_sentence
 from m0cli.stack_settings import stack_settings
 
 app = typer.Typer(no_args_is_help=True, help="Other clients of this deployment's Kafka.")
-EXIT_FAILED = 1
 
 
 @app.callback()
@@ -28,14 +28,8 @@ def client(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for any client.")] = False,
 ) -> None:
     """Print how to connect: a properties file for Kafka's own tools, which holds the password."""
-    try:
+    with one_sentence("kafka client", as_json):
         found = connection(stack_settings(), user)
-    except M0Error as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            print(f"m0 kafka client: {error}", file=sys.stderr)
-        raise typer.Exit(EXIT_FAILED) from None
     if as_json:
         print(json.dumps(found))
         return
@@ -46,21 +40,21 @@ def client(
 def connection(settings: Settings, user: str) -> dict[str, str | None]:
     """How `user` connects; fields that the cluster has no use for are None. Raises SettingsError or Unavailable."""
     kafka = settings.kafka
-    secured = kafka.security_protocol.startswith("SASL_")
-    encrypted = kafka.security_protocol.endswith("SSL")
+    security = Security.of(kafka)
+    secured = security.authenticates
     return {
         "bootstrap": kafka.bootstrap,
         "security_protocol": kafka.security_protocol,
         "sasl_mechanism": kafka.sasl_mechanism if secured else None,
         "username": user if secured else None,
-        "password": _password(kafka, folder(settings.keys_dir), user) if secured else None,
-        "ssl_cafile": (kafka.ssl_cafile or None) if encrypted else None,
+        "password": _password(kafka, security, folder(settings.keys_dir), user) if secured else None,
+        "ssl_cafile": (kafka.ssl_cafile or None) if security.encrypts else None,
     }
 
 
-def _password(kafka: Kafka, directory: Path, user: str) -> str:
+def _password(kafka: Kafka, security: Security, directory: Path, user: str) -> str:
     if user == kafka.username:
-        return kafka.password.reveal()
+        return security.password.reveal()
     if user not in principals(kafka.signers):
         raise SettingsError(f"user {user} is none of {', '.join(principals(kafka.signers))}: name one of these")
     return password_of(directory, user)

@@ -1,21 +1,15 @@
 """Commands that work on the broker of a deployment: opened by its settings and closed; a failure is one sentence."""
 
 import asyncio
-import json
-import logging
-import sys
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 from typing import TypeVar
 
-import typer
-from m0common.errors import M0Error
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 
+from m0cli.failing import NOTHING, one_sentence
+
 T = TypeVar("T")
-EXIT_FAILED = 1
-NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 def on_broker(
@@ -24,18 +18,9 @@ def on_broker(
     as_json: bool,
     failed: Mapping[str, object] = NOTHING,
 ) -> T:
-    """What `work` makes of the broker and its settings.
-
-    What goes wrong is printed, with the fields of `failed` when it is JSON, and ends the command with EXIT_FAILED.
-    """
-    try:
+    """What `work` makes of the broker and its settings; see one_sentence for what goes wrong."""
+    with one_sentence(command, as_json, failed):
         return asyncio.run(_on_broker(command, work))
-    except M0Error as error:
-        if as_json:
-            print(json.dumps({**failed, "error": str(error)}))
-        else:
-            print(f"m0 {command}: {error}", file=sys.stderr)
-        raise typer.Exit(EXIT_FAILED) from None
 
 
 async def _on_broker(command: str, work: Callable[[Broker, Settings], Awaitable[T]]) -> T:
@@ -43,8 +28,6 @@ async def _on_broker(command: str, work: Callable[[Broker, Settings], Awaitable[
 
     from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
 
-    # what a client says of every attempt; what comes of them is said in one sentence
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     settings = stack_settings()
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, command))
     try:

@@ -14,7 +14,8 @@ from m0replay.replay import Verdict, replay_epoch
 from m0replay.states import STAGES
 
 from m0cli.arguments import EPOCH_MAX
-from m0cli.on_broker import EXIT_FAILED, on_broker
+from m0cli.failing import EXIT_FAILED
+from m0cli.on_broker import on_broker
 
 app = typer.Typer()
 

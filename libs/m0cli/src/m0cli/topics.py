@@ -1,15 +1,11 @@
 """`m0 topics`: topics, users and rights of a cluster as the catalogue and the settings want them."""
 
 import json
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from m0common.errors import M0Error
+from m0common.settings import Settings
 from m0common.stream.kafka_options import KafkaOptions
 from m0kafka.apply import apply as do
 from m0kafka.confluent import ConfluentCluster
@@ -18,19 +14,19 @@ from m0kafka.plan import Plan
 from m0kafka.plan import plan as compare
 from m0kafka.wanted import Wanted
 
+from m0cli.failing import EXIT_FAILED, one_sentence
 from m0cli.stack_settings import stack_settings
 
 app = typer.Typer(no_args_is_help=True, help="Topics, users and rights in Kafka, from the catalogue.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-EXIT_FAILED = 1
 
 
 @app.command()
 def plan(as_json: Json = False) -> None:
     """Print every topic, what it keeps, and what `apply` would do; changes nothing."""
-    with _one_sentence("plan", as_json):
-        wanted, _, steps = _compared()
+    with one_sentence("topics plan", as_json):
+        wanted, steps, _ = _compared(stack_settings())
         if as_json:
             print(json.dumps(_shown(wanted, steps)))
             return
@@ -43,8 +39,8 @@ def plan(as_json: Json = False) -> None:
 @app.command()
 def check(as_json: Json = False) -> None:
     """Exit with 0 when the cluster is as it should be, and with 1 when something differs; changes nothing."""
-    with _one_sentence("check", as_json):
-        wanted, _, steps = _compared()
+    with one_sentence("topics check", as_json):
+        wanted, steps, _ = _compared(stack_settings())
         if as_json:
             print(json.dumps(_shown(wanted, steps)))
         else:
@@ -65,25 +61,21 @@ def apply(
 
     A topic's partitions are for life: another count is refused. No topic and no setting is ever removed.
     """
-    with _one_sentence("apply", as_json):
-        wanted, directory, steps = _compared()
+    with one_sentence("topics apply", as_json):
+        settings = stack_settings()
+        wanted, steps, cluster = _compared(settings)
         # before anything is changed: a folder that cannot be written to costs nothing
-        secrets = ensure_passwords(passwords or directory, wanted.users)
-        do(_cluster(), steps, secrets, (lambda _: None) if as_json else print)
+        secrets = ensure_passwords(passwords or folder(settings.keys_dir), wanted.users)
+        do(cluster, steps, secrets, (lambda _: None) if as_json else print)
         if as_json:
             print(json.dumps({"done": steps.sentences(), "users": list(wanted.users)}))
         elif not steps.sentences():
             print("Topics and rights were as they should be.")
 
 
-def _compared() -> tuple[Wanted, Path, Plan]:
-    settings = stack_settings()
-    wanted = Wanted.of(settings.kafka)
-    return wanted, folder(settings.keys_dir), compare(wanted, _cluster())
-
-
-def _cluster() -> ConfluentCluster:
-    return ConfluentCluster(KafkaOptions.of(stack_settings().kafka, "m0-topics"))
+def _compared(settings: Settings) -> tuple[Wanted, Plan, ConfluentCluster]:
+    wanted, cluster = Wanted.of(settings.kafka), ConfluentCluster(KafkaOptions.of(settings.kafka, "m0-topics"))
+    return wanted, compare(wanted, cluster), cluster
 
 
 def _shown(wanted: Wanted, steps: Plan) -> dict[str, object]:
@@ -96,17 +88,3 @@ def _shown(wanted: Wanted, steps: Plan) -> dict[str, object]:
 def _print_steps(steps: Plan) -> None:
     for sentence in steps.sentences() or ["Everything is as it should be."]:
         print(sentence)
-
-
-@contextmanager
-def _one_sentence(command: str, as_json: bool) -> Iterator[None]:
-    # what a client says of every attempt; what comes of them is said in one sentence
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
-        yield
-    except M0Error as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            print(f"m0 topics {command}: {error}", file=sys.stderr)
-        raise typer.Exit(EXIT_FAILED) from None
