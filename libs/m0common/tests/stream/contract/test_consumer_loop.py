@@ -17,9 +17,9 @@ from stream_run import eventually, running
 SETTINGS = Stage(batch_records=10, poll_timeout_ms=100, commit_interval_ms=0, drain_grace_ms=300, stuck_after_ms=20_000)
 
 
-def make(world, topics, handler, **options):
+def make(world, topics, handler, settings=SETTINGS, **options):
     options = {"group": world.name("group"), **options}
-    return ConsumerLoop(world.name("service"), topics, handler, world.broker, SETTINGS, **options)
+    return ConsumerLoop(world.name("service"), topics, handler, world.broker, settings, **options)
 
 
 def messages(topic, count, start=0):
@@ -104,11 +104,13 @@ async def test_a_handler_puts_a_message_aside_and_too_many_stop_the_loop(world):
 
 
 async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen_by_readiness(world):
-    topic, sink = await world.topic("silent"), Sink()
-    loop = make(world, [topic], sink)
+    topic, sink, commits = await world.topic("silent"), Sink(), {"stage": world.name("service")}
+    loop = make(world, [topic], sink, SETTINGS.model_copy(update={"commit_interval_ms": 3_600_000}))
     await world.send(*messages(topic, 4))
     async with running(loop):
         await eventually(lambda: len(sink.values) >= 4 and loop.ready() is None)
+        # a commit under way would say in words of its own that it gets no answer
+        await eventually(lambda: REGISTRY.get_sample_value("m0_stage_commit_seconds_count", commits) == 1)
         world.freeze()
         try:
             await eventually(lambda: "no broker has answered" in (loop.ready() or ""))
