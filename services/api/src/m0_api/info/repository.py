@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from m0common.store.postgres import Pool, fetch, fetch_one
+from m0common.store.postgres import Connection, Pool, fetch
 
 
 async def signer_sets(pool: Pool) -> list[dict[str, Any]]:
@@ -10,10 +10,11 @@ async def signer_sets(pool: Pool) -> list[dict[str, Any]]:
     return await fetch(pool, "SELECT id, threshold, signers, activation_epoch, retired FROM signer_sets ORDER BY id")
 
 
-async def schema_revision(pool: Pool) -> str | None:
+async def schema_revision(connection: Connection) -> str | None:
     """The migration the database is at, None before the first."""
-    row = await fetch_one(pool, "SELECT to_regclass('alembic_version') IS NOT NULL AS migrated")
+    asked = await connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL AS migrated")
+    row = await asked.fetchone()
     if row is None or not row["migrated"]:
         return None
-    row = await fetch_one(pool, "SELECT version_num FROM alembic_version")
+    row = await (await connection.execute("SELECT version_num FROM alembic_version")).fetchone()
     return None if row is None else str(row["version_num"])
