@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "soak_tree"):
+for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "e2e_stops", "soak_tree"):
     _folder = Path(__file__).parent if _name.startswith("soak") else Path(__file__).parents[1] / "e2e"
     _spec = importlib.util.spec_from_file_location(_name, _folder / f"{_name}.py")
     sys.modules[_name] = _module = importlib.util.module_from_spec(_spec)

@@ -77,6 +77,11 @@ async def test_the_running_service_resolves_and_cranks_on_its_schedule(dsn, hous
         await until(lambda: house.market("M1").resolved)
         await until(lambda: house.epoch(FIRST).status is EpochStatus.FINALIZED)
         assert status.ready["database"]() is None
+        await until(lambda: status.ready["outcomes"]() is None)
+        broker.faults.down = True
+        await until(lambda: "broker" in (status.ready["outcomes"]() or ""))
+        broker.faults.down = False
+        await until(lambda: status.ready["outcomes"]() is None)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -70,6 +70,7 @@ class Jobs:
         scheduler = self._scheduler()
         scheduler.start()
         loop = outcome_loop(OutcomeStore(self.pool, self.clock), self.broker, self.config.stage)
+        self.status.ready["outcomes"] = loop.ready
         outcomes = asyncio.create_task(loop.run())
         lost = asyncio.create_task(held.lost.wait())
         try:
@@ -80,6 +81,7 @@ class Jobs:
         finally:
             metrics.LEADER.set(0)
             self.failed.clear()
+            del self.status.ready["outcomes"]
             scheduler.shutdown(wait=False)
             for task in (outcomes, lost):
                 task.cancel()

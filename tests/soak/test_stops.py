@@ -1,0 +1,21 @@
+"""Each process of the stack hangs for a minute, one by one: who depends on it says so, nothing is lost or doubled."""
+
+import e2e_log as log
+import pytest
+from e2e_stack import CATALOGS, Stack
+from e2e_stops import EVERYTHING, hangs
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+SECONDS = 60
+
+
+def test_whatever_hangs_is_named_by_who_depends_on_it_and_costs_nothing_afterwards(stack: Stack):
+    for name in EVERYTHING:
+        hangs(stack, name, SECONDS)
+    newest, found = stack.goes_on(), log.headers(stack.kafka)
+    for catalog in CATALOGS:
+        stack.replays(catalog, newest[catalog])
+        log.agrees(found, catalog, stack.finalized(catalog, 500))
+    counts = log.account(stack.kafka, stack.home)
+    print(counts)
+    assert counts["dead"] == counts["letters"]
