@@ -22,6 +22,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -158,7 +159,9 @@ class TestBroker(KafkaBroker):
 
     async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
         """Create what is missing and set the settings of what exists. Raises SettingsError for another count."""
-        await asyncio.to_thread(make_topics, self.options, topics, partitions)
+        # what a test tries is not how soon a busy machine makes topics
+        patient = replace(self.options, request_timeout_ms=60_000)
+        await asyncio.to_thread(make_topics, patient, topics, partitions)
         self._made.update({topic.name: topic for topic in topics})
 
 

@@ -221,6 +221,28 @@ async def test_retry_gives_up_only_when_told_to():
     assert retry.problem == "away"
 
 
+async def test_a_send_that_nobody_acknowledges_is_a_problem_before_its_time_is_up():
+    acknowledged, messages = asyncio.Event(), [Produce("t", 0, b"k", b"v")]
+
+    class Slow:
+        async def send(self, sent):
+            assert sent == messages
+            await acknowledged.wait()
+            return {}
+
+    retry = Retry("test", lambda: None)
+    sending = asyncio.create_task(retry.send(Slow(), messages))
+    await asyncio.sleep(0)
+    assert retry.problem is None
+    async with asyncio.timeout(60):
+        while (problem := retry.problem) is None:  # noqa: ASYNC110 - what readiness would see
+            await asyncio.sleep(0.05)
+    assert problem.startswith("no broker has answered for 4 s: a send is not acknowledged")
+    acknowledged.set()
+    assert await sending == {}
+    assert retry.problem is None
+
+
 @given(st.binary(max_size=40), st.integers(1, 1000))
 def test_every_key_has_one_partition(key, partitions):
     assert 0 <= partition_for(key, partitions) < partitions

@@ -49,7 +49,7 @@ class ConsumerLoop(Worker):
         """
         if limited:
             self._limit.bad()
-        await self._retry.run(lambda: self._producer.send([dead_letter(self._name, record, error)]))
+        await self._retry.send(self._producer, [dead_letter(self._name, record, error)])
         self._letters += 1
         self._metrics.dead_letter(error.error)
 

@@ -139,7 +139,7 @@ class StageLoop(Worker):
         """Write what was said, then the checkpoints cut behind it."""
         said = [*batch.said, *batch.letters] if batch.letters else batch.said
         if said:
-            await self._retry.run(lambda: self._producer.send(said))
+            await self._retry.send(self._producer, said)
             self._metrics.messages_out.inc(len(batch.said))
         await self._saving.save(batch.cuts)
         for written in (batch.said, batch.letters, batch.cuts):

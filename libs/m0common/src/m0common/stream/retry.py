@@ -1,10 +1,14 @@
 """Trying again until the broker answers: nothing is ever skipped because it was away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from m0common.errors import Unavailable
+from m0common.stream.broker import Producer, TopicPartition, Written
+from m0common.stream.records import Produce
+from m0common.stream.silence import SILENT_S
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
@@ -26,7 +30,26 @@ class Retry:
         self._name = name
         self._on_unavailable = on_unavailable
         self._give_up = asyncio.Event()
-        self.problem: str | None = None
+        self._failure: str | None = None
+        self._waits: tuple[str, float] | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the broker is taken to be away, None while it is not."""
+        if self._failure is not None or self._waits is None:
+            return self._failure
+        what, since_s = self._waits
+        waited_s = asyncio.get_running_loop().time() - since_s
+        return f"no broker has answered for {waited_s:.0f} s: {what}" if waited_s >= SILENT_S else None
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Around a call that a broker answers at once when it is well: it is a problem before its time is up."""
+        self._waits = what, asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            self._waits = None
 
     def give_up(self) -> None:
         """From now on a failing operation raises Stopped instead of being repeated."""
@@ -34,16 +57,25 @@ class Retry:
 
     def failed(self, error: Unavailable) -> None:
         """Note that the broker did not answer."""
-        if self.problem is None:
+        if self._failure is None:
             log.warning("unavailable", stage=self._name, reason=str(error))
-        self.problem = str(error)
+        self._failure = str(error)
         self._on_unavailable()
 
     def succeeded(self) -> None:
         """Note that the broker answered."""
-        if self.problem is not None:
-            log.info("available_again", stage=self._name, was=self.problem)
-            self.problem = None
+        if self._failure is not None:
+            log.info("available_again", stage=self._name, was=self._failure)
+            self._failure = None
+
+    async def send(self, producer: Producer, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
+        """Write `messages`, however often it takes. Raises Stopped after `give_up`."""
+
+        async def once() -> dict[TopicPartition, Written]:
+            with self.waiting("a send is not acknowledged"):
+                return await producer.send(messages)
+
+        return await self.run(once)
 
     async def run(self, operation: Callable[[], Awaitable[T]]) -> T:
         """The result of `operation`, however often it takes. Raises Stopped after `give_up`."""

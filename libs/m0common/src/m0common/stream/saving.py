@@ -32,13 +32,13 @@ class Saving:
             for cut in cuts
             for value in cut.values
         ]
-        written = await self._retry.run(lambda: self._producer.send(values)) if values else {}
+        written = await self._retry.send(self._producer, values) if values else {}
         said = []
         for cut in cuts:
             where = written.get(TopicPartition(self._topic, cut.lane.partition), _NOWHERE)
             # others' state may lie in the range as well: readers pick a lane's own, by position
             manifest = cut.complete(where.first, where.end)
             said.append(Produce(MANIFESTS.name, cut.lane.partition, cut.lane.catalog.encode(), encode(manifest)))
-        await self._retry.run(lambda: self._producer.send(said))
+        await self._retry.send(self._producer, said)
         self._metrics.checkpoints.inc(len(cuts))
         self._metrics.checkpoint_bytes.inc(sum(len(value.value) for value in values))

@@ -138,7 +138,7 @@ class Worker(ABC):
         if not self._dirty or not self._positions:
             return
         try:
-            with self._metrics.commit_seconds.time():
+            with self._metrics.commit_seconds.time(), self._retry.waiting("a commit is not acknowledged"):
                 await self._consumer.commit(dict(self._positions))
         except Unavailable as error:
             self._retry.failed(error)
