@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test soak lint typecheck format coverage bench programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs clean test e2e soak lint typecheck format coverage bench programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,8 +25,11 @@ logs: need-env  ## Follow one log: make logs SERVICE=ingest
 clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads stay
 	@$(M0) clean
 
-test: env-dev  ## Install what is needed and run every test: make test ARGS="-k merkle"
+test: env-dev  ## Install what is needed and test every part: make test ARGS="-k merkle"
 	@.venv/bin/pytest -n 4 $(ARGS)
+
+e2e: env-dev  ## Test a running stack, and each service from its own wheel in an empty folder
+	@.venv/bin/pytest -n 2 tests/e2e tests/deployment $(ARGS)
 
 soak: env-dev  ## One long test, whole: make soak PART=kills (away clock heart hostile ill kills lost release retire stops)
 	@.ci/soak "$(PART)"
