@@ -27,22 +27,19 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 )
 
 from m0common.errors import OffsetsGone, SettingsError, Unavailable
-from m0common.stream.append_time import create_time_refused
 from m0common.stream.broker import AT_BEGINNING, AT_END, Heard, OnAssigned, OnRevoked, TopicPartition
 from m0common.stream.kafka_batches import read_whatever_is_stored
 from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
-from m0common.stream.records import Record, trace_of
+from m0common.stream.kafka_records import records_of
+from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
 
 NEVER_MS = 86_400_000
-LOG_APPEND_TIME = 1
-"""A record's timestamp_type: the broker's time, not the writer's."""
-_new = tuple.__new__
 
 
 class KafkaConsumer:
@@ -239,25 +236,11 @@ class KafkaConsumer:
             return []
         records: list[Record] = []
         for (topic, partition), fetched in found.items():
-            if topic in self._append_time and any(r.timestamp_type != LOG_APPEND_TIME for r in fetched):
-                self._refused = create_time_refused(topic)
-                raise self._refused
-            # half the cost of Record(...), and this is done for every message
-            records += [
-                _new(
-                    Record,
-                    (
-                        topic,
-                        partition,
-                        r.offset,
-                        r.key,
-                        r.value or b"",
-                        trace_of(r.headers) if r.headers else (),
-                        r.timestamp,
-                    ),
-                )
-                for r in fetched
-            ]
+            try:
+                records += records_of(topic, partition, fetched, self._append_time)
+            except SettingsError as error:
+                self._refused = error
+                raise
             where = TopicPartition(topic, partition)
             self._positions[where] = fetched[-1].offset + 1
             self._untouched.discard(where)
