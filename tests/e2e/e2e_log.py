@@ -23,25 +23,21 @@ from m0local import deployment
 from m0local.launch import environment_file
 
 
-def broker(bootstrap: str) -> KafkaBroker:
-    return KafkaBroker(KafkaOptions(bootstrap=bootstrap, client="e2e"))
-
-
-async def _topic(bootstrap: str, topic: str) -> list[Record]:
-    made = broker(bootstrap)
+async def _topic(kafka: KafkaOptions, topic: str) -> list[Record]:
+    made = KafkaBroker(kafka)
     try:
         return [record async for batch in read_to_end(made, topic) for record in batch]
     finally:
         await made.close()
 
 
-def topic(bootstrap: str, name: str) -> list[Record]:
-    return asyncio.run(_topic(bootstrap, name))
+def topic(kafka: KafkaOptions, name: str) -> list[Record]:
+    return asyncio.run(_topic(kafka, name))
 
 
-def produce(bootstrap: str, messages: list[Produce]) -> None:
+def produce(kafka: KafkaOptions, messages: list[Produce]) -> None:
     async def send() -> None:
-        made = broker(bootstrap)
+        made = KafkaBroker(kafka)
         producer = made.producer()
         await producer.start()
         try:
@@ -53,10 +49,10 @@ def produce(bootstrap: str, messages: list[Produce]) -> None:
     asyncio.run(send())
 
 
-def dead_letters(bootstrap: str, origin: str = RAW.name) -> dict[tuple[int, int], DeadLetter]:
+def dead_letters(kafka: KafkaOptions, origin: str = RAW.name) -> dict[tuple[int, int], DeadLetter]:
     """By `(partition, offset)` of the origin; a repeat after a restart is the same letter."""
     found: dict[tuple[int, int], DeadLetter] = {}
-    for record in topic(bootstrap, DLQ.name):
+    for record in topic(kafka, DLQ.name):
         letter = msgspec.msgpack.decode(record.value, type=DeadLetter)
         if letter.topic == origin:
             place = (letter.partition, letter.offset)
@@ -70,21 +66,21 @@ def heart(home: Path) -> Heart:
     return Heart.installed(Deployment.of(load(told)))
 
 
-def account(bootstrap: str, home: Path) -> dict[str, int]:
+def account(kafka: KafkaOptions, home: Path) -> dict[str, int]:
     """Runs the first stage over the whole raw log and compares: everything said must be what that log says.
 
     Every dead letter of the stack must be one of the log's, and every one of the log's must be there.
     """
     said: dict[tuple[str, int, int, int], bytes] = {}
-    for record in topic(bootstrap, NORMALIZED.name):
+    for record in topic(kafka, NORMALIZED.name):
         message = msgspec.msgpack.decode(record.value, type=LaneMessage)
         place = (message.catalog, message.partition, message.life, message.seq)
         assert said.setdefault(place, record.value) == record.value, f"two messages under one number: {place}"
-    letters = dead_letters(bootstrap)
+    letters = dead_letters(kafka)
     core = heart(home).normalize()
     again: dict[tuple[str, int, int, int], bytes] = {}
     dead: set[tuple[int, int]] = set()
-    raw = topic(bootstrap, RAW.name)
+    raw = topic(kafka, RAW.name)
     for record in raw:
         for output in core.feed(record):
             if isinstance(output, Produce):
@@ -102,17 +98,17 @@ def account(bootstrap: str, home: Path) -> dict[str, int]:
     return {"in": len(raw), "said": len(said), "dead": len(dead), "letters": len(letters), "drops": core.drops.total()}
 
 
-def by_the_registry(bootstrap: str) -> list[Record]:
+def by_the_registry(kafka: KafkaOptions) -> list[Record]:
     """What the registry said of markets, copies of it included."""
-    return [record for record in topic(bootstrap, RAW.name) if b'"source":"registry"' in record.value]
+    return [record for record in topic(kafka, RAW.name) if b'"source":"registry"' in record.value]
 
 
-def opened_more_often_than_said(bootstrap: str) -> set[str]:
+def opened_more_often_than_said(kafka: KafkaOptions) -> set[str]:
     """The markets that lanes opened more often than the registry said so: a copy had an effect."""
-    openings = {record.value for record in by_the_registry(bootstrap) if b'"kind":"market_open"' in record.value}
+    openings = {record.value for record in by_the_registry(kafka) if b'"kind":"market_open"' in record.value}
     said = Counter(msgspec.json.decode(value, type=RawEvent).market_id for value in openings)
     opened: set[tuple[str, int, int, int, str]] = set()
-    for record in topic(bootstrap, NORMALIZED.name):
+    for record in topic(kafka, NORMALIZED.name):
         message = msgspec.msgpack.decode(record.value, type=LaneMessage)
         if message.kind == "market_opened":
             market = decode_body(message.body, MarketOpened).market_id
@@ -120,19 +116,19 @@ def opened_more_often_than_said(bootstrap: str) -> set[str]:
     return set(Counter(market for *_, market in opened) - said)
 
 
-def headers(bootstrap: str) -> dict[tuple[str, int], HeaderMessage]:
+def headers(kafka: KafkaOptions) -> dict[tuple[str, int], HeaderMessage]:
     """The header of every `(catalog, epoch_id)`; fails where one epoch has two that differ."""
     found: dict[tuple[str, int], HeaderMessage] = {}
-    for record in topic(bootstrap, HEADERS.name):
+    for record in topic(kafka, HEADERS.name):
         message = msgspec.msgpack.decode(record.value, type=HeaderMessage)
         place = (message.catalog, message.epoch_id)
         assert found.setdefault(place, message).header == message.header, f"two headers of {place}"
     return found
 
 
-def headers_of(bootstrap: str, catalog: str) -> dict[int, HeaderMessage]:
+def headers_of(kafka: KafkaOptions, catalog: str) -> dict[int, HeaderMessage]:
     """One catalog's headers by epoch."""
-    return {epoch_id: message for (name, epoch_id), message in headers(bootstrap).items() if name == catalog}
+    return {epoch_id: message for (name, epoch_id), message in headers(kafka).items() if name == catalog}
 
 
 def agrees(found: dict[tuple[str, int], HeaderMessage], catalog: str, finals: list[dict[str, Any]]) -> None:

@@ -16,8 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from m0common import settings as service_settings
+from m0common.rights import OPERATOR
+from m0common.stream.kafka_options import KafkaOptions
 from m0local import settings
 from m0local.control import Supervisor
+from m0local.environment import command_environment
+from m0local.kafka_users import credentials
 
 ROOT = Path(__file__).resolve().parents[2]
 M0 = Path(sys.executable).with_name("m0")
@@ -39,8 +44,21 @@ class Stack:
         }
         self.env = kept | own | {"M0_JARS_DIR": os.environ.get("M0_JARS_DIR", str(ROOT / ".m0/cache/jars"))}
         self.api = f"http://127.0.0.1:{8080 + offset}"
-        self.kafka = f"127.0.0.1:{9092 + offset}"
         self.rpc = self.env.get("M0_RPC_URL", f"http://127.0.0.1:{8899 + offset}")
+
+    @property
+    def kafka(self) -> KafkaOptions:
+        """How the operator reaches its Kafka."""
+        return self.kafka_of(OPERATOR)
+
+    def kafka_of(self, user: str) -> KafkaOptions:
+        """How one of its users does."""
+        told = command_environment(self.env) | self.credentials(user)
+        return KafkaOptions.of(service_settings.load(told).kafka, f"e2e-{user}")
+
+    def credentials(self, user: str) -> dict[str, str]:
+        """The variables by which a process is that user."""
+        return credentials(settings.load(self.env), user)
 
     def m0(
         self, *args: str, check: bool = True, timeout: float = 300, env: Mapping[str, str] | None = None

@@ -1,12 +1,14 @@
 """Bad input on the real log: at most one dead letter each, with origin and reason, and the lanes go on."""
 
+import dataclasses
 import hashlib
 import time
 
 import e2e_log as log
 import pytest
 from e2e_stack import Stack
-from m0common.errors import MessageTooLarge
+from m0common.errors import MessageTooLarge, Unavailable
+from m0common.stream.kafka_security import ANONYMOUS
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.topics import RAW
@@ -85,3 +87,12 @@ def test_each_bad_message_becomes_one_dead_letter_and_predictions_go_on(stack: S
 def test_a_message_above_the_limit_is_refused_to_its_sender(stack: Stack):
     with pytest.raises(MessageTooLarge, match=r"m0\.raw\.v1"):
         log.produce(stack.kafka, [Produce(RAW.name, 1, b"btc", b"x" * (RAW.max_message_bytes + 1))])
+
+
+def test_a_stranger_without_a_password_reads_and_writes_nothing(stack: Stack):
+    stranger = dataclasses.replace(stack.kafka, security=ANONYMOUS)
+    with pytest.raises(Unavailable):
+        log.produce(stranger, [Produce(RAW.name, 1, GROUP, b"from a stranger")])
+    with pytest.raises(Unavailable):
+        log.topic(stranger, RAW.name)
+    assert b"from a stranger" not in {record.value for record in log.topic(stack.kafka, RAW.name)}

@@ -45,7 +45,7 @@ class Tree:
 
     def start(self, stack: Stack, name: str, port: int, **told: str) -> subprocess.Popen[bytes]:
         """Start one service, named as its module is."""
-        env = stack.env | self.env | told
+        env = stack.env | self.env | stack.credentials(told.get("M0_SIGNER_NAME", name)) | told
         env |= {"M0_STACK_HOME": str(stack.home), "M0_PROMETHEUS_BIND": f"127.0.0.1:{port}"}
         with (stack.home / "logs" / f"second-{name}.log").open("ab") as log:
             command = [sys.executable, "-m", "m0local.launch", f"m0_{name}"]

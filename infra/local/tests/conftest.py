@@ -11,7 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from m0common import settings as service_settings
+from m0common.rights import OPERATOR
+from m0common.stream.kafka_options import KafkaOptions
 from m0local import ports
+from m0local.environment import command_environment
+from m0local.kafka_users import credentials
 from m0local.processes import SERVERS as NAMES
 from m0local.settings import EXTERNAL, PORTS, load
 
@@ -32,6 +37,11 @@ class Stack:
         self.env = {**inherited, "M0_HOME": str(home), "M0_PORT_OFFSET": str(offset)}
         self.home = home
         self.settings = load(self.env)
+
+    def kafka(self, user: str = OPERATOR) -> KafkaOptions:
+        """How a user of its Kafka reaches it."""
+        told = command_environment(self.env) | credentials(self.settings, user)
+        return KafkaOptions.of(service_settings.load(told).kafka, f"test-{user}")
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -42,7 +42,7 @@ def test_servers_are_ready_and_nothing_else_runs(servers):
 
 def test_every_topic_and_the_schema_are_there(servers):
     async def names():
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers.settings.kafka_bootstrap)
+        admin = AIOKafkaAdminClient(**servers.kafka().connection())
         await admin.start()
         try:
             return set(await admin.list_topics())

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from m0common.errors import SettingsError
 from m0common.proxies import direct
+from m0common.rights import OPERATOR
 from m0common.secret import SecretUrl
 
 from m0local import deployment
 from m0local.errors import UsageError
+from m0local.kafka_users import credentials
 from m0local.launch import environment_file
 from m0local.settings import StackSettings, load
 
@@ -40,8 +42,8 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
 
 
 def command_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, and the
-    control key. Raises SettingsError.
+    """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, the
+    control key, and the operator's password. Raises SettingsError.
     """
     try:
         settings = load(env)
@@ -53,6 +55,7 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
         "M0_API_BASE": settings.api_url,
         "M0_STREAM_URL": settings.realtime_url,
         "M0_CONTROL_KEY_FILE": str(settings.control_key_file),
+        **credentials(settings, OPERATOR),
     }
 
 

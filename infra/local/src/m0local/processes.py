@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from m0local import readiness
 from m0local.errors import UsageError
+from m0local.kafka_users import credentials
 from m0local.launch import launch_command
 from m0local.ports import LOOPBACK
-from m0local.servers import KafkaServer, PostgresServer, Server, ValkeyServer
+from m0local.servers import PostgresServer, SecuredKafkaServer, Server, ValkeyServer
 from m0local.servers.jars import Progress
 from m0local.settings import StackSettings
 
@@ -81,11 +82,12 @@ def catalogue(settings: StackSettings, progress: Progress | None = None) -> dict
     """Every process this stack runs itself; servers the user replaced by an external address are left out."""
     processes = {
         "kafka": _server(
-            KafkaServer(
+            SecuredKafkaServer(
                 settings.home / "kafka",
                 settings.port("kafka"),
                 settings.port("kafka-controller"),
                 jars=settings.jars,
+                passwords=settings.kafka_passwords,
                 progress=progress,
             ),
             (settings.port("kafka"), settings.port("kafka-controller")),
@@ -126,7 +128,7 @@ def _localnet(settings: StackSettings) -> Process:
 
 def _service(settings: StackSettings, name: str) -> Process:
     port = settings.port(name)
-    env = {"M0_PROMETHEUS_BIND": f"{LOOPBACK}:{port}"}
+    env = {"M0_PROMETHEUS_BIND": f"{LOOPBACK}:{port}", **credentials(settings, name)}
     if name in PUBLIC:
         env["M0_BIND"] = f"{LOOPBACK}:{port}"
     if name in SIGNER_DEPTHS:

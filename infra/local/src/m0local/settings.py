@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from m0kafka import passwords
+
 from m0local.errors import UsageError
 from m0local.ports import LOOPBACK, MAX_PORT
 from m0local.servers import postgres
@@ -94,6 +96,11 @@ class StackSettings:
     @property
     def keys(self) -> Path:
         return self.home / "keys"
+
+    @property
+    def kafka_passwords(self) -> Path:
+        """A file per user of the stack's own Kafka."""
+        return passwords.folder(str(self.keys))
 
     @property
     def passphrase_file(self) -> Path:

@@ -84,7 +84,8 @@ def _section(name: str, values: Mapping[str, object]) -> str:
 
 
 def _environment(env: Mapping[str, str]) -> str:
-    # plain values only (names, ports): the format has no escapes; all else goes through m0local.environment
+    # values without quotes (names, ports, files below the home): the format has no escapes; all else goes through
+    # m0local.environment
     return ",".join(f'{key}="{value}"' for key, value in env.items())
 
 

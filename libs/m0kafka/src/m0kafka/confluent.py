@@ -143,10 +143,8 @@ class ConfluentCluster:
         reason: KafkaError = error.args[0]
         if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return Exists(f"{what}: {reason.str()}")
-        if reason.code() in REFUSED:
-            return Unavailable(
-                f"{what}: Kafka refuses {self._who}: {reason.str()}: run this as an administrator of the cluster"
-            )
+        if reason.code() in REFUSED:  # what the broker says besides is a dump of the request
+            return Unavailable(f"{what}: Kafka refuses {self._who}: run this as an administrator of the cluster")
         return Unavailable(f"{what}: {reason.str()}")
 
 

@@ -23,7 +23,7 @@ class Step:
 
 STEPS: tuple[Step, ...] = (
     Step("Migrate the database", frozenset({"postgres"}), "m0local.provision.database"),
-    Step("Create the topics", frozenset({"kafka"}), "m0local.provision.topics"),
+    Step("Create the topics, users and rights", frozenset({"kafka"}), "m0local.provision.topics"),
     Step("Deploy the programs, markets and signers", frozenset({"localnet"}), "m0local.provision.chain"),
     Step("Define the catalogs", frozenset({"kafka", "localnet"}), "m0local.provision.catalogs"),
 )

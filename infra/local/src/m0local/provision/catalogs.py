@@ -11,6 +11,7 @@ from pathlib import Path
 from m0common import settings as service_settings
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
+from m0common.rights import OPERATOR
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0lanes.port import Domain
 from m0lanes.release import releases
@@ -23,15 +24,19 @@ from m0replay.rebasing import write_rebases
 from m0local import deployment
 from m0local.control_keys import ControlKeys
 from m0local.environment import common_environment
+from m0local.kafka_users import credentials
 from m0local.provision import Say
 from m0local.settings import StackSettings
 
 
 def provision(settings: StackSettings, say: Say) -> None:
     """Raises m0common's SettingsError or Unavailable."""
-    told = (
-        deployment.environment(settings.deployment_file) | dict(os.environ) | common_environment(settings, os.environ)
-    )
+    told = {
+        **deployment.environment(settings.deployment_file),
+        **os.environ,
+        **common_environment(settings, os.environ),
+        **credentials(settings, OPERATOR),
+    }
     asyncio.run(_provision(settings, service_settings.load(told), say))
 
 

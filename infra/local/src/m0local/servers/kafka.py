@@ -1,16 +1,20 @@
 """Apache Kafka in KRaft mode, one node on loopback, from a Java runtime and locked jars."""
 
 import base64
+import os
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
+from m0common.errors import Unavailable
+from m0common.stream.kafka_options import KafkaOptions
+from m0common.stream.kafka_security import ANONYMOUS, Security
+
 from m0local.errors import DiskFullError, StartError
-from m0local.ports import LOOPBACK
+from m0local.ports import LOOPBACK, is_open
 from m0local.servers.jars import Progress, ensure_jars, read_lock
 from m0local.servers.java import find_java
 
@@ -25,7 +29,9 @@ JVM_FLAGS = (
 )
 UTF8 = ("env", "LC_ALL=C.UTF-8")
 """Java reads names of files by the locale, whatever the user's is."""
-METADATA_KEY, METADATA_VERSION = 3, 2
+READY_TIMEOUT_S = 3
+QUIET = 0
+"""Of librdkafka: it logs nothing."""
 
 
 def property_value(text: str) -> str:
@@ -36,9 +42,10 @@ def property_value(text: str) -> str:
 
 
 class KafkaServer:
-    """One broker which is its own controller; data, settings and log stay below `home`."""
+    """One broker which is its own controller, open to everybody; data, settings and log stay below `home`."""
 
     name = "kafka"
+    listeners = "listeners.plain.tmpl"
     stop_signal = signal.SIGTERM
 
     def __init__(
@@ -73,17 +80,20 @@ class KafkaServer:
         """Fetch and verify the jars, write the settings, format the storage once."""
         self.home.mkdir(parents=True, exist_ok=True)
         ensure_jars(self.jars, progress=self.progress)
-        if not (self.data / "meta.properties").exists():
+        if not self.formatted:
             self._format()
-        self.properties.write_text(self.settings(self.data), encoding="ascii")
+        _write_secret(self.properties, self.settings(self.data))
 
     def settings(self, data: Path) -> str:
         """The text of server.properties for storage at `data`."""
-        text = (DATA_FILES / "server.properties.tmpl").read_text()
-        values = {"PORT": self.port, "CONTROLLER_PORT": self.controller_port, "DATA": data}
-        for key, value in values.items():
-            text = text.replace(f"@{key}@", property_value(str(value)))
+        text = "".join((DATA_FILES / name).read_text() for name in ("server.properties.tmpl", self.listeners))
+        for key, value in {"DATA": str(data), **self.values()}.items():
+            text = text.replace(f"@{key}@", property_value(value))
         return text
+
+    def values(self) -> Mapping[str, str]:
+        """What the templates leave open beside the place of the data."""
+        return {"PORT": str(self.port), "CONTROLLER_PORT": str(self.controller_port)}
 
     def command(self) -> list[str]:
         return [*self._java(), "kafka.Kafka", str(self.properties)]
@@ -91,19 +101,27 @@ class KafkaServer:
     def ready(self) -> bool:
         """A metadata request is answered with a live broker of *our* cluster id."""
         wanted = self.cluster_id()
-        if not wanted:
+        if not wanted or not is_open(self.port):
             return False
-        body = struct.pack(">hhih", METADATA_KEY, METADATA_VERSION, 7, -1) + struct.pack(">i", 0)
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - needed only to ask a server that is there
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+
+        options = KafkaOptions(self.bootstrap, "m0-local", self.security())
         try:
-            with socket.create_connection((LOOPBACK, self.port), 1) as sock, sock.makefile("rb") as stream:
-                sock.settimeout(3)
-                sock.sendall(struct.pack(">i", len(body)) + body)
-                (size,) = struct.unpack(">i", stream.read(4))
-                reply = stream.read(size)
-                (brokers,) = struct.unpack(">i", reply[4:8])
-        except (OSError, struct.error):
+            client = AdminClient({**options.for_librdkafka(), "log_level": QUIET})
+            found = client.list_topics(timeout=READY_TIMEOUT_S)
+        except (KafkaException, Unavailable):
             return False
-        return brokers >= 1 and wanted.encode() in reply
+        return found.cluster_id == wanted and bool(found.brokers)
+
+    def security(self) -> Security:
+        """Who may do everything."""
+        return ANONYMOUS
+
+    @property
+    def formatted(self) -> bool:
+        """Whether there is storage."""
+        return (self.data / "meta.properties").exists()
 
     def cluster_id(self) -> str:
         """The id written when the storage was formatted, or an empty string before that."""
@@ -134,9 +152,13 @@ class KafkaServer:
         # formatted aside and renamed, so that an interrupted run leaves nothing half done
         fresh = self.home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        self.properties.write_text(self.settings(fresh), encoding="ascii")
-        tool = [*self._java(), "kafka.tools.StorageTool", "format", *self.format_options(), "-c", str(self.properties)]
+        _write_secret(self.properties, self.settings(fresh))
+        # in a file, as everybody may read the command line of a process
+        options = self.home / "format.options"
+        _write_secret(options, "\n".join(self.format_options()))
+        tool = [*self._java(), "kafka.tools.StorageTool", "format", f"@{options}", "-c", str(self.properties)]
         done = subprocess.run(tool, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        options.unlink()
         if done.returncode:
             text = (done.stdout + done.stderr).strip()
             if "No space left" in text:
@@ -144,3 +166,10 @@ class KafkaServer:
             raise StartError(f"Kafka could not format its storage in {fresh}: {text.splitlines()[-1] if text else ''}")
         shutil.rmtree(self.data, ignore_errors=True)
         fresh.rename(self.data)
+
+
+def _write_secret(file: Path, text: str) -> None:
+    """A file for its owner alone."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:
+        handle.write(text)
