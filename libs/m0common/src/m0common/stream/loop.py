@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.ids import Lane
@@ -272,7 +273,8 @@ class StageLoop(Worker):
         if now_s >= self._next_asides_s:
             self._next_asides_s = now_s + self._settings.provisional_interval_ms / 1000
             try:
-                await say_asides(self._core, self._producer, self._breathe)
+                send = partial(self._retry.send_once, self._producer)
+                await say_asides(self._core, send, self._breathe)
             except Unavailable as error:
                 self._retry.failed(error)
         if now_s >= self._next_adopt_s:
@@ -315,8 +317,9 @@ class StageLoop(Worker):
         self._metrics.parked.set(sum(report.parked is not None for report in reports))
         self._metrics.unmanned.set(len(self._health.nobody_runs(reports)))
         try:
-            ends = await self._consumer.end_offsets(sorted(self._held))
-            await self._hear_of_trims(self._held)
+            with self._retry.waiting("the ends of partitions are asked for"):
+                ends = await self._consumer.end_offsets(sorted(self._held))
+                await self._hear_of_trims(self._held)
         except Unavailable as error:
             self._retry.failed(error)
             return

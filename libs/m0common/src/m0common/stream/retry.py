@@ -70,12 +70,12 @@ class Retry:
 
     async def send(self, producer: Producer, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
         """Write `messages`, however often it takes. Raises Stopped after `give_up`."""
+        return await self.run(lambda: self.send_once(producer, messages))
 
-        async def once() -> dict[TopicPartition, Written]:
-            with self.waiting("a send is not acknowledged"):
-                return await producer.send(messages)
-
-        return await self.run(once)
+    async def send_once(self, producer: Producer, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
+        """Write `messages`. Raises Unavailable; that it is not acknowledged is a problem before that."""
+        with self.waiting("a send is not acknowledged"):
+            return await producer.send(messages)
 
     async def run(self, operation: Callable[[], Awaitable[T]]) -> T:
         """The result of `operation`, however often it takes. Raises Stopped after `give_up`."""
