@@ -72,8 +72,10 @@ class Stack:
             raise AssertionError(f"m0 {' '.join(args)} exited {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
 
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.api + path, timeout=10) as response:
+    def get(self, path: str, port: int | None = None) -> Any:
+        """What the API answers, or another one at a port."""
+        api = self.api if port is None else f"http://127.0.0.1:{port}"
+        with urllib.request.urlopen(api + path, timeout=10) as response:
             return json.load(response)
 
     def status(self) -> dict[str, dict[str, Any]]:
@@ -114,12 +116,7 @@ class Stack:
 
     def report(self, name: str) -> str:
         """What a service says at /ready, whatever its code."""
-        url = f"http://127.0.0.1:{settings.PORTS[name] + self.offset}/ready"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as response:
-                return response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.read().decode()
+        return report_at(settings.PORTS[name] + self.offset)
 
     def newest_final(self, catalog: str) -> int:
         """The newest final epoch, -1 while there is none."""
@@ -164,6 +161,15 @@ class Stack:
             lines = path.read_text(errors="replace").splitlines()[-4:]
             out.append(f"== {path.name}\n" + "\n".join(line[:400] for line in lines))
         return "\n".join(out)
+
+
+def report_at(port: int) -> str:
+    """What a process says at /ready, whatever its code."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=10) as response:
+            return response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
 
 
 @contextmanager

@@ -45,8 +45,13 @@ class Tree:
 
     def start(self, stack: Stack, name: str, port: int, **told: str) -> subprocess.Popen[bytes]:
         """Start one service, named as its module is."""
-        env = stack.env | self.env | stack.credentials(told.get("M0_SIGNER_NAME", name)) | told
-        env |= {"M0_STACK_HOME": str(stack.home), "M0_PROMETHEUS_BIND": f"127.0.0.1:{port}"}
-        with (stack.home / "logs" / f"second-{name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "m0local.launch", f"m0_{name}"]
-            return subprocess.Popen(command, env=env, cwd=self.folder, stdout=log, stderr=log)
+        return start(stack, self.folder, name, port, **self.env, **told)
+
+
+def start(stack: Stack, folder: Path, name: str, port: int, **told: str) -> subprocess.Popen[bytes]:
+    """Start a service beside those of a stack, in a folder; its health is at a port, its log beside theirs."""
+    env = stack.env | stack.credentials(told.get("M0_SIGNER_NAME", name)) | told
+    env |= {"M0_STACK_HOME": str(stack.home), "M0_PROMETHEUS_BIND": f"127.0.0.1:{port}"}
+    with (stack.home / "logs" / f"second-{name}.log").open("ab") as log:
+        command = [sys.executable, "-m", "m0local.launch", f"m0_{name}"]
+        return subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
