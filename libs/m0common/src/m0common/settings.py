@@ -91,6 +91,9 @@ class Postgres(Section):
     pool_max: int = Field(default=4, ge=1, description="Connections of one process at most.")
     connect_timeout_ms: int = Field(default=10_000, ge=1000, description="How long a connection is waited for.")
     statement_timeout_ms: int = Field(default=30_000, ge=100, description="After this the server ends a statement.")
+    lease_ms: int = Field(
+        default=6_000, ge=1000, description="A leader of jobs or of a part of ingest that died is replaced after this."
+    )
 
 
 class Redis(Section):

@@ -12,14 +12,31 @@ import psycopg
 
 from m0common.errors import Fenced, Unavailable
 from m0common.leases.port import Lease
+from m0common.settings import Postgres
+from m0common.store import postgres
+from m0common.store.address import address
 from m0common.store.postgres import Connection, Pool, transaction
 
 T = TypeVar("T")
 
 ANSWER_S = 2.0
 """A store that has not answered by then is away, whatever the connection's own time-outs are."""
+CONNECTIONS = 2
 IDLE_MS = 5_000
 """A fenced transaction whose process says nothing for so long is ended by the server: its successor waits for it."""
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Postgres, name: str) -> AsyncIterator["PostgresLeases"]:
+    """Leases on connections of their own, so that no other work of the process `name` holds a renewal up.
+
+    Raises SettingsError when the address is none.
+    """
+    with contextlib.suppress(Unavailable):  # a file that cannot be read now is read again at each connect
+        address(settings.dsn)
+    few = settings.model_copy(update={"pool_max": CONNECTIONS})
+    async with postgres.opened(few, name=f"{name}-leases") as pool:
+        yield PostgresLeases(pool)
 
 
 class PostgresLeases:
