@@ -21,8 +21,8 @@ from ingest_world import Rig, World  # noqa: E402 - a module since a moment ago
 
 
 @pytest.fixture
-async def world(tmp_path):
-    return await World(tmp_path).start()
+async def world():
+    return await World().start()
 
 
 @pytest.fixture

@@ -34,11 +34,8 @@ class Tenure:
         self._renew = renew
 
     async def confirmed(self) -> bool:
-        """Whether the lease is this process's: asked now, and renewed. A silent store says no."""
-        try:
-            return await self._renew()
-        except Unavailable:
-            return False
+        """Whether the lease is this process's: asked now, and renewed. Raises Unavailable when nobody answers."""
+        return await self._renew()
 
 
 Work = Callable[[Tenure], Awaitable[None]]
