@@ -1,5 +1,10 @@
 """A store of leases in memory and the same in Postgres."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for pooling_proxy
+
 import psycopg
 import pytest
 from m0common.clock import ManualClock

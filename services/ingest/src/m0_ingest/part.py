@@ -43,12 +43,15 @@ class Part:
 
     async def run(self) -> None:
         """Run the part whenever it is this process's turn; until cancelled."""
-        try:
-            await self.candidate.lead(self._lead)
-        finally:
-            self._failed = None
+        await self.candidate.lead(self._lead)
 
     async def _lead(self, tenure: Tenure) -> None:
+        try:
+            await self._again_and_again(tenure)
+        finally:
+            self._failed = None  # what fails from now on is another's
+
+    async def _again_and_again(self, tenure: Tenure) -> None:
         loop, wait_s = asyncio.get_running_loop(), FIRST_WAIT_S
         mine = True
         while mine:
@@ -61,7 +64,6 @@ class Part:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
                 mine = await _is_mine(tenure, fenced=isinstance(error, Fenced))
-        self._failed = None
 
     async def _begin_and_run(self) -> None:
         await self._writer.start()

@@ -35,7 +35,7 @@ async def opened(settings: Postgres, name: str) -> AsyncIterator["PostgresLeases
     with contextlib.suppress(Unavailable):  # a file that cannot be read now is read again at each connect
         address(settings.dsn)
     few = settings.model_copy(update={"pool_max": CONNECTIONS})
-    async with postgres.opened(few, name=f"{name}-leases") as pool:
+    async with postgres.opened(few, name=f"{name}-leases", prepared=False) as pool:
         yield PostgresLeases(pool)
 
 
@@ -100,7 +100,7 @@ class PostgresLeases:
 
     async def _run(self, connection: Connection, statement: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
         try:
-            return await (await connection.execute(statement, values, prepare=False)).fetchall()
+            return await (await connection.execute(statement, values)).fetchall()
         except psycopg.errors.UndefinedTable as error:
             raise Unavailable("the database has no leases yet: the indexer makes its tables when it starts") from error
 
@@ -141,7 +141,6 @@ async def fenced(pool: Pool, lease: Lease, idle_ms: int = IDLE_MS) -> AsyncItera
                 FOR SHARE
                 """,
                 {**lease._asdict(), "idle": str(idle_ms)},
-                prepare=False,
             )
             if await found.fetchone() is None:
                 raise Fenced(f"another process has lease {lease.name}: this one, holder number {lease.fence}, is over")

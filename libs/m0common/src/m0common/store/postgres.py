@@ -16,11 +16,15 @@ Connection = psycopg.AsyncConnection[DictRow]
 Row = DictRow
 Pool = AsyncConnectionPool[Connection]
 
+PREPARE_AFTER = 5
+"""A statement that has been said so often on a connection is prepared there."""
 
-def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False) -> Pool:
+
+def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, prepared: bool = True) -> Pool:
     """A pool that is not yet open; `name` shows in pg_stat_activity. The address is asked for at each connect.
 
     Connections are checked before they are lent; a `reading` pool, for `fetch` alone, saves that and transactions.
+    What is not `prepared` may go through a transaction pooler.
     """
     timeout_s = settings.connect_timeout_ms / 1000
 
@@ -38,6 +42,7 @@ def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = Fa
             "application_name": name,
             "connect_timeout": max(1, int(timeout_s)),
             "autocommit": reading,
+            "prepare_threshold": PREPARE_AFTER if prepared else None,
             "options": f"-c statement_timeout={settings.statement_timeout_ms} -c timezone=UTC",
         },
         min_size=min_size,
@@ -50,9 +55,11 @@ def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = Fa
 
 
 @asynccontextmanager
-async def opened(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False) -> AsyncIterator[Pool]:
+async def opened(
+    settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, prepared: bool = True
+) -> AsyncIterator[Pool]:
     """A pool for the length of the block."""
-    made = pool(settings, name=name, min_size=min_size, reading=reading)
+    made = pool(settings, name=name, min_size=min_size, reading=reading, prepared=prepared)
     await made.open(wait=False)
     try:
         yield made
