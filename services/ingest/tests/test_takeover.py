@@ -147,31 +147,48 @@ async def check(fleet):
     return epochs
 
 
+async def is_standby(process):
+    await until(lambda: set(process.says().get("facts", {})) == PARTS and not process.leads() and process.ready())
+
+
 async def test_killed_stopped_resumed_or_told_to_stop_the_log_is_as_if_one_had_never_ended(fleet):
-    first = fleet.begin()
-    await until(lambda: first.leads() == PARTS)
+    leader = fleet.begin()
+    await until(lambda: leader.leads() == PARTS)
     standby = fleet.begin()
-    await until(lambda: set(standby.says().get("facts", {})) == PARTS and standby.ready())
-    assert standby.leads() == set()
+    await is_standby(standby)
     await fleet.grows()
-    leader = first
     for how in ("killed", "stopped", "told", "stopped", "killed"):
+        began_s = time.monotonic()
         if how == "told":
             assert leader.stop() == 0
         else:
             leader.signal(signal.SIGSTOP if how == "stopped" else signal.SIGKILL)
-        began_s = time.monotonic()
         await until(lambda: standby.leads() == PARTS)  # noqa: B023 - called at once
         print(f"{how}: the standby led after {time.monotonic() - began_s:.1f} s")
         await fleet.grows()
         if how == "stopped":
             leader.signal(signal.SIGCONT)
-            await until(lambda: leader.leads() == set() and leader.ready())  # noqa: B023 - called at once
+            await is_standby(leader)
             await fleet.grows()
-            leader, standby = standby, leader
-        else:
-            leader, standby = standby, fleet.begin()
-            await until(lambda: set(standby.says().get("facts", {})) == PARTS and standby.ready())  # noqa: B023
+        leader, standby = standby, leader if how == "stopped" else fleet.begin()
+        await is_standby(standby)
         assert leader.leads() == PARTS
     epochs = await check(fleet)
     print(f"{len(epochs)} epochs of {epochs[-1] - epochs[0] + 1} had a clock")
+
+
+@pytest.mark.soak
+async def test_a_leader_that_was_stopped_for_a_minute_writes_nothing_behind_its_successor(fleet):
+    leader = fleet.begin()
+    await until(lambda: leader.leads() == PARTS)
+    standby = fleet.begin()
+    await is_standby(standby)
+    for _ in range(5):
+        await fleet.grows(5)
+        leader.signal(signal.SIGSTOP)
+        await asyncio.sleep(60)
+        assert standby.leads() == PARTS
+        leader.signal(signal.SIGCONT)
+        await is_standby(leader)
+        leader, standby = standby, leader
+    await check(fleet)

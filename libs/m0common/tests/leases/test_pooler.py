@@ -70,7 +70,7 @@ async def stop(*tasks):
 async def test_transactions_of_a_leader_behind_a_pooler_are_fenced_however_often_a_statement_is_said(pooled):
     async with (
         rows.opened(Postgres(dsn=pooled), "jobs") as leases,
-        postgres.opened(Postgres(dsn=pooled), name="jobs", prepared=False) as pool,
+        postgres.opened(Postgres(dsn=pooled), name="jobs", session=False) as pool,
     ):
         lease = await leases.take("jobs", "a", 600_000)
 

@@ -39,7 +39,7 @@ async def serve(config: settings.Settings) -> None:
         sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
         broker = KafkaBroker(KafkaOptions.of(config.kafka, NAME))
         stack.push_async_callback(broker.close)
-        pool = await stack.enter_async_context(postgres.opened(config.postgres, name=NAME, prepared=False))
+        pool = await stack.enter_async_context(postgres.opened(config.postgres, name=NAME, session=False))
         leases = await stack.enter_async_context(rows.opened(config.postgres, NAME))
         chain = RpcChain(client, sender, programs.oracle, programs.registry, key)
         jobs = Jobs(config, deployment, programs.oracle, programs.registry, pool, leases, broker, chain, clock, status)

@@ -22,6 +22,8 @@ T = TypeVar("T")
 ANSWER_S = 2.0
 """A store that has not answered by then is away, whatever the connection's own time-outs are."""
 CONNECTIONS = 2
+STATEMENT_MS = 30_000
+"""After this the server ends a statement of a fenced transaction."""
 IDLE_MS = 5_000
 """A fenced transaction whose process says nothing for so long is ended by the server: its successor waits for it."""
 
@@ -35,7 +37,7 @@ async def opened(settings: Postgres, name: str) -> AsyncIterator["PostgresLeases
     with contextlib.suppress(Unavailable):  # a file that cannot be read now is read again at each connect
         address(settings.dsn)
     few = settings.model_copy(update={"pool_max": CONNECTIONS})
-    async with postgres.opened(few, name=f"{name}-leases", prepared=False) as pool:
+    async with postgres.opened(few, name=f"{name}-leases", session=False) as pool:
         yield PostgresLeases(pool)
 
 
@@ -136,11 +138,13 @@ async def fenced(pool: Pool, lease: Lease, idle_ms: int = IDLE_MS) -> AsyncItera
         async with transaction(pool) as connection:
             found = await connection.execute(
                 """
-                SELECT set_config('idle_in_transaction_session_timeout', %(idle)s, true) FROM leases
+                SELECT set_config('idle_in_transaction_session_timeout', %(idle)s, true),
+                    set_config('statement_timeout', %(statement)s, true)
+                FROM leases
                 WHERE name = %(name)s AND holder = %(holder)s AND fence = %(fence)s
                 FOR SHARE
                 """,
-                {**lease._asdict(), "idle": str(idle_ms)},
+                {**lease._asdict(), "idle": str(idle_ms), "statement": str(STATEMENT_MS)},
             )
             if await found.fetchone() is None:
                 raise Fenced(f"another process has lease {lease.name}: this one, holder number {lease.fence}, is over")

@@ -20,11 +20,12 @@ PREPARE_AFTER = 5
 """A statement that has been said so often on a connection is prepared there."""
 
 
-def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, prepared: bool = True) -> Pool:
+def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, session: bool = True) -> Pool:
     """A pool that is not yet open; `name` shows in pg_stat_activity. The address is asked for at each connect.
 
     Connections are checked before they are lent; a `reading` pool, for `fetch` alone, saves that and transactions.
-    What is not `prepared` may go through a transaction pooler.
+    Without `session` nothing is asked of the server that lasts longer than a transaction (prepared statements, time
+    zone, time-outs): a transaction pooler may stand in between.
     """
     timeout_s = settings.connect_timeout_ms / 1000
 
@@ -42,8 +43,8 @@ def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = Fa
             "application_name": name,
             "connect_timeout": max(1, int(timeout_s)),
             "autocommit": reading,
-            "prepare_threshold": PREPARE_AFTER if prepared else None,
-            "options": f"-c statement_timeout={settings.statement_timeout_ms} -c timezone=UTC",
+            "prepare_threshold": PREPARE_AFTER if session else None,
+            "options": f"-c statement_timeout={settings.statement_timeout_ms} -c timezone=UTC" if session else "",
         },
         min_size=min_size,
         max_size=settings.pool_max,
@@ -56,10 +57,10 @@ def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = Fa
 
 @asynccontextmanager
 async def opened(
-    settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, prepared: bool = True
+    settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, session: bool = True
 ) -> AsyncIterator[Pool]:
     """A pool for the length of the block."""
-    made = pool(settings, name=name, min_size=min_size, reading=reading, prepared=prepared)
+    made = pool(settings, name=name, min_size=min_size, reading=reading, session=session)
     await made.open(wait=False)
     try:
         yield made
