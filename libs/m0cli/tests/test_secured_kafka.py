@@ -9,14 +9,14 @@ import typer.testing
 from m0cli import kafka as kafka_command
 from m0cli import topics as topics_command
 from m0common.errors import Unavailable
-from m0common.rights import OPERATOR, SERVICES, principals, rights
+from m0common.rights import OPERATOR, SERVICES, TRANSACTIONAL_ID_PREFIX, principals, rights
 from m0common.secret import Secret
 from m0common.stream.broker import TopicPartition
 from m0common.stream.follow import read_to_end
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.records import Produce
-from m0common.topics import DLQ, FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE, TOPICS
+from m0common.topics import CURSORS, DLQ, FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE, TOPICS
 from m0kafka.confluent import ConfluentCluster
 from m0kafka.passwords import folder, password_of
 from secured_kafka import make_certificates, secured_kafka
@@ -157,6 +157,28 @@ async def test_a_principal_is_refused_anothers_topics(deployment, user):
         if topic not in may_read and user != OPERATOR:
             with pytest.raises(Unavailable, match=f"does not let {user}|TopicAuthorizationFailed"):
                 await read(broker, topic)
+
+
+async def transact(broker: KafkaBroker, name: str) -> None:
+    """What a connector does in one turn: an event and its cursor, whole or not at all."""
+    writer = broker.transactions(name)
+    await writer.start()
+    try:
+        await writer.send([Produce(RAW.name, 0, b"key", b"x"), Produce(CURSORS.name, 0, b"football", b"1")])
+    finally:
+        await writer.stop()
+
+
+@pytest.mark.parametrize("user", EVERYBODY)
+async def test_ingest_alone_writes_as_its_connectors(deployment, user):
+    connector = f"{TRANSACTIONAL_ID_PREFIX}football"
+    if user == "ingest":
+        await transact(deployment.broker(user), connector)
+        with pytest.raises(Unavailable, match="TransactionalIdAuthorizationFailed"):
+            await transact(deployment.broker(user), "m0-model-football")
+    else:
+        with pytest.raises(Unavailable, match="TransactionalIdAuthorizationFailed"):
+            await transact(deployment.broker(user), connector)
 
 
 @pytest.mark.parametrize("user", EVERYBODY)

@@ -102,11 +102,16 @@ def test_the_arithmetic_of_what_is_kept_is_said():
 
 
 def test_nobody_of_the_table_may_create_or_change_anything():
-    allowed = {"topic": {"READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"}, "group": {"READ", "DESCRIBE"}}
+    allowed = {
+        "topic": {"READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"},
+        "group": {"READ", "DESCRIBE"},
+        "transactional_id": {"WRITE"},
+    }
     for right in rights(3):
         assert right.operation in allowed.get(right.resource, {"DESCRIBE"})
     assert {right.principal for right in rights(3) if right.operation == "DELETE"} == {"jobs"}
     assert {right.principal for right in rights(3) if right.operation == "DESCRIBE_CONFIGS"} == {"operator"}
+    assert {right.principal for right in rights(3) if right.resource == "transactional_id"} == {"ingest"}
 
 
 def test_every_name_of_the_catalogue_is_a_principal_or_one_that_does_not_exist_yet():

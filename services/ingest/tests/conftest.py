@@ -12,6 +12,7 @@ for _path in (
     _LIBS / "m0common/tests/stream/broken_bytes.py",
     _LIBS / "m0replay/tests/control_world.py",
     _HERE / "ingest_world.py",
+    _HERE / "ingest_fleet.py",
 ):
     _spec = importlib.util.spec_from_file_location(_path.stem, _path)
     sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)
@@ -21,8 +22,8 @@ from ingest_world import Rig, World  # noqa: E402 - a module since a moment ago
 
 
 @pytest.fixture
-async def world(tmp_path):
-    return await World(tmp_path).start()
+async def world():
+    return await World().start()
 
 
 @pytest.fixture

@@ -4,15 +4,14 @@ from typing import Annotated
 
 import control_world
 import msgspec
-from m0_ingest.open_markets import OpenMarkets
-from m0_ingest.replay import Replayer, SeasonRequest
+from m0_ingest.replay import REPLAY, Replayer
 from m0_ingest.schedule import ReplayState, Schedule
-from m0_ingest.state import StateFile
-from m0_ingest.writer import RawWriter
+from m0_ingest.writer import ConnectorWriter
 from m0common.clock import ManualClock
+from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.messages import MarketOutcome, RawEvent
 from m0common.stream.memory import MemoryBroker
-from m0common.topics import OUTCOMES, RAW, TOPICS
+from m0common.topics import CURSORS, OUTCOMES, RAW, TOPICS
 from m0domains.history import Dataset, Listing, Observation, Settlement
 from m0domains.timeline import DAY_MS
 from m0lanes.generations import lanes_of
@@ -83,12 +82,11 @@ def small_dataset(extra=()):
 class World:
     """A broker, what has been read of its control records, and the catalogs that somebody set in it."""
 
-    def __init__(self, folder):
+    def __init__(self):
         self.clock = ManualClock()
         self.broker = MemoryBroker(self.clock)
-        self.folder = folder
         self.control = ControlLog(control_world.DEPLOYMENT)
-        self.writer = RawWriter(self.broker, PARTITIONS)
+        self.writer = ConnectorWriter(self.broker, "world", PARTITIONS)
         self._read = [0] * PARTITIONS
 
     async def start(self):
@@ -103,6 +101,13 @@ class World:
                 if record.offset >= self._read[partition]:
                     self.control.take(record)
                     self._read[partition] = record.offset + 1
+
+    def cursors(self):
+        """What is in the topic of cursors now."""
+        found = Cursors()
+        for record in self.broker.log(CURSORS.name, 0):
+            found.take(record)
+        return found
 
     async def put(self, payload, *lanes):
         """The control key's holder sets a catalog."""
@@ -141,16 +146,16 @@ class World:
 
 
 class Rig:
-    """One life of a replay; `reborn` is the next one on the same log, state and clock."""
+    """One life of a replay; `reborn` is the next one on the same log and clock."""
 
     def __init__(self, world, dataset=None, hold_ms=60_000, gap_ms=60_000):
         self.world, self.clock, self.hold_ms, self.gap_ms = world, world.clock, hold_ms, gap_ms
-        self.file = StateFile(world.folder / "replay-test.json", ReplayState)
-        self.requests = StateFile(world.folder / "season-test.json", SeasonRequest)
         self.dataset = dataset or small_dataset()
-        self.schedule = Schedule(self.dataset, self.file, self.clock, DAY_MS, 0, gap_ms)
-        self.writer = RawWriter(world.broker, PARTITIONS)
-        self.markets = OpenMarkets()
+        cursors = world.cursors()
+        state = cursors.get(REPLAY + "test", ReplayState) or ReplayState()
+        self.schedule = Schedule(self.dataset, state, self.clock, DAY_MS, 0, gap_ms)
+        self.writer = ConnectorWriter(world.broker, "replay-test", PARTITIONS)
+        self.opened = set()
         self.replayer = Replayer(
             "test",
             "toy",
@@ -158,10 +163,10 @@ class Rig:
             self.schedule,
             self.writer,
             world.control,
-            self.markets,
+            self.opened.__contains__,
             self.clock,
             hold_ms,
-            self.requests,
+            cursors,
         )
 
     async def start(self):
@@ -178,5 +183,8 @@ class Rig:
         return await Rig(self.world, self.dataset, self.hold_ms, self.gap_ms).start()
 
     def open(self, *ids):
-        for market_id in ids:
-            self.markets.opened(market_id, "test", "eng.1" if market_id.startswith("FB") else "btc")
+        self.opened |= set(ids)
+
+    def asked(self):
+        """The season that is asked for."""
+        return self.world.cursors().get(SEASON + "test", SeasonRequest)

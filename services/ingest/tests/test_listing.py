@@ -3,7 +3,7 @@
 import pytest
 from ingest_world import SECOND
 from m0_ingest import listing
-from m0_ingest.listing import Lister
+from m0_ingest.listing import LISTING, Lister, ListingState
 from m0chain import RpcUnavailable, TransactionFailed
 
 
@@ -23,7 +23,8 @@ class FakeRegistry:
 
 
 def lister_of(rig, registry, lead_ms=0):
-    return Lister("test", rig.schedule, registry, rig.replayer.named, rig.clock, lead_ms, first_wait_s=0.001)
+    named, state = rig.replayer.named, rig.world.cursors().get(LISTING + "test", ListingState)
+    return Lister("test", rig.schedule, state, rig.writer, registry, named, rig.clock, lead_ms, first_wait_s=0.001)
 
 
 async def listed(rig, registry, ms, lead_ms=0):

@@ -7,25 +7,24 @@ import msgspec
 import pytest
 from control_world import DEPLOYMENT, a_set, set_value
 from ingest_world import PARTITIONS, Result, ToyDomain
-from m0_ingest import connectors, turns
+from m0_ingest import connectors
 from m0_ingest.chain_time import ChainWatch
-from m0_ingest.control import ControlFollower
 from m0_ingest.door import checked, decided
-from m0_ingest.turns import Turns
-from m0_ingest.writer import RawWriter
+from m0_ingest.log import LogFollower
+from m0_ingest.turns import take_turns
+from m0common.cursors import Cursors, cursor
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import DeadLetter, MarketOutcome, raw_event
-from m0common.stream.memory import MemoryBroker
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
-from m0common.topics import DLQ, OUTCOMES, RAW, TOPICS
+from m0common.topics import CURSORS, DLQ, OUTCOMES, RAW
 from m0lanes.port import Refused
 from m0replay.control_log import ControlLog
 
 
 async def followed(world):
     control = ControlLog(DEPLOYMENT)
-    follower = ControlFollower(world.broker, control, PARTITIONS)
+    follower = LogFollower(world.broker, control, Cursors(), PARTITIONS)
     return control, follower, asyncio.create_task(follower.run())
 
 
@@ -67,11 +66,30 @@ async def test_the_follower_reads_again_where_the_log_begins_when_its_place_is_g
     await stop(task)
 
 
-async def test_another_count_of_partitions_is_refused():
-    broker = MemoryBroker()
-    await broker.create_topics(TOPICS, 4)
-    with pytest.raises(SettingsError, match=r"m0\.raw\.v1 has 4 partitions and 8 are configured"):
-        await RawWriter(broker, 8).start()
+async def test_the_end_is_reached_when_all_that_was_committed_has_been_read(world):
+    control, cursors = ControlLog(DEPLOYMENT), Cursors()
+    follower = LogFollower(world.broker, control, cursors, PARTITIONS)
+    task = asyncio.create_task(follower.run())
+    for number in range(50):
+        await world.put(a_set(catalog=f"c{number}"), 3)
+        await world.writer.write(cursors={"replay:test": number})
+        await asyncio.wait_for(follower.reach_end(), 60)
+        assert (len(control.catalogs()), cursors.get("replay:test", int)) == (number + 1, number)
+    await stop(task)
+
+
+async def test_cursors_of_a_topic_that_was_replaced_are_those_of_the_new_one(world):
+    cursors = Cursors()
+    follower = LogFollower(world.broker, ControlLog(DEPLOYMENT), cursors, PARTITIONS)
+    task = asyncio.create_task(follower.run())
+    await world.writer.write(cursors={"one": 1, "two": 2})
+    await until(lambda: cursors.has("two"))
+    del world.broker.logs.topics[CURSORS.name]
+    await world.broker.create_topics([CURSORS], PARTITIONS)
+    await world.broker.producer().send([cursor("three", 3)])
+    await until(lambda: cursors.has("three"))
+    assert not cursors.has("one")
+    await stop(task)
 
 
 def an_event(group="eng.1", payload=None):
@@ -90,7 +108,6 @@ async def test_a_lane_record_is_the_same_bytes_in_each_named_partition(world):
     await world.writer.say([1, 6], b"marker")
     counts = [len(world.broker.log(RAW.name, p)) for p in range(PARTITIONS)]
     assert counts == [0, 1, 0, 0, 0, 0, 1, 0]
-    assert not await world.writer.nothing_written()
 
 
 async def test_a_message_too_large_leaves_one_small_dead_letter_and_the_others_are_written(world):
@@ -106,31 +123,32 @@ async def test_a_message_too_large_leaves_one_small_dead_letter_and_the_others_a
     assert len(letter.value_hash) == hashlib.sha256().digest_size
 
 
-async def test_what_the_broker_does_not_take_is_said_until_it_does(world):
-    world.broker.faults.refuse_sends = 1
-    with pytest.raises(Unavailable):
-        await world.writer.write([an_event()])
-    assert "refused the connection" in world.writer.problem
-    await world.writer.write([an_event()])
-    assert world.writer.problem is None
+async def test_events_outcomes_and_cursor_are_written_whole_or_not_at_all(world):
+    for fault, count in (("refuse_sends", 0), ("die_in_transactions", 0), ("lose_acks", 1)):
+        setattr(world.broker.faults, fault, 1)
+        with pytest.raises(Unavailable):
+            await world.writer.write([an_event()], [MarketOutcome("FB_1", "sports", 0, bytes(32), 1, "toy")], {"k": 1})
+        await world.writer.start()
+        assert (len(world.events()), len(world.outcomes()), world.cursors().has("k")) == (count, count, count > 0)
 
 
-async def test_a_turn_is_taken_again_until_it_succeeds():
-    answers = [Unavailable("away"), Unavailable("away"), 7]
+async def test_turns_go_on_side_by_side_until_one_raises():
+    taken = []
 
-    async def turn():
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            problems.append(task.problem)
-            raise answer
-        return answer
+    async def patient():
+        taken.append("patient")
+        return 0
 
-    problems = []
-    task = Turns("test", turn, first_wait_s=0.001)
-    assert await task.once() == 7
-    assert problems == [None, "away"]
-    assert task.problem is None
-    assert turns.FIRST_WAIT_S < turns.LONGEST_WAIT_S
+    async def failing():
+        if len(taken) > 3:
+            raise Unavailable("away")
+        return 0
+
+    with pytest.raises(Unavailable, match="away"):
+        await take_turns(patient, failing)
+    count = len(taken)
+    await asyncio.sleep(0.01)
+    assert len(taken) == count
 
 
 class FakeChain:

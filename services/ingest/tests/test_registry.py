@@ -7,13 +7,12 @@ import msgspec
 import pytest
 from broken_bytes import BROKEN
 from control_world import GENESIS, OTHER, PARTITIONS
-from m0_ingest.open_markets import OpenMarkets
-from m0_ingest.registry import RegistryConnector, RegistryState
-from m0_ingest.state import StateFile
+from m0_ingest.registry import RegistryConnector
+from m0_ingest.registry_cursors import is_open
 from m0common.errors import Unavailable
 from m0common.messages import RegistryMarket, encode
 from m0common.stream.records import Produce, Record
-from m0common.topics import REGISTRY
+from m0common.topics import CURSORS, REGISTRY
 from m0lanes.authority import identity, is_signed_by
 from m0lanes.control import MarketClosePayload, MarketOpenPayload
 
@@ -35,10 +34,19 @@ def market(market_id="FB_1", state="ACTIVE", slot=7, opens_ms=1_600_000_000_000,
     return msgspec.structs.replace(record, **changes)
 
 
+class Markets:
+    """The open markets that the log tells everybody of."""
+
+    def __init__(self, world):
+        self._world = world
+
+    def is_open(self, market_id):
+        return is_open(self._world.cursors(), market_id)
+
+
 @pytest.fixture
 async def make_connector(world):
     def make():
-        markets = OpenMarkets()
         connector = RegistryConnector(
             world.broker,
             world.writer,
@@ -46,13 +54,10 @@ async def make_connector(world):
             world.control,
             OTHER,
             GENESIS,
-            markets,
             lambda catalog, market_id: {"home": f"{catalog}/{market_id}"},
-            StateFile(world.folder / "registry.json", RegistryState),
-            retry_s=0.01,
+            world.cursors(),
         )
-        connector.start()
-        return connector, markets
+        return connector, Markets(world)
 
     return make
 
@@ -131,29 +136,41 @@ async def test_events_are_numbered_per_group_without_a_gap(make_connector, world
     assert 0 < other <= first
 
 
-async def test_no_number_is_used_twice_when_a_life_ends_between_writing_and_saving(make_connector, world, named):
-    """Whoever comes after it has other markets to announce: under the same number one of them would not be heard."""
+@pytest.mark.parametrize("fault", ["lose_acks", "refuse_sends", "die_in_transactions"])
+async def test_wherever_a_life_ends_every_market_is_opened_once_and_no_number_is_used_twice(
+    make_connector, world, named, fault
+):
     connector, _ = make_connector()
     await take(connector, market("FB_1"))
-    world.broker.faults.lose_acks = 1
+    setattr(world.broker.faults, fault, 1)
     with pytest.raises(Unavailable):
         await take(connector, market("FB_2"))
+    await world.writer.start()
     connector, _ = make_connector()
-    await take(connector, market("FB_1"), market("FB_2", "PAUSED", 9), market("FB_3"))
+    await take(connector, market("FB_1"), market("FB_2"), market("FB_3"))
     assert said(world) == [("market_open", name) for name in ("FB_1", "FB_2", "FB_3")]
-    numbers = [event.source_seq for event in world.events()]
-    assert numbers == sorted(set(numbers))
+    first, *others = [event.source_seq for event in world.events()]
+    assert others == [first + 1, first + 2]
 
 
-async def test_a_registry_that_lost_its_file_numbers_on_above_what_it_said(make_connector, world, named):
+async def test_a_registry_whose_cursors_are_gone_numbers_on_above_what_it_said(make_connector, world, named):
     connector, _ = make_connector()
     await take(connector, *(market(f"FB_{n}") for n in range(9)))
-    (world.folder / "registry.json").unlink()
+    del world.broker.logs.topics[CURSORS.name]
+    await world.broker.create_topics([CURSORS], PARTITIONS)
     world.clock.advance(1_000)
     connector, _ = make_connector()
     await take(connector, market("FB_0"))
     *before, last = [event.source_seq for event in world.events()]
     assert last > max(before)
+
+
+async def test_more_markets_than_fit_in_a_transaction_are_all_opened(make_connector, world, named):
+    connector, markets = make_connector()
+    see(connector, *(encode(market(f"FB_{n}")) for n in range(1_203)))
+    await connector.turn()
+    assert len(said(world)) == 1_203
+    assert markets.is_open("FB_1202")
 
 
 async def test_of_several_records_of_a_market_the_last_one_counts(make_connector, world, named):

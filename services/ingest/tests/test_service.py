@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from control_world import CLOCK, CONTROL, GENESIS, OTHER, set_value
 from ingest_world import PARTITIONS
-from m0_ingest.service import Ingest, Keys
-from m0_ingest.state import StateError
+from m0_ingest.service import Ingest, Keys, LogLost
 from m0common.clock import SystemClock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.http import Status
+from m0common.leases.memory import MemoryLeases
 from m0common.messages import LaneMessage, MarketOutcome, RawEvent, RegistryMarket, encode
 from m0common.settings import Catalog, Settings
 from m0common.stream.core import Letter
@@ -90,12 +90,12 @@ async def put(broker, *payloads):
     await broker.producer().send(messages)
 
 
-def settings_in(home):
+def settings():
     return Settings.model_validate(
         {
-            "home": str(home),
             "deployment": {"genesis_hash": GENESIS.hex(), "control_key": bytes(CONTROL.pubkey()).hex()},
             "kafka": {"partitions": PARTITIONS},
+            "postgres": {"lease_ms": 1000},
             "catalogs": {name: Catalog(lateness_ms=100) for name in GROUPS},
         }
     )
@@ -122,11 +122,12 @@ async def broker():
     return made
 
 
-def ingest_of(broker, chain, home, config, status=None, chain_time=None):
+def ingest_of(broker, chain, config, leases=None, status=None, chain_time=None):
     return Ingest(
-        settings_in(home),
+        settings(),
         config,
         broker,
+        leases or MemoryLeases(SystemClock()),
         chain,
         Keys(CLOCK, OTHER),
         load_domains(),
@@ -136,10 +137,10 @@ def ingest_of(broker, chain, home, config, status=None, chain_time=None):
     )
 
 
-async def live(broker, chain, home, config, seconds, chain_time=None):
+async def live(broker, chain, config, seconds, chain_time=None):
     """One life of ingest; what is wrong at its end."""
     status = Status("ingest")
-    task = asyncio.create_task(ingest_of(broker, chain, home, config, status, chain_time).run())
+    task = asyncio.create_task(ingest_of(broker, chain, config, None, status, chain_time).run())
     await asyncio.sleep(seconds)
     problems = [problem for check in status.ready.values() if (problem := check()) is not None]
     notes = [note for check in status.notes.values() if (note := check()) is not None]
@@ -169,11 +170,11 @@ def raw_events(broker):
     return [msgspec.json.decode(record.value, type=RawEvent) for log in logs for record in log]
 
 
-async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, tmp_path, config):
+async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, config):
     chain = Chain(broker)
     await put(broker, catalog_set("sports"), catalog_set("crypto"))
     for _ in range(2):
-        problems, _ = await live(broker, chain, tmp_path, config, 3.0)
+        problems, _ = await live(broker, chain, config, 3.0)
         assert problems == []
     kinds, letters, drops = normalized(broker)
     assert letters == []
@@ -198,9 +199,9 @@ async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, 
     }
 
 
-async def test_before_anybody_sets_a_catalog_nothing_is_sent_and_ingest_is_ready(broker, tmp_path, config):
+async def test_before_anybody_sets_a_catalog_nothing_is_sent_and_ingest_is_ready(broker, config):
     chain = Chain(broker)
-    problems, notes = await live(broker, chain, tmp_path, config, 1.5)
+    problems, notes = await live(broker, chain, config, 1.5)
     assert problems == []
     assert any("season 1 begins when the set in force of sports names at.1, de.1" in note for note in notes)
     assert raw_events(broker) == []
@@ -212,34 +213,45 @@ class FarChain:
         return SystemClock().now_ms() + 120_000
 
 
-async def test_no_epoch_ends_while_the_chain_says_that_the_time_is_wrong(broker, tmp_path, config):
+async def test_no_epoch_ends_while_the_chain_says_that_the_time_is_wrong(broker, config):
     await put(broker, catalog_set("sports"))
-    problems, _ = await live(broker, Chain(broker), tmp_path, config, 0.5, FarChain())
+    problems, _ = await live(broker, Chain(broker), config, 0.5, FarChain())
     assert any("more than 60 s apart" in problem for problem in problems)
     assert {event.kind for event in raw_events(broker)} == {"catalog_set"}
 
 
-async def test_a_state_that_belongs_to_another_log_is_refused_with_the_remedy(broker, tmp_path, config):
+async def test_cursors_that_belong_to_another_log_are_refused_with_the_remedy(broker, config):
     await put(broker, catalog_set("sports"))
-    await live(broker, Chain(broker), tmp_path, config, 1.5)
-    other = MemoryBroker()
-    await other.create_topics(TOPICS, PARTITIONS)
-    with pytest.raises(StateError, match="delete that folder"):
-        await ingest_of(other, Chain(other), tmp_path, config).run()
+    await live(broker, Chain(broker), config, 2.0)
+    del broker.logs.topics[RAW.name]
+    await broker.create_topics([RAW], PARTITIONS)
+    with pytest.raises(ExceptionGroup) as refused:
+        await ingest_of(broker, Chain(broker), config).run()
+    (error,) = refused.value.exceptions
+    assert isinstance(error, LogLost)
+    assert "restore the topic, or delete m0.cursors.v1 too to begin anew" in str(error)
 
 
-async def test_ingest_without_a_catalog_does_not_start(broker, tmp_path, config):
-    empty = settings_in(tmp_path).model_copy(update={"catalogs": {}})
+async def test_another_count_of_partitions_is_refused(config):
+    broker = MemoryBroker()
+    await broker.create_topics(TOPICS, PARTITIONS // 2)
+    with pytest.raises(SettingsError, match=r"m0\.raw\.v1 has 4 partitions and 8 are configured"):
+        await ingest_of(broker, Chain(broker), config).run()
+
+
+async def test_ingest_without_a_catalog_does_not_start(broker, config):
+    empty, leases = settings().model_copy(update={"catalogs": {}}), MemoryLeases(SystemClock())
     with pytest.raises(SettingsError, match="catalogs"):
-        Ingest(empty, config, broker, Chain(broker), Keys(CLOCK, OTHER), {}, SystemClock(), Status("ingest"))
+        Ingest(empty, config, broker, leases, Chain(broker), Keys(CLOCK, OTHER), {}, SystemClock(), Status("ingest"))
 
 
-async def test_a_connector_whose_domain_is_not_installed_names_it(broker, tmp_path, config):
+async def test_a_connector_whose_domain_is_not_installed_names_it(broker, config):
     with pytest.raises(SettingsError, match=r"football of sports needs domain sports, .* \(installed: none\)"):
         Ingest(
-            settings_in(tmp_path),
+            settings(),
             config,
             broker,
+            MemoryLeases(SystemClock()),
             Chain(broker),
             Keys(CLOCK, OTHER),
             {},

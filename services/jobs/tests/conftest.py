@@ -6,6 +6,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import psycopg
 import pytest
 from jobs_house import BASE_MS, House
+from m0common.leases.rows import PostgresLeases
 from m0common.settings import Postgres
 from m0common.store import migrations, postgres
 from m0local.testing import postgres_server
@@ -28,6 +29,12 @@ async def pool(dsn):
         connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
     async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:
         yield opened
+
+
+@pytest.fixture
+async def lease(pool):
+    """What a leader writes under."""
+    return await PostgresLeases(pool).take("jobs", "test", 600_000)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from m0_jobs.resolve import Resolver
 from m0chain import RpcUnavailable
 from m0chain.accounts import MarketState
 from m0common.clock import ManualClock
+from m0common.leases.rows import PostgresLeases
 from m0common.messages import DeadLetter, MarketOutcome, encode
 from m0common.settings import Stage
 from m0common.store.postgres import transaction
@@ -31,13 +32,14 @@ def outcome(market_id, index=0, **changes):
 
 
 async def take(house, broker, *values):
+    lease = await PostgresLeases(house.pool).take("jobs", "test", 600_000)
     """Publish and consume; the consumer then stops."""
     await broker.producer().send(
         [Produce(OUTCOMES.name, 0, b"k", v if isinstance(v, bytes) else encode(v)) for v in values]
     )
     wanted = len(broker.log(OUTCOMES.name, 0))
     settings = Stage(poll_timeout_ms=10, commit_interval_ms=0)
-    loop = outcome_loop(OutcomeStore(house.pool, ManualClock(5)), broker, settings)
+    loop = outcome_loop(OutcomeStore(house.pool, lease, ManualClock(5)), broker, settings)
     task = asyncio.create_task(loop.run())
     async with asyncio.timeout(60):
         while sum(broker.committed("m0-jobs").values()) < wanted:  # noqa: ASYNC110 - the broker is asked

@@ -1,50 +1,41 @@
 """The warden: a process that signs the set of a new season when ingest says that a replayed history is over.
 
-Ingest writes `state/ingest/season-<catalog>.json` into the home of the stack: `{"catalog", "season", "groups"}`. Of all
-that runs, this process alone reads the control key; a service can ask for a new season and for nothing else.
+Ingest writes what it asks for into `m0.cursors`, under `season:<catalog>`. Of all that runs, this process alone reads
+the control key; a service can ask for a new season and for nothing else.
 """
 
 import asyncio
 import os
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated
+from contextlib import aclosing
 
-import msgspec
 from m0common.clock import system_clock
+from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.deployment import Deployment
 from m0common.errors import InvalidValue, M0Error
 from m0common.http import Status, status_server
-from m0common.messages.types import CatalogName, Group
 from m0common.process import run_service
 from m0common.settings import Settings
-from m0common.stream.door import UNDECODABLE
+from m0common.stream.broker import Broker
+from m0common.stream.follow import read_to_end
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.telemetry.logs import logger
-from m0lanes.control import GROUPS_MAX
+from m0common.topics import CURSORS
 from m0replay.catalog_changes import season_set
 from m0replay.catalog_desk import CatalogDesk
 
 from m0local import settings as local
 from m0local.control_keys import ControlKeys
 
-POLL_S = 2.0
+POLL_S = 5.0
 log = logger(__name__)
-
-
-class Season(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ingest asks for: the groups that season `season` of a replayed history writes to."""
-
-    catalog: CatalogName
-    season: Annotated[int, msgspec.Meta(ge=2)]
-    groups: Annotated[tuple[Group, ...], msgspec.Meta(min_length=1, max_length=GROUPS_MAX)]
 
 
 class Warden:
     """Looks at what ingest asks for, catalog by catalog; a request that cannot be granted is named and kept."""
 
-    def __init__(self, desk: CatalogDesk, keys: ControlKeys, folder: Path, catalogs: Iterable[str]) -> None:
-        self._desk, self._keys, self._folder, self._catalogs = desk, keys, folder, tuple(catalogs)
+    def __init__(self, desk: CatalogDesk, keys: ControlKeys, broker: Broker, catalogs: Iterable[str]) -> None:
+        self._desk, self._keys, self._broker, self._catalogs = desk, keys, broker, tuple(catalogs)
         self.problems: dict[str, str] = {}
 
     def problem(self) -> str | None:
@@ -53,19 +44,35 @@ class Warden:
 
     async def look(self) -> None:
         """Sign and write what is asked for and not in the log yet."""
+        try:
+            cursors = await self._read()
+            self.problems.pop(CURSORS.name, None)
+        except M0Error as error:
+            self.problems[CURSORS.name] = str(error)
+            return
         for catalog in self._catalogs:
             try:
-                await self._look(catalog)
+                await self._look(catalog, cursors.get(SEASON + catalog, SeasonRequest))
                 self.problems.pop(catalog, None)
             except M0Error as error:
                 if self.problems.get(catalog) != str(error):
                     log.warning("season_refused", catalog=catalog, error=str(error))
                 self.problems[catalog] = str(error)
 
-    async def _look(self, catalog: str) -> None:
-        asked = read_request(self._folder / f"season-{catalog}.json", catalog)
+    async def _read(self) -> Cursors:
+        """What is in the topic now; compaction keeps it short."""
+        cursors = Cursors()
+        async with aclosing(read_to_end(self._broker, CURSORS.name)) as batches:
+            async for records in batches:
+                for record in records:
+                    cursors.take(record)
+        return cursors
+
+    async def _look(self, catalog: str, asked: SeasonRequest | None) -> None:
         if asked is None:
             return
+        if asked.catalog != catalog:
+            raise InvalidValue(f"{CURSORS.name}: the request under {SEASON}{catalog} is about {asked.catalog}")
         await self._desk.log.read()
         standing = self._desk.log.standing(catalog)
         if standing.newest is None:
@@ -77,26 +84,13 @@ class Warden:
             log.info("season_set", catalog=catalog, season=asked.season, generation=payload.generation)
 
 
-def read_request(path: Path, catalog: str) -> Season | None:
-    """The request in a file, None when there is none. Raises InvalidValue naming the file."""
-    try:
-        asked = msgspec.json.decode(path.read_bytes(), type=Season)
-    except FileNotFoundError:
-        return None
-    except (OSError, *UNDECODABLE) as error:
-        raise InvalidValue(f"{path}: {error}") from error
-    if asked.catalog != catalog:
-        raise InvalidValue(f"{path}: it is about catalog {asked.catalog}, not {catalog}")
-    return asked
-
-
 async def serve(settings: Settings) -> None:
     """Watch until cancelled. Raises SettingsError when the key cannot be read."""
     stack = local.load(os.environ)
     broker = KafkaBroker(KafkaOptions.of(settings.kafka, "warden"))
     # no domain is needed: it composes no set
     desk = CatalogDesk(broker, Deployment.of(settings), stack.config_dir, stack.keys, {}, system_clock(settings.env))
-    warden = Warden(desk, ControlKeys(stack.control_keys), stack.home / "state" / "ingest", settings.catalogs)
+    warden = Warden(desk, ControlKeys(stack.control_keys), broker, settings.catalogs)
     status = Status("warden")
     status.ready["seasons"] = warden.problem
     server = status_server(status, settings.telemetry.prometheus_bind)

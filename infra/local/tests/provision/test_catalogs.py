@@ -1,9 +1,8 @@
 """Catalogs that a start of the stack defines in the log, and new seasons that the warden signs."""
 
-import json
-
 import pytest
 from catalog_world import CLOCK, CONTROL, PARTITIONS, World
+from m0common.cursors import SEASON, cursor
 from m0common.errors import SettingsError
 from m0common.topics import TOPICS
 from m0local.control_keys import ControlKeys
@@ -133,25 +132,27 @@ async def test_a_retired_catalog_is_left_alone(world):
 
 
 @pytest.fixture
-def asked(tmp_path):
-    def write(season, groups, catalog="sports", name="sports"):
+def asked(world):
+    async def write(season, groups, catalog="sports", name="sports"):
         said = {"catalog": catalog, "season": season, "groups": groups}
-        (tmp_path / f"season-{name}.json").write_text(json.dumps(said))
+        await world.broker.create_topics(TOPICS, PARTITIONS)
+        await world.broker.producer().send([cursor(SEASON + name, said)])
 
     return write
 
 
-async def warden(world, folder):
-    return Warden(await world.desk(), ControlKeys(world.control(CONTROL)), folder, ["sports", "crypto"])
+async def warden(world):
+    await world.broker.create_topics(TOPICS, PARTITIONS)
+    return Warden(await world.desk(), ControlKeys(world.control(CONTROL)), world.broker, ["sports", "crypto"])
 
 
-async def test_a_season_that_ingest_asks_for_is_signed_once(world, asked, tmp_path):
+async def test_a_season_that_ingest_asks_for_is_signed_once(world, asked):
     await start(world)
     await world.mark("sports", 7)
-    watching = await warden(world, tmp_path)
+    watching = await warden(world)
     await watching.look()
     assert (await newest(world)).generation == 1
-    asked(2, ["eng.1~2", "es.1~2"])
+    await asked(2, ["eng.1~2", "es.1~2"])
     await watching.look()
     first = await newest(world)
     assert (first.generation, first.groups, first.release) == (2, ("eng.1~2", "es.1~2"), NEW)
@@ -163,59 +164,59 @@ async def test_a_season_that_ingest_asks_for_is_signed_once(world, asked, tmp_pa
     assert watching.problem() is None
 
 
-async def test_a_start_keeps_the_season_that_the_log_has_reached(world, asked, tmp_path):
+async def test_a_start_keeps_the_season_that_the_log_has_reached(world, asked):
     await start(world)
     await world.mark("sports", 7)
-    asked(2, ["eng.1~2", "es.1~2"])
-    await (await warden(world, tmp_path)).look()
+    await asked(2, ["eng.1~2", "es.1~2"])
+    await (await warden(world)).look()
     await world.mark("sports", 8)
     assert await start(world) == []
 
 
-async def test_a_season_is_asked_for_before_the_catalog_is_defined(world, asked, tmp_path):
-    asked(2, ["eng.1~2"])
-    watching = await warden(world, tmp_path)
+async def test_a_season_is_asked_for_before_the_catalog_is_defined(world, asked):
+    await asked(2, ["eng.1~2"])
+    watching = await warden(world)
     await watching.look()
     assert watching.problem() is None
     assert world.sets("sports") == {}
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("request_", "sentence"),
     [
-        ("{", "season-sports"),
-        ('{"catalog": "sports", "season": 2, "groups": []}', "groups"),
-        ('{"catalog": "crypto", "season": 2, "groups": ["a"]}', "it is about catalog crypto, not sports"),
+        ("{", "season:sports"),
+        ({"catalog": "sports", "season": 2, "groups": []}, "groups"),
+        ({"catalog": "crypto", "season": 2, "groups": ["a"]}, "the request under season:sports is about crypto"),
     ],
 )
-async def test_a_request_that_makes_no_sense_is_named_until_it_does(world, asked, tmp_path, text, sentence):
+async def test_a_request_that_makes_no_sense_is_named_until_it_does(world, asked, request_, sentence):
     await start(world)
     await world.mark("sports", 7)
-    (tmp_path / "season-sports.json").write_text(text)
-    watching = await warden(world, tmp_path)
+    watching = await warden(world)
+    await world.broker.producer().send([cursor("season:sports", request_)])
     await watching.look()
     assert sentence in watching.problem()
-    asked(2, ["eng.1~2"])
+    await asked(2, ["eng.1~2"])
     await watching.look()
     assert watching.problem() is None
 
 
-async def test_a_group_that_the_catalog_never_had_is_refused(world, asked, tmp_path):
+async def test_a_group_that_the_catalog_never_had_is_refused(world, asked):
     await start(world)
     await world.mark("sports", 7)
-    asked(2, ["btc~2", "eng.1~2"])
-    watching = await warden(world, tmp_path)
+    await asked(2, ["btc~2", "eng.1~2"])
+    watching = await warden(world)
     before = world.sets("sports")
     await watching.look()
     assert "no season of it had the group 'btc'" in watching.problem()
     assert world.sets("sports") == before
 
 
-async def test_the_broker_being_away_is_a_problem_that_passes(world, asked, tmp_path):
+async def test_the_broker_being_away_is_a_problem_that_passes(world, asked):
     await start(world)
     await world.mark("sports", 7)
-    asked(2, ["eng.1~2", "es.1~2"])
-    watching = await warden(world, tmp_path)
+    await asked(2, ["eng.1~2", "es.1~2"])
+    watching = await warden(world)
     world.broker.faults.down = True
     await watching.look()
     assert watching.problem() is not None

@@ -6,6 +6,7 @@ M0Error
 ├── SettingsError      configuration that cannot be used
 ├── MessageTooLarge    the broker refuses it; nothing was written
 ├── OffsetsGone        a log no longer holds what its reader wants next; nothing was skipped
+├── Fenced             another process has taken this one's place; nothing was written
 └── Unavailable        a dependency did not answer in time; try again
 """
 
@@ -46,6 +47,10 @@ class Unavailable(M0Error):
 
 class MessageTooLarge(M0Error):
     """The broker refused a message above its topic's limit; names topic, size and limit."""
+
+
+class Fenced(M0Error):
+    """Another process has taken this one's place; nothing was written, and nothing will be."""
 
 
 class OffsetsGone(M0Error):

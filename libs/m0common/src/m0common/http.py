@@ -28,13 +28,16 @@ class Status:
         self.ready: dict[str, Check] = {}
         self.notes: dict[str, Check] = {}
         """What is not well although the work goes on: it makes a service `degraded`, not unready."""
+        self.facts: dict[str, Check] = {}
+        """What is neither well nor ill, as who leads: said, and no more."""
 
     def respond(self, checks: dict[str, Check]) -> JSONResponse:
         """200 with `{"status":"ok"}` or `degraded`, or 503 naming what is wrong."""
         problems = _found(checks)
         notes = _found(self.notes)
         status = "unavailable" if problems else "degraded" if notes else "ok"
-        body = {"status": status, "service": self.service, "problems": problems, "notes": notes}
+        facts = _found(self.facts)
+        body = {"status": status, "service": self.service, "problems": problems, "notes": notes, "facts": facts}
         return JSONResponse(body, 200 if not problems else 503)
 
 

@@ -1,20 +1,22 @@
 """Who may do what in Kafka: the rights of every principal, derived from the topic catalogue.
 
-A principal reads and writes the topics that the catalogue names it for, and has the consumer groups of its own name.
-Nobody in this table may create a topic, or change a topic's or the cluster's settings: `m0 topics apply` does, as an
-administrator of the cluster.
+A principal reads and writes the topics that the catalogue names it for, and has the consumer groups and
+the transactional ids of its own name. Nobody in this table may create a topic, or change a topic's or the cluster's
+settings: `m0 topics apply` does, as an administrator of the cluster.
 """
 
 from typing import Literal, NamedTuple
 
 from m0common.topics import MANIFESTS, STATE, TOPICS, Topic
 
-Resource = Literal["topic", "group", "cluster"]
+Resource = Literal["topic", "group", "transactional_id", "cluster"]
 Operation = Literal["READ", "WRITE", "DELETE", "DESCRIBE", "DESCRIBE_CONFIGS"]
 
 SERVICES = ("ingest", "normalize", "feature", "model", "bundle", "indexer", "api", "realtime", "jobs")
 OPERATOR = "operator"
 """Whoever runs `m0 catalog`, `m0 lane`, `m0 replay` and looks at topics."""
+TRANSACTIONAL_ID_PREFIX = "m0-ingest-"
+"""Begins the transactional ids of ingest's connectors."""
 CLUSTER = "kafka-cluster"
 """The name that Kafka gives the one resource of the kind `cluster`."""
 
@@ -50,6 +52,8 @@ def rights(signers: int) -> frozenset[Right]:
     everybody = principals(signers)
     found = {right for topic in TOPICS for right in _of_topic(topic, everybody)}
     found |= {Right(name, "group", f"m0-{name}", "READ", prefixed=True) for name in SERVICES}
+    # each of its connectors writes under a name of its own, which shuts its predecessor out
+    found.add(Right("ingest", "transactional_id", TRANSACTIONAL_ID_PREFIX, "WRITE", prefixed=True))
     # the prefix of lane state is deleted when no checkpoint needs it any more
     found |= {Right("jobs", "topic", topic.name, "DELETE") for topic in (*STATE.values(), MANIFESTS)}
     found |= {

@@ -94,6 +94,9 @@ class Postgres(Section):
     answer_timeout_ms: int = Field(
         default=2500, ge=1000, description="For so long a request to the API waits for Postgres; then it gets a 503."
     )
+    lease_ms: int = Field(
+        default=6_000, ge=1000, description="A leader of jobs or of a part of ingest that died is replaced after this."
+    )
 
 
 class Redis(Section):

@@ -112,6 +112,8 @@ REALTIME_ANCHORS = Topic(
     compacted=True,
     max_message_bytes=8 * MIB,
 )
+CURSORS = Topic("m0.cursors.v1", "connector", "one", ("ingest",), ("ingest", "operator"), compacted=True)
+"""How far connectors are whose own newest record in `m0.raw` does not say it: an empty value takes a key back."""
 DLQ = Topic("m0.dlq.v1", "topic:partition:offset", "origin", ("any",), ("jobs", "operator"))
 
 TOPICS: tuple[Topic, ...] = (
@@ -132,6 +134,7 @@ TOPICS: tuple[Topic, ...] = (
     REGISTRY,
     ALERTS,
     REALTIME_ANCHORS,
+    CURSORS,
     DLQ,
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -58,9 +58,12 @@ class World:
         """Write a message that is larger than its topic's limit, compressed below it."""
         self.broker.append([message], compressed=True)
 
-    async def transaction(self):
-        """A begun transaction: `await send(*messages)`, then `await commit()` or `await abort()`."""
-        return self.broker.transaction()
+    async def transaction(self, name: str | None = None):
+        """A begun transaction, of a transactional id or of a stranger's: `await send(*messages)`, then `await commit()`
+        or `await abort()`.
+        """
+        logs = self.broker.logs
+        return logs.transaction() if name is None else logs.begin(name, await logs.claim(name))
 
     async def read(self, topic: str) -> list:
         """Everything in a topic."""
@@ -118,8 +121,8 @@ class KafkaWorld(World):
         finally:
             await producer.stop()
 
-    async def transaction(self):
-        return await KafkaTransaction(self._server.bootstrap, self.name(f"transaction-{next(_names)}")).begin()
+    async def transaction(self, name: str | None = None):
+        return await KafkaTransaction(self._server.bootstrap, name or self.name(f"transaction-{next(_names)}")).begin()
 
     async def delete(self, topic: str) -> None:
         from aiokafka.admin import AIOKafkaAdminClient
@@ -177,6 +180,10 @@ class KafkaTransaction:
     async def abort(self) -> None:
         await self._producer.abort_transaction()
         await self._ended()
+
+    async def forget(self) -> None:
+        """Close the connections, as a process that is killed does."""
+        await self._producer.stop()
 
     async def _ended(self) -> None:
         """Wait for the markers: the coordinator answers before they are in the log, and begins nothing with the same

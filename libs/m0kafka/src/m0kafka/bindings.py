@@ -17,6 +17,7 @@ ANYWHERE = "*"
 RESOURCES: dict[Resource, ResourceType] = {
     "topic": ResourceType.TOPIC,
     "group": ResourceType.GROUP,
+    "transactional_id": ResourceType.TRANSACTIONAL_ID,
     "cluster": ResourceType.BROKER,
 }
 OPERATIONS: dict[Operation, AclOperation] = {name: AclOperation[name] for name in get_args(Operation)}

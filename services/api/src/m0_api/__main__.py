@@ -4,6 +4,7 @@ import asyncio
 
 from m0chain import Programs
 from m0common.http import HttpServer
+from m0common.pooler import refuse_pooler
 from m0common.process import run_service
 from m0common.settings import Settings
 from m0common.store.address import address
@@ -20,6 +21,7 @@ async def serve(settings: Settings) -> None:
     # refused now, not in the first answer
     Programs.of(settings)
     address(settings.postgres.dsn)
+    await refuse_pooler(settings.postgres.dsn, "the API hears of changes by LISTEN")
     server = HttpServer(create_app(settings), settings.bind or DEFAULT_BIND)
     await server.start()
     try:

@@ -8,6 +8,7 @@ from m0chain.pulse import beating
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.http import Check
+from m0common.pooler import refuse_pooler
 from m0common.settings import Settings
 from m0common.store import migrations, postgres, pulse
 from m0common.store.postgres import Pool
@@ -88,6 +89,9 @@ class IndexerService:
     async def _prepare(self, pool: Pool, chain: NodeChain) -> None:
         while True:
             try:
+                await refuse_pooler(
+                    self._settings.postgres.dsn, "the indexer changes the schema under a session's lock"
+                )
                 await asyncio.to_thread(migrations.upgrade, self._settings.postgres.dsn)
                 await check_chain(pool, chain, self._clock.now_ms())
                 await repeat_registry_if_lost(pool, self._broker, self._clock.now_ms())

@@ -6,15 +6,17 @@ from pathlib import Path
 from m0chain.pulse import beating
 from m0common.clock import system_clock
 from m0common.http import Status, status_server
+from m0common.leases import rows
 from m0common.process import run_service
 from m0common.settings import Settings
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0lanes.domains import load_domains
 
-from m0_ingest.service import Ingest, Keys, chain_parts
+from m0_ingest.chain import chain_parts
+from m0_ingest.service import Ingest, Keys
 
 SERVICE = "ingest"
-NEEDS = ("deployment", "kafka", "solana", "keys_dir", "catalogs_dir", "catalogs")
+NEEDS = ("deployment", "kafka", "postgres", "solana", "keys_dir", "catalogs_dir", "catalogs")
 
 
 async def serve(settings: Settings) -> None:
@@ -28,8 +30,9 @@ async def serve(settings: Settings) -> None:
         clock = system_clock(settings.env)
         pulse = await stack.enter_async_context(beating(settings.solana.rpc_url, clock.now_ms))
         status.ready["node"] = pulse.problem
+        leases = await stack.enter_async_context(rows.opened(settings.postgres, SERVICE))
         ingest = Ingest(
-            settings, Path(settings.catalogs_dir), broker, registry, keys, load_domains(), clock, status, chain
+            settings, Path(settings.catalogs_dir), broker, leases, registry, keys, load_domains(), clock, status, chain
         )
         server = status_server(status, settings.telemetry.prometheus_bind)
         await server.start()

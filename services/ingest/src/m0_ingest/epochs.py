@@ -20,7 +20,7 @@ from m0replay.control_log import ControlLog, DefinedSet
 from solders.keypair import Keypair
 
 from m0_ingest import metrics
-from m0_ingest.writer import RawWriter
+from m0_ingest.writer import ConnectorWriter
 
 SOURCE = "clock"
 LONGEST_SLEEP_MS = 500
@@ -50,7 +50,7 @@ class EpochClock:
     def __init__(
         self,
         control: ControlLog,
-        writer: RawWriter,
+        writer: ConnectorWriter,
         clock: Clock,
         key: Keypair,
         genesis_hash: bytes,
@@ -64,7 +64,6 @@ class EpochClock:
         self._genesis_hash = genesis_hash
         self._lateness_ms = lateness_ms
         self._written: dict[str, int] = {}
-        self._unacknowledged: dict[str, _Marker] = {}
         self._carried: dict[str, int] = {}
         self.problems: dict[str, str] = {}
         self.notes: dict[str, str] = {}
@@ -78,21 +77,19 @@ class EpochClock:
         return "; ".join(text for _, text in sorted(self.notes.items())) or None
 
     async def turn(self) -> int:
-        """Write what is due; returns milliseconds until there may be more. Raises Unavailable."""
+        """Write what is due; returns milliseconds until there may be more. Raises Unavailable, and Fenced."""
         wait_ms = LONGEST_SLEEP_MS
         for catalog in self._control.catalogs():
             wait_ms = min(wait_ms, await self._turn(catalog))
         return max(1, wait_ms)
 
     async def _turn(self, catalog: str) -> int:
-        if catalog in self._unacknowledged:
-            await self._say(catalog, self._unacknowledged[catalog])
         newest = self._control.newest(catalog)
         written = self._written.get(catalog, -1)
         if newest is not None and newest.missing and newest.payload.epoch_id > written:
             log.info("a marker is completed", catalog=catalog, epoch_id=newest.payload.epoch_id, lanes=newest.missing)
-            written = newest.payload.epoch_id
-            await self._say(catalog, _Marker(written, newest.missing, newest.value))
+            await self._say(catalog, _Marker(newest.payload.epoch_id, newest.missing, newest.value))
+            return READ_BACK_MS
         last = -1 if newest is None else newest.payload.epoch_id
         if last < written or (newest is not None and newest.missing):
             return READ_BACK_MS
@@ -118,10 +115,7 @@ class EpochClock:
         return READ_BACK_MS
 
     async def _say(self, catalog: str, marker: _Marker) -> None:
-        """Write a marker; until it is acknowledged no other bytes are said for its epoch."""
-        self._unacknowledged[catalog] = marker
         await self._writer.say(marker.targets, marker.value)
-        del self._unacknowledged[catalog]
         self._written[catalog] = marker.epoch_id
 
     def _marker(

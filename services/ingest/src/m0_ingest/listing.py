@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 from m0chain import ChainClient, ChainError, Registry, Sender, TransactionFailed, pda
 from m0chain.accounts import MarketState
 from m0common.clock import Clock
@@ -15,6 +16,7 @@ from solders.keypair import Keypair
 
 from m0_ingest import metrics
 from m0_ingest.schedule import Schedule
+from m0_ingest.writer import ConnectorWriter
 
 AT_ONCE = 8
 TRIES = 5
@@ -102,16 +104,30 @@ class ChainRegistry:
                 await self._client.airdrop(self._registrar.pubkey(), TOP_UP_LAMPORTS)
 
 
+LISTING = "listing:"
+"""Begins the keys of where listings stand in `m0.cursors`; the catalog follows."""
+
+
+class ListingState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The last market of a season that is listed."""
+
+    season: int
+    listed: int
+
+
 class Lister:
     """Follows one catalog's schedule and keeps its markets `lead_ms` ahead of their opening.
 
-    `named` gives the groups that the set in force names; markets of others are not listed.
+    `state` is where it stands, None at first. `named` gives the groups that the set in force names; markets of others
+    are not listed.
     """
 
     def __init__(
         self,
         catalog: str,
         schedule: Schedule,
+        state: ListingState | None,
+        writer: ConnectorWriter,
         registry: MarketRegistry,
         named: Callable[[], Collection[str]],
         clock: Clock,
@@ -120,6 +136,8 @@ class Lister:
     ) -> None:
         self.catalog = catalog
         self._schedule = schedule
+        self._state = state
+        self._writer = writer
         self._registry = registry
         self._named = named
         self._clock = clock
@@ -128,11 +146,12 @@ class Lister:
         self.problem: str | None = None
 
     async def turn(self) -> int:
-        """List what is due now; returns milliseconds until there may be more."""
-        state, now, named = self._schedule.state, self._clock.now_ms(), self._named()
+        """List what is due now; returns milliseconds until there may be more. Raises Unavailable, and Fenced."""
+        season, now, named = self._schedule.state.season, self._clock.now_ms(), self._named()
         due: list[NewMarket] = []
-        index, wait = state.listed, LONGEST_SLEEP_MS
-        if state.anchor is None or not named:
+        listed = -1 if self._state is None or self._state.season != season else self._state.listed
+        index, wait = listed, LONGEST_SLEEP_MS
+        if self._schedule.state.anchor is None or not named:
             return wait
         while len(due) < AT_ONCE and index + 1 < self._schedule.dataset.listing_count:
             listing, opens_ms, settles_ms = self._schedule.listing(index + 1)
@@ -157,11 +176,12 @@ class Lister:
                         settles_ms,
                     )
                 )
-        if index == state.listed:
+        if index == listed:
             return wait
         await asyncio.gather(*(self._list(market) for market in due))
-        state.listed = index
-        await self._schedule.save()
+        state = ListingState(season, index)
+        await self._writer.write(cursors={LISTING + self.catalog: state})
+        self._state = state
         return 0
 
     async def _list(self, market: NewMarket) -> None:

@@ -1,22 +1,18 @@
 """The markets whose opening has been written to `m0.raw`, and not yet their close."""
 
-import msgspec
+from collections.abc import Mapping
 
 from m0_ingest import metrics
-
-
-class OpenMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where an open market belongs."""
-
-    catalog: str
-    group: str
+from m0_ingest.registry_cursors import OpenMarket
 
 
 class OpenMarkets:
-    """Shared between the registry connector, which fills it, and the replays, which wait for it."""
+    """What the registry connector has said. Others learn it from the log (`m0_ingest.registry_cursors`)."""
 
-    def __init__(self) -> None:
-        self._markets: dict[str, OpenMarket] = {}
+    def __init__(self, markets: Mapping[str, OpenMarket]) -> None:
+        self._markets = dict(markets)
+        for catalog in sorted({market.catalog for market in markets.values()}):
+            self._count(catalog)
 
     def is_open(self, market_id: str) -> bool:
         """Whether events of this market may be written."""
@@ -36,16 +32,6 @@ class OpenMarkets:
     def of(self, catalog: str) -> dict[str, OpenMarket]:
         """Those of one catalog, ascending."""
         return {name: market for name, market in sorted(self._markets.items()) if market.catalog == catalog}
-
-    def snapshot(self) -> dict[str, OpenMarket]:
-        """All of them, ascending."""
-        return dict(sorted(self._markets.items()))
-
-    def restore(self, markets: dict[str, OpenMarket]) -> None:
-        """Become what `snapshot` returned."""
-        self._markets = dict(markets)
-        for catalog in sorted({market.catalog for market in markets.values()}):
-            self._count(catalog)
 
     def _count(self, catalog: str) -> None:
         count = sum(1 for market in self._markets.values() if market.catalog == catalog)

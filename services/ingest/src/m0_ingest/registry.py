@@ -2,19 +2,19 @@
 
 It follows the compacted topic `m0.registry.v1` from its beginning, so it always knows which markets are active. A
 market is opened when the set in force of its catalog names its group; when a generation takes force, whatever is active
-is opened again, also what was open before: opening an open market is harmless. What is open is saved once the events
-are acknowledged; a restart repeats at most one batch, under new numbers.
+is opened again, also what was open before: opening an open market is harmless.
 
-Events are numbered per group, so that a lane knows a copy however old it is. Numbers are saved before they are used: no
-two events have the same one, whenever a life ends.
+Events are numbered per group, so that a lane knows a copy however old it is. What is open and which numbers are used
+stands in one transaction with the events: whoever goes on repeats none and leaves none out.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 import msgspec
 from m0common.clock import Clock
-from m0common.errors import DeadLetterError, OffsetsGone, Unavailable
+from m0common.cursors import Cursors
+from m0common.errors import DeadLetterError, OffsetsGone
 from m0common.messages import RawEvent, RegistryMarket, raw_event
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.door import decoded
@@ -28,13 +28,12 @@ from m0replay.control_log import ControlLog
 from solders.keypair import Keypair
 
 from m0_ingest import metrics
-from m0_ingest.open_markets import OpenMarket, OpenMarkets
-from m0_ingest.state import StateFile
-from m0_ingest.writer import RawWriter
+from m0_ingest.open_markets import OpenMarkets
+from m0_ingest.registry_cursors import GENERATION, MARKET, NUMBER, OpenMarket, RegistryState
+from m0_ingest.writer import ConnectorWriter
 
 SOURCE = "registry"
 BATCH = 500
-RETRY_S = 1.0
 
 Attributes = Callable[[str, str], Mapping[str, str]]
 """`(catalog, market_id)` to what the connectors know of a market."""
@@ -43,31 +42,22 @@ log = logger(__name__)
 _decoder = msgspec.msgpack.Decoder(RegistryMarket)
 
 
-class RegistryState(msgspec.Struct, forbid_unknown_fields=True):
-    """The markets announced as open, the generation of each catalog that they were announced in, and by group the
-    highest number that may have been used.
-    """
-
-    open: dict[str, OpenMarket] = {}
-    generations: dict[str, int] = {}
-    numbers: dict[str, int] = {}
-
-
 class RegistryConnector:
-    """Follows the registry for the catalogs in the log."""
+    """Follows the registry for the catalogs in the log. `cursors` must have been read to the end: it goes on from them.
+
+    Raises InvalidValue when they hold what is none of its own.
+    """
 
     def __init__(
         self,
         broker: Broker,
-        writer: RawWriter,
+        writer: ConnectorWriter,
         clock: Clock,
         control: ControlLog,
         key: Keypair,
         genesis_hash: bytes,
-        markets: OpenMarkets,
         attributes: Attributes,
-        file: StateFile[RegistryState],
-        retry_s: float = RETRY_S,
+        cursors: Cursors,
     ) -> None:
         self._follower = Follower.waiting(broker, "ingest-registry")
         self._writer = writer
@@ -75,22 +65,14 @@ class RegistryConnector:
         self._control = control
         self._sign: Sign = lambda message: bytes(key.sign_message(message))
         self._genesis_hash = genesis_hash
-        self._markets = markets
         self._attributes = attributes
-        self._file = file
-        self._retry_s = retry_s
         self._active: dict[str, RegistryMarket] = {}
         self._changed: dict[str, RegistryMarket] = {}
-        self._generations: dict[str, int] = {}
-        self._numbers: dict[str, int] = {}
+        state = RegistryState.of(cursors)
+        self._markets = OpenMarkets(state.open)
+        self._generations = state.generations
+        self._numbers = state.numbers
         self._late: str | None = "the registry topic has not been read yet"
-
-    def start(self) -> None:
-        """Take over what an earlier life had announced."""
-        state = self._file.load() or RegistryState()
-        self._markets.restore(state.open)
-        self._generations = dict(state.generations)
-        self._numbers = dict(state.numbers)
 
     @property
     def problem(self) -> str | None:
@@ -98,7 +80,9 @@ class RegistryConnector:
         return self._follower.problem or self._late
 
     async def run(self) -> None:
-        """Follow until cancelled; a broker that goes away is waited for."""
+        """Follow until cancelled; a broker that is silent is waited for. Raises Unavailable or Fenced when what is due
+        cannot be written.
+        """
         place = TopicPartition(REGISTRY.name, 0)
         async with self._follower as follower:
             while True:
@@ -117,15 +101,8 @@ class RegistryConnector:
         if not follower.caught_up:
             self._late = f"the registry topic has been read up to {follower.positions} of {follower.ends}"
             return
-        try:
-            await self.turn()
-        except Unavailable as error:
-            self._late = str(error)
-            metrics.RETRIES.labels("raw events").inc()
-            log.warning("market events not written, trying again", reason=str(error))
-            await asyncio.sleep(self._retry_s)
-        else:
-            self._late = None
+        await self.turn()
+        self._late = None
 
     def see(self, records: Iterable[Record]) -> None:
         """Learn what these registry records say; the last one of a market counts."""
@@ -140,39 +117,47 @@ class RegistryConnector:
             self._changed[market.market_id] = market
 
     async def turn(self) -> None:
-        """Write the events that the registry and the sets in force call for. Raises Unavailable."""
+        """Write the events that the registry and the sets in force call for. Raises Unavailable, and Fenced."""
         generations = {catalog: self._generation(catalog) for catalog in self._control.catalogs()}
-        due = dict(self._changed)
-        forgotten: dict[str, OpenMarket] = {}
-        for catalog, generation in generations.items():
-            if generation != self._generations.get(catalog, 0):
-                forgotten |= self._markets.of(catalog)
-                due |= {name: market for name, market in self._active.items() if market.catalog == catalog}
+        begun = {
+            catalog for catalog, generation in generations.items() if generation != self._generations.get(catalog, 0)
+        }
+        due = self._changed | {name: market for name, market in self._active.items() if market.catalog in begun}
+        forgotten = [name for catalog in sorted(begun) for name in self._markets.of(catalog)]
+        await self._write([], closed=forgotten, opened=[])
+        names = iter(due)
+        while some := list(islice(names, BATCH)):
+            await self._say([due[name] for name in some])
+        if generations != self._generations:
+            await self._writer.write(cursors={GENERATION + catalog: number for catalog, number in generations.items()})
+        self._changed, self._generations = {}, generations
+
+    async def _say(self, markets: Iterable[RegistryMarket]) -> None:
+        """Open and close what of these is not as it should be."""
         events: list[RawEvent] = []
         opened: list[RegistryMarket] = []
-        closed: list[str] = [*forgotten]
-        for name, market in due.items():
-            is_open = self._markets.is_open(name) and name not in forgotten
+        closed: list[str] = []
+        for market in markets:
+            name = market.market_id
+            is_open = self._markets.is_open(name)
             if (name in self._active) == is_open or not self._is_named(market):
                 continue
             event = self._closing(market) if is_open else self._opening(market)
             if event is not None:
                 events.append(event)
                 (closed.append(name) if is_open else opened.append(market))
-        if events:
-            await self._save()
-            await self._writer.write(events)
+        await self._write(events, closed, opened)
+
+    async def _write(self, events: list[RawEvent], closed: list[str], opened: list[RegistryMarket]) -> None:
+        """Write events, what they change in the cursors, and the numbers they use, in one transaction."""
+        cursors: dict[str, object | None] = {MARKET + name: None for name in closed}
+        cursors |= {MARKET + market.market_id: OpenMarket(market.catalog, market.group) for market in opened}
+        cursors |= {NUMBER + event.group: self._numbers[event.group] for event in events}
+        await self._writer.write(events, cursors=cursors)
         for name in closed:
             self._markets.closed(name)
         for market in opened:
             self._markets.opened(market.market_id, market.catalog, market.group)
-        self._changed = {}
-        if events or generations != self._generations:
-            self._generations = generations
-            await self._save()
-
-    async def _save(self) -> None:
-        await self._file.save(RegistryState(self._markets.snapshot(), self._generations, self._numbers))
 
     def _generation(self, catalog: str) -> int:
         now = self._control.settled(catalog)
@@ -224,6 +209,6 @@ class RegistryConnector:
         return signed(event, self._genesis_hash, self._sign)
 
     def _next_number(self, group: str, now_ms: int) -> int:
-        """A group begins at the clock, in ms: above whatever was used before, should the file have been lost."""
+        """A group begins at the clock, in ms: above whatever was used before, should the topic have been lost."""
         number = self._numbers[group] = self._numbers.get(group, now_ms) + 1
         return number

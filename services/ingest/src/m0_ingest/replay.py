@@ -1,13 +1,14 @@
-"""The replay connector: history's events, due by the schedule, written in order; the cursor follows
-acknowledgements.
+"""The replay connector: history's events, due by the schedule, written in order, each batch with its cursor.
 
 Nothing is sent under groups that nobody names. When a season is over, the next one is asked for and waited for.
 """
 
 import hashlib
+from collections.abc import Callable
 
 import msgspec
 from m0common.clock import Clock
+from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.messages import MarketOutcome, RawEvent, raw_event
 from m0common.telemetry.logs import logger
 from m0domains.history import Observation, Placed, Settlement
@@ -16,24 +17,16 @@ from m0replay.control_log import ControlLog
 
 from m0_ingest import metrics
 from m0_ingest.door import checked, decided
-from m0_ingest.open_markets import OpenMarkets
 from m0_ingest.schedule import Schedule
-from m0_ingest.state import StateFile
-from m0_ingest.writer import RawWriter
+from m0_ingest.writer import ConnectorWriter
 
 BATCH = 500
+REPLAY = "replay:"
+"""Begins the keys of where replays stand in `m0.cursors`; the catalog follows."""
 LONGEST_SLEEP_MS = 500
 SAVE_EVERY_MS = 5_000
 
 log = logger(__name__)
-
-
-class SeasonRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What the launcher is asked for: that the set in force of `catalog` names these groups, those of a season."""
-
-    catalog: str
-    season: int
-    groups: tuple[str, ...]
 
 
 class Batch:
@@ -45,8 +38,8 @@ class Batch:
 
 
 class Replayer:
-    """Plays one catalog's dataset as `source`. An event waits up to `hold_ms` for its market to open; all later ones
-    wait with it.
+    """Plays one catalog's dataset as `source`. An event waits up to `hold_ms` for its market to be open, as `is_open`
+    says; all later ones wait with it.
     """
 
     def __init__(
@@ -55,12 +48,12 @@ class Replayer:
         source: str,
         domain: Domain,
         schedule: Schedule,
-        writer: RawWriter,
+        writer: ConnectorWriter,
         control: ControlLog,
-        markets: OpenMarkets,
+        is_open: Callable[[str], bool],
         clock: Clock,
         hold_ms: int,
-        requests: StateFile[SeasonRequest],
+        cursors: Cursors,
     ) -> None:
         self.catalog = catalog
         self._source = source
@@ -68,13 +61,13 @@ class Replayer:
         self._schedule = schedule
         self._writer = writer
         self._control = control
-        self._markets = markets
+        self._is_open = is_open
         self._clock = clock
         self._hold_ms = hold_ms
-        self._requests = requests
+        self._cursor, self._request = REPLAY + catalog, SEASON + catalog
+        self._asked = cursors.has(self._request)
         self._given_up: set[str] = set()
         self._saved_ms = 0
-        self._waits = True
         self.note: str | None = None
 
     def named(self) -> frozenset[str]:
@@ -83,17 +76,17 @@ class Replayer:
         return frozenset() if now is None or now.payload.retired else frozenset(now.payload.groups)
 
     async def turn(self) -> int:
-        """Write what is due now; returns milliseconds until there may be more. Raises Unavailable."""
+        """Write what is due now; returns milliseconds until there may be more. Raises Unavailable, and Fenced."""
         named = self.named()
         if self._schedule.over:
             self._schedule.next_season()
-            await self._schedule.save()
+            await self._save(self._clock.now_ms())
         if not self._schedule.follow(named):
             await self._wait_for_groups(named)
             return LONGEST_SLEEP_MS
-        if self._waits:
-            self._waits = False
-            self._requests.discard()
+        if self._asked:
+            await self._writer.write(cursors={self._request: None})
+            self._asked = False
         self.note = None
         return await self._play(named)
 
@@ -115,9 +108,9 @@ class Replayer:
                 metrics.SKIPPED.labels(self.catalog, _kind(placed)).inc()
             index += 1
         if index > schedule.state.cursor:
-            await self._writer.write(batch.events, batch.outcomes)
-            schedule.state.cursor = index
-            await self._save(now)
+            state = msgspec.structs.replace(schedule.state, cursor=index)
+            await self._writer.write(batch.events, batch.outcomes, {self._cursor: state})
+            schedule.state, self._saved_ms = state, now
             metrics.CURSOR.labels(self.catalog).set(index)
             metrics.SEASON.labels(self.catalog).set(schedule.state.season)
             wait = 0
@@ -127,7 +120,7 @@ class Replayer:
         return wait
 
     async def _save(self, now_ms: int) -> None:
-        await self._schedule.save()
+        await self._writer.write(cursors={self._cursor: self._schedule.state})
         self._saved_ms = now_ms
 
     async def _wait_for_groups(self, named: frozenset[str]) -> None:
@@ -138,14 +131,15 @@ class Replayer:
         note = f"{begins}season {season} begins when the set in force of {self.catalog} names {missing}"
         if note == self.note:
             return
-        self.note, self._waits = note, True
+        self.note = note
         log.info(note, catalog=self.catalog)
         if season > 1:  # the first one's groups stand in the catalog's file
-            await self._requests.save(SeasonRequest(self.catalog, season, groups))
+            await self._writer.write(cursors={self._request: SeasonRequest(self.catalog, season, groups)})
+            self._asked = True
 
     def _may_go(self, placed: Placed, late_ms: int) -> bool:
         market_id = placed.item.market
-        if isinstance(placed.item, Settlement) or market_id is None or self._markets.is_open(market_id):
+        if isinstance(placed.item, Settlement) or market_id is None or self._is_open(market_id):
             return True
         if late_ms <= self._hold_ms and market_id not in self._given_up:
             return False
@@ -170,7 +164,7 @@ class Replayer:
             log.warning("event refused", catalog=self.catalog, identity=placed.source_event_id, reason=str(error))
             metrics.REFUSED.labels(self.catalog, item.kind).inc()
             return
-        market_id = item.market if item.market is not None and self._markets.is_open(item.market) else None
+        market_id = item.market if item.market is not None and self._is_open(item.market) else None
         if item.market is not None and market_id is None and outcome is None:
             metrics.SKIPPED.labels(self.catalog, item.kind).inc()
             return

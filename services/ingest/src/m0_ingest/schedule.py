@@ -1,7 +1,7 @@
-"""Where a replay stands and when its next events are due; survives restarts.
+"""Where a replay stands and when its next events are due.
 
-A season has an anchor that maps its time to now. Sources are dense: an event that was sent before an unlucky stop is
-known by its number, so what follows the acknowledged ones may be dated anew after a long pause.
+A season has an anchor that maps its time to now. What was written stands in one transaction with the cursor and the
+anchor it was dated by, so what follows may be dated anew after a long pause.
 """
 
 from collections.abc import Collection
@@ -11,22 +11,19 @@ from m0common.clock import Clock
 from m0domains.history import Dataset, Listing, Placed
 from m0domains.timeline import DAY_MS, Anchor
 
-from m0_ingest.state import StateFile
-
 
 class ReplayState(msgspec.Struct, forbid_unknown_fields=True):
-    """`season` and the last of its items acknowledged (`cursor`) and of its markets listed (`listed`). `anchor` is
-    None until the season begins; `seen_ms` is when it last went on.
+    """`season` and the last of its items that is written (`cursor`). `anchor` is None until the season begins;
+    `seen_ms` is when it last went on.
     """
 
     season: int = 1
     cursor: int = -1
-    listed: int = -1
     anchor: Anchor | None = None
     seen_ms: int = 0
 
     def has_sent(self) -> bool:
-        """Whether events have been acknowledged."""
+        """Whether events have been written."""
         return self.season > 1 or self.cursor >= 0
 
 
@@ -34,11 +31,10 @@ class Schedule:
     """A dataset in time. `gap_ms` is the pause after which history goes on where it was instead of catching up."""
 
     def __init__(
-        self, dataset: Dataset, file: StateFile[ReplayState], clock: Clock, day_lasts_ms: int, lead_ms: int, gap_ms: int
+        self, dataset: Dataset, state: ReplayState, clock: Clock, day_lasts_ms: int, lead_ms: int, gap_ms: int
     ) -> None:
         self.dataset = dataset
-        self._file = file
-        self.state = file.load() or ReplayState()
+        self.state = state
         self._clock = clock
         self._day_lasts_ms = day_lasts_ms
         self._lead_ms = lead_ms
@@ -51,7 +47,7 @@ class Schedule:
 
     @property
     def over(self) -> bool:
-        """Whether every item of the season has been acknowledged."""
+        """Whether every item of the season is written."""
         return self.state.cursor + 1 >= self.dataset.item_count
 
     def follow(self, named: Collection[str]) -> bool:
@@ -75,10 +71,6 @@ class Schedule:
     def next_season(self) -> None:
         """Leave the present season, which is over; the next one has not begun."""
         self.state = ReplayState(season=self.state.season + 1)
-
-    async def save(self) -> None:
-        """Make the present state what a restart finds."""
-        await self._file.save(self.state)
 
     def item(self, index: int) -> tuple[Placed, int]:
         """An item of the season and when it is due. The warm-up is due at once, and dated so: it is old knowledge that

@@ -1,43 +1,52 @@
-"""Puts the parts of ingest together and runs them until told to stop."""
+"""Puts the parts of ingest together and runs each of them whenever it is this process's turn."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from m0chain import ChainClient, ChainError, Programs, Registry, node_client
 from m0chain.keyfile import plain_key
 from m0common.clock import Clock, SlewedClock
+from m0common.cursors import Cursors
 from m0common.deployment import Deployment
-from m0common.errors import SettingsError
-from m0common.http import Status
+from m0common.errors import M0Error, SettingsError
+from m0common.http import Check, Status
+from m0common.leases.candidate import Candidate, holder_name
+from m0common.leases.port import Leases
 from m0common.settings import Catalog, Settings
 from m0common.side import SideTasks
 from m0common.stream.broker import Broker
+from m0common.stream.partition import refuse_other_count
+from m0common.stream.retry import Retry
 from m0common.telemetry.logs import logger
-from m0domains.history import Dataset
+from m0common.topics import CURSORS, OUTCOMES, RAW
 from m0lanes.port import Domain
 from m0replay.control_log import ControlLog
 from solders.keypair import Keypair
 
-from m0_ingest import connectors, metrics
+from m0_ingest import metrics
 from m0_ingest.chain_time import ChainTime, ChainWatch
-from m0_ingest.control import ControlFollower
 from m0_ingest.epochs import RATE_DIVISOR, EpochClock
-from m0_ingest.listing import ChainRegistry, Lister, MarketRegistry
-from m0_ingest.open_markets import OpenMarkets
-from m0_ingest.registry import RegistryConnector, RegistryState
-from m0_ingest.replay import Replayer, SeasonRequest
+from m0_ingest.feeds import Feed, feed_of
+from m0_ingest.listing import LISTING, Lister, ListingState, MarketRegistry
+from m0_ingest.log import LogFollower
+from m0_ingest.part import Part, Run
+from m0_ingest.registry import RegistryConnector
+from m0_ingest.registry_cursors import MARKET, OpenMarket, is_open
+from m0_ingest.replay import REPLAY, Replayer
 from m0_ingest.schedule import ReplayState, Schedule
-from m0_ingest.state import StateError, StateFile
-from m0_ingest.turns import Turns
-from m0_ingest.writer import RawWriter
+from m0_ingest.turns import take_turns
+from m0_ingest.writer import ConnectorWriter
 
 CHAIN_LOOK_S = 10.0
 
 log = logger(__name__)
+
+
+class LogLost(M0Error):
+    """`m0.raw` does not hold what `m0.cursors` says was written; the message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +62,15 @@ class Keys:
         return cls(plain_key(folder / "clock.json"), plain_key(folder / "registry.json"))
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """What a catalog is fed with."""
-
-    catalog: str
-    connector: connectors.Connector
-    domain: Domain
-    dataset: Dataset
-
-
 class Ingest:
-    """All connectors of one process. `config_dir` holds `markets/*.toml`, `domains` are those installed, by name."""
+    """All parts of one process. `config_dir` holds `markets/*.toml`, `domains` are those installed, by name."""
 
     def __init__(
         self,
         settings: Settings,
         config_dir: Path,
         broker: Broker,
+        leases: Leases,
         registry: MarketRegistry,
         keys: Keys,
         domains: Mapping[str, Domain],
@@ -80,63 +80,78 @@ class Ingest:
     ) -> None:
         if not settings.catalogs:
             raise SettingsError("no catalog is configured: add a [catalogs.NAME] table to the settings file")
-        deployment = Deployment.of(settings)
         self._settings = settings
-        self._deployment = deployment
+        self._deployment = Deployment.of(settings)
         self._broker = broker
+        self._leases = leases
         self._chain_registry = registry
         self._keys = keys
         self._clock = clock
         self._status = status
-        self._state = Path(settings.home) / "state" / "ingest"
-        self._writer = RawWriter(broker, deployment.partitions)
-        self._control = ControlLog(deployment)
-        self._follower = ControlFollower(broker, self._control, deployment.partitions)
+        self._holder = holder_name()
+        self._control = ControlLog(self._deployment)
+        self._cursors = Cursors()
+        self._follower = LogFollower(broker, self._control, self._cursors, self._deployment.partitions)
+        self._retry = Retry("ingest", metrics.RETRIES.labels("broker").inc)
         self._watch = ChainWatch(chain)
+        self._epoch_clock: SlewedClock | None = None
         self._side = SideTasks()
         self._feeds = {
-            name: feed for name in settings.catalogs if (feed := _feed(name, config_dir, domains)) is not None
+            name: feed for name in settings.catalogs if (feed := feed_of(name, config_dir, domains)) is not None
         }
-        status.ready["broker"] = lambda: self._writer.problem
+        self._parts = [self._part("epochs", self._run_epochs), self._part("registry", self._run_registry)]
+        self._parts += [
+            self._part(f"replay-{name}", partial(self._run_replay, feed)) for name, feed in self._feeds.items()
+        ]
+        status.ready["broker"] = lambda: self._retry.problem
         status.ready["control records"] = lambda: self._follower.problem
         status.ready["clock"] = lambda: self._watch.problem
         status.notes["side tasks"] = self._side.notes
 
+    def _part(self, name: str, run: Run) -> Part:
+        candidate = Candidate(
+            self._leases,
+            f"ingest-{name}",
+            self._holder,
+            self._settings.postgres.lease_ms,
+            self._clock,
+            fenced_elsewhere=True,  # by the writer's transactional id
+        )
+        writer = ConnectorWriter(self._broker, name, self._deployment.partitions)
+        part = Part(name, candidate, self._follower, writer, run)
+        self._status.ready[f"part {name}"] = part.problem
+        self._status.notes[f"lease {name}"] = candidate.note
+        self._status.facts[f"leader of {name}"] = candidate.says
+        return part
+
     async def run(self) -> None:
-        """Read the log's control records, begin the epoch clock, then run every task until cancelled.
+        """Follow the log, and run every part whenever it is this process's turn; until cancelled.
 
         The looks at the chain's clock may fail alone; when another task fails all stop and its error is raised.
         """
-        await Turns("broker", self._connect).once()
-        try:
-            await Turns("broker", self._check_log).once()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._follower.run(), name="control records")
-                await self._follower.caught_up.wait()
-                clock = await self._begin_clock()
-                group.create_task(self._side.run("clocks", partial(self._look_at_clocks, clock)), name="clocks")
-                connector, tasks = self._parts(clock)
-                group.create_task(connector.run(), name="registry")
-                for task in tasks:
-                    group.create_task(task.run(), name=task.name)
-        finally:
-            await self._writer.stop()
+        for topic in (RAW, OUTCOMES, CURSORS):
+            found = await self._retry.run(partial(self._broker.partitions, topic.name))
+            refuse_other_count(topic, found, self._deployment.partitions)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follower.run(), name="log")
+            await self._follower.caught_up.wait()
+            await self._check_log()
+            group.create_task(self._side.run("clocks", self._look_at_clocks), name="clocks")
+            for part in self._parts:
+                group.create_task(part.run(), name=part.name)
 
-    async def _connect(self) -> int:
-        await self._writer.start()
-        return 0
-
-    async def _check_log(self) -> int:
-        """Refuse to go on from a state that belongs to another log: the lanes would miss everything sent before."""
-        replays = (self._schedule_file(name).load() for name in self._feeds)
-        registry = self._registry_file().load()
+    async def _check_log(self) -> None:
+        """Refuse to go on from cursors that belong to another log: the lanes would miss everything sent before."""
+        replays = [self._cursors.get(REPLAY + name, ReplayState) for name in self._feeds]
         has_sent = any(state is not None and state.has_sent() for state in replays)
-        if (has_sent or (registry is not None and registry.open)) and await self._writer.nothing_written():
-            raise StateError(
-                f"m0.raw is empty, but {self._state} says that events were written: restore the topic, or delete that "
-                "folder to begin anew"
+        if not has_sent and not any(self._cursors.under(MARKET, OpenMarket)):
+            return
+        ends = await self._retry.run(self._follower.reach_end)
+        if not any(end for place, end in ends.items() if place.topic == RAW.name):
+            raise LogLost(
+                f"{RAW.name} is empty, but {CURSORS.name} says that events were written: restore the topic, or delete "
+                f"{CURSORS.name} too to begin anew"
             )
-        return 0
 
     async def _begin_clock(self) -> SlewedClock:
         """A clock that begins behind the newest marker; waits as long as the chain says that the time is wrong."""
@@ -147,41 +162,45 @@ class Ingest:
             await asyncio.sleep(CHAIN_LOOK_S)
         return SlewedClock(self._clock, RATE_DIVISOR, not_before_ms)
 
-    async def _look_at_clocks(self, clock: SlewedClock) -> None:
+    async def _look_at_clocks(self) -> None:
         while True:
-            await self._watch.agrees(clock.now_ms())
-            metrics.CLOCK_AHEAD_MS.set(clock.ahead_ms())
+            clock = self._epoch_clock
+            await self._watch.agrees((clock or self._clock).now_ms())
+            metrics.CLOCK_AHEAD_MS.set(0 if clock is None else clock.ahead_ms())
             await asyncio.sleep(CHAIN_LOOK_S)
 
-    def _parts(self, clock: Clock) -> tuple[RegistryConnector, list[Turns]]:
-        """What runs once there is a clock."""
-        status, genesis_hash, markets = self._status, self._deployment.genesis_hash, OpenMarkets()
-        epochs = EpochClock(self._control, self._writer, clock, self._keys.clock, genesis_hash, self._lateness_ms)
-        status.ready["epochs"] = epochs.problem
-        status.notes["epochs"] = epochs.note
+    async def _run_epochs(self, writer: ConnectorWriter) -> None:
+        clock = self._epoch_clock = await self._begin_clock()
+        genesis_hash = self._deployment.genesis_hash
+        epochs = EpochClock(self._control, writer, clock, self._keys.clock, genesis_hash, self._lateness_ms)
+        try:
+            with (
+                _shown(self._status.ready, "epochs", epochs.problem),
+                _shown(self._status.notes, "epochs", epochs.note),
+            ):
+                await take_turns(epochs.turn)
+        finally:
+            self._epoch_clock = None
+
+    async def _run_registry(self, writer: ConnectorWriter) -> None:
         connector = RegistryConnector(
             self._broker,
-            self._writer,
-            clock,
+            writer,
+            await self._begin_clock(),
             self._control,
             self._keys.registry,
-            genesis_hash,
-            markets,
+            self._deployment.genesis_hash,
             self._attributes,
-            self._registry_file(),
+            self._cursors,
         )
-        connector.start()
-        status.ready["registry"] = lambda: connector.problem
-        tasks = [Turns("epochs", epochs.turn)]
-        for feed in self._feeds.values():
-            tasks += self._replay(feed, markets, clock)
-        return connector, tasks
+        with _shown(self._status.ready, "registry", lambda: connector.problem):
+            await connector.run()
 
-    def _replay(self, feed: Feed, markets: OpenMarkets, clock: Clock) -> list[Turns]:
-        name, settings = feed.catalog, feed.connector
+    async def _run_replay(self, feed: Feed, writer: ConnectorWriter) -> None:
+        name, settings, clock = feed.catalog, feed.connector, await self._begin_clock()
         schedule = Schedule(
             feed.dataset,
-            self._schedule_file(name),
+            self._cursors.get(REPLAY + name, ReplayState) or ReplayState(),
             clock,
             settings.day_lasts_ms,
             settings.lead_ms,
@@ -192,23 +211,20 @@ class Ingest:
             settings.connector,
             feed.domain,
             schedule,
-            self._writer,
+            writer,
             self._control,
-            markets,
+            partial(is_open, self._cursors),
             clock,
             settings.hold_ms,
-            StateFile(self._state / f"season-{name}.json", SeasonRequest),
+            self._cursors,
         )
-        lister = Lister(name, schedule, self._chain_registry, replayer.named, clock, settings.lead_ms)
-        self._status.notes[f"replay of {name}"] = lambda: replayer.note
-        self._status.ready[f"listing of {name}"] = lambda: lister.problem
-        return [Turns(f"replay of {name}", replayer.turn), Turns(f"listing of {name}", lister.turn)]
-
-    def _schedule_file(self, catalog: str) -> StateFile[ReplayState]:
-        return StateFile(self._state / f"replay-{catalog}.json", ReplayState)
-
-    def _registry_file(self) -> StateFile[RegistryState]:
-        return StateFile(self._state / "registry.json", RegistryState)
+        listed = self._cursors.get(LISTING + name, ListingState)
+        lister = Lister(name, schedule, listed, writer, self._chain_registry, replayer.named, clock, settings.lead_ms)
+        with (
+            _shown(self._status.notes, f"replay of {name}", lambda: replayer.note),
+            _shown(self._status.ready, f"listing of {name}", lambda: lister.problem),
+        ):
+            await take_turns(replayer.turn, lister.turn)
 
     def _lateness_ms(self, catalog: str) -> int:
         return self._settings.catalogs.get(catalog, Catalog()).lateness_ms
@@ -219,42 +235,11 @@ class Ingest:
         return {} if listing is None else listing.attributes
 
 
-def _feed(name: str, config_dir: Path, domains: Mapping[str, Domain]) -> Feed | None:
-    connector = connectors.load(config_dir / "markets" / f"{name}.toml")
-    if connector is None:
-        return None
-    domain = domains.get(connector.domain)
-    if domain is None:
-        known = ", ".join(sorted(domains)) or "none"
-        raise SettingsError(
-            f"connector {connector.connector} of {name} needs domain {connector.domain}, which is not installed "
-            f"(installed: {known}): install the package that has it"
-        )
-    return Feed(name, connector, domain, connector.dataset())
-
-
-class Chain:
-    """The time of a Solana node."""
-
-    def __init__(self, client: ChainClient) -> None:
-        self._client = client
-
-    async def chain_time(self) -> int | None:
-        """See ChainTime."""
-        try:
-            return (await self._client.chain_time()).unix_ms
-        except ChainError:
-            return None
-
-
-def chain_parts(settings: Settings, stack: AsyncExitStack) -> tuple[ChainRegistry, Chain]:
-    """The registry program of the settings, with the registrar's key, and the chain's clock.
-
-    Raises SettingsError when a program or the key is missing.
-    """
-    programs = Programs.of(settings)
-    client = node_client(settings.solana, programs)
-    stack.push_async_callback(client.close)
-    registrar = plain_key(Path(settings.keys_dir) / "registrar.json")
-    top_up = settings.solana.cluster == "localnet"
-    return ChainRegistry(client, Registry(programs.registry), registrar, top_up=top_up), Chain(client)
+@contextlib.contextmanager
+def _shown(checks: dict[str, Check], name: str, check: Check) -> Iterator[None]:
+    """A check of what runs only now and then, for as long as it does."""
+    checks[name] = check
+    try:
+        yield
+    finally:
+        del checks[name]

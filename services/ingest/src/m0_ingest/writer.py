@@ -1,58 +1,64 @@
-"""Writes to `m0.raw` and `m0.outcomes`: into the right partition, and never without an acknowledgement."""
+"""Writes as one connector: its events, the outcomes that follow from them and how far it is, whole or not at all.
 
-from collections.abc import Iterable, Sequence
+The connector's transactional id shuts out whoever wrote as it before. So a successor that has read the log to its end
+knows what was written, and nothing more comes from its predecessor.
+"""
 
-from m0common.errors import DeadLetterError, MessageTooLarge, Unavailable
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from m0common.cursors import cursor
+from m0common.errors import DeadLetterError
 from m0common.messages import MarketOutcome, RawEvent, encode, encode_raw
-from m0common.stream.broker import Broker, Producer, TopicPartition
+from m0common.rights import TRANSACTIONAL_ID_PREFIX
+from m0common.stream.broker import Broker, Transactions
 from m0common.stream.deadletters import dead_letter
-from m0common.stream.follow import bounds
-from m0common.stream.partition import partition_for, refuse_other_count
+from m0common.stream.partition import partition_for, wire_bytes
 from m0common.stream.records import Produce, Record
 from m0common.telemetry.logs import logger
 from m0common.telemetry.traces import inject
-from m0common.topics import OUTCOMES, RAW
+from m0common.topics import BY_NAME, OUTCOMES, RAW
 
 from m0_ingest import metrics
 
 STAGE = "ingest"
 NOWHERE = -1
 """The offset of a message that was never written."""
+NOTHING: Mapping[str, object | None] = {}
 
 log = logger(__name__)
 
 
-class RawWriter:
-    """Writes batches; what raises Unavailable may have been written, and is written again: everything is at least
-    once. `partitions` is the deployment's count.
+class ConnectorWriter:
+    """The writer of connector `name`. `partitions` is the deployment's count.
+
+    What it writes raises Fenced when another process writes as this connector, Unavailable when it may have been
+    written or not: then `start` again, and the log says which.
     """
 
-    def __init__(self, broker: Broker, partitions: int) -> None:
-        self.partitions = partitions
-        self.problem: str | None = "not connected to the broker yet"
-        self._broker = broker
-        self._producer: Producer = broker.producer()
+    def __init__(self, broker: Broker, name: str, partitions: int) -> None:
+        self._partitions = partitions
+        self._transactions: Transactions = broker.transactions(TRANSACTIONAL_ID_PREFIX + name)
+        self._turn = asyncio.Lock()
 
     async def start(self) -> None:
-        """Connect. Raises Unavailable, and SettingsError when the log has another number of partitions."""
-        for topic in (RAW, OUTCOMES):
-            refuse_other_count(topic, await self._broker.partitions(topic.name), self.partitions)
-        await self._producer.start()
-        self.problem = None
+        """Become the one who writes as this connector. Raises Unavailable."""
+        async with self._turn:
+            await self._transactions.start()
 
     async def stop(self) -> None:
         """Let go of the broker."""
-        await self._producer.stop()
+        async with self._turn:
+            await self._transactions.stop()
 
-    async def nothing_written(self) -> bool:
-        """Whether `m0.raw` has never held a message. Raises Unavailable."""
-        log = await bounds(self._broker, [TopicPartition(RAW.name, p) for p in range(self.partitions)])
-        return not any(log.ends.values())
-
-    async def write(self, events: Sequence[RawEvent], outcomes: Sequence[MarketOutcome] = ()) -> None:
-        """Write events into the partitions of their groups and outcomes into those of their catalogs.
-
-        In order per partition; returns when all are acknowledged. Raises Unavailable.
+    async def write(
+        self,
+        events: Sequence[RawEvent] = (),
+        outcomes: Sequence[MarketOutcome] = (),
+        cursors: Mapping[str, object | None] = NOTHING,
+    ) -> None:
+        """Write events into the partitions of their groups, outcomes into those of their catalogs, and cursors by key
+        (None takes one away). In order per partition; returns when all are committed.
         """
         headers = inject()
         messages = [
@@ -63,34 +69,32 @@ class RawWriter:
             Produce(OUTCOMES.name, self._partition(outcome.catalog), outcome.market_id.encode(), encode(outcome))
             for outcome in outcomes
         ]
+        messages += [cursor(key, value) for key, value in cursors.items()]
         await self._send(messages)
         for event in events:
             metrics.WRITTEN.labels(event.source, event.kind).inc()
 
     async def say(self, partitions: Iterable[int], value: bytes) -> None:
-        """Write the same record of a lane kind into each of these partitions. Raises Unavailable."""
+        """Write the same record of a lane kind into each of these partitions."""
         await self._send([Produce(RAW.name, partition, None, value) for partition in partitions])
 
     def _partition(self, key: str) -> int:
-        return partition_for(key.encode(), self.partitions)
+        return partition_for(key.encode(), self._partitions)
 
-    async def _send(self, messages: list[Produce]) -> None:
-        try:
-            try:
-                await self._producer.send(messages)
-            except MessageTooLarge:  # nothing was written: what fits goes, each other one leaves a dead letter
-                for message in messages:
-                    await self._one(message)
-        except Unavailable as error:
-            self.problem = str(error)
-            raise
-        self.problem = None
+    async def _send(self, messages: Sequence[Produce]) -> None:
+        async with self._turn:
+            await self._transactions.send([message if _fits(message) else _put_aside(message) for message in messages])
 
-    async def _one(self, message: Produce) -> None:
-        try:
-            await self._producer.send([message])
-        except MessageTooLarge as error:
-            log.warning("message refused", topic=message.topic, reason=str(error))
-            metrics.DEAD_LETTERS.labels("too_large").inc()
-            origin = Record(message.topic, message.partition, NOWHERE, message.key, message.value, message.headers)
-            await self._producer.send([dead_letter(STAGE, origin, DeadLetterError("too_large", str(error)))])
+
+def _fits(message: Produce) -> bool:
+    return wire_bytes(message) <= BY_NAME[message.topic].max_message_bytes
+
+
+def _put_aside(message: Produce) -> Produce:
+    """The dead letter that goes in place of a message that its topic does not take."""
+    limit = BY_NAME[message.topic].max_message_bytes
+    reason = f"message of {wire_bytes(message)} bytes for {message.topic}: the topic's limit is {limit}"
+    log.warning("message refused", topic=message.topic, reason=reason)
+    metrics.DEAD_LETTERS.labels("too_large").inc()
+    origin = Record(message.topic, message.partition, NOWHERE, message.key, message.value, message.headers)
+    return dead_letter(STAGE, origin, DeadLetterError("too_large", reason))

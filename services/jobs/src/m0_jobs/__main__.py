@@ -10,16 +10,16 @@ from m0common import settings
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.http import Status, status_server
+from m0common.leases import rows
 from m0common.process import run_service
 from m0common.store import postgres
 from m0common.store import pulse as store_pulse
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 
-from m0_jobs.app import Jobs
+from m0_jobs.app import NAME, Jobs
 from m0_jobs.chain import RpcChain
 
-NAME = "jobs"
 NEEDS = ("deployment", "kafka", "stage", "postgres", "solana", "jobs", "keys_dir")
 
 
@@ -42,9 +42,11 @@ async def serve(config: settings.Settings) -> None:
         sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
         broker = KafkaBroker(KafkaOptions.of(config.kafka, NAME))
         stack.push_async_callback(broker.close)
-        pool = await stack.enter_async_context(postgres.opened(config.postgres, name=NAME))
+        pool = await stack.enter_async_context(postgres.opened(config.postgres, name=NAME, session=False))
+        leases = await stack.enter_async_context(rows.opened(config.postgres, NAME))
         chain = RpcChain(client, sender, programs.oracle, programs.registry, key)
-        await Jobs(config, deployment, programs.oracle, programs.registry, pool, broker, chain, clock, status).run()
+        jobs = Jobs(config, deployment, programs.oracle, programs.registry, pool, leases, broker, chain, clock, status)
+        await jobs.run()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""The jobs put together: wait to lead, then take outcomes in and run every job on its schedule."""
+"""The jobs put together: whoever has their lease takes outcomes in and runs every job on its schedule."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,8 +8,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[impo
 from m0chain import Oracle, Registry
 from m0common.clock import Clock
 from m0common.deployment import Deployment
-from m0common.errors import M0Error, Unavailable
+from m0common.errors import Fenced, M0Error
 from m0common.http import Status
+from m0common.leases.candidate import Candidate, Tenure, holder_name
+from m0common.leases.port import Lease, Leases
 from m0common.settings import Settings
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
@@ -21,13 +22,12 @@ from solders.pubkey import Pubkey
 from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
 from m0_jobs.cranks import Cranks
-from m0_jobs.leader import Leadership, leadership
 from m0_jobs.outcomes import OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
 from m0_jobs.scores import Scorer
 from m0_jobs.trimmer import Trimmer
 
-STANDBY_S = 2.0
+NAME = "jobs"
 
 _log = logger(__name__)
 
@@ -41,57 +41,43 @@ class Jobs:
     oracle: Pubkey
     registry: Pubkey
     pool: Pool
+    leases: Leases
     broker: Broker
     chain: ChainPort
     clock: Clock
     status: Status
-    problem: str | None = "not started"
     failed: dict[str, str] = field(default_factory=dict)
     """why the newest run of a job failed; each may fail alone"""
 
     async def run(self) -> None:
         """Lead, or wait to lead, until cancelled."""
-        self.status.ready["database"] = lambda: self.problem
+        candidate = Candidate(self.leases, NAME, holder_name(), self.config.postgres.lease_ms, self.clock)
+        self.status.ready["database"] = candidate.problem
+        self.status.facts["leader"] = candidate.says
         self.status.notes["jobs"] = lambda: "; ".join(f"{job}: {why}" for job, why in self.failed.items()) or None
-        while True:
-            try:
-                async with leadership(self.config.postgres.dsn) as held:
-                    self.problem = None
-                    if held is not None:
-                        await self._lead(held)
-            except Unavailable as error:
-                self.problem = str(error)
-                _log.warning("database_away", error=str(error))
-            await asyncio.sleep(STANDBY_S)
+        await candidate.lead(self._lead)
 
-    async def _lead(self, held: Leadership) -> None:
-        _log.info("leading")
+    async def _lead(self, tenure: Tenure) -> None:
         metrics.LEADER.set(1)
-        scheduler = self._scheduler()
+        scheduler = self._scheduler(tenure.lease)
         scheduler.start()
-        loop = outcome_loop(OutcomeStore(self.pool, self.clock), self.broker, self.config.stage)
+        loop = outcome_loop(OutcomeStore(self.pool, tenure.lease, self.clock), self.broker, self.config.stage)
         self.status.ready["outcomes"] = loop.ready
-        outcomes = asyncio.create_task(loop.run())
-        lost = asyncio.create_task(held.lost.wait())
         try:
-            await asyncio.wait({outcomes, lost}, return_when=asyncio.FIRST_COMPLETED)
-            if outcomes.done():
-                outcomes.result()
-            _log.warning("leadership_lost")
+            await loop.run()
+        except Fenced as error:
+            _log.warning("fenced", reason=str(error))
         finally:
             metrics.LEADER.set(0)
             self.failed.clear()
             del self.status.ready["outcomes"]
             scheduler.shutdown(wait=False)
-            for task in (outcomes, lost):
-                task.cancel()
-            await asyncio.gather(outcomes, lost, return_exceptions=True)
 
-    def _scheduler(self) -> AsyncIOScheduler:
+    def _scheduler(self, lease: Lease) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone="UTC")
         resolver = Resolver(self.pool, self.chain, Registry(self.registry))
         cranks = Cranks(self.pool, self.chain, Oracle(self.oracle), self.config.jobs.close_epochs_after_ms)
-        scorer = Scorer(self.pool, self.clock)
+        scorer = Scorer(self.pool, lease, self.clock)
         unborn = partial(no_life, deployment=self.deployment)
         trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, unborn)
         often_s, rarely_s = self.config.jobs.crank_interval_ms / 1000, self.config.jobs.trim_interval_ms / 1000

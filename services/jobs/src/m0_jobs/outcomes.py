@@ -12,9 +12,11 @@ from m0chain.accounts import VOID
 from m0common.clock import Clock
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, check_market_id
+from m0common.leases.port import Lease
+from m0common.leases.rows import fenced
 from m0common.messages import MarketOutcome
 from m0common.settings import Stage
-from m0common.store.postgres import Pool, storable, transaction
+from m0common.store.postgres import Pool, storable
 from m0common.stream.broker import Broker
 from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.stream.door import check_count, check_digest, check_text, checked, decoded
@@ -67,13 +69,14 @@ class OutcomeStore:
     """Writes what is checked."""
 
     pool: Pool
+    lease: Lease
     clock: Clock
 
     async def take(self, value: bytes) -> None:
-        """Take in one message. Raises DeadLetterError, or Unavailable."""
+        """Take in one message. Raises DeadLetterError, Unavailable, or Fenced when another process leads."""
         outcome = read_outcome(value)
         with storable():
-            async with transaction(self.pool) as connection:
+            async with fenced(self.pool, self.lease) as connection:
                 known = await repository.standing(connection, outcome.market_id)
                 kind = verdict(outcome, known)
                 if kind in {"new", "corrected"}:

@@ -6,7 +6,9 @@ from m0common.canonical import PredictionLeaf
 from m0common.clock import Clock
 from m0common.errors import InvalidValue
 from m0common.fixedpoint import PPB
-from m0common.store.postgres import Pool, transaction
+from m0common.leases.port import Lease
+from m0common.leases.rows import fenced
+from m0common.store.postgres import Pool
 from m0common.telemetry.logs import logger
 from m0quant import scoring
 
@@ -32,12 +34,13 @@ class Scorer:
     """The job; a score is written once."""
 
     pool: Pool
+    lease: Lease
     clock: Clock
 
     async def run(self) -> int:
-        """Score what can be; how many."""
+        """Score what can be; how many. Raises Unavailable, or Fenced when another process leads."""
         now_ms = self.clock.now_ms()
-        async with transaction(self.pool) as connection:
+        async with fenced(self.pool, self.lease) as connection:
             items = await repository.scorable(connection, now_ms, BATCH)
             done = 0
             for item in items:

@@ -46,7 +46,12 @@ async def connected(dsn: SecretDsn, name: str, answer_s: int) -> BoundedConnecti
     Raises OperationalError when there is no answer within `answer_s`, Unavailable when the address cannot be read.
     """
     connection = await BoundedConnection.connect(
-        dsn.reveal(), autocommit=True, row_factory=dict_row, connect_timeout=answer_s, application_name=name
+        dsn.reveal(),
+        autocommit=True,
+        prepare_threshold=None,  # a transaction pooler may stand in between
+        row_factory=dict_row,
+        connect_timeout=answer_s,
+        application_name=name,
     )
     connection.answer_s = answer_s
     return connection

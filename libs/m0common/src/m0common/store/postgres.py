@@ -20,12 +20,17 @@ Pool = AsyncConnectionPool[Connection]
 SPARE_MS = 500
 """By so much the server is given the chance to end a statement itself before its connection is closed."""
 
+PREPARE_AFTER = 5
+"""A statement that has been said so often on a connection is prepared there."""
 
-def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False) -> Pool:
+
+def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, session: bool = True) -> Pool:
     """A pool that is not yet open; `name` shows in pg_stat_activity. The address is asked for at each connect.
 
     Connections are checked before they are lent; a `reading` pool, for `fetch` alone, saves that and transactions, and
     gives up after `answer_timeout_ms`. A connection that does not answer in time is closed.
+    Without `session` nothing is asked of the server that lasts longer than a transaction (prepared statements, time
+    zone, time-outs): a transaction pooler may stand in between.
     """
     timeout_ms = settings.answer_timeout_ms if reading else settings.connect_timeout_ms
     statement_ms = settings.answer_timeout_ms if reading else settings.statement_timeout_ms
@@ -49,7 +54,8 @@ def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = Fa
             "application_name": name,
             "connect_timeout": max(1, timeout_ms // 1000),
             "autocommit": reading,
-            "options": f"-c statement_timeout={statement_ms} -c timezone=UTC",
+            "prepare_threshold": PREPARE_AFTER if session else None,
+            "options": f"-c statement_timeout={statement_ms} -c timezone=UTC" if session else "",
         },
         min_size=min_size,
         max_size=settings.pool_max,
@@ -61,9 +67,11 @@ def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = Fa
 
 
 @asynccontextmanager
-async def opened(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False) -> AsyncIterator[Pool]:
+async def opened(
+    settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False, session: bool = True
+) -> AsyncIterator[Pool]:
     """A pool for the length of the block."""
-    made = pool(settings, name=name, min_size=min_size, reading=reading)
+    made = pool(settings, name=name, min_size=min_size, reading=reading, session=session)
     await made.open(wait=False)
     try:
         yield made

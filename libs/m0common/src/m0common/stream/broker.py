@@ -136,6 +136,26 @@ class Producer(Protocol):
         ...
 
 
+class Transactions(Protocol):
+    """Writes whole transactions under a name. Of all that have the name, only the one that started last may write."""
+
+    async def start(self) -> None:
+        """Become the writer of this name: from now on all before it are refused. What one of them had begun is
+        aborted, what it had committed can be read when this returns. Raises Unavailable.
+        """
+        ...
+
+    async def stop(self) -> None: ...
+
+    async def send(self, messages: Sequence[Produce]) -> None:
+        """Write `messages` in one transaction, in order per partition; returns when it is committed.
+
+        Raises Fenced when another has started since, MessageTooLarge as Producer does, both having written nothing.
+        After Unavailable the transaction is whole or nothing: `start` again, and the log says which.
+        """
+        ...
+
+
 class Broker(Protocol):
     """Makes consumers and producers. Topics are made by `m0 topics`: no service may."""
 
@@ -150,6 +170,10 @@ class Broker(Protocol):
         ...
 
     def producer(self) -> Producer: ...
+
+    def transactions(self, name: str) -> Transactions:
+        """A transactional producer, `name` being its transactional id."""
+        ...
 
     async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
         """Delete what is older than these offsets, at most up to the present end; what is gone already is no error.

@@ -13,6 +13,7 @@ from m0common.stream.kafka_bounds import bounds
 from m0common.stream.kafka_consumer import KafkaConsumer
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_producer import KafkaProducer
+from m0common.stream.kafka_transactions import KafkaTransactions
 from m0common.topics import BY_NAME, Topic
 
 __all__ = ["KafkaBroker", "KafkaOptions"]
@@ -43,6 +44,10 @@ class KafkaBroker:
     def producer(self) -> KafkaProducer:
         """See Broker."""
         return KafkaProducer(self.options, self._catalogue)
+
+    def transactions(self, name: str) -> KafkaTransactions:
+        """See Broker."""
+        return KafkaTransactions(self.options, name, self._catalogue)
 
     async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
         """See Broker."""

@@ -5,8 +5,7 @@ for them first, so that nothing overtakes, and when the caller repeats the same 
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
@@ -16,19 +15,15 @@ from m0common.errors import MessageTooLarge, SettingsError, Unavailable
 from m0common.stream.broker import TopicPartition, Written
 from m0common.stream.kafka_admin import open_admin, partition_count
 from m0common.stream.kafka_bounds import bounds
-from m0common.stream.kafka_call import call, describe
+from m0common.stream.kafka_call import describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
+from m0common.stream.kafka_shares import BATCH_BYTES, shared_out
+from m0common.stream.kafka_stop import abandon
 from m0common.stream.kafka_written import NOT_SAID, Batch, ranges
-from m0common.stream.partition import BATCH_OVERHEAD_BYTES, wire_bytes
+from m0common.stream.partition import wire_bytes
 from m0common.stream.records import Produce
-from m0common.topics import RAW_MAX_BYTES, Topic
-
-BATCH_BYTES = 512 * 1024
-"""Batches are split here, well below every topic's limit of the catalogue."""
-SURELY_SMALL_BYTES = 4096
-"""Below this key and value need no exact measuring, on topics with a limit above BATCH_BYTES."""
-NO_HEADERS: list[tuple[str, bytes]] = []
+from m0common.topics import Topic
 
 
 class Flight(NamedTuple):
@@ -37,37 +32,6 @@ class Flight(NamedTuple):
     where: TopicPartition
     messages: int
     delivery: asyncio.Future[Any]
-
-
-class Share:
-    """The batches of one partition in one send. The last one is open."""
-
-    def __init__(self, where: TopicPartition, limit: int, create: Callable[[], Any]) -> None:
-        self.topic, self.partition = self.where = where
-        self.exact = limit < BATCH_BYTES
-        """The topic takes less than aiokafka puts into a batch: measure every message."""
-        self.batches: list[Any] = []
-        self.append: Any = None
-        self._limit = limit
-        self._create = create
-        self._used = 0
-        self.next_batch()
-
-    def next_batch(self) -> None:
-        """Go on with an empty batch."""
-        batch = self._create()
-        self.batches.append(batch)
-        self.append = batch.append
-        self._used = BATCH_OVERHEAD_BYTES
-
-    def make_room(self, message: Produce) -> None:
-        """Open a new batch when `message` would not fit. Raises MessageTooLarge when it fits none."""
-        size = wire_bytes(message)
-        if size > self._limit:
-            raise MessageTooLarge(f"message of {size} bytes for {self.topic}: the topic's limit is {self._limit}")
-        if self.exact and self._used + size > self._limit and self.batches[-1].record_count():
-            self.next_batch()
-        self._used += size
 
 
 class KafkaProducer:
@@ -123,58 +87,30 @@ class KafkaProducer:
             await connect(self._options, inner.start())
             refuse_without_sequence(inner)
         except BaseException:
-            await self._abandon(inner)
+            await abandon(inner)
             raise
         self._inner = inner
 
     async def _close(self) -> None:
         inner, self._inner = self._inner, None
         if inner is not None:
-            await self._abandon(inner)
+            await abandon(inner)
         for flight in self._in_flight:
             if flight.delivery.done() and not flight.delivery.cancelled():
                 flight.delivery.exception()
         self._in_flight, self._uncertain = [], None
 
-    async def _abandon(self, inner: Any) -> None:
-        """Stop a producer; what it still holds is given up after a moment."""
-        with contextlib.suppress(Unavailable):
-            await call("stop the producer", 2000, inner.stop())
-            return
-        # stop() waits for deliveries that will not come: end its background task and connections all the same
-        with contextlib.suppress(Unavailable, asyncio.CancelledError):
-            await call("stop the sender", 1000, inner._sender.close())  # noqa: SLF001 - no public way
-        with contextlib.suppress(Unavailable):
-            await call("close connections", 1000, inner.client.close())
-
-    async def _limit(self, topic: str) -> int:
-        if topic not in self._present:
+    async def _queue(self, messages: Sequence[Produce]) -> None:
+        """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
+        for topic in {message.topic for message in messages} - self._present:
             async with open_admin(self._options) as admin:
                 await partition_count(admin, topic)
             self._present.add(topic)
-        return message_limit(self._catalogue, topic)
-
-    async def _queue(self, messages: Sequence[Produce]) -> None:
-        """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
-        shares: dict[tuple[str, int], Share] = {}  # looked up by plain tuples, which TopicPartition equals
-        share = None
-        for message in messages:
-            topic, partition, key, value, headers = message
-            if share is None or partition != share.partition or topic != share.topic:
-                share = shares.get((topic, partition))
-                if share is None:
-                    where = TopicPartition(topic, partition)
-                    share = shares[where] = Share(where, await self._limit(topic), self._inner.create_batch)
-            if share.exact or headers or len(value) > SURELY_SMALL_BYTES or (key and len(key) > SURELY_SMALL_BYTES):
-                share.make_room(message)
-            listed = list(headers) if headers else NO_HEADERS
-            if share.append(timestamp=None, key=key, value=value, headers=listed) is None:
-                share.next_batch()
-                share.append(timestamp=None, key=key, value=value, headers=listed)
+        shares = shared_out(messages, self._catalogue, self._inner.create_batch)
         self._uncertain, self._in_flight, self._all_queued = list(messages), [], False
         try:
             async with asyncio.timeout(self._options.send_timeout_ms / 1000):
-                for share in shares.values():
+                for share in shares:
                     for batch in share.batches:
                         batch.close()
                         delivery = await self._inner.send_batch(batch, share.topic, partition=share.partition)
@@ -183,9 +119,8 @@ class KafkaProducer:
             raise Unavailable(self._overdue()) from error
         except AssertionError as error:
             await self._close()
-            raise Unavailable(
-                f"one of the partitions {sorted(shares)} does not exist: create the topics first"
-            ) from error
+            places = sorted(share.where for share in shares)
+            raise Unavailable(f"one of the partitions {places} does not exist: create the topics first") from error
         except (KafkaError, OSError) as error:
             await self._close()
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
@@ -221,11 +156,6 @@ class KafkaProducer:
     def _overdue(self) -> str:
         topics = sorted({message.topic for message in self._uncertain or []})
         return f"send to {topics}: not acknowledged within {self._options.send_timeout_ms} ms; repeat the same messages"
-
-
-def message_limit(catalogue: Mapping[str, Topic], topic: str) -> int:
-    """The bytes that a message for `topic` may have; the usual limit for a topic that is not in the catalogue."""
-    return catalogue[topic].max_message_bytes if topic in catalogue else RAW_MAX_BYTES
 
 
 def refuse_without_sequence(inner: Any) -> None:

@@ -13,6 +13,7 @@ from m0common.stream.broker import APPEND_TIME, TopicPartition, Written
 from m0common.stream.memory_clients import MemoryConsumer, MemoryProducer
 from m0common.stream.memory_group import Group
 from m0common.stream.memory_log import Log, Logs, TopicLogs, Transaction
+from m0common.stream.memory_transactions import MemoryTransactions
 from m0common.stream.partition import refuse_other_count
 from m0common.stream.records import Produce, Record
 from m0common.topics import Topic
@@ -28,6 +29,8 @@ class Faults:
     """So many sends fail and write nothing."""
     lose_acks: int = 0
     """So many sends write everything and then fail."""
+    die_in_transactions: int = 0
+    """So many transactions are written and then neither committed nor aborted, as by a writer that dies."""
     send_delay_s: float = 0.0
     """Every send takes this long."""
 
@@ -67,8 +70,12 @@ class MemoryBroker:
         """See Broker."""
         return MemoryProducer(self)
 
+    def transactions(self, name: str) -> MemoryTransactions:
+        """See Broker."""
+        return MemoryTransactions(self, name)
+
     def transaction(self) -> Transaction:
-        """A transactional producer, which the project itself has no use for: others may write with one."""
+        """A transaction that a test ends when it likes, as strangers do."""
         return self.logs.transaction()
 
     async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from m0common.clock import Clock
-from m0common.errors import MessageTooLarge, OffsetsGone, Unavailable
+from m0common.errors import Fenced, MessageTooLarge, OffsetsGone, Unavailable
 from m0common.stream.broker import TopicPartition, Written
 from m0common.stream.partition import wire_bytes
 from m0common.stream.records import Produce, Record, trace_of
@@ -69,6 +69,8 @@ class Logs:
         self._clock = clock
         self._changed = changed
         self._transactions = itertools.count(1)
+        self._writers: dict[str, int] = {}
+        self._begun: dict[str, Transaction] = {}
 
     def topic(self, name: str) -> TopicLogs:
         """A topic; Unavailable when it does not exist."""
@@ -120,6 +122,21 @@ class Logs:
         """A new transaction."""
         return Transaction(self, next(self._transactions))
 
+    async def claim(self, name: str) -> int:
+        """Make a new writer the only one of a transactional id, aborting what the one before had begun; its number."""
+        begun = self._begun.pop(name, None)
+        if begun is not None:
+            await begun.abort()
+        self._writers[name] = self._writers.get(name, 0) + 1
+        return self._writers[name]
+
+    def begin(self, name: str, writer: int) -> "Transaction":
+        """A new transaction of a transactional id. Raises Fenced when `writer` is not its newest."""
+        if self._writers[name] != writer:
+            raise Fenced(f"another process writes as {name} now: this one's transaction was not written")
+        begun = self._begun[name] = self.transaction()
+        return begun
+
     def end_transaction(self, transaction: int, aborted: frozenset[tuple[TopicPartition, int]]) -> None:
         """Close a transaction in every partition it wrote to."""
         for name, topic in self.topics.items():
@@ -142,9 +159,8 @@ class Transaction:
 
     async def send(self, *messages: Produce) -> None:
         """Write messages; nobody reads them yet, nor what comes behind them."""
-        for message in messages:
-            for where, written in self._logs.append([message], transaction=self._number).items():
-                self._written.add((where, written.first))
+        for where, written in self._logs.append(messages, transaction=self._number).items():
+            self._written |= {(where, offset) for offset in range(written.first, written.end)}
 
     async def commit(self) -> None:
         """Let everybody read them."""
@@ -153,3 +169,6 @@ class Transaction:
     async def abort(self) -> None:
         """Nobody ever reads them."""
         self._logs.end_transaction(self._number, frozenset(self._written))
+
+    async def forget(self) -> None:
+        """Leave it open, as a process that is killed does."""

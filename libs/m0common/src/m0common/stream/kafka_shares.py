@@ -1,0 +1,79 @@
+"""Messages as aiokafka's batches, in order per partition, each within its topic's limit.
+
+In a compacted topic an empty value is Kafka's null: compaction takes the key away.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from m0common.errors import MessageTooLarge
+from m0common.stream.broker import TopicPartition
+from m0common.stream.partition import BATCH_OVERHEAD_BYTES, wire_bytes
+from m0common.stream.records import Produce
+from m0common.topics import RAW_MAX_BYTES, Topic
+
+BATCH_BYTES = 512 * 1024
+"""Batches are split here, well below every topic's limit of the catalogue."""
+SURELY_SMALL_BYTES = 4096
+"""Below this key and value need no exact measuring, on topics with a limit above BATCH_BYTES."""
+NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class Share:
+    """The batches of one partition in one send. The last one is open."""
+
+    def __init__(self, where: TopicPartition, limit: int, create: Callable[[], Any], *, compacted: bool) -> None:
+        self.topic, self.partition = self.where = where
+        self.compacted = compacted
+        self.exact = limit < BATCH_BYTES
+        """The topic takes less than aiokafka puts into a batch: measure every message."""
+        self.batches: list[Any] = []
+        self.append: Any = None
+        self._limit = limit
+        self._create = create
+        self._used = 0
+        self.next_batch()
+
+    def next_batch(self) -> None:
+        """Go on with an empty batch."""
+        batch = self._create()
+        self.batches.append(batch)
+        self.append = batch.append
+        self._used = BATCH_OVERHEAD_BYTES
+
+    def make_room(self, message: Produce) -> None:
+        """Open a new batch when `message` would not fit. Raises MessageTooLarge when it fits none."""
+        size = wire_bytes(message)
+        if size > self._limit:
+            raise MessageTooLarge(f"message of {size} bytes for {self.topic}: the topic's limit is {self._limit}")
+        if self.exact and self._used + size > self._limit and self.batches[-1].record_count():
+            self.next_batch()
+        self._used += size
+
+
+def shared_out(
+    messages: Sequence[Produce], catalogue: Mapping[str, Topic], create: Callable[[], Any]
+) -> Sequence[Share]:
+    """The messages by partition, in batches that `create` makes. Raises MessageTooLarge when one fits none.
+
+    A topic that is not in the catalogue takes the usual limit.
+    """
+    shares: dict[tuple[str, int], Share] = {}  # looked up by plain tuples, which TopicPartition equals
+    share = None
+    for message in messages:
+        topic, partition, key, value, headers = message
+        if share is None or partition != share.partition or topic != share.topic:
+            share = shares.get((topic, partition))
+            if share is None:
+                known = catalogue.get(topic)
+                limit = RAW_MAX_BYTES if known is None else known.max_message_bytes
+                where = TopicPartition(topic, partition)
+                share = shares[where] = Share(where, limit, create, compacted=known is not None and known.compacted)
+        if share.exact or headers or len(value) > SURELY_SMALL_BYTES or (key and len(key) > SURELY_SMALL_BYTES):
+            share.make_room(message)
+        said = None if share.compacted and not value else value
+        listed = list(headers) if headers else NO_HEADERS
+        if share.append(timestamp=None, key=key, value=said, headers=listed) is None:
+            share.next_batch()
+            share.append(timestamp=None, key=key, value=said, headers=listed)
+    return list(shares.values())
