@@ -28,7 +28,7 @@ clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads s
 test: env-dev  ## Install what is needed and run every test: make test ARGS="-k merkle"
 	@.venv/bin/pytest -n 4 $(ARGS)
 
-soak: env-dev  ## One long test, whole: make soak PART=kills (away clock heart hostile kills lost release retire)
+soak: env-dev  ## One long test, whole: make soak PART=kills (away clock heart hostile kills lost release retire takeover)
 	@.ci/soak "$(PART)"
 
 coverage: env-dev  ## Unit tests of libraries and services, and how much of each package they went through, by branches
