@@ -112,7 +112,7 @@ async def define(broker):
         model=next(iter(domain.models)),
         params={},
         horizon_ms=600_000,
-        groups=("btc",),
+        groups=("a", "b", "btc", "c"),
         sources={
             "clock": SourceRule(("epoch_end",), bytes(CLOCK.pubkey()).hex()),
             "registry": SourceRule(("market_close", "market_open"), bytes(OTHER.pubkey()).hex(), dense=True),
