@@ -31,7 +31,7 @@ test: env-dev  ## Install what is needed and test every part: make test ARGS="-k
 e2e: env-dev  ## Test a running stack, and each service from its own wheel in an empty folder
 	@.venv/bin/pytest -n 2 tests/e2e tests/deployment $(ARGS)
 
-soak: env-dev  ## One long test, whole: make soak PART=kills (away clock heart hostile ill kills lost release replicas retire stops)
+soak: env-dev  ## One long test, whole: make soak PART=kills; without PART it names them all
 	@.ci/soak "$(PART)"
 
 coverage: env-dev  ## Unit tests of libraries and services, and how much of each package they went through, by branches

@@ -27,7 +27,7 @@ def test_a_service_names_what_an_operator_has_yet_to_fill_in(service, folder):
     code, said = ended(service, folder, folder.environment(CONFIG / "prod.toml"))
     assert code == 2
     assert ("M0_KAFKA_BOOTSTRAP" in said) == (service != "api")
-    assert ("M0_PG_DSN_FILE" in said) == (service in {"indexer", "api", "jobs"})
+    assert ("M0_PG_DSN_FILE" in said) == (service in {"ingest", "indexer", "api", "jobs"})
     assert ("M0_KEY_PASSPHRASE_FILE" in said) == (service == "signer")
     assert "M0_REDIS_URL" not in said
     assert len(said.splitlines()) == 1

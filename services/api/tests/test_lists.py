@@ -142,7 +142,13 @@ async def ready(client, wanted):
 
 
 async def test_ready_says_whether_the_database_answers(client):
-    assert (await ready(client, 200)).json() == {"status": "ok", "service": "api", "problems": {}, "notes": {}}
+    assert (await ready(client, 200)).json() == {
+        "status": "ok",
+        "service": "api",
+        "problems": {},
+        "notes": {},
+        "facts": {},
+    }
 
 
 async def test_a_database_that_is_not_migrated_or_not_there_makes_it_unready_and_answers_are_problems(settings, dsn):

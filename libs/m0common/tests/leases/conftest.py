@@ -32,6 +32,13 @@ async def pool(server):
 
 
 @pytest.fixture
+async def few(server, pool):
+    """The pool that leases have."""
+    async with postgres.opened(Postgres(dsn=server.dsn), name="test-leases", reading=True, session=False) as opened:
+        yield opened
+
+
+@pytest.fixture
 def clock():
     return ManualClock()
 
@@ -40,7 +47,7 @@ def clock():
 def leases(request, clock):
     if request.param == "memory":
         return MemoryLeases(clock)
-    return PostgresLeases(request.getfixturevalue("pool"), answer_s=60)
+    return PostgresLeases(request.getfixturevalue("few"), answer_s=60)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ class PoolingProxy:
         self._opened = 0
         self._startup = self._greeting = None
         self._clients = set()
+        self.states = set()
+        """In which servers were when they had answered: `I` for idle, `T` for in a transaction."""
 
     async def __aenter__(self):
         self._listener = await asyncio.start_server(self._client, "127.0.0.1", 0)
@@ -53,6 +55,7 @@ class PoolingProxy:
                     held[1].write(whole)
                     if kind in b"QS":  # a query or a sync: the server answers up to "ready"
                         status = await answer(held[0], writer)
+                        self.states.add(status)
                         if status == IDLE:
                             self._idle.put_nowait(held)
                             held = None

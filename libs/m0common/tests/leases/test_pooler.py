@@ -19,10 +19,16 @@ WHY = "this service listens"
 
 
 @pytest.fixture(params=[1, 3])
-async def pooled(request, server, pool):
-    """An address behind a pooler of so many server connections."""
-    async with PoolingProxy("127.0.0.1", server.server.port, request.param) as proxy:
-        yield server.dsn.replace(f":{server.server.port}/", f":{proxy.port}/")
+async def proxy(request, server, pool):
+    """A pooler of so many server connections."""
+    async with PoolingProxy("127.0.0.1", server.server.port, request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def pooled(server, proxy):
+    """The address behind it."""
+    return server.dsn.replace(f":{server.server.port}/", f":{proxy.port}/")
 
 
 async def test_a_pooler_is_refused_with_the_reason_and_postgres_itself_is_not(server, pooled):
@@ -59,6 +65,16 @@ async def test_of_seven_candidates_behind_a_pooler_one_leads_and_its_successor_f
             await stop(tasks.pop(leader))
         await stop(*tasks.values())
     assert max(most) == 1
+
+
+async def test_no_statement_about_a_lease_leaves_a_transaction_open(pooled, proxy):
+    """A holder that was stopped in one would keep the row from its successor for as long."""
+    async with rows.opened(Postgres(dsn=pooled), "jobs") as leases:
+        lease = await leases.take("jobs", "a", 600_000)
+        assert await leases.take("jobs", "b", 600_000) == lease
+        assert await leases.renew(lease, 600_000)
+        await leases.release(lease)
+    assert proxy.states == {b"I"}
 
 
 async def stop(*tasks):

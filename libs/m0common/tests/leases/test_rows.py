@@ -10,15 +10,14 @@ from m0common.errors import Fenced, Unavailable
 from m0common.leases.rows import PostgresLeases, fenced
 from m0common.settings import Postgres
 from m0common.store import postgres
-from m0common.store.postgres import transaction
 
 pytestmark = pytest.mark.postgres
 LONG_MS = 600_000
 
 
 @pytest.fixture
-def rows(pool):
-    return PostgresLeases(pool, answer_s=60)
+def rows(few):
+    return PostgresLeases(few, answer_s=60)
 
 
 @pytest.fixture
@@ -84,10 +83,10 @@ async def test_a_holder_that_is_stopped_in_a_transaction_holds_nobody_up_and_wri
     assert effects() == ["b"]
 
 
-async def test_a_database_that_is_stopped_is_away_after_a_moment(server, pool):
-    rows = PostgresLeases(pool, answer_s=0.5)
+async def test_a_database_that_is_stopped_is_away_after_a_moment(server, few):
+    rows = PostgresLeases(few, answer_s=0.5)
     async with asyncio.timeout(60):
-        lease = await PostgresLeases(pool, answer_s=60).take("jobs", "a", LONG_MS)
+        lease = await PostgresLeases(few, answer_s=60).take("jobs", "a", LONG_MS)
         pids = [server.pid, *children(server.pid)]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -109,8 +108,6 @@ async def test_a_database_that_nobody_has_made_tables_in_is_said(server):
     with psycopg.connect(server.dsn, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
         connection.execute("CREATE DATABASE fresh")
-    async with postgres.opened(Postgres(dsn=server.server.dsn_of("fresh")), name="test") as pool:
+    async with postgres.opened(Postgres(dsn=server.server.dsn_of("fresh")), name="test", reading=True) as pool:
         with pytest.raises(Unavailable, match="no leases yet: the indexer makes its tables"):
             await PostgresLeases(pool, answer_s=60).take("jobs", "a", LONG_MS)
-        async with transaction(pool) as connection:  # and the connection is fit for others
-            await connection.execute("SELECT 1")

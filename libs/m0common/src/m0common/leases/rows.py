@@ -1,12 +1,13 @@
 """Leases as rows of Postgres, by its clock.
 
-No session state: each statement is a transaction of its own, so a transaction pooler may stand in between.
+Each statement is a transaction of its own: a holder that is stopped leaves none open that its successor would wait for,
+and a transaction pooler may stand in between.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 
@@ -15,13 +16,29 @@ from m0common.leases.port import Lease
 from m0common.settings import Postgres
 from m0common.store import postgres
 from m0common.store.address import address
-from m0common.store.postgres import Connection, Pool, transaction
+from m0common.store.postgres import Connection, Pool, Row, fetch, transaction
 
 T = TypeVar("T")
 
 ANSWER_S = 2.0
 """A store that has not answered by then is away, whatever the connection's own time-outs are."""
 CONNECTIONS = 2
+
+_LOOK = "SELECT holder, fence FROM leases WHERE name = %(name)s AND until > clock_timestamp()"
+_TAKE = """
+    INSERT INTO leases AS l (name, holder, fence, until)
+    VALUES (%(name)s, %(holder)s, 1, clock_timestamp() + %(ttl)s * interval '1 millisecond')
+    ON CONFLICT (name) DO UPDATE SET
+        holder = excluded.holder, fence = l.fence + 1,
+        until = clock_timestamp() + %(ttl)s * interval '1 millisecond'
+    WHERE l.until <= clock_timestamp()
+    RETURNING holder, fence
+"""
+_RENEW = """
+    UPDATE leases SET until = clock_timestamp() + %(ttl)s * interval '1 millisecond'
+    WHERE name = %(name)s AND holder = %(holder)s AND fence = %(fence)s
+    RETURNING fence
+"""
 STATEMENT_MS = 30_000
 """After this the server ends a statement of a fenced transaction."""
 IDLE_MS = 5_000
@@ -37,12 +54,12 @@ async def opened(settings: Postgres, name: str) -> AsyncIterator["PostgresLeases
     with contextlib.suppress(Unavailable):  # a file that cannot be read now is read again at each connect
         address(settings.dsn)
     few = settings.model_copy(update={"pool_max": CONNECTIONS})
-    async with postgres.opened(few, name=f"{name}-leases", session=False) as pool:
+    async with postgres.opened(few, name=f"{name}-leases", reading=True, session=False) as pool:
         yield PostgresLeases(pool)
 
 
 class PostgresLeases:
-    """See Leases."""
+    """See Leases. `pool` is a reading one, whose statements commit by themselves."""
 
     def __init__(self, pool: Pool, answer_s: float = ANSWER_S) -> None:
         self._pool = pool
@@ -62,47 +79,19 @@ class PostgresLeases:
         await self._within(self._renew(lease, 0))
 
     async def _take(self, name: str, holder: str, ttl_ms: int) -> Lease:
+        values = {"name": name, "holder": holder, "ttl": ttl_ms}
         while True:
-            async with transaction(self._pool) as connection:
-                # looking first: an upsert locks the row also where it changes nothing
-                found = await self._run(
-                    connection,
-                    "SELECT holder, fence FROM leases WHERE name = %(name)s AND until > clock_timestamp()",
-                    {"name": name},
-                )
-                if not found:
-                    found = await self._run(
-                        connection,
-                        """
-                        INSERT INTO leases AS l (name, holder, fence, until)
-                        VALUES (%(name)s, %(holder)s, 1, clock_timestamp() + %(ttl)s * interval '1 millisecond')
-                        ON CONFLICT (name) DO UPDATE SET
-                            holder = excluded.holder, fence = l.fence + 1,
-                            until = clock_timestamp() + %(ttl)s * interval '1 millisecond'
-                        WHERE l.until <= clock_timestamp()
-                        RETURNING holder, fence
-                        """,
-                        {"name": name, "holder": holder, "ttl": ttl_ms},
-                    )
+            # looking first: an upsert locks the row also where it changes nothing
+            found = await self._ask(_LOOK, values) or await self._ask(_TAKE, values)
             if found:
                 return Lease(name, found[0]["holder"], found[0]["fence"])
 
     async def _renew(self, lease: Lease, ttl_ms: int) -> bool:
-        async with transaction(self._pool) as connection:
-            found = await self._run(
-                connection,
-                """
-                UPDATE leases SET until = clock_timestamp() + %(ttl)s * interval '1 millisecond'
-                WHERE name = %(name)s AND holder = %(holder)s AND fence = %(fence)s
-                RETURNING fence
-                """,
-                {**lease._asdict(), "ttl": ttl_ms},
-            )
-        return bool(found)
+        return bool(await self._ask(_RENEW, {**lease._asdict(), "ttl": ttl_ms}))
 
-    async def _run(self, connection: Connection, statement: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _ask(self, statement: LiteralString, values: Mapping[str, object]) -> list[Row]:
         try:
-            return await (await connection.execute(statement, values)).fetchall()
+            return await fetch(self._pool, statement, values)
         except psycopg.errors.UndefinedTable as error:
             raise Unavailable("the database has no leases yet: the indexer makes its tables when it starts") from error
 
