@@ -87,6 +87,6 @@ def test_data_without_its_administrators_password_is_refused_with_the_remedy(tmp
     made = server(tmp_path)
     made.data.mkdir(parents=True)
     (made.data / "meta.properties").write_text("cluster.id=x\n")
-    with pytest.raises(StartError, match=f"data in {made.data}, which an older version made.*'make clean'"):
+    with pytest.raises(StartError, match=f"data in {made.data} is an older version's.*'make clean'"):
         made.prepare()
     assert not made.passwords.exists()

@@ -41,8 +41,8 @@ class SecuredKafkaServer(KafkaServer):
         """See Server. Raises StartError for data whose administrator nobody knows."""
         if self.formatted and not (self.passwords / ADMIN).exists():
             raise StartError(
-                f"Nobody has the password of Kafka's data in {self.data}, which an older version made, or which lost "
-                f"{self.passwords / ADMIN}: drop it with 'make clean'."
+                f"Kafka's data in {self.data} is an older version's, which had no users, or the password of its "
+                f"administrator, {self.passwords / ADMIN}, was lost: drop the data with 'make clean'."
             )
         try:
             ensure_passwords(self.passwords, [ADMIN])
