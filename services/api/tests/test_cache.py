@@ -7,7 +7,8 @@ import pytest
 from m0_api.cache import HITS, AnswerCache, Answers, Kept
 from m0common.secret import SecretDsn
 from m0common.settings import Postgres
-from m0common.store import changes, postgres
+from m0common.store import postgres
+from m0index import changes
 
 KEPT = Kept([(b"etag", b'"1"'), (b"cache-control", b"no-cache"), (b"content-type", b"text/plain")], b"body", '"1"')
 

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from jobs_house import BASE_MS, House
 from m0common.settings import Postgres
-from m0common.store import migrations, postgres
+from m0common.store import postgres
+from m0index import migrations
 from m0local.testing import postgres_server
 
 

@@ -11,14 +11,15 @@ from m0common.clock import Clock, system_clock
 from m0common.errors import Unavailable
 from m0common.http import Status, routes
 from m0common.settings import Settings
-from m0common.store import changes, migrations, postgres
+from m0common.store import postgres
+from m0index import changes, migrations
+from m0index.queries import schema
 
 from m0_api import problems
 from m0_api.bundles.endpoints import router as bundles
 from m0_api.cache import AnswerCache, Answers
 from m0_api.epochs.endpoints import router as epochs
 from m0_api.info.endpoints import router as info
-from m0_api.info.repository import schema_revision
 from m0_api.markets.endpoints import router as markets
 from m0_api.observe import Observe
 from m0_api.predictions.endpoints import router as predictions
@@ -94,7 +95,7 @@ async def _watch(pool: postgres.Pool, status: Status, stop: asyncio.Event) -> No
     status.ready["postgres"] = lambda: problem
     while not stop.is_set():
         try:
-            revision = await schema_revision(pool)
+            revision = await schema.revision(pool)
             problem = None if revision == wanted else f"the schema is at {revision}, this release needs {wanted}"
         except Unavailable as error:
             problem = str(error)

@@ -1,6 +1,6 @@
 """Answers kept ready while the index does not change: an ASGI middleware in front of the routes.
 
-The index tells of every change (`m0common.store.changes`), which empties the cache. An answer is kept only when no
+The index tells of every change (`m0index.changes`), which empties the cache. An answer is kept only when no
 change arrived while it was made, so what is served is never older than the newest change this process has heard of;
 without a connection to hear by, nothing is kept.
 """

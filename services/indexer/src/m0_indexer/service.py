@@ -8,11 +8,12 @@ from m0chain.pulse import Pulse, beating
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.settings import Settings
-from m0common.store import migrations, postgres
+from m0common.store import postgres
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
 from m0common.stream.service import member_name
 from m0common.telemetry.logs import logger
+from m0index import migrations
 
 from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
 from m0_indexer.chain import NodeChain

@@ -14,8 +14,9 @@ from m0common.stream.door import check_count, checked, decoded
 from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+from m0index import shapes
 
-from m0_realtime import anchors, limits, metrics, shapes
+from m0_realtime import anchors, limits, metrics
 from m0_realtime.hub import Hub
 from m0_realtime.markets import Markets
 from m0_realtime.names import Kind, Name
@@ -94,8 +95,8 @@ class Finalized:
             metrics.REPEATED.labels(record.topic).inc()
             return
         self._last_epoch[message.catalog] = message.epoch_id
-        name = Name(Kind.EPOCHS, message.catalog)
-        self._publish(numbering, name, str(message.epoch_id), shapes.epoch(message), record)
+        name, data = Name(Kind.EPOCHS, message.catalog), shapes.encoded(shapes.final_epoch(message))
+        self._publish(numbering, name, str(message.epoch_id), data, record)
         self._on_final(message.catalog, message.epoch_id)
 
     async def _prediction(self, record: Record, numbering: Numbering) -> None:
@@ -110,7 +111,7 @@ class Finalized:
             return
         outcomes = await self._markets.names(message.market_id)
         with checked("not_a_prediction"):
-            data = shapes.finalized(message, outcomes)
+            data = shapes.encoded(shapes.finalized(message, outcomes))
         self._last_leaf[message.catalog] = place
         is_open = self._markets.is_open(message.market_id)
         name = Name(Kind.PREDICTIONS, message.catalog)

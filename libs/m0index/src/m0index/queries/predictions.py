@@ -1,8 +1,36 @@
 """Predictions from the index: leaves of final bundles, and what the models say of open epochs."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from m0common.canonical import Outcome
 from m0common.store.postgres import Pool, fetch, fetch_one
+
+
+class FinalLeaf(NamedTuple):
+    """A leaf of a final bundle, and the names of its market's outcomes as far as the registry has them."""
+
+    market_id: str
+    catalog: str
+    epoch_id: int
+    leaf: bytes
+    model: str
+    bundle_hash: bytes
+    names: list[str]
+
+
+class LiveRow(NamedTuple):
+    """What the models say of a market now, and the names of its outcomes as far as the registry has them."""
+
+    market_id: str
+    catalog: str
+    epoch_id: int
+    window_end_ms: int
+    outcomes: list[Outcome]
+    risk_bps: int
+    quality_flags: int
+    model: str
+    model_key: bytes
+    names: list[str]
 
 
 async def market_exists(pool: Pool, market_id: str) -> bool:
@@ -10,12 +38,13 @@ async def market_exists(pool: Pool, market_id: str) -> bool:
     return await fetch_one(pool, "SELECT 1 FROM markets WHERE market_id = %s", (market_id,)) is not None
 
 
-async def finalized(pool: Pool, market_id: str, before: int | None, limit: int) -> list[dict[str, Any]]:
+async def finalized(pool: Pool, market_id: str, before: int | None, limit: int) -> list[FinalLeaf]:
     """Final predictions, newest first, of epochs before `before`."""
-    return await fetch(
+    rows = await fetch(
         pool,
         """
-            SELECT l.market_id, l.catalog, l.epoch_id, l.leaf, l.model, l.bundle_hash, m.outcomes AS names
+            SELECT l.market_id, l.catalog, l.epoch_id, l.leaf, l.model, l.bundle_hash,
+                   coalesce(m.outcomes, '{}') AS names
             FROM leaves l
             LEFT JOIN markets m USING (market_id)
             JOIN epochs e
@@ -25,17 +54,18 @@ async def finalized(pool: Pool, market_id: str, before: int | None, limit: int) 
             """,
         {"market_id": market_id, "before": before, "limit": limit},
     )
+    return [FinalLeaf(**row) for row in rows]
 
 
-async def provisional(pool: Pool, market_id: str, open_since_ms: int) -> dict[str, Any] | None:
+async def provisional(pool: Pool, market_id: str, open_since_ms: int) -> LiveRow | None:
     """What the models say now of a market that is open, in an epoch whose window ended after `open_since_ms` and above
     every final one of its catalog.
     """
-    return await fetch_one(
+    row = await fetch_one(
         pool,
         """
             SELECT p.market_id, p.catalog, p.epoch_id, p.window_end_ms, p.outcomes, p.risk_bps, p.quality_flags,
-                   p.model, p.model_key, m.outcomes AS names
+                   p.model, p.model_key, coalesce(m.outcomes, '{}') AS names
             FROM provisional p
             LEFT JOIN markets m USING (market_id)
             WHERE p.market_id = %(market_id)s AND p.window_end_ms > %(open_since_ms)s
@@ -47,6 +77,9 @@ async def provisional(pool: Pool, market_id: str, open_since_ms: int) -> dict[st
             """,
         {"market_id": market_id, "open_since_ms": open_since_ms},
     )
+    if row is None:
+        return None
+    return LiveRow(**row | {"outcomes": [Outcome(*each) for each in row["outcomes"]]})
 
 
 async def to_prove(pool: Pool, market_id: str, epoch_id: int | None) -> dict[str, Any] | None:

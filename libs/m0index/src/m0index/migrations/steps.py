@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
+from m0common.secret import SecretDsn
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from m0common.secret import SecretDsn
-from m0common.store.migrations import no_answer
+from m0index.migrations import no_answer
 
 LOCK_KEY = 0x6D30_6D69_6772
 """Key of the advisory lock under which a schema is changed ("m0migr")."""

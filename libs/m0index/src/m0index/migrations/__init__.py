@@ -7,7 +7,6 @@ the first does the work. A database that is at the newest step is only looked at
 from pathlib import Path
 
 import psycopg
-
 from m0common.errors import Unavailable
 from m0common.secret import SecretDsn
 from m0common.store.address import address
@@ -38,7 +37,7 @@ def upgrade(dsn: str | SecretDsn) -> str:
     """Bring the database at `dsn` to the newest step and return it. Raises Unavailable when it does not answer."""
     newest = head()
     if current(dsn) != newest:
-        from m0common.store.migrations import steps  # noqa: PLC0415 - alembic is slow to import and seldom needed
+        from m0index.migrations import steps  # noqa: PLC0415 - alembic is slow to import and seldom needed
 
         steps.apply(SecretDsn.of(dsn))
     return newest

@@ -6,8 +6,8 @@ from m0chain import accounts
 from m0chain import event_types as ev
 from msgspec.structs import replace
 
-from m0_indexer.events import Event
-from m0_indexer.rows import INT64_MAX, CatalogRow, MarketRow, SignerSetRow
+from m0index.events import Event
+from m0index.rows import INT64_MAX, CatalogRow, MarketRow, SignerSetRow
 
 
 def settledness(events: Sequence[Event]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from m0common.store.postgres import Connection
 
-from m0_indexer.bundles import Header, Piece
+from m0index.bundles import Header, Piece
 
 
 async def add_piece(connection: Connection, piece: Piece, now_ms: int) -> bool:

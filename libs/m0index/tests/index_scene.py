@@ -1,4 +1,4 @@
-"""For tests: a chain in memory that can fork, and an oracle's history on it made of real bytes and signatures."""
+"""An oracle's history, made of real bytes and signatures, on a ledger that can fork."""
 
 import base64
 import hashlib
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from m0chain import Programs, RpcRejected, accounts, idl, pda
-from m0chain.rpc import SignatureInfo, TransactionRecord
+from m0chain import Programs, idl, pda
+from m0chain.rpc import TransactionRecord
 from m0common.canonical import (
     BundleHeader,
     LaneModel,
@@ -23,15 +23,12 @@ from m0common.canonical import (
     signer_set_digest,
     state_root,
 )
-from m0common.errors import Unavailable
 from m0common.ids import catalog_bytes, market_key
 from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
 from m0common.stream.restored import LANE_STAGES
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-
-from m0_indexer.chain import Cursor, Listing
 
 EPOCH_MS = 20_000
 PHASE_MS = 40_000
@@ -90,19 +87,12 @@ class Landed:
 
 
 @dataclass(slots=True)
-class MemoryChain:
-    """The indexer's port over a list; `drop` takes transactions out, as a fork does."""
+class Ledger:
+    """Transactions in the order they landed; `drop` takes them out, as a fork does."""
 
     landed: list[Landed] = field(default_factory=list)
-    market_accounts: list[accounts.Market] = field(default_factory=list)
-    epoch_accounts: list[accounts.Epoch] = field(default_factory=list)
-    down: bool = False
-    refused: set[str] = field(default_factory=set)
-    """methods of the port that the node has not got"""
-    hash: str = "genesis"
     height: int = 1
     final_slot: int = 0
-    fetched: list[str] = field(default_factory=list)
 
     def add(self, program: Pubkey, lines: Sequence[str], *, error: str | None = None, slot: int | None = None) -> str:
         """Land a transaction of one instruction; returns its signature."""
@@ -126,55 +116,12 @@ class MemoryChain:
         self.landed.remove(gone)
         return gone
 
-    def _up(self, method: str) -> None:
-        if self.down:
-            raise Unavailable("the node is down")
-        if method in self.refused:
-            raise RpcRejected(f"the node refuses {method}: not here", -32010)
-
-    async def listing(self, program: Pubkey, since: Cursor | None) -> Listing:
-        self._up("listing")
-        mine = [each for each in self.landed if program in each.record.programs]
-        names = [each.record.signature for each in mine]
-        mine = mine[names.index(since.signature) + 1 :] if since is not None else mine
-        infos = [
-            (SignatureInfo(e.record.signature, e.record.slot, e.record.block_time_s, e.record.error), e.final)
-            for e in mine
-        ]
-        return Listing([info for info, final in infos if final], [info for info, final in infos if not final])
-
-    async def transaction(self, signature: str) -> TransactionRecord | None:
-        self._up("transaction")
-        self.fetched.append(signature)
-        return next((each.record for each in self.landed if each.record.signature == signature), None)
-
-    async def vanished(self, slots: Mapping[str, int]) -> list[str]:
-        self._up("vanished")
-        known, final = {each.record.signature for each in self.landed}, await self.slot()
-        return [signature for signature, slot in slots.items() if signature not in known and slot <= final]
-
-    async def genesis(self) -> str:
-        self._up("genesis")
-        return self.hash
-
-    async def slot(self) -> int:
-        self._up("slot")
-        return self.final_slot
-
-    async def markets(self, registry: Pubkey) -> list[accounts.Market]:
-        self._up("markets")
-        return [a for a in self.market_accounts if registry]
-
-    async def epochs(self, oracle: Pubkey) -> list[accounts.Epoch]:
-        self._up("epochs")
-        return [a for a in self.epoch_accounts if oracle]
-
 
 @dataclass(slots=True)
 class Scene:
-    """An oracle with three signers, threshold two, on a MemoryChain."""
+    """An oracle with three signers, threshold two, on a ledger."""
 
-    chain: MemoryChain = field(default_factory=MemoryChain)
+    chain: Ledger = field(default_factory=Ledger)
     programs: Programs = field(
         default_factory=lambda: Programs(
             Pubkey.from_bytes(digest("oracle")),

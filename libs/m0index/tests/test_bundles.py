@@ -6,11 +6,11 @@ import random
 
 import msgspec
 import pytest
-from m0_indexer import bundles
-from m0_indexer.testing import Scene, digest
+from index_scene import Scene, digest
 from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, leaf_hash
 from m0common.errors import DeadLetterError
 from m0common.messages import BundlePiece, encode
+from m0index import bundles
 
 SPLIT = [500_000_000, 300_000_000, 200_000_000]
 SAID = Scene().bundle(7, {name: SPLIT if name != "C" else [] for name in "ABCDE"})

@@ -1,4 +1,4 @@
-"""Run by alembic: applies the steps on the connection that `m0common.store.migrations.steps` opened."""
+"""Run by alembic: applies the steps on the connection that `m0index.migrations.steps` opened."""
 
 from alembic import context
 from sqlalchemy import Connection

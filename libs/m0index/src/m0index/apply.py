@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 from m0chain import Programs
 from m0common.messages import RegistryMarket, encode
-from m0common.store import changes
 from m0common.store.postgres import Connection
 from m0common.topics import REGISTRY
 from solders.pubkey import Pubkey
 
-from m0_indexer.fold import fold_catalog, fold_market, fold_signer_set
-from m0_indexer.fold_epoch import fold_epoch
-from m0_indexer.repository import entities, history, outbox
-from m0_indexer.rows import MarketRow
+from m0index import changes
+from m0index.fold import fold_catalog, fold_market, fold_signer_set
+from m0index.fold_epoch import fold_epoch
+from m0index.rows import MarketRow
+from m0index.tables import entities, history, outbox
 
 
 def registry_message(row: MarketRow) -> RegistryMarket:

@@ -7,8 +7,8 @@ import msgspec
 from m0common.store.postgres import Connection
 from psycopg import sql
 
-from m0_indexer.fold_epoch import EpochRows
-from m0_indexer.rows import CatalogRow, EpochRow, EpochSignerRow, MarketRow, SignerSetRow
+from m0index.fold_epoch import EpochRows
+from m0index.rows import CatalogRow, EpochRow, EpochSignerRow, MarketRow, SignerSetRow
 
 
 def _upsert(table: LiteralString, kind: type[msgspec.Struct], key: Sequence[str]) -> sql.Composed:

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from m0_indexer.events import Event
-from m0_indexer.fold import settledness
-from m0_indexer.rows import EpochRow, EpochSignerRow, SignerSetRow
+from m0index.events import Event
+from m0index.fold import settledness
+from m0index.rows import EpochRow, EpochSignerRow, SignerSetRow
 
 _ORDER = ("open", "committing", "revealing")
 

@@ -3,7 +3,7 @@
 from m0common.store.postgres import Connection
 from psycopg.types.json import Jsonb
 
-from m0_indexer.bundles import Bundle
+from m0index.bundles import Bundle
 
 
 async def is_stored(connection: Connection, bundle_hash: bytes) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 
 import psycopg
-
 from m0common.errors import Unavailable
 from m0common.secret import SecretDsn
 from m0common.store.postgres import Connection

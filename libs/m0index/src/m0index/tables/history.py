@@ -8,13 +8,25 @@ from m0chain.rpc import TransactionRecord
 from m0common.store.postgres import Connection
 from psycopg.types.json import Jsonb
 
-from m0_indexer import events
-from m0_indexer.chain import Cursor
-from m0_indexer.events import Event
-from m0_indexer.plan import Stored
+from m0index import events
+from m0index.events import Event
 
 FROM_ACCOUNT_POSITION = 1 << 62
 """An account as read comes after every event of its slot."""
+
+
+class Cursor(NamedTuple):
+    """The newest final transaction before which nothing is missing; empty signature: none yet."""
+
+    signature: str
+    slot: int
+
+
+class Stored(NamedTuple):
+    """A stored transaction that the cursor has not passed."""
+
+    slot: int
+    commitment: str
 
 
 class NewEvent(NamedTuple):
