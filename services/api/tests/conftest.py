@@ -118,10 +118,15 @@ assert EPOCH_MS == 20_000
 
 
 @pytest.fixture(scope="session")
-def dsn(tmp_path_factory):
+def database(tmp_path_factory):
     with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
         migrations.upgrade(server.dsn)
-        yield server.dsn
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dsn(database):
+    return database.dsn
 
 
 @pytest.fixture(scope="session")

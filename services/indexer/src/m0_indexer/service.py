@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 
 from m0chain import ChainError, Programs
-from m0chain.pulse import Pulse, beating
+from m0chain.pulse import beating
 from m0common.clock import Clock
 from m0common.errors import Unavailable
+from m0common.http import Check
 from m0common.settings import Settings
-from m0common.store import postgres
+from m0common.store import postgres, pulse
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
 from m0common.stream.service import member_name
@@ -33,16 +34,16 @@ class IndexerService:
         self._clock = clock
         self._stopped = asyncio.Event()
         self._indexer: Indexer | None = None
-        self._pulse: Pulse | None = None
+        self._pulses: list[Check] = []
+        """of the node and the database: whether they answer, whoever asks"""
         self._problem: str | None = "starting"
 
     def ready(self) -> str | None:
         """None when the tables are up to date with the chain and every bundle that waited is stored."""
-        if (ill := None if self._pulse is None else self._pulse.problem()) is not None:
-            return ill
-        if self._problem is not None or self._indexer is None:
-            return self._problem or "starting"
-        return next((problem for check in self._indexer.checks.values() if (problem := check()) is not None), None)
+        checks: list[Check] = [*self._pulses, lambda: self._problem]
+        if self._indexer is not None:
+            checks += self._indexer.checks.values()
+        return next((problem for check in checks if (problem := check()) is not None), None)
 
     def notes(self) -> str | None:
         """What fails beside the index: reconciliation, live values, notifications of the node."""
@@ -68,7 +69,9 @@ class IndexerService:
             chain = NodeChain(settings.solana)
             stack.push_async_callback(chain.close)
             pool = await stack.enter_async_context(postgres.opened(settings.postgres, name="indexer"))
-            self._pulse = await stack.enter_async_context(beating(settings.solana.rpc_url, self._clock.now_ms))
+            node = await stack.enter_async_context(beating(settings.solana.rpc_url, self._clock.now_ms))
+            database = await stack.enter_async_context(pulse.beating(settings.postgres.dsn, "indexer"))
+            self._pulses = [node.problem, database.problem]
             await self._prepare(pool, chain)
             self._indexer = Indexer(
                 deployed,
@@ -80,6 +83,7 @@ class IndexerService:
                 settings.solana.ws_url,
                 member_name("indexer"),
             )
+            self._problem = None
             await self._indexer.run(self._stopped)
 
     async def _prepare(self, pool: Pool, chain: NodeChain) -> None:
@@ -95,5 +99,4 @@ class IndexerService:
                     self._stopped.set()
                     return
             else:
-                self._problem = None
                 return

@@ -1,5 +1,6 @@
 """The Postgres pool: one per process, opened when the process starts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import LiteralString
@@ -10,19 +11,24 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.settings import Postgres
+from m0common.store.bounded import BoundedConnection
 
 Connection = psycopg.AsyncConnection[DictRow]
 """A connection whose rows are dicts by column name."""
 Row = DictRow
 Pool = AsyncConnectionPool[Connection]
+SPARE_MS = 500
+"""By so much the server is given the chance to end a statement itself before its connection is closed."""
 
 
 def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = False) -> Pool:
     """A pool that is not yet open; `name` shows in pg_stat_activity. The address is asked for at each connect.
 
-    Connections are checked before they are lent; a `reading` pool, for `fetch` alone, saves that and transactions.
+    Connections are checked before they are lent; a `reading` pool, for `fetch` alone, saves that and transactions, and
+    gives up after `answer_timeout_ms`. A connection that does not answer in time is closed.
     """
-    timeout_s = settings.connect_timeout_ms / 1000
+    timeout_ms = settings.answer_timeout_ms if reading else settings.connect_timeout_ms
+    statement_ms = settings.answer_timeout_ms if reading else settings.statement_timeout_ms
 
     async def address() -> str:
         try:
@@ -30,19 +36,24 @@ def pool(settings: Postgres, *, name: str, min_size: int = 1, reading: bool = Fa
         except Unavailable as error:
             raise psycopg.OperationalError(str(error)) from None  # the pool tries again after what psycopg raises
 
+    async def bound(connection: Connection) -> None:
+        assert isinstance(connection, BoundedConnection)
+        connection.answer_s = (statement_ms + SPARE_MS) / 1000
+
     return AsyncConnectionPool(
         address,
-        connection_class=Connection,
+        connection_class=BoundedConnection,
+        configure=bound,
         kwargs={
             "row_factory": dict_row,
             "application_name": name,
-            "connect_timeout": max(1, int(timeout_s)),
+            "connect_timeout": max(1, timeout_ms // 1000),
             "autocommit": reading,
-            "options": f"-c statement_timeout={settings.statement_timeout_ms} -c timezone=UTC",
+            "options": f"-c statement_timeout={statement_ms} -c timezone=UTC",
         },
         min_size=min_size,
         max_size=settings.pool_max,
-        timeout=timeout_s,
+        timeout=timeout_ms / 1000,
         check=None if reading else AsyncConnectionPool.check_connection,
         name=name,
         open=False,
@@ -94,6 +105,8 @@ async def fetch(
 
     Raises Unavailable when the database does not answer.
     """
+    clock = asyncio.get_running_loop().time
+    give_up_s = clock() + pool.timeout
     for attempt in range(pool.max_size + 1):
         try:
             async with pool.connection() as connection:
@@ -101,7 +114,8 @@ async def fetch(
         except PoolTimeout as error:
             raise Unavailable(f"no connection to Postgres within {pool.timeout} s: check M0_PG_DSN") from error
         except psycopg.OperationalError as error:
-            if attempt == pool.max_size or isinstance(error, psycopg.errors.QueryCanceled):
+            over = attempt == pool.max_size or clock() >= give_up_s
+            if over or isinstance(error, psycopg.errors.QueryCanceled):
                 raise Unavailable(f"Postgres went away: {error}") from error
     raise AssertionError("the last attempt returns or raises")
 
