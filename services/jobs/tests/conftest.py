@@ -24,7 +24,7 @@ async def pool(dsn):
     with psycopg.connect(dsn) as connection:
         tables = connection.execute(
             "SELECT string_agg(tablename, ',') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+            " WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'schema_terms')"
         ).fetchone()[0]
         connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
     async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:

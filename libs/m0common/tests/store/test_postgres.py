@@ -111,3 +111,46 @@ async def test_a_pool_asks_for_its_address_at_each_connect_and_waits_for_a_file_
         file.write_text(dsn)
         pool.timeout = 60.0
         await postgres.ping(pool)
+
+
+def altered(dsn, statement):
+    with psycopg.connect(dsn) as connection:
+        connection.execute(statement)
+
+
+async def test_a_read_whose_plan_is_from_before_a_migration_is_answered(dsn):
+    altered(dsn, "CREATE TABLE kept AS SELECT 7 AS n")
+    async with postgres.opened(Postgres(dsn=dsn, pool_max=1), name="test", reading=True) as pool:
+        for _ in range(10):  # by now it is prepared
+            await postgres.fetch(pool, "SELECT n FROM kept")
+        for kind in ("bigint", "integer"):
+            altered(dsn, f"ALTER TABLE kept ALTER n TYPE {kind}")
+            assert [await postgres.fetch_one(pool, "SELECT n FROM kept") for _ in range(10)] == [{"n": 7}] * 10
+
+
+async def test_a_transaction_whose_plan_is_from_before_a_migration_is_to_be_repeated_once(dsn):
+    altered(dsn, "CREATE TABLE kept AS SELECT 7 AS n")
+
+    async def read():
+        async with postgres.transaction(pool) as connection:
+            return await (await connection.execute("SELECT n FROM kept")).fetchone()
+
+    async with postgres.opened(Postgres(dsn=dsn, pool_max=1), name="test") as pool:
+        for _ in range(10):
+            await read()
+        altered(dsn, "ALTER TABLE kept ALTER n TYPE bigint")
+        with pytest.raises(Unavailable, match="schema is another one"):
+            await read()
+        assert await read() == {"n": 7}
+
+
+async def test_a_table_that_is_gone_is_waited_for(dsn):
+    async with (
+        postgres.opened(Postgres(dsn=dsn), name="test") as pool,
+        postgres.opened(Postgres(dsn=dsn), name="test", reading=True) as reading,
+    ):
+        with pytest.raises(Unavailable, match="schema"):
+            await postgres.fetch(reading, "SELECT n FROM gone")
+        with pytest.raises(Unavailable, match="schema"):
+            async with postgres.transaction(pool) as connection:
+                await connection.execute("SELECT n FROM gone")

@@ -1,7 +1,12 @@
-"""The database schema, as numbered steps of plain SQL: where a database stands, and bringing it to the newest one.
+"""The database schema, as numbered steps of plain SQL, and bringing a database to the newest one.
 
 `upgrade(dsn)` may be called by any number of processes at once: they wait for each other on an advisory lock and only
-the first does the work. A database that is at the newest step is only looked at.
+the first does the work. A database that is at the newest step, or newer, is only looked at: `m0index.schema` says who
+may use it.
+
+A step only expands: what the release before reads and writes goes on working, so that services go on through a
+migration and may be rolled back behind it. What contracts comes a release later and raises `schema_terms.oldest`
+(`m0lint` says which does).
 """
 
 from pathlib import Path
@@ -15,6 +20,11 @@ from m0common.store.address import address
 def head() -> str:
     """The newest step this release knows, by the numbers in the names of the files."""
     return max(step.name.split("_", 1)[0] for step in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
+
+
+def is_step(version: str) -> bool:
+    """Whether a database at `version` can be one of ours."""
+    return version.isdecimal() and len(version) == len(head())
 
 
 def current(dsn: str | SecretDsn) -> str | None:
@@ -33,14 +43,23 @@ def current(dsn: str | SecretDsn) -> str | None:
     return None if row is None else str(row[0])
 
 
-def upgrade(dsn: str | SecretDsn) -> str:
-    """Bring the database at `dsn` to the newest step and return it. Raises Unavailable when it does not answer."""
-    newest = head()
-    if current(dsn) != newest:
+def upgrade(dsn: str | SecretDsn) -> None:
+    """Bring the database at `dsn` to the newest step, unless it is there or further.
+
+    Raises Unavailable when it does not answer or a statement holds a table for too long.
+    """
+    found = current(dsn)
+    if found is None or (is_step(found) and found < head()):
         from m0index.migrations import steps  # noqa: PLC0415 - alembic is slow to import and seldom needed
 
         steps.apply(SecretDsn.of(dsn))
-    return newest
+
+
+def take_back(dsn: str | SecretDsn, step: str) -> None:
+    """Bring the database back to `step`. Raises as `upgrade` does."""
+    from m0index.migrations import steps  # noqa: PLC0415 - see `upgrade`
+
+    steps.take_back(SecretDsn.of(dsn), step)
 
 
 def no_answer(dsn: SecretDsn, error: Exception) -> Unavailable:

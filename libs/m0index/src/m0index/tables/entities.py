@@ -11,6 +11,11 @@ from m0index.fold_epoch import EpochRows
 from m0index.rows import CatalogRow, EpochRow, EpochSignerRow, MarketRow, SignerSetRow
 
 
+def _select(table: LiteralString, kind: type[msgspec.Struct], rest: LiteralString) -> sql.Composed:
+    columns = [sql.Identifier(table, column) for column in kind.__struct_fields__]
+    return sql.SQL("SELECT {} FROM {} ").format(sql.SQL(", ").join(columns), sql.Identifier(table)) + sql.SQL(rest)
+
+
 def _upsert(table: LiteralString, kind: type[msgspec.Struct], key: Sequence[str]) -> sql.Composed:
     columns = kind.__struct_fields__
     rest = [column for column in columns if column not in key]
@@ -28,6 +33,14 @@ _CATALOG = _upsert("catalogs", CatalogRow, ["catalog"])
 _MARKET = _upsert("markets", MarketRow, ["market_key"])
 _EPOCH = _upsert("epochs", EpochRow, ["catalog", "epoch_id"])
 _EPOCH_SIGNER = _upsert("epoch_signers", EpochSignerRow, ["catalog", "epoch_id", "signer"])
+_SIGNER_SETS = _select("signer_sets", SignerSetRow, "")
+_MARKETS = _select("markets", MarketRow, "WHERE market_key = ANY(%s::bytea[])")
+_ALL_MARKETS = _select("markets", MarketRow, "ORDER BY market_id")
+_EPOCHS = _select(
+    "epochs",
+    EpochRow,
+    "JOIN unnest(%s::text[], %s::bigint[]) AS wanted (catalog, epoch_id) USING (catalog, epoch_id)",
+)
 
 
 async def _put(connection: Connection, statement: sql.Composed, rows: Iterable[msgspec.Struct]) -> None:
@@ -86,26 +99,20 @@ async def drop_epoch(connection: Connection, catalog: str, epoch_id: int) -> Non
 
 async def signer_sets(connection: Connection) -> dict[int, SignerSetRow]:
     """Every signer set by id."""
-    found = await connection.execute("SELECT * FROM signer_sets")
+    found = await connection.execute(_SIGNER_SETS)
     return {row["id"]: msgspec.convert(row, SignerSetRow) for row in await found.fetchall()}
 
 
 async def markets(connection: Connection, keys: Sequence[bytes] | None = None) -> dict[bytes, MarketRow]:
     """Markets by key; all of them without `keys`."""
     if keys is None:
-        found = await connection.execute("SELECT * FROM markets ORDER BY market_id")
+        found = await connection.execute(_ALL_MARKETS)
     else:
-        found = await connection.execute("SELECT * FROM markets WHERE market_key = ANY(%s::bytea[])", (list(keys),))
+        found = await connection.execute(_MARKETS, (list(keys),))
     return {row["market_key"]: msgspec.convert(row, MarketRow) for row in await found.fetchall()}
 
 
 async def epochs(connection: Connection, names: Sequence[tuple[str, int]]) -> dict[tuple[str, int], EpochRow]:
     """Epochs by catalog and id."""
-    found = await connection.execute(
-        """
-        SELECT epochs.* FROM epochs
-        JOIN unnest(%s::text[], %s::bigint[]) AS wanted (catalog, epoch_id) USING (catalog, epoch_id)
-        """,
-        ([n for n, _ in names], [i for _, i in names]),
-    )
+    found = await connection.execute(_EPOCHS, ([n for n, _ in names], [i for _, i in names]))
     return {(row["catalog"], row["epoch_id"]): msgspec.convert(row, EpochRow) for row in await found.fetchall()}
