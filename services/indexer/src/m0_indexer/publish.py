@@ -18,6 +18,8 @@ from m0_indexer import metrics
 from m0_indexer.tasks import happens
 
 BATCH = 500
+EPOCHS_AT_ONCE = 20
+"""Announced in one transaction; what they make is sent before the next."""
 IDLE_S = 5.0
 RETRY_S = 1.0
 _LOCK = "outbox"
@@ -31,28 +33,22 @@ def partition_of(routing: str, partitions: int) -> int:
 
 
 async def announce(connection: Connection, now_ms: int) -> int:
-    """Put final epochs with their leaves into the outbox, per catalog in epoch order; how many must still wait.
+    """Put some final epochs with their leaves into the outbox, per catalog in epoch order; how many.
 
     An epoch whose bundle is not stored holds back the later ones of its catalog.
     """
-    held: set[str] = set()
-    waiting = 0
-    for epoch in await outbox.unannounced(connection):
-        message = epoch.message
-        if message.catalog in held or not epoch.bundled:
-            held.add(message.catalog)
-            waiting += 1
-            continue
-        leaves = await outbox.predictions(connection, message.bundle_hash)
-        key = message.catalog.encode()
-        messages = [(FINALIZED_EPOCHS.name, message.catalog, key, encode(message))]
+    epochs = await outbox.due(connection, EPOCHS_AT_ONCE)
+    for epoch in epochs:
+        leaves = await outbox.predictions(connection, epoch.bundle_hash)
+        key = epoch.catalog.encode()
+        messages = [(FINALIZED_EPOCHS.name, epoch.catalog, key, encode(epoch))]
         messages += [
-            (FINALIZED_PREDICTIONS.name, message.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
+            (FINALIZED_PREDICTIONS.name, epoch.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
         ]
         await outbox.put(connection, messages, now_ms)
-        await outbox.mark_announced(connection, message.catalog, message.epoch_id)
-        _log.info("epoch_final", catalog=message.catalog, epoch_id=message.epoch_id, leaves=len(leaves))
-    return waiting
+        await outbox.mark_announced(connection, epoch.catalog, epoch.epoch_id)
+        _log.info("epoch_final", catalog=epoch.catalog, epoch_id=epoch.epoch_id, leaves=len(leaves))
+    return len(epochs)
 
 
 @dataclass(slots=True)
@@ -83,13 +79,15 @@ class Publisher:
 
     async def once(self, producer: Producer) -> int:
         """Announce what became final and send everything that waits; how many messages were sent."""
+        total, more = 0, True
+        while more:
+            async with transaction(self.pool) as connection:
+                await history.lock(connection, _LOCK)
+                more = await announce(connection, self.clock.now_ms()) == EPOCHS_AT_ONCE
+            while sent := await self._send(producer):
+                total += sent
         async with transaction(self.pool) as connection:
-            await history.lock(connection, _LOCK)
-            metrics.WAITING.set(await announce(connection, self.clock.now_ms()))
-        total = 0
-        while sent := await self._send(producer):
-            total += sent
-        async with transaction(self.pool) as connection:
+            metrics.WAITING.set(await outbox.waiting(connection))
             metrics.OUTBOX.set(await outbox.size(connection))
         return total
 

@@ -1,8 +1,11 @@
 """Epochs from the index."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, LiteralString
 
 from m0common.store.postgres import Pool, fetch, fetch_one
+
+from m0index.queries import narrowed
 
 _SELECT = """
     SELECT e.catalog, e.epoch_id, e.public_status AS status, e.signer_set_id, e.window_start_ms, e.window_end_ms,
@@ -22,30 +25,21 @@ _SELECT = """
 """
 
 
+_WHERE: Mapping[str, LiteralString] = {
+    "catalog": "e.catalog = %(catalog)s",
+    "status": "e.public_status = %(status)s",
+    "name": "(e.window_end_ms, e.catalog, e.epoch_id) < (%(end_ms)s, %(name)s, %(epoch_id)s)",
+}
+
+
 async def listed(
     pool: Pool, catalog: str | None, status: str | None, after: tuple[int, str, int] | None, limit: int
 ) -> list[dict[str, Any]]:
     """Epochs newest first, after `(window_end_ms, catalog, epoch_id)`."""
     end_ms, name, epoch_id = after or (None, None, None)
-    return await fetch(
-        pool,
-        f"""
-            {_SELECT}
-            WHERE (%(catalog)s::text IS NULL OR e.catalog = %(catalog)s)
-              AND (%(status)s::text IS NULL OR e.public_status = %(status)s)
-              AND (%(name)s::text IS NULL
-                   OR (e.window_end_ms, e.catalog, e.epoch_id) < (%(end_ms)s, %(name)s, %(epoch_id)s))
-            ORDER BY e.window_end_ms DESC, e.catalog DESC, e.epoch_id DESC LIMIT %(limit)s
-            """,
-        {
-            "catalog": catalog,
-            "status": status,
-            "end_ms": end_ms,
-            "name": name,
-            "epoch_id": epoch_id,
-            "limit": limit,
-        },
-    )
+    asked = {"catalog": catalog, "status": status, "end_ms": end_ms, "name": name, "epoch_id": epoch_id}
+    newest = "ORDER BY e.window_end_ms DESC, e.catalog DESC, e.epoch_id DESC LIMIT %(limit)s"
+    return await fetch(pool, f"{_SELECT} {narrowed(_WHERE, asked)} {newest}", asked | {"limit": limit})
 
 
 async def one(pool: Pool, catalog: str, epoch_id: int) -> dict[str, Any] | None:
