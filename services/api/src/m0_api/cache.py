@@ -9,9 +9,9 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from m0_api import metrics
 from m0_api.caching import PASSING, matches
 
 MAX_BYTES = 32 << 20
@@ -20,8 +20,6 @@ MAX_KEY_BYTES = 512
 LABEL = "m0_route"
 """Key of the scope under which metrics find the route of an answer that no route gave."""
 NOT_MODIFIED = (b"etag", b"cache-control")
-
-HITS = Counter("m0_api_cache_hits_total", "Answers given from memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class AnswerCache:
         wanted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), "")
         kept = self._answers.get(key)
         if kept is not None:
-            HITS.inc()
+            metrics.HITS.inc()
             scope[LABEL] = "cached"
             await _answer(kept, wanted, send)
             return

@@ -109,7 +109,8 @@ class EpochClock:
             return epoch_window(last + 1, epoch_ms)[1] + lateness_ms - self._clock.now_ms()
         await self._say(catalog, self._marker(catalog, due, now, following, epoch_ms))
         metrics.MARKERS.labels(catalog).inc()
-        metrics.MARKER_LATE_MS.labels(catalog).set(self._clock.now_ms() - epoch_window(due, epoch_ms)[1] - lateness_ms)
+        late_ms = self._clock.now_ms() - epoch_window(due, epoch_ms)[1] - lateness_ms
+        metrics.MARKER_DELAY_SECONDS.labels(catalog).set(late_ms / 1000)
         if now is not None and now.lanes:
             metrics.MISSED.labels(catalog).inc(due - last - 1)
         if following is not None:

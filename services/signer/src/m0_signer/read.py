@@ -92,7 +92,7 @@ class Reader:
                     self.problem = (
                         f"{self.topic}: {error.__cause__}; it goes on from what is kept, or from a published state"
                     )
-                    metrics.OVERTAKEN.labels(self.topic).inc()
+                    metrics.GAPS.labels(self.topic).inc()
                     _log.warning("reader_overtaken", topic=self.topic, error=str(error.__cause__))
                     await asyncio.sleep(_RETRY_S)
                 except WorkerLost as error:

@@ -144,12 +144,14 @@ class Runner:
 
     @staticmethod
     def _failed(log: structlog.stdlib.BoundLogger, doing: Do, error: Exception) -> None:
-        """Count and log a step that failed; it is tried again until the chain says that the epoch is over."""
+        """Count and log a step that failed or came too late; it is tried again until the epoch is over on chain."""
         name = error.name if isinstance(error, ProgramError) else type(error).__name__
-        metrics.FAILURES.labels(doing.value, name).inc()
         if name in _RACES:
+            metrics.RACES.labels(doing.value).inc()
             log.info("race_lost", action=doing.value, error=name)
-        elif isinstance(error, ChainError):
+            return
+        metrics.FAILURES.labels(doing.value, name).inc()
+        if isinstance(error, ChainError):
             log.warning("chain_failed", action=doing.value, error=str(error))
         else:
             # as text: a formatter that shows local variables would show the salt
