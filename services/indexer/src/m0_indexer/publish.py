@@ -16,6 +16,7 @@ from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
 from m0_indexer import metrics
 from m0_indexer.repository import history, outbox
 from m0_indexer.tasks import happens
+from m0_indexer.tracing import announcing
 
 BATCH = 500
 IDLE_S = 5.0
@@ -100,7 +101,14 @@ class Publisher:
             if not waiting:
                 return 0
             messages = [
-                Produce(w.topic, partition_of(w.routing, await self._count(w.topic)), w.key, w.value) for w in waiting
+                Produce(
+                    w.topic,
+                    partition_of(w.routing, await self._count(w.topic)),
+                    w.key,
+                    w.value,
+                    announcing(w.topic, w.value),
+                )
+                for w in waiting
             ]
             await producer.send(messages)
             await outbox.sent(connection, waiting[-1].id)

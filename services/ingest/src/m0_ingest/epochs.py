@@ -13,6 +13,7 @@ from m0common.clock import Clock
 from m0common.ids import epoch_of, epoch_window
 from m0common.messages import encode_raw, raw_event
 from m0common.telemetry.logs import logger
+from m0common.telemetry.traces import epoch_span, epoch_trace, inject
 from m0common.topics import HOUR_MS
 from m0lanes.authority import Sign, signed
 from m0lanes.control import EPOCH_END, EpochEndPayload, NextGeneration
@@ -121,7 +122,9 @@ class EpochClock:
     async def _say(self, catalog: str, marker: _Marker) -> None:
         """Write a marker; until it is acknowledged no other bytes are said for its epoch."""
         self._unacknowledged[catalog] = marker
-        await self._writer.say(marker.targets, marker.value)
+        with epoch_span("epoch marker", catalog, marker.epoch_id, first=True):
+            headers = inject(epoch_trace(catalog, marker.epoch_id))
+            await self._writer.say(marker.targets, marker.value, headers)
         del self._unacknowledged[catalog]
         self._written[catalog] = marker.epoch_id
 
