@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from m0common.settings import Postgres
-from m0common.store import migrations, postgres
+from m0common.store import postgres
 from m0common.telemetry.otel import OpenTelemetry
 from m0common.telemetry.traces import trace_with
+from m0index import migrations
 from m0local.testing import postgres_server
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -17,6 +18,8 @@ for _folder in (
     "libs/m0lanes/tests",
     "libs/m0lanes/tests/loop",
     "libs/m0common/tests/stream",
+    "libs/m0index/tests",
+    "services/indexer/tests",
     "services/signer/tests",
     "services/realtime/tests",
 ):

@@ -6,11 +6,11 @@ import contextlib
 import lanes_world as lanes
 import msgspec
 import pytest
+from index_scene import Said, Scene
 from loop_world import Stages
 from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.publish import Publisher
-from m0_indexer.testing import Said, Scene
 from m0_ingest.writer import RawWriter
 from m0_realtime.service import Realtime
 from m0_signer.app import Signer
@@ -28,6 +28,7 @@ from m0common.telemetry.traces import epoch_span, epoch_trace, inject
 from m0common.topics import BUNDLES, HEADERS, SUBMISSIONS
 from m0lanes.control import EPOCH_END
 from m0lanes.door import decode_event
+from memory_chain import MemoryChain
 from realtime_world import Talk, free_port
 from signer_vm import Vm
 from solders.pubkey import Pubkey
@@ -104,7 +105,7 @@ class Walk:
         (record,) = await self.stages.read(HEADERS.name)
         message = msgspec.msgpack.decode(record.value, type=HeaderMessage)
         said = Said(message, tuple(r.value for r in await self.stages.read(BUNDLES.name)))
-        scene, clock = Scene(), ManualClock()
+        scene, clock = Scene(MemoryChain()), ManualClock()
         scene.set_up(["coins"])
         signature = scene.whole_epoch(said)
         scene.chain.finalize()

@@ -6,12 +6,12 @@ import itertools
 import msgspec
 import pytest
 from m0_indexer.consume import BundleStore, bundle_loop
-from m0_indexer.repository import waiting
 from m0_indexer.sweep import HEADER_KEEP_MS, PIECE_KEEP_MS, Sweeper
 from m0common.messages import DeadLetter, encode
 from m0common.settings import Stage
 from m0common.store.postgres import transaction
 from m0common.topics import BUNDLES, DLQ, HEADERS
+from m0index.tables import waiting
 
 pytestmark = pytest.mark.postgres
 SPLIT = [500_000_000, 300_000_000, 200_000_000]

@@ -1,16 +1,16 @@
 """The chain's history into tables: order, commitment, forks, restarts."""
 
 import pytest
+from index_scene import event_line
 from m0_indexer import metrics
-from m0_indexer.chain import Cursor
-from m0_indexer.repository import history
-from m0_indexer.testing import event_line
 from m0chain import idl
 from m0common.errors import Unavailable
 from m0common.ids import market_key
 from m0common.messages import RegistryMarket
 from m0common.store import postgres
 from m0common.topics import REGISTRY
+from m0index.tables import history
+from m0index.tables.history import Cursor
 
 pytestmark = pytest.mark.postgres
 MARKET = "EPL_1"
@@ -181,7 +181,7 @@ async def test_a_transaction_that_moved_to_another_slot_counts_once_and_there(be
     await bench.index()
     moved = bench.chain.drop(created)
     import msgspec
-    from m0_indexer.testing import Landed
+    from index_scene import Landed
 
     bench.chain.landed.insert(0, Landed(msgspec.structs.replace(moved.record, slot=moved.record.slot + 1)))
     await bench.index()

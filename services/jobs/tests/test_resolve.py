@@ -3,7 +3,6 @@ import asyncio
 import msgspec
 import pytest
 from jobs_house import BASE_MS
-from m0_jobs import repository
 from m0_jobs.outcomes import OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
 from m0chain import RpcUnavailable
@@ -15,6 +14,7 @@ from m0common.store.postgres import transaction
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import DLQ, OUTCOMES, TOPICS
+from m0index.tables import outcomes
 from prometheus_client import REGISTRY
 
 
@@ -89,7 +89,7 @@ async def test_void_is_an_outcome(house, broker):
 async def in_force(house, market_id="M1"):
     """The outcome that would be resolved."""
     async with transaction(house.pool) as connection:
-        return (await repository.standing(connection, market_id)).outcome
+        return (await outcomes.standing(connection, market_id)).outcome
 
 
 @pytest.mark.parametrize(

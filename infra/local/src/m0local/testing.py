@@ -18,6 +18,7 @@ Jars are downloaded once into the cache of the repository ($M0_JARS_DIR, else `.
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -101,6 +102,25 @@ class Running(Generic[S]):
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the server and its children with SIGSTOP for the length of the block: it hangs, its connections stay."""
+        pids = _family(self.pid)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that descend from it, the eldest first."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in _family(int(child)))]
 
 
 class RunningKafka(Running[KafkaServer]):

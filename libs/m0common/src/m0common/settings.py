@@ -91,6 +91,9 @@ class Postgres(Section):
     pool_max: int = Field(default=4, ge=1, description="Connections of one process at most.")
     connect_timeout_ms: int = Field(default=10_000, ge=1000, description="How long a connection is waited for.")
     statement_timeout_ms: int = Field(default=30_000, ge=100, description="After this the server ends a statement.")
+    answer_timeout_ms: int = Field(
+        default=2500, ge=1000, description="For so long a request to the API waits for Postgres; then it gets a 503."
+    )
 
 
 class Redis(Section):

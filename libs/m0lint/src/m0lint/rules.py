@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from m0lint import decoding, floats
+from m0lint import decoding, floats, sql
 from m0lint.floats import Finding
 from m0lint.names import defined, dotted, imports, references
 
@@ -255,6 +255,10 @@ RULES: tuple[Rule, ...] = (
         exempt=("*/m0common/clock.py", "*libs/m0cli/*", "*libs/m0client/*"),
     ),
     Rule("M0L012", "no decoding that broken UTF-8 or deep nesting ends", OURS, decoding.caught_in_part),
-    Rule("M0L013", "metrics are made in one place", OURS, foreign_metrics, ("*/m0common/telemetry/metrics.py",)),
-    Rule("M0L014", "metrics are defined in modules named metrics", OURS, scattered_metrics, ("*/metrics.py",)),
+    Rule("M0L013", "no statement that leaves its columns to the schema", PRODUCT, sql.unnamed_columns),
+    Rule(
+        "M0L014", "no migration that the release before cannot live with", ("*/migrations/versions/*",), sql.contracting
+    ),
+    Rule("M0L015", "metrics are made in one place", OURS, foreign_metrics, ("*/m0common/telemetry/metrics.py",)),
+    Rule("M0L016", "metrics are defined in modules named metrics", OURS, scattered_metrics, ("*/metrics.py",)),
 )

@@ -8,24 +8,24 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from m0common.clock import Clock, system_clock
-from m0common.errors import Unavailable
 from m0common.http import Status, routes
 from m0common.settings import Settings
-from m0common.store import changes, migrations, postgres
+from m0common.store import postgres, pulse
+from m0index import changes
+from m0index.schema import Schema
 
 from m0_api import problems
 from m0_api.bundles.endpoints import router as bundles
 from m0_api.cache import AnswerCache, Answers
+from m0_api.deadline import SPARE_S, Deadline
 from m0_api.epochs.endpoints import router as epochs
 from m0_api.info.endpoints import router as info
-from m0_api.info.repository import schema_revision
 from m0_api.markets.endpoints import router as markets
 from m0_api.observe import Observe
 from m0_api.predictions.endpoints import router as predictions
 from m0_api.predictions.service import Trees
 
 PREFIX = "/v1"
-PING_EVERY_S = 2.0
 DESCRIPTION = """\
 Probabilities of markets, and the proof that they are what the signers published on chain.
 
@@ -38,20 +38,27 @@ Every answer has an `ETag`; send it back as `If-None-Match`.
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """The ASGI application; its lifespan opens the pool. `clock` (the wall clock) says which epochs are open."""
     status = Status("api")
-    answers = Answers()
+    listener = changes.Listener(settings.postgres.dsn, "api")
+    answers = Answers(listener.hearing)
+    schema = Schema()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        dsn = settings.postgres.dsn
-        async with postgres.opened(settings.postgres, name="api", reading=True) as pool:
+        async with (
+            pulse.beating(settings.postgres.dsn, "api", schema.ask) as beat,
+            postgres.opened(settings.postgres, name="api", reading=True) as pool,
+        ):
             app.state.pool = pool
+            status.ready["postgres"] = beat.problem
+            status.notes["schema"] = schema.note
+            status.ready["changes"] = listener.problem
             stop = asyncio.Event()
-            watch = asyncio.gather(_watch(pool, status, stop), changes.listen(dsn, answers.changed, answers.deaf, stop))
+            listening = asyncio.create_task(listener.run(pool, answers.changed, stop))
             try:
                 yield
             finally:
                 stop.set()  # not cancelled: psycopg's pool can lose a cancellation on Python 3.11
-                await watch
+                await listening
 
     app = FastAPI(
         title="M0Club",
@@ -72,6 +79,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         app.router.routes.append(route)
         app.router.add_route(PREFIX + route.path, route.endpoint, include_in_schema=False)
     problems.install(app)
+    app.add_middleware(Deadline, within_s=settings.postgres.answer_timeout_ms / 1000 + SPARE_S)
     app.add_middleware(AnswerCache, answers=answers)
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET"], expose_headers=["ETag", "X-Request-Id"]
@@ -86,18 +94,3 @@ def _document(app: FastAPI) -> None:
     made = app.openapi()
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     schemas["ProblemBody"] = problems.ProblemBody.model_json_schema()
-
-
-async def _watch(pool: postgres.Pool, status: Status, stop: asyncio.Event) -> None:
-    wanted = migrations.head()
-    problem: str | None = "the database was not asked yet"
-    status.ready["postgres"] = lambda: problem
-    while not stop.is_set():
-        try:
-            revision = await schema_revision(pool)
-            problem = None if revision == wanted else f"the schema is at {revision}, this release needs {wanted}"
-        except Unavailable as error:
-            problem = str(error)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PING_EVERY_S):
-                await stop.wait()

@@ -1,12 +1,14 @@
 """Answers kept ready while the index does not change: an ASGI middleware in front of the routes.
 
-The index tells of every change (`m0common.store.changes`), which empties the cache. An answer is kept only when no
-change arrived while it was made, so what is served is never older than the newest change this process has heard of;
-without a connection to hear by, nothing is kept.
+The index tells of every change (`m0index.changes`), which empties the cache. An answer is kept only when no
+change arrived while it was made, so what is served is never older than the newest change this process has heard of.
+While it is not known that changes are heard of, nothing kept is served; and nothing is for longer than MAX_AGE_S.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,8 @@ from m0_api.caching import PASSING, matches
 MAX_BYTES = 32 << 20
 MAX_BODY_BYTES = 256 << 10
 MAX_KEY_BYTES = 512
+MAX_AGE_S = 15.0
+"""What a catalog says anew every 20 seconds is asked for again meanwhile, whatever was heard."""
 LABEL = "m0_route"
 """Key of the scope under which metrics find the route of an answer that no route gave."""
 NOT_MODIFIED = (b"etag", b"cache-control")
@@ -29,46 +33,56 @@ class Kept:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     tag: str
+    made_s: float
+    """by the clock of the cache"""
 
 
 class Answers:
-    """Least recently used answers within a limit of bytes."""
+    """Least recently used answers within a limit of bytes.
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    `hearing` says whether changes are heard of now; `seconds` is a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        hearing: Callable[[], bool],
+        max_bytes: int = MAX_BYTES,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hearing = hearing
         self._max_bytes = max_bytes
+        self.seconds = seconds
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
         self._bytes = 0
-        self._hearing = False
         self.generation = 0
-
-    def changed(self) -> None:
-        """Forget everything: the index changed, or changes are heard of again."""
-        self._hearing = True
-        self._forget()
-
-    def deaf(self) -> None:
-        """Keep nothing until changes are heard of again."""
-        self._hearing = False
-        self._forget()
 
     def get(self, key: bytes) -> Kept | None:
         """The answer for `key`, None when it has to be made."""
         found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
+        if found is None or not self._hearing():
+            return None
+        if self.seconds() - found.made_s > MAX_AGE_S:
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
         return found
 
     def put(self, key: bytes, kept: Kept, generation: int) -> None:
         """Keep an answer that was begun in `generation`, unless something changed since."""
-        if not self._hearing or generation != self.generation or key in self._kept:
+        if not self._hearing() or generation != self.generation:
             return
+        if key in self._kept:
+            self._drop(key)
         self._kept[key] = kept
         self._bytes += len(kept.body) + len(key)
         while self._bytes > self._max_bytes:
-            old_key, old = self._kept.popitem(last=False)
-            self._bytes -= len(old.body) + len(old_key)
+            self._drop(next(iter(self._kept)))
 
-    def _forget(self) -> None:
+    def _drop(self, key: bytes) -> None:
+        self._bytes -= len(self._kept.pop(key).body) + len(key)
+
+    def changed(self) -> None:
+        """Forget everything: the index changed, or changes are heard of again."""
         self.generation += 1
         self._kept.clear()
         self._bytes = 0
@@ -116,7 +130,7 @@ class _Keeper:
         self._key = key
         self._wanted = wanted
         self._send = send
-        self._generation = answers.generation
+        self._generation, self._began_s = answers.generation, answers.seconds()
         self._start: Message | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -132,7 +146,7 @@ class _Keeper:
             await self._send(start)
             await self._send(message)
             return
-        kept = Kept(list(start["headers"]), message.get("body", b""), tag)
+        kept = Kept(list(start["headers"]), message.get("body", b""), tag, self._began_s)
         if len(kept.body) <= MAX_BODY_BYTES and (b"cache-control", PASSING.encode()) not in kept.headers:
             self._answers.put(self._key, kept, self._generation)
         await _answer(kept, self._wanted, self._send)

@@ -20,16 +20,17 @@ from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.stream.follow import Follower as LogFollower
 from m0common.stream.follow import bounds
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
+from m0index.apply import registry_envelope
+from m0index.tables import entities, history, outbox
+from m0index.tables.history import Cursor
 from solders.pubkey import Pubkey
 
-from m0_indexer.apply import registry_envelope
-from m0_indexer.chain import Chain, Cursor, wakes
+from m0_indexer.chain import Chain, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
 from m0_indexer.follow import Follower
 from m0_indexer.provisional import ProvisionalStore, read
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
-from m0_indexer.repository import entities, history, outbox
 from m0_indexer.sweep import Sweeper
 from m0_indexer.tasks import together
 

@@ -2,21 +2,15 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from m0chain import ChainClient, Subscriptions, accounts, idl, node_client
 from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.secret import SecretUrl
 from m0common.settings import Solana
+from m0index.tables.history import Cursor
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-
-
-class Cursor(NamedTuple):
-    """The newest final transaction before which nothing is missing; empty signature: none yet."""
-
-    signature: str
-    slot: int
 
 
 @dataclass(frozen=True, slots=True)

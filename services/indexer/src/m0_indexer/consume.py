@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from m0common.clock import Clock
 from m0common.errors import DeadLetterError
 from m0common.settings import Stage
-from m0common.store import changes
 from m0common.store.postgres import Connection, Pool, storable, transaction
 from m0common.stream.broker import Broker
 from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import BUNDLES, HEADERS
+from m0index import bundles, changes
+from m0index.bundles import Header
+from m0index.tables import bundles as repository
+from m0index.tables import history, waiting
 
-from m0_indexer import bundles, metrics
-from m0_indexer.bundles import Header
-from m0_indexer.repository import bundles as repository
-from m0_indexer.repository import history, waiting
+from m0_indexer import metrics
 
 GROUP = "m0-indexer"
 

@@ -10,14 +10,14 @@ from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
+from m0index.apply import refold
+from m0index.tables import history
+from m0index.tables.history import NewEvent
 from solders.pubkey import Pubkey
 
 from m0_indexer import metrics
-from m0_indexer.apply import refold
 from m0_indexer.chain import Chain
 from m0_indexer.plan import Chunk, plan
-from m0_indexer.repository import history
-from m0_indexer.repository.history import NewEvent
 from m0_indexer.tasks import happens
 
 FETCH_AT_ONCE = 8

@@ -12,9 +12,9 @@ from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+from m0index.tables import history, outbox
 
 from m0_indexer import metrics
-from m0_indexer.repository import history, outbox
 from m0_indexer.tasks import happens
 from m0_indexer.tracing import announcing
 

@@ -9,10 +9,11 @@ from m0chain import ChainError, Oracle, ProgramError
 from m0chain.accounts import Catalog, Epoch, EpochStatus
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
+from m0index.tables import overdue
+from m0index.tables.overdue import EpochRow
 
-from m0_jobs import metrics, repository
+from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
-from m0_jobs.repository import EpochRow
 
 BATCH = 100
 FINALIZE_GRACE_MS = 10_000
@@ -51,9 +52,9 @@ class Cranks:
         """Crank what needs it; how many transactions landed."""
         now_ms = await self.chain.now_ms()
         async with transaction(self.pool) as connection:
-            stuck = await repository.stuck_epochs(connection, now_ms, BATCH)
+            stuck = await overdue.stuck_epochs(connection, now_ms, BATCH)
             keep_ms = max(self.close_after_ms, CLOSE_GRACE_MS)
-            closable = await repository.closable_epochs(connection, now_ms - keep_ms, BATCH)
+            closable = await overdue.closable_epochs(connection, now_ms - keep_ms, BATCH)
         done = 0
         for name, ids in _by_catalog(stuck).items():
             done += await self._finish(name, ids, now_ms)

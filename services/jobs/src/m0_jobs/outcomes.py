@@ -21,9 +21,10 @@ from m0common.stream.door import check_count, check_digest, check_text, checked,
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import OUTCOMES
+from m0index.tables import outcomes
+from m0index.tables.outcomes import Standing
 
-from m0_jobs import metrics, repository
-from m0_jobs.repository import Standing
+from m0_jobs import metrics
 
 GROUP = "m0-jobs"
 
@@ -74,10 +75,10 @@ class OutcomeStore:
         outcome = read_outcome(value)
         with storable():
             async with transaction(self.pool) as connection:
-                known = await repository.standing(connection, outcome.market_id)
+                known = await outcomes.standing(connection, outcome.market_id)
                 kind = verdict(outcome, known)
                 if kind in {"new", "corrected"}:
-                    await repository.store_outcome(connection, outcome, self.clock.now_ms())
+                    await outcomes.store_outcome(connection, outcome, self.clock.now_ms())
         metrics.OUTCOMES.labels(kind).inc()
         if kind == "corrected":
             _log.warning("outcome_corrected", market_id=outcome.market_id, before=known.outcome, now=outcome.outcome)

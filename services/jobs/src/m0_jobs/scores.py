@@ -8,10 +8,11 @@ from m0common.errors import InvalidValue
 from m0common.fixedpoint import PPB
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
+from m0index.tables import scores
+from m0index.tables.scores import Scorable
 from m0quant import scoring
 
-from m0_jobs import metrics, repository
-from m0_jobs.repository import Scorable
+from m0_jobs import metrics
 
 BATCH = 500
 
@@ -38,7 +39,7 @@ class Scorer:
         """Score what can be; how many."""
         now_ms = self.clock.now_ms()
         async with transaction(self.pool) as connection:
-            items = await repository.scorable(connection, now_ms, BATCH)
+            items = await scores.scorable(connection, now_ms, BATCH)
             done = 0
             for item in items:
                 try:
@@ -46,7 +47,7 @@ class Scorer:
                 except InvalidValue as error:
                     _log.error("not_scored", market_id=item.market_id, error=str(error))
                     continue
-                if await repository.store_score(connection, item, brier, log_loss, now_ms):
+                if await scores.store_score(connection, item, brier, log_loss, now_ms):
                     metrics.SCORED.labels(item.catalog).inc()
                     done += 1
         return done

@@ -17,8 +17,9 @@ from m0common.stream.records import Record
 from m0common.telemetry.context import traceparent
 from m0common.telemetry.traces import epoch_span
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+from m0index import shapes
 
-from m0_realtime import anchors, limits, metrics, shapes
+from m0_realtime import anchors, limits, metrics
 from m0_realtime.hub import Hub
 from m0_realtime.markets import Markets
 from m0_realtime.names import Kind, Name
@@ -97,9 +98,9 @@ class Finalized:
             metrics.REPEATED.labels(record.topic).inc()
             return
         self._last_epoch[message.catalog] = message.epoch_id
-        name = Name(Kind.EPOCHS, message.catalog)
+        name, data = Name(Kind.EPOCHS, message.catalog), shapes.encoded(shapes.final_epoch(message))
         with self._span(record, message.catalog, message.epoch_id):
-            self._publish(numbering, name, str(message.epoch_id), shapes.epoch(message), record)
+            self._publish(numbering, name, str(message.epoch_id), data, record)
         self._on_final(message.catalog, message.epoch_id)
 
     async def _prediction(self, record: Record, numbering: Numbering) -> None:
@@ -114,7 +115,7 @@ class Finalized:
             return
         outcomes = await self._markets.names(message.market_id)
         with checked("not_a_prediction"):
-            data = shapes.finalized(message, outcomes)
+            data = shapes.encoded(shapes.finalized(message, outcomes))
         self._last_leaf[message.catalog] = place
         is_open = self._markets.is_open(message.market_id)
         name = Name(Kind.PREDICTIONS, message.catalog)
