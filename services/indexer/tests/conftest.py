@@ -107,3 +107,8 @@ class Bench:
 @pytest.fixture
 def bench(pool, broker):
     return Bench(pool, broker)
+
+
+@pytest.fixture
+def bench_of():
+    return Bench

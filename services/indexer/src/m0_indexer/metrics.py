@@ -54,6 +54,10 @@ OUTBOX: Final = gauge("m0_indexer_outbox_messages", "messages", "Messages waitin
 WAITING: Final = gauge(
     "m0_indexer_waiting_epochs", "epochs", "Final epochs not announced because a bundle is missing."
 )  # fmt: skip
+BODIES_MISSING: Final = counter(
+    "m0_indexer_missing_bodies_total", "bodies", "Final epochs announced without predictions: their body is gone.",
+    CATALOG, failures=True,
+)  # fmt: skip
 CORRECTIONS: Final = counter(
     "m0_indexer_corrected_rows_total", "rows", "Rows that differed from their account and were corrected.",
     Label("kind", at_most=16), failures=True,

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import msgspec
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.messages import encode
@@ -12,9 +13,11 @@ from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+from m0index import changes
 from m0index.tables import history, outbox
 
 from m0_indexer import metrics
+from m0_indexer.bodies import Ages, Bodies, is_gone
 from m0_indexer.tasks import happens
 from m0_indexer.tracing import announcing
 
@@ -31,19 +34,26 @@ def partition_of(routing: str, partitions: int) -> int:
     return partition_for(routing.encode(), partitions) if routing else 0
 
 
-async def announce(connection: Connection, now_ms: int) -> int:
+async def announce(connection: Connection, now_ms: int, ages: Ages) -> int:
     """Put final epochs with their leaves into the outbox, per catalog in epoch order; how many must still wait.
 
-    An epoch whose bundle is not stored holds back the later ones of its catalog.
+    An epoch whose bundle is not stored holds back the later ones of its catalog, unless its body is gone from the log:
+    then it is announced without leaves.
     """
     held: set[str] = set()
     waiting = 0
     for epoch in await outbox.unannounced(connection):
         message = epoch.message
-        if message.catalog in held or not epoch.bundled:
+        missing = not epoch.bundled and is_gone(message, ages, now_ms)
+        if message.catalog in held or not (epoch.bundled or missing):
             held.add(message.catalog)
             waiting += 1
             continue
+        if missing:
+            message = msgspec.structs.replace(message, body="missing")
+            metrics.BODIES_MISSING.labels(message.catalog).inc()
+            _log.error("body_missing", catalog=message.catalog, epoch_id=message.epoch_id)
+            await changes.announce(connection)
         leaves = await outbox.predictions(connection, message.bundle_hash)
         key = message.catalog.encode()
         messages = [(FINALIZED_EPOCHS.name, message.catalog, key, encode(message))]
@@ -65,6 +75,11 @@ class Publisher:
     clock: Clock
     wake: asyncio.Event
     _partitions: dict[str, int] = field(default_factory=dict)
+    _bodies: Bodies = field(init=False)
+    _waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self._bodies = Bodies(self.broker)
 
     async def run(self) -> None:
         """Whenever woken, and every few seconds; never ends by itself."""
@@ -84,9 +99,12 @@ class Publisher:
 
     async def once(self, producer: Producer) -> int:
         """Announce what became final and send everything that waits; how many messages were sent."""
+        now_ms = self.clock.now_ms()
+        ages = await self._bodies.ages(now_ms) if self._waiting else {}
         async with transaction(self.pool) as connection:
             await history.lock(connection, _LOCK)
-            metrics.WAITING.set(await announce(connection, self.clock.now_ms()))
+            self._waiting = await announce(connection, now_ms, ages)
+            metrics.WAITING.set(self._waiting)
         total = 0
         while sent := await self._send(producer):
             total += sent
