@@ -22,6 +22,7 @@ from m0common import settings
 from m0common.clock import ManualClock
 from m0common.http import Status
 from m0common.messages import HeaderMessage
+from m0common.store.postgres import transaction
 from m0common.tasks import end_task
 from m0common.telemetry.context import ids_of
 from m0common.telemetry.traces import epoch_span, epoch_trace, inject
@@ -109,10 +110,11 @@ class Walk:
         scene.set_up(["coins"])
         signature = scene.whole_epoch(said)
         scene.chain.finalize()
-        store = BundleStore(pool, clock, lambda: None)
-        for piece in said.pieces:
-            await store.add_piece(piece)
-        await store.add_header(record.value)
+        store = BundleStore(clock, lambda: None)
+        async with transaction(pool) as connection:
+            for piece in said.pieces:
+                await store.add_piece(connection, piece)
+            await store.add_header(connection, record.value)
         await Follower(ORACLE, scene.programs.oracle, scene.programs, scene.chain, pool, clock, lambda: None).once()
         producer = self.stages.broker.producer()
         await producer.start()

@@ -85,11 +85,12 @@ async def fill(world: World, dsn: str) -> None:
         provisional("EPL_000", NOW_EPOCH, 9),  # resolved
     ]
     async with postgres.opened(Postgres(dsn=dsn), name="fill") as pool:
-        store = BundleStore(pool, clock, lambda: None)
+        store = BundleStore(clock, lambda: None)
         for each in world.bundles.values():
-            for piece in each.pieces:
-                await store.add_piece(piece)
-            await store.add_header(encode(each.message))
+            async with postgres.transaction(pool) as connection:
+                for piece in each.pieces:
+                    await store.add_piece(connection, piece)
+                await store.add_header(connection, encode(each.message))
         live = ProvisionalStore(pool)
         for each in world.live:
             live.take(encode(each))

@@ -65,7 +65,7 @@ class Bench:
         self.woken = 0
         self.followers = [self._follower(REGISTRY), self._follower(ORACLE)]
         self.publisher = Publisher(pool, broker, self.clock, asyncio.Event())
-        self.bundles = BundleStore(pool, self.clock, self._wake)
+        self.bundles = BundleStore(self.clock, self._wake)
 
     def _wake(self):
         self.woken += 1
@@ -84,8 +84,18 @@ class Bench:
 
     async def store(self, bundle: Said):
         for piece in bundle.pieces:
-            await self.bundles.add_piece(piece)
-        await self.bundles.add_header(encode(bundle.message))
+            await self.add_piece(piece)
+        await self.add_header(encode(bundle.message))
+
+    async def add_piece(self, value: bytes):
+        async with postgres.transaction(self.pool) as connection:
+            stored = await self.bundles.add_piece(connection, value)
+        self.bundles.tell(stored)
+
+    async def add_header(self, value: bytes):
+        async with postgres.transaction(self.pool) as connection:
+            stored = await self.bundles.add_header(connection, value)
+        self.bundles.tell(stored)
 
     async def produce(self, topic, key: bytes, value: bytes):
         producer = self.broker.producer()

@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from m0common.store.postgres import transaction
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import DLQ, OUTCOMES, TOPICS
+from m0index.positions import Positions
 from m0index.tables import outcomes
 from prometheus_client import REGISTRY
 
@@ -37,7 +39,8 @@ async def take(house, broker, *values):
     )
     wanted = len(broker.log(OUTCOMES.name, 0))
     settings = Stage(poll_timeout_ms=10, commit_interval_ms=0)
-    loop = outcome_loop(OutcomeStore(house.pool, ManualClock(5)), broker, settings)
+    positions = Positions("m0-jobs", broker, partial(transaction, house.pool))
+    loop = outcome_loop(OutcomeStore(positions, ManualClock(5)), broker, settings)
     task = asyncio.create_task(loop.run())
     async with asyncio.timeout(60):
         while sum(broker.committed("m0-jobs").values()) < wanted:  # noqa: ASYNC110 - the broker is asked
@@ -90,6 +93,15 @@ async def in_force(house, market_id="M1"):
     """The outcome that would be resolved."""
     async with transaction(house.pool) as connection:
         return (await outcomes.standing(connection, market_id)).outcome
+
+
+async def test_an_emptied_database_takes_all_outcomes_in_again(house, broker):
+    await listed(house, "M1")
+    await take(house, broker, outcome("M1", 2), outcome("M1", 1))
+    async with transaction(house.pool) as connection:
+        await connection.execute("TRUNCATE outcomes, positions")
+    await take(house, broker, outcome("M2", 0))
+    assert await in_force(house) == 1
 
 
 @pytest.mark.parametrize(

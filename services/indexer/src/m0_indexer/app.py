@@ -88,8 +88,8 @@ class Indexer:
         """
         publish = asyncio.Event()
         publisher = Publisher(self.pool, self.broker, self.clock, publish)
-        store = BundleStore(self.pool, self.clock, publish.set)
-        loop = bundle_loop(store, self.broker, self.stage, self.member)
+        store = BundleStore(self.clock, publish.set)
+        loop = bundle_loop(store, self.pool, self.broker, self.stage, self.member)
         live = ProvisionalStore(self.pool)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
         newest = LogFollower.waiting(self.broker, "indexer-provisional")

@@ -12,9 +12,10 @@ from m0common.deployment import Deployment
 from m0common.errors import M0Error, Unavailable
 from m0common.http import Status
 from m0common.settings import Settings
-from m0common.store.postgres import Pool
+from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker
 from m0common.telemetry.logs import logger
+from m0index.positions import Positions
 from m0lanes.births import no_life
 from solders.pubkey import Pubkey
 
@@ -22,7 +23,7 @@ from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
 from m0_jobs.cranks import Cranks
 from m0_jobs.leader import Leadership, leadership
-from m0_jobs.outcomes import OutcomeStore, outcome_loop
+from m0_jobs.outcomes import GROUP, OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
 from m0_jobs.scores import Scorer
 from m0_jobs.trimmer import Trimmer
@@ -69,7 +70,8 @@ class Jobs:
         metrics.LEADER.set(1)
         scheduler = self._scheduler()
         scheduler.start()
-        loop = outcome_loop(OutcomeStore(self.pool, self.clock), self.broker, self.config.stage)
+        positions = Positions(GROUP, self.broker, partial(transaction, self.pool))
+        loop = outcome_loop(OutcomeStore(positions, self.clock), self.broker, self.config.stage)
         outcomes = asyncio.create_task(loop.run())
         lost = asyncio.create_task(held.lost.wait())
         try:
