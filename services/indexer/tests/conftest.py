@@ -117,8 +117,3 @@ class Bench:
 @pytest.fixture
 def bench(pool, broker):
     return Bench(pool, broker)
-
-
-@pytest.fixture
-def bench_of():
-    return Bench

@@ -17,7 +17,7 @@ from m0index import changes
 from m0index.tables import history, outbox
 
 from m0_indexer import metrics
-from m0_indexer.bodies import Ages, Bodies, is_gone
+from m0_indexer.bodies import Bodies, Heads, is_gone, read_whole
 from m0_indexer.tasks import happens
 from m0_indexer.tracing import announcing
 
@@ -34,17 +34,18 @@ def partition_of(routing: str, partitions: int) -> int:
     return partition_for(routing.encode(), partitions) if routing else 0
 
 
-async def announce(connection: Connection, now_ms: int, ages: Ages) -> int:
+async def announce(connection: Connection, now_ms: int, heads: Heads | None) -> int:
     """Put final epochs with their leaves into the outbox, per catalog in epoch order; how many must still wait.
 
     An epoch whose bundle is not stored holds back the later ones of its catalog, unless its body is gone from the log:
     then it is announced without leaves.
     """
+    whole = await read_whole(connection, heads)
     held: set[str] = set()
     waiting = 0
     for epoch in await outbox.unannounced(connection):
         message = epoch.message
-        missing = not epoch.bundled and is_gone(message, ages, now_ms)
+        missing = not epoch.bundled and is_gone(message, heads, whole)
         if message.catalog in held or not (epoch.bundled or missing):
             held.add(message.catalog)
             waiting += 1
@@ -100,10 +101,10 @@ class Publisher:
     async def once(self, producer: Producer) -> int:
         """Announce what became final and send everything that waits; how many messages were sent."""
         now_ms = self.clock.now_ms()
-        ages = await self._bodies.ages(now_ms) if self._waiting else {}
+        heads = await self._bodies.heads(now_ms) if self._waiting else None
         async with transaction(self.pool) as connection:
             await history.lock(connection, _LOCK)
-            self._waiting = await announce(connection, now_ms, ages)
+            self._waiting = await announce(connection, now_ms, heads)
             metrics.WAITING.set(self._waiting)
         total = 0
         while sent := await self._send(producer):
