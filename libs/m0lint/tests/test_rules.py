@@ -92,6 +92,11 @@ def codes(path: Path, text: str) -> list[str]:
         (SERVICE, "import msgspec\ntry: msgspec.convert(read(x), A)\nexcept msgspec.ValidationError: pass", "M0L012"),
         (SERVICE, "import msgspec\ntry: read(x)\nexcept UNDECODABLE: pass\nexcept msgspec.DecodeError: pass", "M0L012"),
         (INFRA, "import contextlib, msgspec\nwith contextlib.suppress(msgspec.DecodeError): read(x)", "M0L012"),
+        (SERVICE, "from prometheus_client import Counter", "M0L015"),
+        (INFRA, "import prometheus_client.metrics as m", "M0L015"),
+        (SERVICE.with_name("metrics.py"), "import prometheus_client", "M0L015"),
+        (SERVICE, "from m0common.telemetry.metrics import counter\nX = counter('m0_x_total')", "M0L016"),
+        (INFRA, "from m0common.telemetry import metrics\nX = metrics.gauge('m0_x')", "M0L016"),
     ],
 )
 def test_it_finds(path: Path, text: str, code: str):
@@ -138,6 +143,9 @@ def test_it_finds(path: Path, text: str, code: str):
         (LANE, "import msgspec\ntry: read(x)\nexcept msgspec.ValidationError: pass\nexcept UNDECODABLE: pass"),
         (SERVICE, "import msgspec\ntry: msgspec.convert(x, A)\nexcept msgspec.ValidationError: pass"),
         (SERVICE, "from m0chain import DecodeError\ntry: read(x)\nexcept DecodeError: pass"),
+        (SERVICE.with_name("metrics.py"), "from m0common.telemetry.metrics import counter\nX = counter('m0_x_total')"),
+        (Path("libs/m0common/src/m0common/telemetry/metrics.py"), "import prometheus_client"),
+        (SERVICE, "from m0common.telemetry.metrics import exposition\nexposition()"),
         (INFRA, "import contextlib\nwith contextlib.suppress(*UNDECODABLE): read(x)"),
     ],
 )

@@ -11,6 +11,7 @@ from m0_api import paging
 from m0_api.app import create_app
 from m0common.canonical import BundleHeader
 from m0common.settings import Postgres
+from m0index import changes
 
 pytestmark = pytest.mark.postgres
 
@@ -81,9 +82,30 @@ async def test_only_what_cannot_be_taken_back_is_called_finalized(client):
     assert [i["epoch_id"] for i in items] == [106, 105, 104, 103, 102, 101, 100]
     unrooted = (await client.get("/v1/epochs/sports/107")).json()
     assert unrooted["status"] == "revealing"
-    for field in ("finalize_signature", "finalized_slot", "merkle_root", "bundle_hash", "leaf_count"):
+    for field in ("finalize_signature", "finalized_slot", "merkle_root", "bundle_hash", "leaf_count", "body"):
         assert unrooted[field] is None
     assert [i["epoch_id"] for i in await walk(client, "/v1/epochs", limit=50, status="expired")] == [109]
+
+
+async def test_the_body_of_a_final_epoch_is_missing_once_it_was_announced_without(client, dsn):
+    async def body():
+        return (await client.get("/v1/epochs/crypto/50")).json()["body"]
+
+    async def announced(connection, published):
+        update = "UPDATE epochs SET published = %s WHERE (catalog, epoch_id) = ('crypto', 50)"
+        async with connection.transaction():
+            await connection.execute(update, (published,))
+            await changes.announce(connection)
+
+    assert await body() is None
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await announced(connection, True)
+        try:
+            async with asyncio.timeout(60):
+                while await body() != "missing":  # noqa: ASYNC110 - what a client would do
+                    await asyncio.sleep(0.02)
+        finally:
+            await announced(connection, False)
 
 
 async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):
@@ -92,7 +114,7 @@ async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):
     assert item["bundle_hash"] == header.bundle_hash.hex()
     assert item["prev_bundle_hash"] == header.prev_bundle_hash.hex() != "0" * 64
     assert item["merkle_root"] == header.merkle_root.hex()
-    assert item["leaf_count"] == 9
+    assert (item["leaf_count"], item["body"]) == (9, "available")
     assert (item["window_start_ms"], item["window_end_ms"]) == (101 * 20_000, 102 * 20_000)
     assert isinstance(item["finalized_slot"], int)
     revealed = {s["signer"]: (s["committed"], s["revealed"]) for s in item["signers"]}

@@ -7,6 +7,7 @@ from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
 from m0_indexer.publish import EPOCHS_AT_ONCE
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
+from m0common.telemetry.traces import epoch_trace
 from m0common.topics import BUNDLES, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, HEADERS, REGISTRY
 
 pytestmark = pytest.mark.postgres
@@ -35,6 +36,21 @@ async def test_a_final_epoch_is_announced_with_its_leaves_once(bench):
     assert len(epoch.prev_bundle_hash) == 32
     leaves = bench.sent(FINALIZED_PREDICTIONS.name, FinalizedPrediction)
     assert [(p.market_id, p.leaf) for p in leaves] == list(zip(bundle.market_ids, bundle.leaves, strict=True))
+
+
+async def test_what_is_announced_bears_the_trace_of_its_epoch(bench):
+    bench.scene.set_up()
+    bench.scene.market("A")
+    bundle = bench.scene.bundle(7, {"A": SPLIT})
+    bench.scene.whole_epoch(bundle)
+    bench.chain.finalize()
+    await bench.index()
+    await bench.store(bundle)
+    await bench.publish()
+    for topic in (FINALIZED_EPOCHS.name, FINALIZED_PREDICTIONS.name):
+        assert [r.headers for p in range(2) for r in bench.broker.log(topic, p)] == [epoch_trace("sports", 7)]
+    markets = [r.headers for r in bench.broker.log(REGISTRY.name, 0)]
+    assert set(markets) == {()}
 
 
 async def test_of_two_bundles_of_an_epoch_the_one_that_the_chain_has_is_announced_whichever_came_first(bench):

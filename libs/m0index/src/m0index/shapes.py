@@ -50,6 +50,13 @@ class EpochStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class EpochBody(StrEnum):
+    """Whether the predictions of a final epoch can be read: those of a body that is gone from the log are lost."""
+
+    AVAILABLE = "available"
+    MISSING = "missing"
+
+
 class EpochSigner(BaseModel):
     """A member of the epoch's signer set."""
 
@@ -77,6 +84,7 @@ class Epoch(BaseModel):
     signers: list[EpochSigner]
     finalized_slot: int | None
     finalize_signature: str | None = Field(description="Transaction signature, base58")
+    body: EpochBody | None = Field(description="missing: final and announced without predictions, which are lost")
 
 
 class PredictionStatus(StrEnum):
@@ -256,6 +264,7 @@ def final_epoch(message: FinalizedEpoch) -> Epoch:
         ],
         finalized_slot=message.slot,
         finalize_signature=message.finalize_signature,
+        body=EpochBody(message.body),
     )
 
 

@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from m0_api import metrics
 from m0_api.caching import PASSING, matches
 
 MAX_BYTES = 32 << 20
@@ -24,8 +24,6 @@ MAX_AGE_S = 15.0
 LABEL = "m0_route"
 """Key of the scope under which metrics find the route of an answer that no route gave."""
 NOT_MODIFIED = (b"etag", b"cache-control")
-
-HITS = Counter("m0_api_cache_hits_total", "Answers given from memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class AnswerCache:
         wanted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), "")
         kept = self._answers.get(key)
         if kept is not None:
-            HITS.inc()
+            metrics.HITS.inc()
             scope[LABEL] = "cached"
             await _answer(kept, wanted, send)
             return

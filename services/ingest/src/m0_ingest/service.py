@@ -150,7 +150,7 @@ class Ingest:
     async def _look_at_clocks(self, clock: SlewedClock) -> None:
         while True:
             await self._watch.agrees(clock.now_ms())
-            metrics.CLOCK_AHEAD_MS.set(clock.ahead_ms())
+            metrics.CLOCK_AHEAD_SECONDS.set(clock.ahead_ms() / 1000)
             await asyncio.sleep(CHAIN_LOOK_S)
 
     def _parts(self, clock: Clock) -> tuple[RegistryConnector, list[Turns]]:

@@ -9,8 +9,9 @@ from m0common.stream.deadletters import dead_letter
 from m0common.stream.follow import bounds
 from m0common.stream.partition import partition_for, refuse_other_count
 from m0common.stream.records import Produce, Record
+from m0common.telemetry.context import Headers
 from m0common.telemetry.logs import logger
-from m0common.telemetry.traces import inject
+from m0common.telemetry.traces import inject, span
 from m0common.topics import OUTCOMES, RAW
 
 from m0_ingest import metrics
@@ -54,9 +55,8 @@ class RawWriter:
 
         In order per partition; returns when all are acknowledged. Raises Unavailable.
         """
-        headers = inject()
         messages = [
-            Produce(RAW.name, self._partition(event.group), event.group.encode(), encode_raw(event), headers)
+            Produce(RAW.name, self._partition(event.group), event.group.encode(), encode_raw(event), _trace(event))
             for event in events
         ]
         messages += [
@@ -67,9 +67,9 @@ class RawWriter:
         for event in events:
             metrics.WRITTEN.labels(event.source, event.kind).inc()
 
-    async def say(self, partitions: Iterable[int], value: bytes) -> None:
+    async def say(self, partitions: Iterable[int], value: bytes, headers: Headers = ()) -> None:
         """Write the same record of a lane kind into each of these partitions. Raises Unavailable."""
-        await self._send([Produce(RAW.name, partition, None, value) for partition in partitions])
+        await self._send([Produce(RAW.name, partition, None, value, headers) for partition in partitions])
 
     def _partition(self, key: str) -> int:
         return partition_for(key.encode(), self.partitions)
@@ -94,3 +94,10 @@ class RawWriter:
             metrics.DEAD_LETTERS.labels("too_large").inc()
             origin = Record(message.topic, message.partition, NOWHERE, message.key, message.value, message.headers)
             await self._producer.send([dead_letter(STAGE, origin, DeadLetterError("too_large", str(error)))])
+
+
+def _trace(event: RawEvent) -> Headers:
+    """The trace of an event, which begins here."""
+    about = {"m0.source": event.source, "m0.source_event_id": event.source_event_id, "m0.kind": event.kind}
+    with span("raw event", attributes=about):
+        return inject()

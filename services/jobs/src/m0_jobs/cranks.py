@@ -21,6 +21,8 @@ FINALIZE_GRACE_MS = 10_000
 CLOSE_GRACE_MS = 60_000
 """The program's own limit behind the reveal deadline."""
 _AT_ONCE = 8
+_RACES = frozenset({"WrongStatus", "WrongOwner", "EpochNotNewer", "CommitOpen", "NotExpired", "TooEarlyToClose"})
+"""What the program says when somebody else was quicker, or when its clock is behind ours."""
 
 _log = logger(__name__)
 
@@ -109,9 +111,10 @@ class Cranks:
         try:
             landed = await self.chain.send(instruction)
         except ChainError as error:
-            kind = error.name if isinstance(error, ProgramError) else type(error).__name__
-            metrics.CRANKED.labels(action, kind).inc()
-            _log.warning("crank_failed", action=action, catalog=name, epoch_id=epoch_id, error=str(error))
+            raced = isinstance(error, ProgramError) and error.name in _RACES
+            metrics.CRANKED.labels(action, "raced" if raced else "failed").inc()
+            note = _log.info if raced else _log.warning
+            note("crank_failed", action=action, catalog=name, epoch_id=epoch_id, error=str(error))
             return False
         metrics.CRANKED.labels(action, "landed").inc()
         _log.info("cranked", action=action, catalog=name, epoch_id=epoch_id, transaction=landed.signature)

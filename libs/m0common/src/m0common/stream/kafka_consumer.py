@@ -34,7 +34,8 @@ from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
-from m0common.stream.records import Record, trace_of
+from m0common.stream.records import Record
+from m0common.telemetry.context import trace_of
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
