@@ -43,6 +43,13 @@ def test_a_snapshot_then_updates_come_through_in_order():
     assert [e.seq for e in events] == [4, 5, 6]
 
 
+def test_an_update_tells_the_span_that_made_it_where_the_server_does():
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    told = json.dumps(json.loads(update(5)) | {"traceparent": parent})
+    events = feed(Subscription([CH]), snapshot(4), told, update(6))
+    assert [event.traceparent for event in events[1:]] == [parent, None]
+
+
 def test_what_was_seen_before_is_not_given_twice():
     events = feed(Subscription([CH]), snapshot(4), update(3), update(4), update(5), update(5))
     assert [type(e).__name__ for e in events] == ["Snapshot", "Update"]

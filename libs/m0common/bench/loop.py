@@ -129,6 +129,9 @@ class CodecCore:
         del record
         return ()
 
+    def epochs_of(self, _: Record) -> Sequence[tuple[str, int]]:
+        return ()
+
     def asides(self) -> Iterable[Produce]:
         """Nothing is said beside the lanes."""
         return ()

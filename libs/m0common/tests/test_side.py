@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 
-from m0common.side import FAILURES, SideTasks
+from m0common.metrics import SIDE_FAILURES
+from m0common.side import SideTasks
 from m0common.tasks import end_task
 from structlog.testing import capture_logs
 
 
 def failures(name):
-    return FAILURES.labels(name)._value.get()
+    return SIDE_FAILURES.labels(name)._value.get()
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ def test_before_the_first_set_nothing_of_a_catalog_is_taken():
     closed, chain = ran(log)
     assert epochs(closed) == [FIRST]
     assert world.leaves(closed) == {FIRST: {"COIN": ((500_000_000, 500_000_000), features_hash("COIN", ()))}}
-    assert chain.cores[0].drops["others", "no_catalog_names_the_group"] == 2
+    assert chain.cores[0].drops["other", "no_catalog_names_the_group"] == 2
     assert errors(chain) == []
 
 

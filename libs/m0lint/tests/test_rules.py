@@ -13,6 +13,7 @@ QUANT = Path("libs/m0quant/src/m0quant/x.py")
 DOMAIN = Path("libs/m0domains/src/m0domains/sports/models.py")
 MESSAGES = Path("libs/m0common/src/m0common/messages/x.py")
 SERVICE = Path("services/api/src/m0_api/x.py")
+STEP = Path("libs/m0index/src/m0index/migrations/versions/0009_x.py")
 INFRA = Path("infra/local/src/m0local/x.py")
 
 
@@ -23,6 +24,19 @@ def codes(path: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("path", "text", "code"),
     [
+        (SERVICE, "q = 'SELECT * FROM markets'", "M0L013"),
+        (SERVICE, "q = f'select m.* FROM {x}'", "M0L013"),
+        (SERVICE, "q = 'DELETE FROM a RETURNING *'", "M0L013"),
+        (STEP, "def upgrade(): op.execute('DROP TABLE markets')", "M0L014"),
+        (STEP, "SQL = ('ALTER TABLE markets DROP COLUMN title',)", "M0L014"),
+        (STEP, "SQL = ('ALTER TABLE markets RENAME TO m',)", "M0L014"),
+        (STEP, "SQL = ('ALTER TABLE markets ALTER COLUMN opens_ms TYPE integer',)", "M0L014"),
+        (STEP, "SQL = ('ALTER TABLE markets ALTER resolution SET NOT NULL',)", "M0L014"),
+        (STEP, "SQL = ('ALTER TABLE markets ADD COLUMN x text NOT NULL',)", "M0L014"),
+        (STEP, "SQL = ('ALTER TABLE markets ADD COLUMN x text NOT NULL, ADD COLUMN y text DEFAULT 1',)", "M0L014"),
+        (STEP, "SQL = ('ALTER TABLE markets ADD CONSTRAINT c CHECK (x > 1)',)", "M0L014"),
+        (STEP, "SQL = ('CREATE UNIQUE INDEX i ON markets (title)',)", "M0L014"),
+        (STEP, "SQL = ('CREATE TABLE other (x text)', 'ALTER TABLE markets DROP title')", "M0L014"),
         (LANE, "import time\ntime.monotonic()", "M0L001"),
         (LANE, "from datetime import datetime\ndatetime.now()", "M0L001"),
         (LANE, "import random\nrandom.random()", "M0L002"),
@@ -78,6 +92,11 @@ def codes(path: Path, text: str) -> list[str]:
         (SERVICE, "import msgspec\ntry: msgspec.convert(read(x), A)\nexcept msgspec.ValidationError: pass", "M0L012"),
         (SERVICE, "import msgspec\ntry: read(x)\nexcept UNDECODABLE: pass\nexcept msgspec.DecodeError: pass", "M0L012"),
         (INFRA, "import contextlib, msgspec\nwith contextlib.suppress(msgspec.DecodeError): read(x)", "M0L012"),
+        (SERVICE, "from prometheus_client import Counter", "M0L015"),
+        (INFRA, "import prometheus_client.metrics as m", "M0L015"),
+        (SERVICE.with_name("metrics.py"), "import prometheus_client", "M0L015"),
+        (SERVICE, "from m0common.telemetry.metrics import counter\nX = counter('m0_x_total')", "M0L016"),
+        (INFRA, "from m0common.telemetry import metrics\nX = metrics.gauge('m0_x')", "M0L016"),
     ],
 )
 def test_it_finds(path: Path, text: str, code: str):
@@ -107,9 +126,26 @@ def test_it_finds(path: Path, text: str, code: str):
         (SERVICE, "import time\ntime.time()  # m0lint: allow M0L009 the one place that may"),
         (Path("libs/m0common/src/m0common/clock.py"), "import time\ntime.time_ns()"),
         (SERVICE, "try: read(x)\nexcept (OSError, *UNDECODABLE): pass"),
+        (SERVICE, "q = 'SELECT count(*) AS n, a * b FROM markets'"),
+        (SERVICE, "def f():\n    'SELECT * in words.'"),
+        (
+            STEP,
+            "SQL = ('ALTER TABLE markets ADD COLUMN x text', 'ALTER TABLE markets ADD y bigint NOT NULL DEFAULT 0')",
+        ),
+        (STEP, "SQL = ('ALTER TABLE markets ALTER COLUMN schema_version TYPE bigint',)"),
+        (
+            STEP,
+            "SQL = ('CREATE INDEX i ON markets (title)', 'DROP INDEX old', 'ALTER TABLE markets DROP CONSTRAINT c')",
+        ),
+        (STEP, "SQL = ('CREATE TABLE other (x text NOT NULL)', 'CREATE UNIQUE INDEX i ON other (x)')"),
+        (STEP, "SQL = ('ALTER TABLE markets DROP title', \"UPDATE schema_terms SET oldest = '0008'\")"),
+        (STEP, "SQL = ()\ndef downgrade(): op.execute('DROP TABLE markets')"),
         (LANE, "import msgspec\ntry: read(x)\nexcept msgspec.ValidationError: pass\nexcept UNDECODABLE: pass"),
         (SERVICE, "import msgspec\ntry: msgspec.convert(x, A)\nexcept msgspec.ValidationError: pass"),
         (SERVICE, "from m0chain import DecodeError\ntry: read(x)\nexcept DecodeError: pass"),
+        (SERVICE.with_name("metrics.py"), "from m0common.telemetry.metrics import counter\nX = counter('m0_x_total')"),
+        (Path("libs/m0common/src/m0common/telemetry/metrics.py"), "import prometheus_client"),
+        (SERVICE, "from m0common.telemetry.metrics import exposition\nexposition()"),
         (INFRA, "import contextlib\nwith contextlib.suppress(*UNDECODABLE): read(x)"),
     ],
 )

@@ -6,22 +6,28 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "indexer/tests"))  # for memory_chain
+sys.path.insert(0, str(Path(__file__).parents[3] / "libs/m0index/tests"))  # for index_scene
 
 import httpx2
 import pytest
+from index_scene import EPOCH_MS, Scene
 from m0_api.app import create_app
 from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.provisional import ProvisionalStore
-from m0_indexer.testing import EPOCH_MS, Scene
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.canonical import Outcome
 from m0common.clock import ManualClock
 from m0common.messages import ProvisionalPrediction, encode
 from m0common.settings import Identity, Postgres, Settings
-from m0common.store import migrations, postgres
+from m0common.store import postgres
+from m0index import migrations
 from m0local.ports import free_port
 from m0local.testing import postgres_server
+from memory_chain import MemoryChain
 
 SPLIT = [500_000_001, 300_000_000, 199_999_999]
 EPOCHS = range(100, 107)
@@ -32,7 +38,7 @@ class World:
     """What was put into the index."""
 
     def __init__(self):
-        self.scene = Scene()
+        self.scene = Scene(MemoryChain())
         self.bundles = {}
 
 
@@ -79,11 +85,12 @@ async def fill(world: World, dsn: str) -> None:
         provisional("EPL_000", NOW_EPOCH, 9),  # resolved
     ]
     async with postgres.opened(Postgres(dsn=dsn), name="fill") as pool:
-        store = BundleStore(pool, clock, lambda: None)
+        store = BundleStore(clock, lambda: None)
         for each in world.bundles.values():
-            for piece in each.pieces:
-                await store.add_piece(piece)
-            await store.add_header(encode(each.message))
+            async with postgres.transaction(pool) as connection:
+                for piece in each.pieces:
+                    await store.add_piece(connection, piece)
+                await store.add_header(connection, encode(each.message))
         live = ProvisionalStore(pool)
         for each in world.live:
             live.take(encode(each))

@@ -1,13 +1,17 @@
 """Markets and epochs: shapes, paging, filters."""
 
 import asyncio
+import base64
+import random
 
 import psycopg
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from m0_api import paging
 from m0_api.app import create_app
 from m0common.canonical import BundleHeader
 from m0common.settings import Postgres
+from m0index import changes
 
 pytestmark = pytest.mark.postgres
 
@@ -78,9 +82,30 @@ async def test_only_what_cannot_be_taken_back_is_called_finalized(client):
     assert [i["epoch_id"] for i in items] == [106, 105, 104, 103, 102, 101, 100]
     unrooted = (await client.get("/v1/epochs/sports/107")).json()
     assert unrooted["status"] == "revealing"
-    for field in ("finalize_signature", "finalized_slot", "merkle_root", "bundle_hash", "leaf_count"):
+    for field in ("finalize_signature", "finalized_slot", "merkle_root", "bundle_hash", "leaf_count", "body"):
         assert unrooted[field] is None
     assert [i["epoch_id"] for i in await walk(client, "/v1/epochs", limit=50, status="expired")] == [109]
+
+
+async def test_the_body_of_a_final_epoch_is_missing_once_it_was_announced_without(client, dsn):
+    async def body():
+        return (await client.get("/v1/epochs/crypto/50")).json()["body"]
+
+    async def announced(connection, published):
+        update = "UPDATE epochs SET published = %s WHERE (catalog, epoch_id) = ('crypto', 50)"
+        async with connection.transaction():
+            await connection.execute(update, (published,))
+            await changes.announce(connection)
+
+    assert await body() is None
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await announced(connection, True)
+        try:
+            async with asyncio.timeout(60):
+                while await body() != "missing":  # noqa: ASYNC110 - what a client would do
+                    await asyncio.sleep(0.02)
+        finally:
+            await announced(connection, False)
 
 
 async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):
@@ -89,7 +114,7 @@ async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):
     assert item["bundle_hash"] == header.bundle_hash.hex()
     assert item["prev_bundle_hash"] == header.prev_bundle_hash.hex() != "0" * 64
     assert item["merkle_root"] == header.merkle_root.hex()
-    assert item["leaf_count"] == 9
+    assert (item["leaf_count"], item["body"]) == (9, "available")
     assert (item["window_start_ms"], item["window_end_ms"]) == (101 * 20_000, 102 * 20_000)
     assert isinstance(item["finalized_slot"], int)
     revealed = {s["signer"]: (s["committed"], s["revealed"]) for s in item["signers"]}
@@ -114,6 +139,38 @@ async def test_a_cursor_that_this_list_did_not_make_is_a_problem(client, path, c
 )
 async def test_a_cursor_with_the_greatest_numbers_is_answered(client, path, cursor):
     assert (await client.get(path, params={"cursor": cursor})).status_code == 200
+
+
+NUMBERS = (0, 1, -1, 85_000_000, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, -(1 << 63))
+TEXTS = ("", "A", "EPL_000", "sports", "\0", "a\0b", "\uffff", "\U0010ffff", "é" * 40, "x" * 300)
+
+
+def cursors(kinds):
+    """Keys of the right types with values from anywhere, keys of other types, and bytes that are no key."""
+    drawn = random.Random(len(kinds))
+    for _ in range(50):
+        key = [drawn.choice(NUMBERS if kind is int else TEXTS) for kind in kinds]
+        yield paging.encode(tuple(key))
+        yield paging.encode(tuple(drawn.choice(NUMBERS + TEXTS) for _ in range(drawn.randrange(5))))
+        yield base64.urlsafe_b64encode(drawn.randbytes(drawn.randrange(24))).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "kinds"),
+    [
+        ("/v1/markets", (str,)),
+        ("/v1/markets?catalog=sports&state=ACTIVE", (str,)),
+        ("/v1/epochs", (int, str, int)),
+        ("/v1/epochs?catalog=sports&status=finalized", (int, str, int)),
+        ("/v1/predictions/EPL_000/history", (int,)),
+    ],
+)
+async def test_every_cursor_works_or_is_a_problem(client, path, kinds):
+    sign, codes = "&" if "?" in path else "?", []
+    for cursor in cursors(kinds):
+        answer = await client.get(f"{path}{sign}cursor={cursor}")
+        codes.append((answer.status_code, answer.json().get("code")))
+    assert set(codes) == {(200, None), (400, "invalid_cursor")}
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "x", ""])
@@ -155,7 +212,10 @@ async def test_a_database_that_is_not_migrated_or_not_there_makes_it_unready_and
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE DATABASE bare")
     bare = dsn.rpartition("/")[0] + "/bare"
-    for address, why in ((bare, "schema is at None"), ("postgresql://m0@127.0.0.1:1/m0", "Connection refused")):
+    for address, why in (
+        (bare, "the database has no schema: start the indexer"),
+        ("postgresql://m0@127.0.0.1:1/m0", "Connection refused"),
+    ):
         app = create_app(settings.model_copy(update={"postgres": Postgres(dsn=address)}))
         async with (
             app.router.lifespan_context(app),

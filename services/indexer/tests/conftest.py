@@ -1,23 +1,30 @@
 """A real Postgres per session, an empty schema per test, and an indexer on a chain in memory."""
 
 import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for memory_chain
+sys.path.insert(0, str(Path(__file__).parents[3] / "libs/m0index/tests"))  # for index_scene
 
 import psycopg
 import pytest
+from index_scene import Said, Scene
 from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.publish import Publisher
-from m0_indexer.testing import Said, Scene
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import ManualClock
 from m0common.messages import encode
 from m0common.settings import Postgres
-from m0common.store import migrations, postgres
+from m0common.store import postgres
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.topics import TOPICS
+from m0index import migrations
 from m0local.testing import postgres_server
+from memory_chain import MemoryChain
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +39,7 @@ async def pool(dsn):
     with psycopg.connect(dsn) as connection:
         tables = connection.execute("""
             SELECT string_agg(tablename, ',') FROM pg_tables
-            WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+            WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'schema_terms')
         """).fetchone()[0]
         connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
     async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:
@@ -50,7 +57,7 @@ class Bench:
     """The indexer's parts, driven by hand."""
 
     def __init__(self, pool, broker):
-        self.scene = Scene()
+        self.scene = Scene(MemoryChain())
         self.chain = self.scene.chain
         self.pool = pool
         self.broker = broker
@@ -58,7 +65,7 @@ class Bench:
         self.woken = 0
         self.followers = [self._follower(REGISTRY), self._follower(ORACLE)]
         self.publisher = Publisher(pool, broker, self.clock, asyncio.Event())
-        self.bundles = BundleStore(pool, self.clock, self._wake)
+        self.bundles = BundleStore(self.clock, self._wake)
 
     def _wake(self):
         self.woken += 1
@@ -77,8 +84,18 @@ class Bench:
 
     async def store(self, bundle: Said):
         for piece in bundle.pieces:
-            await self.bundles.add_piece(piece)
-        await self.bundles.add_header(encode(bundle.message))
+            await self.add_piece(piece)
+        await self.add_header(encode(bundle.message))
+
+    async def add_piece(self, value: bytes):
+        async with postgres.transaction(self.pool) as connection:
+            stored = await self.bundles.add_piece(connection, value)
+        self.bundles.tell(stored)
+
+    async def add_header(self, value: bytes):
+        async with postgres.transaction(self.pool) as connection:
+            stored = await self.bundles.add_header(connection, value)
+        self.bundles.tell(stored)
 
     async def produce(self, topic, key: bytes, value: bytes):
         producer = self.broker.producer()

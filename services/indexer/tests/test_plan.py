@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from m0_indexer.chain import Listing
-from m0_indexer.plan import Stored, plan
+from m0_indexer.plan import plan
 from m0chain.rpc import SignatureInfo
+from m0index.tables.history import Stored
 
 
 def info(number, slot=None, error=None):

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
+from m0_indexer.publish import EPOCHS_AT_ONCE
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
+from m0common.telemetry.traces import epoch_trace
 from m0common.topics import BUNDLES, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, HEADERS, REGISTRY
 
 pytestmark = pytest.mark.postgres
@@ -34,6 +36,21 @@ async def test_a_final_epoch_is_announced_with_its_leaves_once(bench):
     assert len(epoch.prev_bundle_hash) == 32
     leaves = bench.sent(FINALIZED_PREDICTIONS.name, FinalizedPrediction)
     assert [(p.market_id, p.leaf) for p in leaves] == list(zip(bundle.market_ids, bundle.leaves, strict=True))
+
+
+async def test_what_is_announced_bears_the_trace_of_its_epoch(bench):
+    bench.scene.set_up()
+    bench.scene.market("A")
+    bundle = bench.scene.bundle(7, {"A": SPLIT})
+    bench.scene.whole_epoch(bundle)
+    bench.chain.finalize()
+    await bench.index()
+    await bench.store(bundle)
+    await bench.publish()
+    for topic in (FINALIZED_EPOCHS.name, FINALIZED_PREDICTIONS.name):
+        assert [r.headers for p in range(2) for r in bench.broker.log(topic, p)] == [epoch_trace("sports", 7)]
+    markets = [r.headers for r in bench.broker.log(REGISTRY.name, 0)]
+    assert set(markets) == {()}
 
 
 async def test_of_two_bundles_of_an_epoch_the_one_that_the_chain_has_is_announced_whichever_came_first(bench):
@@ -85,6 +102,27 @@ async def test_an_epoch_without_its_bundle_holds_back_later_ones_of_its_catalog_
     await bench.publish()
     sent = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
     assert [e.epoch_id for e in sent if e.catalog == "sports"] == [7, 8]
+
+
+async def test_more_epochs_than_are_announced_at_once_all_are_in_order(bench):
+    bench.scene.set_up(["sports", "crypto"])
+    said = [
+        bench.scene.bundle(epoch_id, {market: SPLIT}, catalog)
+        for epoch_id in range(7, 7 + EPOCHS_AT_ONCE)
+        for catalog, market in (("sports", "A"), ("crypto", "B"))
+    ]
+    for bundle in said:
+        bench.scene.whole_epoch(bundle)
+        await bench.store(bundle)
+    bench.chain.finalize()
+    await bench.index()
+    sent = await bench.publish()
+    assert sent == 2 * len(said)
+    for catalog in ("sports", "crypto"):
+        epochs = [e for e in bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch) if e.catalog == catalog]
+        assert [e.epoch_id for e in epochs] == list(range(7, 7 + EPOCHS_AT_ONCE))
+        assert [sum(member.revealed for member in e.signers) for e in epochs] == [2] * EPOCHS_AT_ONCE
+    assert await bench.rows("SELECT id FROM outbox") == []
 
 
 async def test_messages_that_the_broker_did_not_acknowledge_are_sent_again(bench):

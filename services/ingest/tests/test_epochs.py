@@ -11,6 +11,7 @@ from ingest_world import World
 from m0_ingest.epochs import CARRY_MS, RATE_DIVISOR, EpochClock
 from m0common.clock import SlewedClock
 from m0common.errors import Unavailable
+from m0common.telemetry.traces import epoch_trace
 from m0common.topics import RAW
 from m0lanes.authority import identity, is_signed_by
 from m0lanes.control import EpochEndPayload, SourceRule
@@ -108,6 +109,19 @@ async def test_a_marker_is_signed_and_bears_no_time_of_its_own(lives, world):
     assert is_signed_by(event, identity(event), GENESIS, bytes(CLOCK.pubkey()))
     assert event.received_ms == event.event_ms == payload_of(msgspec.json.encode(event)).window_end_ms
     assert (event.source, event.group, event.market_id) == ("clock", "", None)
+
+
+async def test_a_marker_bears_the_trace_of_its_epoch_in_every_lane_also_when_no_spans_are_made(lives, world):
+    await begun(lives)
+    await lives.run(3 * EPOCH_MS)
+    found = [
+        (payload_of(record.value).epoch_id, record.headers)
+        for lane in (3, 5)
+        for record in world.broker.log(RAW.name, lane)
+        if payload_of(record.value) is not None
+    ]
+    assert len(found) >= 4
+    assert all(headers == epoch_trace("sports", epoch_id) for epoch_id, headers in found)
 
 
 async def test_it_says_how_long_until_the_next_marker(lives, world):

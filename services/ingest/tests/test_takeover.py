@@ -14,11 +14,11 @@ import pytest
 from control_world import CLOCK, OTHER, set_value
 from ingest_fleet import PARTITIONS, Process
 from m0common.messages import RawEvent
-from m0common.store import migrations
 from m0common.stream.follow import read_to_end
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.records import Produce
 from m0common.topics import RAW, TOPICS
+from m0index import migrations
 from m0lanes.authority import identity
 from m0lanes.control import CatalogSetPayload, DomainRef, SourceRule
 from m0lanes.domains import load_domains

@@ -8,7 +8,8 @@ import pytest
 from jobs_house import BASE_MS, House
 from m0common.leases.rows import PostgresLeases
 from m0common.settings import Postgres
-from m0common.store import migrations, postgres
+from m0common.store import postgres
+from m0index import migrations
 from m0local.testing import postgres_server
 
 
@@ -24,7 +25,7 @@ async def pool(dsn):
     with psycopg.connect(dsn) as connection:
         tables = connection.execute(
             "SELECT string_agg(tablename, ',') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+            " WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'schema_terms')"
         ).fetchone()[0]
         connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
     async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:

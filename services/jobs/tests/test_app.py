@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from functools import partial
 
 import pytest
 from jobs_house import BASE_MS, FIRST
@@ -14,11 +15,12 @@ from m0common.deployment import Deployment
 from m0common.errors import Fenced, SettingsError
 from m0common.http import Status
 from m0common.leases import rows
-from m0common.leases.rows import PostgresLeases
+from m0common.leases.rows import PostgresLeases, fenced
 from m0common.messages import MarketOutcome, encode
 from m0common.stream.memory import MemoryBroker
-from m0common.stream.records import Produce
+from m0common.stream.records import Produce, Record
 from m0common.topics import OUTCOMES, TOPICS
+from m0index.positions import Positions
 
 
 async def until(condition, timeout_s=60.0):
@@ -38,8 +40,9 @@ async def test_who_has_lost_the_lease_writes_neither_outcomes_nor_scores(pool, l
     clock, leases = ManualClock(BASE_MS), PostgresLeases(pool)
     await leases.release(lease)
     assert (await leases.take("jobs", "another", 600_000)).fence == lease.fence + 1
+    positions = Positions("m0-jobs", MemoryBroker(), partial(fenced, pool, lease))
     with pytest.raises(Fenced):
-        await OutcomeStore(pool, lease, clock).take(encode(outcome_of("M1")))
+        await OutcomeStore(positions, clock).take(Record(OUTCOMES.name, 0, 0, b"M1", encode(outcome_of("M1"))))
     with pytest.raises(Fenced):
         await Scorer(pool, lease, clock).run()
     assert await house.rows("SELECT count(*) AS count FROM outcomes") == [{"count": 0}]

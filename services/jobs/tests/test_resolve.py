@@ -1,21 +1,22 @@
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
 from jobs_house import BASE_MS
-from m0_jobs import repository
 from m0_jobs.outcomes import OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
 from m0chain import RpcUnavailable
 from m0chain.accounts import MarketState
 from m0common.clock import ManualClock
-from m0common.leases.rows import PostgresLeases
+from m0common.leases.rows import PostgresLeases, fenced
 from m0common.messages import DeadLetter, MarketOutcome, encode
 from m0common.settings import Stage
-from m0common.store.postgres import transaction
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import DLQ, OUTCOMES, TOPICS
+from m0index.positions import Positions
+from m0index.tables import outcomes
 from prometheus_client import REGISTRY
 
 
@@ -32,14 +33,15 @@ def outcome(market_id, index=0, **changes):
 
 
 async def take(house, broker, *values):
-    lease = await PostgresLeases(house.pool).take("jobs", "test", 600_000)
     """Publish and consume; the consumer then stops."""
+    lease = await PostgresLeases(house.pool).take("jobs", "test", 600_000)
     await broker.producer().send(
         [Produce(OUTCOMES.name, 0, b"k", v if isinstance(v, bytes) else encode(v)) for v in values]
     )
     wanted = len(broker.log(OUTCOMES.name, 0))
     settings = Stage(poll_timeout_ms=10, commit_interval_ms=0)
-    loop = outcome_loop(OutcomeStore(house.pool, lease, ManualClock(5)), broker, settings)
+    positions = Positions("m0-jobs", broker, partial(fenced, house.pool, lease))
+    loop = outcome_loop(OutcomeStore(positions, ManualClock(5)), broker, settings)
     task = asyncio.create_task(loop.run())
     async with asyncio.timeout(60):
         while sum(broker.committed("m0-jobs").values()) < wanted:  # noqa: ASYNC110 - the broker is asked
@@ -91,7 +93,16 @@ async def test_void_is_an_outcome(house, broker):
 async def in_force(house, market_id="M1"):
     """The outcome that would be resolved."""
     async with transaction(house.pool) as connection:
-        return (await repository.standing(connection, market_id)).outcome
+        return (await outcomes.standing(connection, market_id)).outcome
+
+
+async def test_an_emptied_database_takes_all_outcomes_in_again(house, broker):
+    await listed(house, "M1")
+    await take(house, broker, outcome("M1", 2), outcome("M1", 1))
+    async with transaction(house.pool) as connection:
+        await connection.execute("TRUNCATE outcomes, positions")
+    await take(house, broker, outcome("M2", 0))
+    assert await in_force(house) == 1
 
 
 @pytest.mark.parametrize(

@@ -55,14 +55,14 @@ class World:
         await self.broker.create_topics(topics, 2)
         await self.producer.start()
 
-    async def put(self, topic, message, partition=0, key=b"k"):
-        await self.producer.send([Produce(topic.name, partition, key, encode(message))])
+    async def put(self, topic, message, partition=0, key=b"k", headers=()):
+        await self.producer.send([Produce(topic.name, partition, key, encode(message), headers)])
 
     async def market(self, market_id, catalog="sports", state="ACTIVE"):
         market = RegistryMarket(market_id, catalog, "group", "Title", ("up", "down"), state, 1, 1, 2, None, 9)
         await self.put(REGISTRY, market, key=market_id.encode())
 
-    async def epoch(self, epoch_id, markets=("M0", "M1"), catalog="sports"):
+    async def epoch(self, epoch_id, markets=("M0", "M1"), catalog="sports", headers=()):
         """A finalized epoch and its leaves, as the indexer announces them."""
         partition = 0 if catalog == "sports" else 1
         window = (epoch_id * EPOCH_MS, (epoch_id + 1) * EPOCH_MS)
@@ -85,7 +85,7 @@ class World:
             77,
             1,
         )
-        await self.put(FINALIZED_EPOCHS, message, partition)
+        await self.put(FINALIZED_EPOCHS, message, partition, headers=headers)
         for i, market_id in enumerate(markets):
             leaf = PredictionLeaf(
                 market_key(market_id), epoch_id, window[1], 1, OUTCOMES, 100 + i, 1, h("model"), h("features")
@@ -93,7 +93,7 @@ class World:
             finalized = FinalizedPrediction(
                 market_id, catalog, epoch_id, h(f"bundle {epoch_id}"), i, leaf.encode(), "pool"
             )
-            await self.put(FINALIZED_PREDICTIONS, finalized, partition)
+            await self.put(FINALIZED_PREDICTIONS, finalized, partition, headers=headers)
 
     async def provisional(self, market_id, cause, risk_bps=5, catalog="sports", life=0, epoch_id=None, **changes):
         """What the model says of a market now; by default of the epoch that is open by the clock."""

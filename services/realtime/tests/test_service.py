@@ -65,6 +65,7 @@ async def test_epochs_look_like_rest(world):
             ],
             "finalized_slot": 77,
             "finalize_signature": "sig",
+            "body": "available",
         }
         assert len(item["merkle_root"]) == len(item["bundle_hash"]) == 64
 

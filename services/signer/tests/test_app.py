@@ -447,7 +447,7 @@ async def test_a_topic_that_was_replaced_stops_the_reader_and_says_so(tmp_path, 
 
 
 def overtaken():
-    return REGISTRY.get_sample_value("m0_signer_overtaken_total", {"topic": RAW.name}) or 0
+    return REGISTRY.get_sample_value("m0_signer_gaps_total", {"topic": RAW.name}) or 0
 
 
 async def test_a_reader_whose_log_lost_what_comes_next_says_so_and_begins_again(tmp_path, live):
@@ -502,7 +502,7 @@ async def test_a_signer_whose_worker_dies_says_so_and_signs_on(tmp_path, live):
         links.append(await in_memory())
         return links[-1]
 
-    lost = REGISTRY.get_sample_value("m0_signer_workers_lost_total")
+    lost = REGISTRY.get_sample_value("m0_signer_lost_workers_total")
     async with house(tmp_path, live, depths=("raw", "raw"), launch=launch) as made:
         made.start(0)
         made.start(1)
@@ -515,6 +515,6 @@ async def test_a_signer_whose_worker_dies_says_so_and_signs_on(tmp_path, live):
         await made.until(lambda: made.finalized() == 3)
         await made.until(lambda: not made.problems(0) and not made.problems(1))
         assert len(links) == 3
-        assert REGISTRY.get_sample_value("m0_signer_workers_lost_total") == lost + 1
+        assert REGISTRY.get_sample_value("m0_signer_lost_workers_total") == lost + 1
         commits = [(s.signer, s.epoch_id) for s in made.submissions("commit")]
         assert len(commits) == len(set(commits)) == 6

@@ -3,11 +3,14 @@ import contextlib
 
 import lanes_world as world
 import pytest
+from m0_signer import metrics
 from m0_signer.guard import Guard
 from m0_signer.runner import Pace, Runner
 from m0chain.accounts import EpochStatus
 from m0common.canonical import BundleHeader, attestation_digest, signer_set_digest
 from m0common.clock import ManualClock
+from m0common.metrics_page import metrics as metrics_of
+from m0common.telemetry.metrics import Counter
 from prometheus_client import REGISTRY
 from signer_log import BASE_MS, EPOCH_MS, FIRST_EPOCH, Live
 from signer_vm import COMMIT_MS, REVEAL_MS, Vm
@@ -192,6 +195,28 @@ async def test_a_paused_program_is_waited_for(vm, bundles, tmp_path):
         vm.do(vm.oracle.set_paused(vm.admin.pubkey(), paused=False))
         await asyncio.gather(*(m.runner.idle() for m in group))
         assert vm.epoch("coins", FIRST_EPOCH).status is EpochStatus.FINALIZED
+
+
+async def test_an_epoch_that_all_sign_moves_no_counter_of_failures_although_they_race(vm, bundles, tmp_path):
+    counters = [each for each in metrics_of(metrics) if isinstance(each, Counter)]
+    before = [each.failures() for each in counters]
+    done = dict(sample(metrics.FINISHED))
+    async with members(vm, tmp_path) as group:
+        for member in group:
+            member.runner._hold_back = no_turns  # all at once, so that they meet
+            member.sign(bundles[0])
+        await asyncio.gather(*(m.runner.idle() for m in group))
+    assert vm.epoch("coins", FIRST_EPOCH).status is EpochStatus.FINALIZED
+    assert [each.failures() for each in counters] == before
+    assert dict(sample(metrics.FINISHED))["finalized",] - done.get(("finalized",), 0) == len(group)
+
+
+def sample(metric):
+    return [(tuple(labels.values()), value) for labels, value in metric.values()]
+
+
+async def no_turns(step, member):
+    """Nobody lets others go first."""
 
 
 async def test_an_error_of_any_kind_in_a_step_is_counted_and_the_epoch_goes_on(vm, bundles, tmp_path):

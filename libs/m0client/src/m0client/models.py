@@ -77,7 +77,7 @@ class EpochSigner(msgspec.Struct, frozen=True):
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """An epoch; hashes are None until they are known."""
+    """An epoch; hashes are None until they are known. Of a final one whose `body` is missing, predictions are lost."""
 
     catalog: str
     epoch_id: int
@@ -91,6 +91,7 @@ class Epoch(msgspec.Struct, frozen=True):
     signers: tuple[EpochSigner, ...] = ()
     finalized_slot: int | None = None
     finalize_signature: str | None = None
+    body: str | None = None
 
 
 class PredictedOutcome(msgspec.Struct, frozen=True):

@@ -17,12 +17,13 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="op"):
 
 
 class Update(msgspec.Struct, frozen=True, tag="update", tag_field="op"):
-    """One change of a channel; `ts_ms` is when it happened."""
+    """One change of a channel; `ts_ms` is when it happened, `traceparent` names the span that made it, where told."""
 
     channel: str
     seq: int
     ts_ms: int
     data: dict[str, Any]
+    traceparent: str | None = None
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap", tag_field="op"):

@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Callable
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from m0common.errors import SettingsError
+from m0common.telemetry.metrics import exposition
 
 Check = Callable[[], str | None]
 
@@ -55,7 +55,8 @@ def routes(status: Status) -> list[Route]:
         return status.respond(status.health | status.ready)
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        body, kind = exposition()
+        return Response(body, media_type=kind)
 
     return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
 

@@ -41,7 +41,8 @@ def prepared(name: Name, needs: Collection[str]) -> Settings:
         sys.exit(EXIT_USAGE)
     service = name if isinstance(name, str) else name(settings)
     setup_logs(service, settings.telemetry.log_level, scrubber(secrets(settings)))
-    setup_traces(service, settings.telemetry.otel_exporter_otlp_endpoint.reveal())
+    endpoint = settings.telemetry.otel_exporter_otlp_endpoint.reveal()
+    setup_traces(service, endpoint, settings.deployment.genesis_hash)
     tune_gc()
     return settings
 

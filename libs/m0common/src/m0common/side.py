@@ -8,11 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from prometheus_client import Counter
-
+from m0common import metrics
 from m0common.telemetry.logs import logger
-
-FAILURES = Counter("m0_side_task_failures_total", "Times a task that may fail alone has failed", ["task"])
 
 _log = logger(__name__)
 
@@ -49,7 +46,7 @@ class SideTasks:
 
     def _note(self, name: str, error: Exception) -> None:
         why = f"{type(error).__name__}: {error}"
-        FAILURES.labels(name).inc()
+        metrics.SIDE_FAILURES.labels(name).inc()
         if self._failed.get(name) != why:
             _log.warning("side_task_failed", task=name, error=why)
         self._failed[name] = why

@@ -11,7 +11,8 @@ from m0common.clock import ManualClock
 from m0common.leases.memory import MemoryLeases
 from m0common.leases.rows import PostgresLeases
 from m0common.settings import Postgres
-from m0common.store import migrations, postgres
+from m0common.store import postgres
+from m0index import migrations
 
 
 @pytest.fixture(scope="session")

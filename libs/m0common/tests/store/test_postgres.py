@@ -1,16 +1,13 @@
-"""The pool and the migrations against a real Postgres."""
+"""The pool against a real Postgres."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
-from alembic.script import ScriptDirectory
-from m0common.errors import DeadLetterError, SettingsError, Unavailable
+from m0common.errors import DeadLetterError, Unavailable
 from m0common.secret import SecretDsn
 from m0common.settings import Postgres
-from m0common.store import migrations, postgres
+from m0common.store import postgres
 from m0local.testing import RunningPostgres, postgres_server
 
 pytestmark = pytest.mark.postgres
@@ -32,11 +29,12 @@ def dsn(server: RunningPostgres):
 
 
 async def test_what_the_database_refuses_in_a_message_is_a_dead_letter(dsn):
-    migrations.upgrade(dsn)
-    insert = "INSERT INTO pieces (name, catalog, value, stored_ms) VALUES (%s, %s, %s, %s)"
-    good = (bytes(32), "sports", b"", 1)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE kept (name text PRIMARY KEY CHECK (name <> ''), at bigint NOT NULL)")
+    insert = "INSERT INTO kept (name, at) VALUES (%s, %s)"
+    good = ("sports", 1)
     async with postgres.opened(Postgres(dsn=dsn), name="test") as pool:
-        for bad in (b"short", *good[1:]), (bytes(32), "s\0", b"", 1), (*good[:3], 1 << 63), (*good[:1], None, b"", 1):
+        for bad in ("", 1), ("s\0", 1), ("sports", 1 << 63), ("sports", None):
             with pytest.raises(DeadLetterError, match="not_storable"), postgres.storable():
                 async with postgres.transaction(pool) as connection:
                     await connection.execute(insert, bad)
@@ -55,55 +53,10 @@ async def until_unavailable(ask):
             await asyncio.sleep(0.01)
 
 
-def tables(dsn: str) -> set[str]:
-    with psycopg.connect(dsn) as connection:
-        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-    return {row[0] for row in rows}
-
-
-def test_an_empty_database_is_at_no_step_and_upgrade_brings_it_to_the_newest(dsn):
-    assert migrations.current(dsn) is None
-    assert migrations.upgrade(dsn) == migrations.head()
-    assert migrations.current(dsn) == migrations.head()
-    assert {"markets", "epochs", "epoch_signers", "bundles", "leaves", "chain_events", "scores"} <= tables(dsn)
-
-
-def test_the_newest_step_by_name_is_the_newest_by_what_the_steps_say():
-    assert migrations.head() == ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
-
-
-def test_a_second_upgrade_changes_nothing(dsn):
-    migrations.upgrade(dsn)
-    before = tables(dsn)
-    assert migrations.upgrade(dsn) == migrations.head()
-    assert tables(dsn) == before
-
-
-def test_processes_that_upgrade_at_once_wait_for_each_other(dsn):
-    with ThreadPoolExecutor(4) as workers:
-        assert set(workers.map(migrations.upgrade, [dsn] * 4)) == {migrations.head()}
-
-
-def test_a_database_that_is_not_there_is_named_unavailable(server):
-    with pytest.raises(Unavailable, match="M0_PG_DSN"):
-        migrations.upgrade("postgresql://m0@127.0.0.1:1/none")
-
-
-def test_an_epoch_counts_as_final_only_when_its_transaction_is(dsn):
-    migrations.upgrade(dsn)
-    insert = """
-        INSERT INTO epochs (catalog, epoch_id, status, signer_set_id, window_start_ms, window_end_ms,
-                            commit_deadline_ms, reveal_deadline_ms, slot, commitment)
-        VALUES ('sports', %s, 'finalized', 1, 0, 1, 2, 3, 4, %s) RETURNING settled, public_status
-    """
-    with psycopg.connect(dsn) as connection:
-        assert connection.execute(insert, (1, "confirmed")).fetchone() == (False, "revealing")
-        assert connection.execute(insert, (2, "finalized")).fetchone() == (True, "finalized")
-
-
 async def test_a_transaction_commits_at_its_end_and_rolls_back_when_the_block_raises(dsn):
-    migrations.upgrade(dsn)
-    put = "INSERT INTO cursors (name, value, slot, updated_ms) VALUES (%s, '', 0, 0)"
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE names (name text PRIMARY KEY)")
+    put = "INSERT INTO names (name) VALUES (%s)"
     async with postgres.opened(Postgres(dsn=dsn), name="test") as pool:
         async with postgres.transaction(pool) as connection:
             await connection.execute(put, ("kept",))
@@ -112,7 +65,7 @@ async def test_a_transaction_commits_at_its_end_and_rolls_back_when_the_block_ra
                 await connection.execute(put, ("lost",))
                 raise KeyError
         async with postgres.transaction(pool) as connection:
-            rows = await (await connection.execute("SELECT name FROM cursors")).fetchall()
+            rows = await (await connection.execute("SELECT name FROM names")).fetchall()
     assert rows == [{"name": "kept"}]
 
 
@@ -160,8 +113,44 @@ async def test_a_pool_asks_for_its_address_at_each_connect_and_waits_for_a_file_
         await postgres.ping(pool)
 
 
-@pytest.mark.parametrize("address", ["secret-of-the-index", "host=127.0.0.1 password='secret-of-the-index"])
-def test_an_address_that_is_none_is_refused_and_not_shown(address):
-    with pytest.raises(SettingsError, match="M0_PG_DSN is no address of Postgres") as refused:
-        migrations.upgrade(address)
-    assert "secret-of-the-index" not in str(refused.value)
+def altered(dsn, statement):
+    with psycopg.connect(dsn) as connection:
+        connection.execute(statement)
+
+
+async def test_a_read_whose_plan_is_from_before_a_migration_is_answered(dsn):
+    altered(dsn, "CREATE TABLE kept AS SELECT 7 AS n")
+    async with postgres.opened(Postgres(dsn=dsn, pool_max=1), name="test", reading=True) as pool:
+        for _ in range(10):  # by now it is prepared
+            await postgres.fetch(pool, "SELECT n FROM kept")
+        for kind in ("bigint", "integer"):
+            altered(dsn, f"ALTER TABLE kept ALTER n TYPE {kind}")
+            assert [await postgres.fetch_one(pool, "SELECT n FROM kept") for _ in range(10)] == [{"n": 7}] * 10
+
+
+async def test_a_transaction_whose_plan_is_from_before_a_migration_is_to_be_repeated_once(dsn):
+    altered(dsn, "CREATE TABLE kept AS SELECT 7 AS n")
+
+    async def read():
+        async with postgres.transaction(pool) as connection:
+            return await (await connection.execute("SELECT n FROM kept")).fetchone()
+
+    async with postgres.opened(Postgres(dsn=dsn, pool_max=1), name="test") as pool:
+        for _ in range(10):
+            await read()
+        altered(dsn, "ALTER TABLE kept ALTER n TYPE bigint")
+        with pytest.raises(Unavailable, match="schema is another one"):
+            await read()
+        assert await read() == {"n": 7}
+
+
+async def test_a_table_that_is_gone_is_waited_for(dsn):
+    async with (
+        postgres.opened(Postgres(dsn=dsn), name="test") as pool,
+        postgres.opened(Postgres(dsn=dsn), name="test", reading=True) as reading,
+    ):
+        with pytest.raises(Unavailable, match="schema"):
+            await postgres.fetch(reading, "SELECT n FROM gone")
+        with pytest.raises(Unavailable, match="schema"):
+            async with postgres.transaction(pool) as connection:
+                await connection.execute("SELECT n FROM gone")

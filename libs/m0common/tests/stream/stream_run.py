@@ -118,5 +118,8 @@ class Echo:
     def answer(self, record):
         return ()
 
+    def epochs_of(self, record):
+        return ()
+
     def asides(self):
         return ()

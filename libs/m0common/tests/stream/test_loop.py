@@ -12,7 +12,8 @@ from m0common.stream.turns import SLICE_S
 from m0common.telemetry.otel import OpenTelemetry
 from m0common.telemetry.traces import trace_with
 from m0common.topics import DLQ, MANIFESTS, STATE
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from stream_run import Echo, eventually, running
 
 SETTINGS = Stage(poll_timeout_ms=20, commit_interval_ms=0, drain_grace_ms=300)
@@ -130,7 +131,7 @@ async def test_a_header_heavier_than_any_topic_takes_stops_no_stage(world):
 
 @pytest.fixture
 def traced():
-    trace_with(OpenTelemetry(TracerProvider()))
+    trace_with(OpenTelemetry("stage", SimpleSpanProcessor(InMemorySpanExporter())))
     yield
     trace_with(None)
 

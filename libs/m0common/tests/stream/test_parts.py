@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.ids import Lane
 from m0common.messages import DeadLetter
-from m0common.stream import metrics
 from m0common.stream.core import Taken
 from m0common.stream.deadletters import DeadLetterLimit, LaneLimits, TooManyDeadLetters, dead_letter
 from m0common.stream.partition import partition_for, wire_bytes
@@ -260,12 +259,3 @@ def test_the_size_of_a_message_is_never_less_than_what_kafka_writes(key, value, 
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
     builder.append(0, 1_700_000_000_000, key, value, headers)
     assert len(builder.build()) <= wire_bytes(Produce("t", 0, key, value, tuple(headers)))
-
-
-def test_every_metric_has_a_meaning_and_the_prefix():
-    from typing import get_args
-
-    assert set(get_args(metrics.Name)) == metrics.MEANINGS.keys()
-    for name, meaning in metrics.MEANINGS.items():
-        assert name.startswith("m0_stage_")
-        assert meaning.endswith(".")

@@ -50,7 +50,7 @@ async def test_a_stage_serves_health_readiness_and_metrics_and_leaves_on_sigterm
     await memory.send(Produce(source, 0, b"k", b"one"))
     await eventually(lambda: set(memory.broker.committed(memory.name("echo")).values()) == {1})
     text = (await get(bind, "/metrics")).text
-    assert f'm0_stage_messages_out_total{{stage="{memory.name("echo")}"}} 1.0' in text
+    assert f'm0_stage_written_messages_total{{stage="{memory.name("echo")}"}} 1.0' in text
     assert "m0_stage_lag_messages" in text
     memory.broker.faults.down = True
     await eventually(lambda: loop.ready() is not None)

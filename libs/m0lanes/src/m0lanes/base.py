@@ -71,6 +71,10 @@ class LaneStage(ABC, Generic[S]):
     def _changed(self) -> None:
         """The lanes looked after are others now."""
 
+    def epochs_of(self, record: Record) -> Sequence[tuple[str, int]]:  # noqa: ARG002 - the first stage alone reads events
+        """See StageCore."""
+        return ()
+
     def gather(self, manifest: Manifest, found: Iterable[StateBatch]) -> dict[bytes, bytes]:
         """See StageCore."""
         return gathered(manifest, found)

@@ -97,6 +97,16 @@ class NormalizeCore(LaneStage[NormalizeState]):
                 said = (*said, *taken) if said else taken
         return said
 
+    def epochs_of(self, record: Record) -> Sequence[tuple[str, int]]:
+        """See StageCore."""
+        try:
+            event = decode_event(record.value)
+        except DeadLetterError:
+            return ()
+        slots = () if event.kind in LANE_KINDS else self._routes.of(record.partition, event.group)
+        places = [(slot.lane.catalog, slot.state.place.epoch_of(event)) for slot in slots]
+        return [(catalog, epoch_id) for catalog, epoch_id in places if epoch_id is not None]
+
     def _letter(self, record: Record, error: DeadLetterError, only: Lane | None) -> Sequence[Output]:
         """A letter about a record's form, unless a checkpoint behind it stands for it."""
         if only is not None or record.offset <= self._said.get(record.partition, -1):

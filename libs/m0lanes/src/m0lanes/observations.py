@@ -15,7 +15,7 @@ from m0lanes.place import NO_GROUP
 from m0lanes.routes import Routes
 from m0lanes.slots import Slot
 
-OTHERS = "others"
+OTHER = "other"
 """Under this name sources are counted that no catalog lists."""
 
 
@@ -66,7 +66,7 @@ class Observations:
 
     def pass_over(self) -> None:
         """An event of a group that no catalog names."""
-        self._drops[OTHERS, NO_GROUP] += 1
+        self._drops[OTHER, NO_GROUP] += 1
 
     def _apply(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
         try:
@@ -84,4 +84,4 @@ class Observations:
     def _drop(self, slot: Slot[NormalizeState], event: RawEvent, reason: str) -> None:
         now = slot.state.in_force
         listed = now is not None and now.rule(event.source) is not None
-        self._drops[event.source if listed else OTHERS, reason] += 1
+        self._drops[event.source if listed else OTHER, reason] += 1

@@ -52,6 +52,11 @@ class Place:
         length = generation.payload.epoch_ms
         return cls(generation, open_end_ms // length - 2, open_end_ms - length)
 
+    def epoch_of(self, event: RawEvent) -> int | None:
+        """The epoch that an event which stands here is applied in, if it is; None when no generation is in force."""
+        now = self.generation
+        return None if now is None else max(event.event_ms // now.payload.epoch_ms, self.last_epoch + 1)
+
     def verdict(self, event: RawEvent, append_ms: int) -> str | None:
         """Why an event that stands here is passed over; None: it is applied when its window is open."""
         now = self.generation

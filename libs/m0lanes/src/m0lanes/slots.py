@@ -9,8 +9,9 @@ from m0common.ids import Lane
 from m0common.messages import InputSeq, LaneMessage, Manifest
 from m0common.messages.codec import encode
 from m0common.stream.core import MARKERS_DUE, Cut, LaneReport
-from m0common.stream.records import Headers, Produce
+from m0common.stream.records import Produce
 from m0common.stream.restored import Restored
+from m0common.telemetry.context import Headers
 from msgspec import Raw
 from msgspec.structs import replace
 

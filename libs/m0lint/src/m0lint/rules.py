@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from m0lint import decoding, floats
+from m0lint import decoding, floats, sql
 from m0lint.floats import Finding
 from m0lint.names import defined, dotted, imports, references
 
@@ -62,6 +62,7 @@ BLOCKING = {
     "sqlite3.connect",
     "argon2.low_level.hash_secret_raw",
 }
+METRICS = {f"m0common.telemetry.metrics.{name}" for name in ("counter", "gauge", "seconds")}
 Check = Callable[[ast.Module], Iterator[Finding]]
 
 
@@ -210,6 +211,22 @@ def wall_clock(tree: ast.Module) -> Iterator[Finding]:
             yield call.lineno, f"{name}(): inject a m0common.clock.Clock instead"
 
 
+def foreign_metrics(tree: ast.Module) -> Iterator[Finding]:
+    """What bounds labels and checks names is one module, so no other makes metrics."""
+    for node in ast.walk(tree):
+        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if any(name.partition(".")[0] == "prometheus_client" for name in modules):
+            yield getattr(node, "lineno", 0), "prometheus_client: define metrics with m0common.telemetry.metrics"
+
+
+def scattered_metrics(tree: ast.Module) -> Iterator[Finding]:
+    """docs/metrics.md is made of the modules named `metrics`."""
+    for call, name in _calls(tree):
+        if name in METRICS:
+            yield call.lineno, f"{name}(): define it in the module `metrics` of its package"
+
+
 def _pure(code: str, why: str, check: Check, scope: tuple[str, ...] = PURE) -> Rule:
     return Rule(code, why, scope, check, SAMPLES)
 
@@ -238,4 +255,10 @@ RULES: tuple[Rule, ...] = (
         exempt=("*/m0common/clock.py", "*libs/m0cli/*", "*libs/m0client/*"),
     ),
     Rule("M0L012", "no decoding that broken UTF-8 or deep nesting ends", OURS, decoding.caught_in_part),
+    Rule("M0L013", "no statement that leaves its columns to the schema", PRODUCT, sql.unnamed_columns),
+    Rule(
+        "M0L014", "no migration that the release before cannot live with", ("*/migrations/versions/*",), sql.contracting
+    ),
+    Rule("M0L015", "metrics are made in one place", OURS, foreign_metrics, ("*/m0common/telemetry/metrics.py",)),
+    Rule("M0L016", "metrics are defined in modules named metrics", OURS, scattered_metrics, ("*/metrics.py",)),
 )

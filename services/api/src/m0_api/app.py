@@ -10,7 +10,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from m0common.clock import Clock, system_clock
 from m0common.http import Status, routes
 from m0common.settings import Settings
-from m0common.store import changes, migrations, postgres, pulse
+from m0common.store import postgres, pulse
+from m0index import changes
+from m0index.schema import Schema
 
 from m0_api import problems
 from m0_api.bundles.endpoints import router as bundles
@@ -18,7 +20,6 @@ from m0_api.cache import AnswerCache, Answers
 from m0_api.deadline import SPARE_S, Deadline
 from m0_api.epochs.endpoints import router as epochs
 from m0_api.info.endpoints import router as info
-from m0_api.info.repository import schema_revision
 from m0_api.markets.endpoints import router as markets
 from m0_api.observe import Observe
 from m0_api.predictions.endpoints import router as predictions
@@ -39,15 +40,17 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     status = Status("api")
     listener = changes.Listener(settings.postgres.dsn, "api")
     answers = Answers(listener.hearing)
+    schema = Schema()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
-            pulse.beating(settings.postgres.dsn, "api", _schema) as beat,
+            pulse.beating(settings.postgres.dsn, "api", schema.ask) as beat,
             postgres.opened(settings.postgres, name="api", reading=True) as pool,
         ):
             app.state.pool = pool
             status.ready["postgres"] = beat.problem
+            status.notes["schema"] = schema.note
             status.ready["changes"] = listener.problem
             stop = asyncio.Event()
             listening = asyncio.create_task(listener.run(pool, answers.changed, stop))
@@ -91,8 +94,3 @@ def _document(app: FastAPI) -> None:
     made = app.openapi()
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     schemas["ProblemBody"] = problems.ProblemBody.model_json_schema()
-
-
-async def _schema(connection: postgres.Connection) -> str | None:
-    revision, wanted = await schema_revision(connection), migrations.head()
-    return None if revision == wanted else f"the schema is at {revision}, this release needs {wanted}"

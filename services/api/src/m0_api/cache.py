@@ -1,6 +1,6 @@
 """Answers kept ready while the index does not change: an ASGI middleware in front of the routes.
 
-The index tells of every change (`m0common.store.changes`), which empties the cache. An answer is kept only when no
+The index tells of every change (`m0index.changes`), which empties the cache. An answer is kept only when no
 change arrived while it was made, so what is served is never older than the newest change this process has heard of.
 While it is not known that changes are heard of, nothing kept is served; and nothing is for longer than MAX_AGE_S.
 """
@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from m0_api import metrics
 from m0_api.caching import PASSING, matches
 
 MAX_BYTES = 32 << 20
@@ -24,8 +24,6 @@ MAX_AGE_S = 15.0
 LABEL = "m0_route"
 """Key of the scope under which metrics find the route of an answer that no route gave."""
 NOT_MODIFIED = (b"etag", b"cache-control")
-
-HITS = Counter("m0_api_cache_hits_total", "Answers given from memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class AnswerCache:
         wanted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), "")
         kept = self._answers.get(key)
         if kept is not None:
-            HITS.inc()
+            metrics.HITS.inc()
             scope[LABEL] = "cached"
             await _answer(kept, wanted, send)
             return

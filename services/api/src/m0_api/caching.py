@@ -3,6 +3,7 @@
 import hashlib
 
 from fastapi import Request, Response
+from m0index.shapes import encoded
 from pydantic import BaseModel
 
 CHANGING = "no-cache"
@@ -15,7 +16,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 def respond(request: Request, model: BaseModel, cache: str = CHANGING) -> Response:
     """A model as JSON."""
-    return respond_bytes(request, model.model_dump_json().encode(), "application/json", cache)
+    return respond_bytes(request, encoded(model), "application/json", cache)
 
 
 def respond_bytes(request: Request, body: bytes, media_type: str, cache: str) -> Response:

@@ -4,13 +4,10 @@ import time
 import uuid
 
 import structlog
-from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from m0_api import metrics
 from m0_api.cache import LABEL
-
-REQUESTS = Counter("m0_api_requests_total", "Requests answered", ["route", "status"])
-SECONDS = Histogram("m0_api_request_seconds", "Time to answer", ["route"])
 
 HEADER = b"x-request-id"
 MAX_ID_BYTES = 64
@@ -42,9 +39,9 @@ class Observe:
             try:
                 await self._app(scope, receive, observed)
             finally:
-                route = scope.get(LABEL) or getattr(scope.get("route"), "path", "none")
-                REQUESTS.labels(route, str(status)).inc()
-                SECONDS.labels(route).observe(time.perf_counter() - began)
+                route = str(scope.get(LABEL) or getattr(scope.get("route"), "path", "none"))
+                metrics.REQUESTS.labels(route, str(status)).inc()
+                metrics.SECONDS.labels(route).observe(time.perf_counter() - began)
 
 
 def _request_id(scope: Scope) -> str:

@@ -20,16 +20,17 @@ from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.stream.follow import Follower as LogFollower
 from m0common.stream.follow import bounds
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
+from m0index.apply import registry_envelope
+from m0index.tables import entities, history, outbox
+from m0index.tables.history import Cursor
 from solders.pubkey import Pubkey
 
-from m0_indexer.apply import registry_envelope
-from m0_indexer.chain import Chain, Cursor, wakes
+from m0_indexer.chain import Chain, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
 from m0_indexer.follow import Follower
 from m0_indexer.provisional import ProvisionalStore, read
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
-from m0_indexer.repository import entities, history, outbox
 from m0_indexer.sweep import Sweeper
 from m0_indexer.tasks import together
 
@@ -58,9 +59,11 @@ async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> in
     async with transaction(pool) as connection:
         if await outbox.size(connection):
             return 0
-        rows = list((await entities.markets(connection)).values())
-        await outbox.put(connection, [registry_envelope(row) for row in rows], now_ms)
-    return len(rows)
+        repeated = 0
+        async for rows in entities.every_market(connection):
+            await outbox.put(connection, [registry_envelope(row) for row in rows], now_ms)
+            repeated += len(rows)
+    return repeated
 
 
 @dataclass(slots=True)
@@ -87,8 +90,8 @@ class Indexer:
         """
         publish = asyncio.Event()
         publisher = Publisher(self.pool, self.broker, self.clock, publish)
-        store = BundleStore(self.pool, self.clock, publish.set)
-        loop = bundle_loop(store, self.broker, self.stage, self.member)
+        store = BundleStore(self.clock, publish.set)
+        loop = bundle_loop(store, self.pool, self.broker, self.stage, self.member)
         live = ProvisionalStore(self.pool)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
         newest = LogFollower.waiting(self.broker, "indexer-provisional")

@@ -1,23 +1,64 @@
-"""What the indexer measures."""
+"""What the indexer counts and measures."""
 
-from prometheus_client import Counter, Gauge
+from typing import Final
 
-EVENTS = Counter("m0_indexer_events_total", "Chain events stored", ["program", "name"])
-UNREADABLE = Counter("m0_indexer_unreadable_events_total", "Events of ours that cannot be decoded", ["program"])
-ROLLED_BACK = Counter("m0_indexer_rolled_back_transactions_total", "Transactions that vanished from the chain")
-PASSES = Counter("m0_indexer_passes_total", "Completed passes over a program's history", ["program"])
-CURSOR_SLOT = Gauge("m0_indexer_cursor_slot", "Slot of the newest final transaction that is stored", ["program"])
-BUNDLES = Counter("m0_indexer_bundles_total", "Bundles stored", ["catalog"])
-EMPTY = Counter("m0_indexer_empty_epochs_total", "Headers of epochs without leaves, which have no bundle", ["catalog"])
-PIECES = Counter("m0_indexer_pieces_total", "Pieces of bundles taken in: kept, repeated", ["kind"])
-PIECES_REMOVED = Counter("m0_indexer_pieces_removed_total", "Pieces that were kept long enough")
-REFUSED = Counter("m0_indexer_headers_refused_total", "Headers whose pieces do not hold what they say", ["catalog"])
-HEADERS_WAITING = Gauge("m0_indexer_headers_waiting", "Headers whose pieces are not all here")
-HEADERS_GIVEN_UP = Counter("m0_indexer_headers_given_up_total", "Headers whose pieces never came", ["catalog"])
-PROVISIONAL = Counter("m0_indexer_provisional_total", "Provisional predictions: stored, dropped", ["kind"])
-PUBLISHED = Counter("m0_indexer_published_total", "Messages the broker acknowledged", ["topic"])
-OUTBOX = Gauge("m0_indexer_outbox_messages", "Messages waiting for the broker")
-WAITING = Gauge("m0_indexer_epochs_waiting_for_bundle", "Final epochs not announced because a bundle is missing")
-CORRECTIONS = Counter(
-    "m0_indexer_corrections_total", "Rows that differed from their account and were corrected", ["kind"]
+from m0common.telemetry.definition import NUMBER, Label
+from m0common.telemetry.labels import CATALOG, TOPIC
+from m0common.telemetry.metrics import counter, gauge
+
+PROGRAM: Final = Label("program", at_most=16)
+
+EVENTS: Final = counter(
+    "m0_indexer_events_total", "events", "Chain events stored.", PROGRAM, Label("name", at_most=64)
+)  # fmt: skip
+UNREADABLE: Final = counter(
+    "m0_indexer_unreadable_events_total", "events", "Events of our programs that cannot be decoded.", PROGRAM,
+    failures=True,
+)  # fmt: skip
+ROLLED_BACK: Final = counter(
+    "m0_indexer_rolled_back_transactions_total", "transactions", "Transactions that vanished from the chain.",
+    failures=True,
+)  # fmt: skip
+PASSES: Final = counter(
+    "m0_indexer_passes_total", "passes", "Completed passes over a program's history.", PROGRAM
+)  # fmt: skip
+CURSOR_SLOT: Final = gauge(
+    "m0_indexer_cursor_slot", NUMBER, "Slot of the newest final transaction that is stored.", PROGRAM
 )
+BUNDLES: Final = counter("m0_indexer_bundles_total", "bundles", "Bundles stored.", CATALOG)
+EMPTY: Final = counter(
+    "m0_indexer_empty_epochs_total", "epochs", "Headers of epochs without leaves, which have no bundle.", CATALOG
+)
+PIECES: Final = counter(
+    "m0_indexer_pieces_total", "pieces", "Pieces of bundles taken in.", Label("kind", among=("kept", "repeated"))
+)
+PIECES_REMOVED: Final = counter(
+    "m0_indexer_removed_pieces_total", "pieces", "Pieces that were kept long enough."
+)  # fmt: skip
+REFUSED: Final = counter(
+    "m0_indexer_refused_headers_total", "headers", "Headers whose pieces do not hold what they say.", CATALOG,
+    failures=True,
+)  # fmt: skip
+HEADERS_WAITING: Final = gauge("m0_indexer_waiting_headers", "headers", "Headers whose pieces are not all here.")
+HEADERS_GIVEN_UP: Final = counter(
+    "m0_indexer_abandoned_headers_total", "headers", "Headers whose pieces never came.", CATALOG, failures=True
+)
+PROVISIONAL: Final = counter(
+    "m0_indexer_provisional_predictions_total", "predictions", "Provisional predictions read.",
+    Label("kind", among=("stored", "dropped")),
+)  # fmt: skip
+PUBLISHED: Final = counter(
+    "m0_indexer_published_messages_total", "messages", "Messages the broker acknowledged.", TOPIC
+)  # fmt: skip
+OUTBOX: Final = gauge("m0_indexer_outbox_messages", "messages", "Messages waiting for the broker.")
+WAITING: Final = gauge(
+    "m0_indexer_waiting_epochs", "epochs", "Final epochs not announced because a bundle is missing."
+)  # fmt: skip
+BODIES_MISSING: Final = counter(
+    "m0_indexer_missing_bodies_total", "bodies", "Final epochs announced without predictions: their body is gone.",
+    CATALOG, failures=True,
+)  # fmt: skip
+CORRECTIONS: Final = counter(
+    "m0_indexer_corrected_rows_total", "rows", "Rows that differed from their account and were corrected.",
+    Label("kind", at_most=16), failures=True,
+)  # fmt: skip

@@ -2,21 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from m0chain.rpc import SignatureInfo
+from m0index.tables.history import Cursor, Stored
 
-from m0_indexer.chain import Cursor, Listing
+from m0_indexer.chain import Listing
 
 CHUNK = 100
 """Transactions written in one database transaction."""
-
-
-class Stored(NamedTuple):
-    """A stored transaction that the cursor has not passed."""
-
-    slot: int
-    commitment: str
 
 
 @dataclass(slots=True)
@@ -69,5 +62,9 @@ def plan(listing: Listing, stored: Mapping[str, Stored], chunk_size: int = CHUNK
         chunk.cursor = cursor
         chunks.append(chunk)
     seen = final | listed.keys()
-    missing = {s: known.slot for s, known in stored.items() if s not in seen and known.commitment != "finalized"}
+    missing = {
+        s: known.slot
+        for s, known in stored.items()
+        if listing.whole and s not in seen and known.commitment != "finalized"
+    }
     return Plan(chunks, moved, missing)

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 from m0common.errors import DeadLetterError, OffsetsGone, Unavailable
 from m0common.messages import ProvisionalPrediction
-from m0common.store import changes
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import AT_END, TopicPartition
 from m0common.stream.door import read_provisional
 from m0common.stream.follow import Follower
 from m0common.telemetry.logs import logger
 from m0common.topics import PROVISIONAL
+from m0index import changes
+from m0index.tables import provisional as repository
 
 from m0_indexer import metrics
-from m0_indexer.repository import provisional as repository
 
 EVERY_S = 1.0
 """Readers of the index are told of changes, and forget what they have kept, at most this often."""

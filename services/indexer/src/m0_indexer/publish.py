@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import msgspec
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.messages import encode
@@ -12,12 +13,17 @@ from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+from m0index import changes
+from m0index.tables import history, outbox
 
 from m0_indexer import metrics
-from m0_indexer.repository import history, outbox
+from m0_indexer.bodies import Bodies, Heads, is_gone, read_whole
 from m0_indexer.tasks import happens
+from m0_indexer.tracing import announcing
 
 BATCH = 500
+EPOCHS_AT_ONCE = 20
+"""Announced in one transaction; what they make is sent before the next."""
 IDLE_S = 5.0
 RETRY_S = 1.0
 _LOCK = "outbox"
@@ -30,19 +36,25 @@ def partition_of(routing: str, partitions: int) -> int:
     return partition_for(routing.encode(), partitions) if routing else 0
 
 
-async def announce(connection: Connection, now_ms: int) -> int:
-    """Put final epochs with their leaves into the outbox, per catalog in epoch order; how many must still wait.
+async def announce(connection: Connection, now_ms: int, heads: Heads | None, held: set[str]) -> bool:
+    """Put some final epochs with their leaves into the outbox, per catalog in epoch order; whether there may be more.
 
-    An epoch whose bundle is not stored holds back the later ones of its catalog.
+    An epoch whose bundle is not stored holds back the later ones of its catalog, which is then in `held`, unless its
+    body is gone from the log: then it is announced without leaves.
     """
-    held: set[str] = set()
-    waiting = 0
-    for epoch in await outbox.unannounced(connection):
+    whole = await read_whole(connection, heads)
+    epochs = await outbox.unannounced(connection, EPOCHS_AT_ONCE, held)
+    for epoch in epochs:
         message = epoch.message
-        if message.catalog in held or not epoch.bundled:
+        missing = not epoch.bundled and is_gone(message, heads, whole)
+        if message.catalog in held or not (epoch.bundled or missing):
             held.add(message.catalog)
-            waiting += 1
             continue
+        if missing:
+            message = msgspec.structs.replace(message, body="missing")
+            metrics.BODIES_MISSING.labels(message.catalog).inc()
+            _log.error("body_missing", catalog=message.catalog, epoch_id=message.epoch_id)
+            await changes.announce(connection)
         leaves = await outbox.predictions(connection, message.bundle_hash)
         key = message.catalog.encode()
         messages = [(FINALIZED_EPOCHS.name, message.catalog, key, encode(message))]
@@ -52,7 +64,7 @@ async def announce(connection: Connection, now_ms: int) -> int:
         await outbox.put(connection, messages, now_ms)
         await outbox.mark_announced(connection, message.catalog, message.epoch_id)
         _log.info("epoch_final", catalog=message.catalog, epoch_id=message.epoch_id, leaves=len(leaves))
-    return waiting
+    return len(epochs) == EPOCHS_AT_ONCE
 
 
 @dataclass(slots=True)
@@ -64,6 +76,11 @@ class Publisher:
     clock: Clock
     wake: asyncio.Event
     _partitions: dict[str, int] = field(default_factory=dict)
+    _bodies: Bodies = field(init=False)
+    _waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self._bodies = Bodies(self.broker)
 
     async def run(self) -> None:
         """Whenever woken, and every few seconds; never ends by itself."""
@@ -83,14 +100,20 @@ class Publisher:
 
     async def once(self, producer: Producer) -> int:
         """Announce what became final and send everything that waits; how many messages were sent."""
+        now_ms = self.clock.now_ms()
+        heads = await self._bodies.heads(now_ms) if self._waiting else None
+        total, more = 0, True
+        held: set[str] = set()
+        while more:
+            async with transaction(self.pool) as connection:
+                await history.lock(connection, _LOCK)
+                more = await announce(connection, now_ms, heads, held)
+            while sent := await self._send(producer):
+                total += sent
         async with transaction(self.pool) as connection:
-            await history.lock(connection, _LOCK)
-            metrics.WAITING.set(await announce(connection, self.clock.now_ms()))
-        total = 0
-        while sent := await self._send(producer):
-            total += sent
-        async with transaction(self.pool) as connection:
+            self._waiting = await outbox.waiting(connection)
             metrics.OUTBOX.set(await outbox.size(connection))
+        metrics.WAITING.set(self._waiting)
         return total
 
     async def _send(self, producer: Producer) -> int:
@@ -100,7 +123,14 @@ class Publisher:
             if not waiting:
                 return 0
             messages = [
-                Produce(w.topic, partition_of(w.routing, await self._count(w.topic)), w.key, w.value) for w in waiting
+                Produce(
+                    w.topic,
+                    partition_of(w.routing, await self._count(w.topic)),
+                    w.key,
+                    w.value,
+                    announcing(w.topic, w.value),
+                )
+                for w in waiting
             ]
             await producer.send(messages)
             await outbox.sent(connection, waiting[-1].id)

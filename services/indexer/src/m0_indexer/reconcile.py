@@ -15,13 +15,13 @@ from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import Clock
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
+from m0index.apply import refold
+from m0index.events import EPOCH_ACCOUNT, MARKET_ACCOUNT, entity
+from m0index.rows import EpochRow, MarketRow
+from m0index.tables import entities, history
 
 from m0_indexer import metrics
-from m0_indexer.apply import refold
 from m0_indexer.chain import Chain
-from m0_indexer.events import EPOCH_ACCOUNT, MARKET_ACCOUNT, entity
-from m0_indexer.repository import entities, history
-from m0_indexer.rows import EpochRow, MarketRow
 from m0_indexer.tasks import happens
 
 EVERY_S = 3_600.0

@@ -7,9 +7,9 @@ from m0common.clock import Clock
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 from m0common.topics import BUNDLES, HOUR_MS
+from m0index.tables import waiting
 
 from m0_indexer import metrics
-from m0_indexer.repository import waiting
 
 EVERY_S = 60.0
 PIECE_KEEP_MS = HOUR_MS

@@ -13,6 +13,7 @@ from m0common.clock import Clock
 from m0common.ids import epoch_of, epoch_window
 from m0common.messages import encode_raw, raw_event
 from m0common.telemetry.logs import logger
+from m0common.telemetry.traces import epoch_span, epoch_trace, inject
 from m0common.topics import HOUR_MS
 from m0lanes.authority import Sign, signed
 from m0lanes.control import EPOCH_END, EpochEndPayload, NextGeneration
@@ -106,7 +107,8 @@ class EpochClock:
             return epoch_window(last + 1, epoch_ms)[1] + lateness_ms - self._clock.now_ms()
         await self._say(catalog, self._marker(catalog, due, now, following, epoch_ms))
         metrics.MARKERS.labels(catalog).inc()
-        metrics.MARKER_LATE_MS.labels(catalog).set(self._clock.now_ms() - epoch_window(due, epoch_ms)[1] - lateness_ms)
+        late_ms = self._clock.now_ms() - epoch_window(due, epoch_ms)[1] - lateness_ms
+        metrics.MARKER_DELAY_SECONDS.labels(catalog).set(late_ms / 1000)
         if now is not None and now.lanes:
             metrics.MISSED.labels(catalog).inc(due - last - 1)
         if following is not None:
@@ -115,7 +117,9 @@ class EpochClock:
         return READ_BACK_MS
 
     async def _say(self, catalog: str, marker: _Marker) -> None:
-        await self._writer.say(marker.targets, marker.value)
+        with epoch_span("epoch marker", catalog, marker.epoch_id, first=True):
+            headers = inject(epoch_trace(catalog, marker.epoch_id))
+            await self._writer.say(marker.targets, marker.value, headers)
         self._written[catalog] = marker.epoch_id
 
     def _marker(

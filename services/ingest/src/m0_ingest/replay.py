@@ -116,7 +116,8 @@ class Replayer:
             wait = 0
         elif now - self._saved_ms > SAVE_EVERY_MS:
             await self._save(now)
-        metrics.LAG_MS.labels(self.catalog).set(0 if schedule.over else max(0, now - schedule.item(index + 1)[1]))
+        lag_ms = 0 if schedule.over else max(0, now - schedule.item(index + 1)[1])
+        metrics.LAG_SECONDS.labels(self.catalog).set(lag_ms / 1000)
         return wait
 
     async def _save(self, now_ms: int) -> None:

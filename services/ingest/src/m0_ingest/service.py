@@ -166,7 +166,7 @@ class Ingest:
         while True:
             clock = self._epoch_clock
             await self._watch.agrees((clock or self._clock).now_ms())
-            metrics.CLOCK_AHEAD_MS.set(0 if clock is None else clock.ahead_ms())
+            metrics.CLOCK_AHEAD_SECONDS.set(0 if clock is None else clock.ahead_ms() / 1000)
             await asyncio.sleep(CHAIN_LOOK_S)
 
     async def _run_epochs(self, writer: ConnectorWriter) -> None:

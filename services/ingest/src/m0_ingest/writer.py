@@ -15,8 +15,9 @@ from m0common.stream.broker import Broker, Transactions
 from m0common.stream.deadletters import dead_letter
 from m0common.stream.partition import partition_for, wire_bytes
 from m0common.stream.records import Produce, Record
+from m0common.telemetry.context import Headers
 from m0common.telemetry.logs import logger
-from m0common.telemetry.traces import inject
+from m0common.telemetry.traces import inject, span
 from m0common.topics import BY_NAME, OUTCOMES, RAW
 
 from m0_ingest import metrics
@@ -60,9 +61,8 @@ class ConnectorWriter:
         """Write events into the partitions of their groups, outcomes into those of their catalogs, and cursors by key
         (None takes one away). In order per partition; returns when all are committed.
         """
-        headers = inject()
         messages = [
-            Produce(RAW.name, self._partition(event.group), event.group.encode(), encode_raw(event), headers)
+            Produce(RAW.name, self._partition(event.group), event.group.encode(), encode_raw(event), _trace(event))
             for event in events
         ]
         messages += [
@@ -74,9 +74,9 @@ class ConnectorWriter:
         for event in events:
             metrics.WRITTEN.labels(event.source, event.kind).inc()
 
-    async def say(self, partitions: Iterable[int], value: bytes) -> None:
+    async def say(self, partitions: Iterable[int], value: bytes, headers: Headers = ()) -> None:
         """Write the same record of a lane kind into each of these partitions."""
-        await self._send([Produce(RAW.name, partition, None, value) for partition in partitions])
+        await self._send([Produce(RAW.name, partition, None, value, headers) for partition in partitions])
 
     def _partition(self, key: str) -> int:
         return partition_for(key.encode(), self._partitions)
@@ -98,3 +98,10 @@ def _put_aside(message: Produce) -> Produce:
     metrics.DEAD_LETTERS.labels("too_large").inc()
     origin = Record(message.topic, message.partition, NOWHERE, message.key, message.value, message.headers)
     return dead_letter(STAGE, origin, DeadLetterError("too_large", reason))
+
+
+def _trace(event: RawEvent) -> Headers:
+    """The trace of an event, which begins here."""
+    about = {"m0.source": event.source, "m0.source_event_id": event.source_event_id, "m0.kind": event.kind}
+    with span("raw event", attributes=about):
+        return inject()

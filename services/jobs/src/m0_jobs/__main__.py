@@ -16,6 +16,7 @@ from m0common.store import postgres
 from m0common.store import pulse as store_pulse
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
+from m0index.schema import Schema
 
 from m0_jobs.app import NAME, Jobs
 from m0_jobs.chain import RpcChain
@@ -37,8 +38,10 @@ async def serve(config: settings.Settings) -> None:
         clock = system_clock(config.env)
         pulse = await stack.enter_async_context(beating(config.solana.rpc_url, clock.now_ms))
         status.ready["node"] = pulse.problem
-        database = await stack.enter_async_context(store_pulse.beating(config.postgres.dsn, NAME))
+        schema = Schema()
+        database = await stack.enter_async_context(store_pulse.beating(config.postgres.dsn, NAME, schema.ask))
         status.ready["postgres"] = database.problem
+        status.notes["schema"] = schema.note
         sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
         broker = KafkaBroker(KafkaOptions.of(config.kafka, NAME))
         stack.push_async_callback(broker.close)

@@ -12,17 +12,19 @@ from m0common.errors import Fenced, M0Error
 from m0common.http import Status
 from m0common.leases.candidate import Candidate, Tenure, holder_name
 from m0common.leases.port import Lease, Leases
+from m0common.leases.rows import fenced
 from m0common.settings import Settings
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
 from m0common.telemetry.logs import logger
+from m0index.positions import Positions
 from m0lanes.births import no_life
 from solders.pubkey import Pubkey
 
 from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
 from m0_jobs.cranks import Cranks
-from m0_jobs.outcomes import OutcomeStore, outcome_loop
+from m0_jobs.outcomes import GROUP, OutcomeStore, outcome_loop
 from m0_jobs.resolve import Resolver
 from m0_jobs.scores import Scorer
 from m0_jobs.trimmer import Trimmer
@@ -61,7 +63,8 @@ class Jobs:
         metrics.LEADER.set(1)
         scheduler = self._scheduler(tenure.lease)
         scheduler.start()
-        loop = outcome_loop(OutcomeStore(self.pool, tenure.lease, self.clock), self.broker, self.config.stage)
+        positions = Positions(GROUP, self.broker, partial(fenced, self.pool, tenure.lease))
+        loop = outcome_loop(OutcomeStore(positions, self.clock), self.broker, self.config.stage)
         self.status.ready["outcomes"] = loop.ready
         try:
             await loop.run()
@@ -103,7 +106,7 @@ async def observed(name: str, job: Callable[[], Awaitable[int]], failed: dict[st
             count = await job()
         except M0Error as error:
             failed[name] = str(error)
-            metrics.RUNS.labels(name, type(error).__name__).inc()
+            metrics.RUNS.labels(name, "failed").inc()
             _log.warning("job_failed", job=name, error=str(error))
             return
         except Exception as error:  # noqa: BLE001 - a fault in one job is no other's

@@ -9,10 +9,11 @@ from m0chain import ChainError, Oracle, ProgramError
 from m0chain.accounts import Catalog, Epoch, EpochStatus
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
+from m0index.tables import overdue
+from m0index.tables.overdue import EpochRow
 
-from m0_jobs import metrics, repository
+from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
-from m0_jobs.repository import EpochRow
 
 BATCH = 100
 FINALIZE_GRACE_MS = 10_000
@@ -20,6 +21,8 @@ FINALIZE_GRACE_MS = 10_000
 CLOSE_GRACE_MS = 60_000
 """The program's own limit behind the reveal deadline."""
 _AT_ONCE = 8
+_RACES = frozenset({"WrongStatus", "WrongOwner", "EpochNotNewer", "CommitOpen", "NotExpired", "TooEarlyToClose"})
+"""What the program says when somebody else was quicker, or when its clock is behind ours."""
 
 _log = logger(__name__)
 
@@ -49,9 +52,9 @@ class Cranks:
         """Crank what needs it; how many transactions landed."""
         now_ms = await self.chain.now_ms()
         async with transaction(self.pool) as connection:
-            stuck = await repository.stuck_epochs(connection, now_ms, BATCH)
+            stuck = await overdue.stuck_epochs(connection, now_ms, BATCH)
             keep_ms = max(self.close_after_ms, CLOSE_GRACE_MS)
-            closable = await repository.closable_epochs(connection, now_ms - keep_ms, BATCH)
+            closable = await overdue.closable_epochs(connection, now_ms - keep_ms, BATCH)
         done = 0
         for name, ids in _by_catalog(stuck).items():
             done += await self._finish(name, ids, now_ms)
@@ -108,9 +111,10 @@ class Cranks:
         try:
             landed = await self.chain.send(instruction)
         except ChainError as error:
-            kind = error.name if isinstance(error, ProgramError) else type(error).__name__
-            metrics.CRANKED.labels(action, kind).inc()
-            _log.warning("crank_failed", action=action, catalog=name, epoch_id=epoch_id, error=str(error))
+            raced = isinstance(error, ProgramError) and error.name in _RACES
+            metrics.CRANKED.labels(action, "raced" if raced else "failed").inc()
+            note = _log.info if raced else _log.warning
+            note("crank_failed", action=action, catalog=name, epoch_id=epoch_id, error=str(error))
             return False
         metrics.CRANKED.labels(action, "landed").inc()
         _log.info("cranked", action=action, catalog=name, epoch_id=epoch_id, transaction=landed.signature)

@@ -1,23 +1,56 @@
 """What jobs counts."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from typing import Final
 
-LEADER = Gauge("m0_jobs_leader", "1 while this process leads")
-RUNS = Counter("m0_jobs_runs_total", "Runs of a job, by how they ended", ["job", "result"])
-SECONDS = Histogram("m0_jobs_run_seconds", "How long a run of a job took", ["job"])
-OUTCOMES = Counter("m0_jobs_outcomes_total", "Outcomes taken in: new, repeated, corrected, contradicting", ["kind"])
-RESOLVED = Counter("m0_jobs_resolutions_total", "Markets dealt with, by result", ["result"])
-CRANKED = Counter("m0_jobs_cranks_total", "Epochs cranked, by action and result", ["action", "result"])
-SCORED = Counter("m0_jobs_scores_total", "Markets scored", ["catalog"])
-DEAD_LETTERS = Counter("m0_jobs_dead_letters_total", "Messages that could not be processed", ["error"])
-TRIMMED = Counter("m0_jobs_trimmed_records_total", "Offsets cut off the front of the lanes' state", ["topic"])
-STATE_RECORDS = Gauge("m0_jobs_state_records", "Offsets between beginning and end of the lanes' state", ["topic"])
-CARRIED = Counter("m0_jobs_carried_lanes_total", "Lanes that stood still and were copied to the end of the log")
-HELD_PARTITIONS = Gauge(
-    "m0_jobs_held_partitions", "Partitions of which nothing is cut: the newest state of a lane does not restore"
+from m0common.telemetry.definition import BOOLEAN, Label
+from m0common.telemetry.labels import CATALOG, ERROR, TOPIC
+from m0common.telemetry.metrics import counter, gauge, seconds
+
+TASK: Final = Label("task", among=("resolve", "crank", "score", "trim"))
+
+LEADER: Final = gauge("m0_jobs_leader", BOOLEAN, "1 while this process leads.")
+RUNS: Final = counter(
+    "m0_jobs_runs_total", "runs", "Runs of a task, by how they ended; `failed` ones are tried again.",
+    TASK, Label("result", among=("done", "failed", "crashed")), failures=("failed", "crashed"),
+)  # fmt: skip
+SECONDS: Final = seconds("m0_jobs_run_seconds", "How long a run of a task took.", TASK)
+OUTCOMES: Final = counter(
+    "m0_jobs_outcomes_total", "outcomes", "Outcomes taken in; a contradicting one comes after its market was resolved.",
+    Label("kind", among=("new", "repeated", "corrected", "contradicting")), failures=("contradicting",),
+)  # fmt: skip
+RESOLVED: Final = counter(
+    "m0_jobs_resolutions_total", "resolutions", "Markets looked at that were due, by what came of it.",
+    Label(
+        "result",
+        among=("resolved", "absent", "done", "early", "state", "race", "retried", "contradicts", "invalid", "failed"),
+    ),
+    failures=("retried", "contradicts", "invalid", "failed"),
+)  # fmt: skip
+CRANKED: Final = counter(
+    "m0_jobs_cranks_total", "cranks", "Epochs cranked; `raced` when somebody else was quicker.",
+    Label("action", among=("finalize", "expire", "close")), Label("result", among=("landed", "raced", "failed")),
+    failures=("failed",),
+)  # fmt: skip
+SCORED: Final = counter("m0_jobs_scored_markets_total", "markets", "Markets scored.", CATALOG)
+DEAD_LETTERS: Final = counter(
+    "m0_jobs_dead_letters_total", "letters", "Outcomes that could not be taken in, by what was wrong.", ERROR,
+    failures=True,
+)  # fmt: skip
+TRIMMED: Final = counter(
+    "m0_jobs_trimmed_records_total", "records", "Offsets cut off the front of the lanes' state.", TOPIC
 )
-TRIM_FAILURES = Counter(
-    "m0_jobs_trim_failures_total",
-    "Manifests that nobody can use: unreadable, of a life that nobody began, of a state that does not restore",
-    ["reason"],
+STATE_RECORDS: Final = gauge(
+    "m0_jobs_state_records", "records", "Offsets between beginning and end of the lanes' state.", TOPIC
+)
+CARRIED: Final = counter(
+    "m0_jobs_carried_lanes_total", "lanes", "Lanes that stood still and were copied to the end of the log."
+)
+HELD_PARTITIONS: Final = gauge(
+    "m0_jobs_held_partitions", "partitions",
+    "Partitions of which nothing is cut: the newest state of a lane does not restore.",
+)  # fmt: skip
+TRIM_FAILURES: Final = counter(
+    "m0_jobs_trim_failures_total", "failures",
+    "Manifests that nobody can use: unreadable, of a life that nobody began, of a state that does not restore.",
+    Label("reason", among=("unreadable", "no_life", "not_restored")), failures=True,
 )  # fmt: skip

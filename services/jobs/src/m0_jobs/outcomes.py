@@ -12,20 +12,20 @@ from m0chain.accounts import VOID
 from m0common.clock import Clock
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, check_market_id
-from m0common.leases.port import Lease
-from m0common.leases.rows import fenced
 from m0common.messages import MarketOutcome
 from m0common.settings import Stage
-from m0common.store.postgres import Pool, storable
+from m0common.store.postgres import storable
 from m0common.stream.broker import Broker
 from m0common.stream.consumer_loop import ConsumerLoop
 from m0common.stream.door import check_count, check_digest, check_text, checked, decoded
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import OUTCOMES
+from m0index.positions import Positions
+from m0index.tables import outcomes
+from m0index.tables.outcomes import Standing
 
-from m0_jobs import metrics, repository
-from m0_jobs.repository import Standing
+from m0_jobs import metrics
 
 GROUP = "m0-jobs"
 
@@ -66,21 +66,20 @@ def verdict(outcome: MarketOutcome, known: Standing) -> str:
 
 @dataclass(slots=True)
 class OutcomeStore:
-    """Writes what is checked."""
+    """Writes what is checked, and how far it has been read."""
 
-    pool: Pool
-    lease: Lease
+    positions: Positions
     clock: Clock
 
-    async def take(self, value: bytes) -> None:
-        """Take in one message. Raises DeadLetterError, Unavailable, or Fenced when another process leads."""
-        outcome = read_outcome(value)
+    async def take(self, record: Record) -> None:
+        """Take in one message. Raises DeadLetterError, Elsewhere, or Unavailable."""
+        outcome = read_outcome(record.value)
         with storable():
-            async with fenced(self.pool, self.lease) as connection:
-                known = await repository.standing(connection, outcome.market_id)
+            async with self.positions.taking(record) as connection:
+                known = await outcomes.standing(connection, outcome.market_id)
                 kind = verdict(outcome, known)
                 if kind in {"new", "corrected"}:
-                    await repository.store_outcome(connection, outcome, self.clock.now_ms())
+                    await outcomes.store_outcome(connection, outcome, self.clock.now_ms())
         metrics.OUTCOMES.labels(kind).inc()
         if kind == "corrected":
             _log.warning("outcome_corrected", market_id=outcome.market_id, before=known.outcome, now=outcome.outcome)
@@ -91,16 +90,21 @@ class OutcomeStore:
 
 
 def outcome_loop(store: OutcomeStore, broker: Broker, settings: Stage) -> ConsumerLoop:
-    """The loop that feeds `store`; an offset is committed once its outcome is in the database."""
+    """The loop that feeds `store`; it begins where the database says that it stands."""
+    positions = store.positions
 
     async def handle(records: Sequence[Record]) -> None:
         for record in records:
+            if positions.passed(record):
+                continue  # by an attempt at this batch that something behind it ended
             try:
-                await store.take(record.value)
+                await store.take(record)
             except DeadLetterError as error:
                 metrics.DEAD_LETTERS.labels(error.error).inc()
                 _log.error("dead_letter", topic=record.topic, offset=record.offset, reason=str(error))
                 await loop.dead_letter(record, error, limited=False)
+                async with positions.taking(record):
+                    pass
 
-    loop = ConsumerLoop("jobs", [OUTCOMES.name], handle, broker, settings, group=GROUP)
+    loop = ConsumerLoop("jobs", [OUTCOMES.name], handle, broker, settings, group=GROUP, standing=positions)
     return loop

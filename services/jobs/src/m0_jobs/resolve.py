@@ -7,10 +7,11 @@ from m0chain import ChainError, ProgramError, Registry
 from m0chain.accounts import VOID, Market, MarketState
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
+from m0index.tables import outcomes
+from m0index.tables.outcomes import Due
 
-from m0_jobs import metrics, repository
+from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
-from m0_jobs.repository import Due
 
 BATCH = 200
 _AT_ONCE = 8
@@ -44,7 +45,7 @@ class Resolver:
         """Resolve what is due; how many. Raises ChainError or Unavailable when nothing can be done."""
         now_ms = await self.chain.now_ms()
         async with transaction(self.pool) as connection:
-            due = await repository.due_for_resolution(connection, now_ms, BATCH)
+            due = await outcomes.due_for_resolution(connection, now_ms, BATCH)
         if not due:
             return 0
         markets = await self.chain.markets([d.market_id for d in due])

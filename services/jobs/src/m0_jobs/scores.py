@@ -10,10 +10,11 @@ from m0common.leases.port import Lease
 from m0common.leases.rows import fenced
 from m0common.store.postgres import Pool
 from m0common.telemetry.logs import logger
+from m0index.tables import scores
+from m0index.tables.scores import Scorable
 from m0quant import scoring
 
-from m0_jobs import metrics, repository
-from m0_jobs.repository import Scorable
+from m0_jobs import metrics
 
 BATCH = 500
 
@@ -41,7 +42,7 @@ class Scorer:
         """Score what can be; how many. Raises Unavailable, or Fenced when another process leads."""
         now_ms = self.clock.now_ms()
         async with fenced(self.pool, self.lease) as connection:
-            items = await repository.scorable(connection, now_ms, BATCH)
+            items = await scores.scorable(connection, now_ms, BATCH)
             done = 0
             for item in items:
                 try:
@@ -49,7 +50,7 @@ class Scorer:
                 except InvalidValue as error:
                     _log.error("not_scored", market_id=item.market_id, error=str(error))
                     continue
-                if await repository.store_score(connection, item, brier, log_loss, now_ms):
+                if await scores.store_score(connection, item, brier, log_loss, now_ms):
                     metrics.SCORED.labels(item.catalog).inc()
                     done += 1
         return done

@@ -19,11 +19,12 @@ SNAPSHOTS = {Kind.EPOCHS: limits.SNAPSHOT_EPOCHS, Kind.ALERTS: limits.SNAPSHOT_A
 
 
 class Entry(NamedTuple):
-    """An update as it is kept: `data` is the encoded JSON object."""
+    """An update as it is kept: `data` is the encoded JSON object, `trace` the `traceparent` of what made it."""
 
     seq: int
     ts_ms: int
     data: bytes
+    trace: str = ""
 
 
 @dataclass(slots=True)
@@ -40,10 +41,10 @@ class Channel:
         self.ring = deque(maxlen=RINGS[self.name.kind])
         self.text = str(self.name)
 
-    def append(self, key: str, data: bytes, ts_ms: int, *, in_state: bool = True) -> Entry:
+    def append(self, key: str, data: bytes, ts_ms: int, *, in_state: bool = True, trace: str = "") -> Entry:
         """Number an update and remember it."""
         self.seq += 1
-        entry = Entry(self.seq, ts_ms, data)
+        entry = Entry(self.seq, ts_ms, data, trace)
         self.ring.append(entry)
         self.state.pop(key, None)
         if in_state:
@@ -70,7 +71,7 @@ class Channel:
 
     def encode(self, entry: Entry) -> bytes:
         """The update frame of an entry."""
-        return protocol.update(self.text, entry.seq, entry.ts_ms, entry.data)
+        return protocol.update(self.text, entry.seq, entry.ts_ms, entry.data, entry.trace)
 
     def snapshot(self) -> bytes:
         """The snapshot frame; event channels show the newest first, like REST."""

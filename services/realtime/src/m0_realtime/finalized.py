@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 from m0common.clock import Clock
@@ -13,9 +14,12 @@ from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.door import check_count, checked, decoded
 from m0common.stream.follow import Follower
 from m0common.stream.records import Record
+from m0common.telemetry.context import traceparent
+from m0common.telemetry.traces import epoch_span
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS
+from m0index import shapes
 
-from m0_realtime import anchors, limits, metrics, shapes
+from m0_realtime import anchors, limits, metrics
 from m0_realtime.hub import Hub
 from m0_realtime.markets import Markets
 from m0_realtime.names import Kind, Name
@@ -94,8 +98,9 @@ class Finalized:
             metrics.REPEATED.labels(record.topic).inc()
             return
         self._last_epoch[message.catalog] = message.epoch_id
-        name = Name(Kind.EPOCHS, message.catalog)
-        self._publish(numbering, name, str(message.epoch_id), shapes.epoch(message), record)
+        name, data = Name(Kind.EPOCHS, message.catalog), shapes.encoded(shapes.final_epoch(message))
+        with self._span(record, message.catalog, message.epoch_id):
+            self._publish(numbering, name, str(message.epoch_id), data, record)
         self._on_final(message.catalog, message.epoch_id)
 
     async def _prediction(self, record: Record, numbering: Numbering) -> None:
@@ -110,7 +115,7 @@ class Finalized:
             return
         outcomes = await self._markets.names(message.market_id)
         with checked("not_a_prediction"):
-            data = shapes.finalized(message, outcomes)
+            data = shapes.encoded(shapes.finalized(message, outcomes))
         self._last_leaf[message.catalog] = place
         is_open = self._markets.is_open(message.market_id)
         name = Name(Kind.PREDICTIONS, message.catalog)
@@ -121,8 +126,15 @@ class Finalized:
         self, numbering: Numbering, name: Name, key: str, data: bytes, record: Record, *, in_state: bool = True
     ) -> None:
         ts_ms = record.append_ms or self._clock.now_ms()
-        self._hub.publish(name, key, data, ts_ms, base=numbering.base_of(name), in_state=in_state)
+        base, trace = numbering.base_of(name), traceparent(record.headers)
+        self._hub.publish(name, key, data, ts_ms, base=base, in_state=in_state, trace=trace)
         numbering.count(name)
+
+    def _span(self, record: Record, catalog: str, epoch_id: int) -> AbstractContextManager[object]:
+        """A span for what is new; what is read again after a start was published before."""
+        if not self.ready.is_set():
+            return nullcontext()
+        return epoch_span("realtime publish", catalog, epoch_id, record.headers)
 
     async def write_anchors(self) -> None:
         """Write down the numbering of partitions that moved since the last time."""

@@ -61,10 +61,12 @@ class Hub:
     def _new(self, name: Name, base: int = 0) -> Channel:
         return Channel(name, self._provisional_base if name.kind is Kind.PROVISIONAL else base)
 
-    def publish(self, name: Name, key: str, data: bytes, ts_ms: int, *, base: int = 0, in_state: bool = True) -> None:
-        """Append an update and send it at the next tick."""
+    def publish(
+        self, name: Name, key: str, data: bytes, ts_ms: int, *, base: int = 0, in_state: bool = True, trace: str = ""
+    ) -> None:
+        """Append an update and send it at the next tick; `trace` is the `traceparent` that clients are told."""
         channel = self.channel(name, base)
-        entry = channel.append(key, data, ts_ms, in_state=in_state)
+        entry = channel.append(key, data, ts_ms, in_state=in_state, trace=trace)
         metrics.UPDATES.labels(name.kind).inc()
         if self._listeners.get(name):
             if not self._pending:

@@ -121,9 +121,11 @@ def snapshot(channel: str, seq: int, items: Iterable[bytes]) -> bytes:
     return b'{"op":"snapshot","channel":"%b","seq":%d,"data":[%b]}' % (channel.encode(), seq, b",".join(items))
 
 
-def update(channel: str, seq: int, ts_ms: int, data: bytes) -> bytes:
-    """One change; `data` is an encoded JSON object."""
-    return b'{"op":"update","channel":"%b","seq":%d,"ts_ms":%d,"data":%b}' % (channel.encode(), seq, ts_ms, data)
+def update(channel: str, seq: int, ts_ms: int, data: bytes, trace: str = "") -> bytes:
+    """One change; `data` is an encoded JSON object, `trace` a `traceparent` where there is one."""
+    head = b'{"op":"update","channel":"%b","seq":%d,"ts_ms":%d,' % (channel.encode(), seq, ts_ms)
+    named = b'"traceparent":"%b",' % trace.encode() if trace else b""
+    return b'%b%b"data":%b}' % (head, named, data)
 
 
 def wire(payload: bytes) -> bytes:

@@ -15,8 +15,9 @@ from m0common.stream.door import PROVISIONAL_GRACE_MS, read_provisional
 from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.topics import PROVISIONAL
+from m0index import shapes
 
-from m0_realtime import limits, metrics, shapes
+from m0_realtime import limits, metrics
 from m0_realtime.hub import Hub
 from m0_realtime.markets import Markets
 from m0_realtime.names import Kind, Name
@@ -77,7 +78,7 @@ class Provisional:
         for market_id in changed:
             prediction = self._newest.get(market_id)
             if prediction is not None and self._is_open(prediction):
-                data = shapes.provisional(prediction, self._markets.known(market_id))
+                data = shapes.encoded(shapes.provisional(prediction, self._markets.known(market_id)))
                 self._hub.publish(Name(Kind.PROVISIONAL, prediction.catalog), market_id, data, now_ms)
 
     def final(self, catalog: str, epoch_id: int) -> None:

@@ -8,7 +8,7 @@ from m0common.errors import SettingsError
 from m0common.forwarded import client_address
 from m0common.http import Check, Status, split_bind
 from m0common.settings import Realtime
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from m0common.telemetry.metrics import exposition
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
@@ -89,7 +89,7 @@ class Server:
             case "/ready":
                 return self._checked(self._status.health | self._status.ready)
             case "/metrics":
-                return _response(200, generate_latest(), CONTENT_TYPE_LATEST)
+                return _response(200, *exposition())
             case "/ws":
                 return self._admit(self._address(socket, request))
             case _:

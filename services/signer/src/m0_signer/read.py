@@ -14,6 +14,7 @@ from m0common.stream.follow import Follower
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
+from m0common.telemetry.traces import epoch_span
 from m0common.topics import HEADERS
 
 from m0_signer import metrics
@@ -92,7 +93,7 @@ class Reader:
                     self.problem = (
                         f"{self.topic}: {error.__cause__}; it goes on from what is kept, or from a published state"
                     )
-                    metrics.OVERTAKEN.labels(self.topic).inc()
+                    metrics.GAPS.labels(self.topic).inc()
                     _log.warning("reader_overtaken", topic=self.topic, error=str(error.__cause__))
                     await asyncio.sleep(_RETRY_S)
                 except WorkerLost as error:
@@ -168,7 +169,8 @@ class Claims:
             _log.warning("not_a_header", partition=record.partition, offset=record.offset, error=str(error))
             return
         if header.catalog in self._catalogs:
-            await self._desk.claim(header, TopicPartition(record.topic, record.partition), record.offset)
+            with epoch_span("signer claim", header.catalog, header.epoch_id, record.headers):
+                await self._desk.claim(header, TopicPartition(record.topic, record.partition), record.offset)
 
     async def pause(self, _next_offsets: Offsets) -> None:
         """See Source: every decision has noted its place. Raises StartAgain for claims that had no room."""

@@ -8,6 +8,7 @@ from m0common.stream.broker import Broker
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger
+from m0common.telemetry.traces import epoch_trace
 from m0common.topics import SUBMISSIONS
 
 QUEUE_LIMIT = 1000
@@ -42,7 +43,8 @@ class Reporter:
                     waiting = waiting or await self._queue.get()
                     partition = partition_for(waiting.catalog.encode(), partitions)
                     key = f"{waiting.catalog}:{waiting.epoch_id}".encode()
-                    await producer.send([Produce(SUBMISSIONS.name, partition, key, encode(waiting))])
+                    trace = epoch_trace(waiting.catalog, waiting.epoch_id)
+                    await producer.send([Produce(SUBMISSIONS.name, partition, key, encode(waiting), trace)])
                     waiting = None
             except Unavailable as error:
                 _log.warning("broker_away", topic=SUBMISSIONS.name, error=str(error))

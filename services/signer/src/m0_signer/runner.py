@@ -13,6 +13,7 @@ from m0common.canonical import BundleHeader
 from m0common.clock import Clock
 from m0common.messages import Submission
 from m0common.telemetry.logs import logger
+from m0common.telemetry.traces import TRANSACTION, epoch_span
 from solders.instruction import Instruction
 
 from m0_signer import metrics
@@ -144,12 +145,14 @@ class Runner:
 
     @staticmethod
     def _failed(log: structlog.stdlib.BoundLogger, doing: Do, error: Exception) -> None:
-        """Count and log a step that failed; it is tried again until the chain says that the epoch is over."""
+        """Count and log a step that failed or came too late; it is tried again until the epoch is over on chain."""
         name = error.name if isinstance(error, ProgramError) else type(error).__name__
-        metrics.FAILURES.labels(doing.value, name).inc()
         if name in _RACES:
+            metrics.RACES.labels(doing.value).inc()
             log.info("race_lost", action=doing.value, error=name)
-        elif isinstance(error, ChainError):
+            return
+        metrics.FAILURES.labels(doing.value, name).inc()
+        if isinstance(error, ChainError):
             log.warning("chain_failed", action=doing.value, error=str(error))
         else:
             # as text: a formatter that shows local variables would show the salt
@@ -186,9 +189,12 @@ class Runner:
 
     async def _act(self, decision: Decision, step: Step, members: SignerSet) -> None:
         attestation = b""
-        if step.do is Do.REVEAL:
-            attestation = await attest(decision, self._chain.program, members, self._key)
-        landed = await self._chain.send(self._instruction(decision, step.do, members.id, attestation))
+        with epoch_span(f"signer {step.do}", decision.catalog, decision.epoch_id) as span:
+            span.note("m0.signer", str(self._key.public_key))
+            if step.do is Do.REVEAL:
+                attestation = await attest(decision, self._chain.program, members, self._key)
+            landed = await self._chain.send(self._instruction(decision, step.do, members.id, attestation))
+            span.note(TRANSACTION, str(landed.signature))
         metrics.ACTIONS.labels(step.do.value).inc()
         _log.info(
             "landed", action=step.do.value, catalog=decision.catalog, epoch_id=decision.epoch_id,

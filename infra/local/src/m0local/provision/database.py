@@ -1,6 +1,6 @@
 """Bring the database to the newest schema."""
 
-from m0common.store import migrations
+from m0index import migrations
 
 from m0local.provision import Say
 from m0local.settings import StackSettings

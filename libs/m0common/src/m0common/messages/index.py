@@ -1,5 +1,7 @@
 """What signers, the indexer and the connectors say about epochs, markets and outcomes."""
 
+from typing import Literal
+
 import msgspec
 
 from m0common.messages.types import Digest
@@ -30,7 +32,7 @@ class EpochMember(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FinalizedEpoch(msgspec.Struct, frozen=True, array_like=True):
-    """An epoch became final on chain (`m0.finalized.epochs.v1`)."""
+    """An epoch became final on chain (`m0.finalized.epochs.v1`). No predictions follow it when its body is missing."""
 
     catalog: str
     epoch_id: int
@@ -47,6 +49,7 @@ class FinalizedEpoch(msgspec.Struct, frozen=True, array_like=True):
     finalize_signature: str
     slot: int
     at_ms: int
+    body: Literal["available", "missing"] = "available"
 
 
 class FinalizedPrediction(msgspec.Struct, frozen=True, array_like=True):

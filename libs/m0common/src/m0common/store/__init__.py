@@ -1,4 +1,1 @@
-"""Postgres: the pool (`postgres`), the schema (`migrations`) and news of changes (`changes`).
-
-SQL lives in the repositories of the services.
-"""
+"""Postgres: its address (`address`) and the pool (`postgres`). The schema and what is read of it are m0index."""

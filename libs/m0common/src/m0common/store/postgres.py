@@ -17,6 +17,13 @@ Connection = psycopg.AsyncConnection[DictRow]
 """A connection whose rows are dicts by column name."""
 Row = DictRow
 Pool = AsyncConnectionPool[Connection]
+SCHEMA_CHANGED = (
+    psycopg.NotSupportedError,  # "cached plan must not change result type"
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidSchemaName,
+)
+"""What a statement that was well a moment ago meets when the schema is changed, or taken away, beside it."""
 SPARE_MS = 500
 """By so much the server is given the chance to end a statement itself before its connection is closed."""
 
@@ -83,11 +90,19 @@ async def opened(
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside a transaction that commits when the block ends and rolls back when it raises.
 
-    Raises Unavailable when the database does not answer or goes away meanwhile.
+    Raises Unavailable when the database does not answer or goes away meanwhile, and when its schema changed under a
+    statement: said again, over another connection, it is well, or waits until there is a schema.
     """
     try:
-        async with pool.connection() as connection, connection.transaction():
-            yield connection
+        async with pool.connection() as connection:
+            try:
+                async with connection.transaction():
+                    yield connection
+            except SCHEMA_CHANGED:
+                await connection.close()  # with the plans that it remembers
+                raise
+    except SCHEMA_CHANGED as error:
+        raise Unavailable(f"the schema is another one than a moment ago: {error}") from error
     except PoolTimeout as error:
         raise Unavailable(f"no connection to Postgres within {pool.timeout:.0f} s: {error}; check M0_PG_DSN") from error
     except psycopg.OperationalError as error:
@@ -109,18 +124,26 @@ def storable() -> Iterator[None]:
 async def fetch(
     pool: Pool, statement: LiteralString, params: Mapping[str, object] | Sequence[object] = ()
 ) -> list[Row]:
-    """All rows of one reading statement, in one round trip; tried again on connections that turn out to be dead.
+    """All rows of one reading statement, in one round trip; tried again on connections that turn out to be dead, and
+    without the plan of one that is from before a migration.
 
-    Raises Unavailable when the database does not answer.
+    Raises Unavailable when the database does not answer, or has not the schema for it.
     """
     clock = asyncio.get_running_loop().time
     give_up_s = clock() + pool.timeout
     for attempt in range(pool.max_size + 1):
         try:
             async with pool.connection() as connection:
-                return await (await connection.execute(statement, params)).fetchall()
+                try:
+                    return await (await connection.execute(statement, params)).fetchall()
+                except psycopg.NotSupportedError:  # its plan is from before a migration
+                    rows = await (await connection.execute(statement, params, prepare=False)).fetchall()
+                    await connection.close()  # with the other plans that it remembers
+                    return rows
         except PoolTimeout as error:
             raise Unavailable(f"no connection to Postgres within {pool.timeout} s: check M0_PG_DSN") from error
+        except SCHEMA_CHANGED as error:
+            raise Unavailable(f"the schema has not what is asked for: {error}") from error
         except psycopg.OperationalError as error:
             over = attempt == pool.max_size or clock() >= give_up_s
             if over or isinstance(error, psycopg.errors.QueryCanceled):

@@ -182,6 +182,10 @@ class Broker(Protocol):
         """
         ...
 
+    async def cluster(self) -> str:
+        """The id of the cluster, which tells offsets of this log from those of any other. Raises Unavailable."""
+        ...
+
     async def partitions(self, topic: str) -> int:
         """How many partitions `topic` has; Unavailable when the topic does not exist."""
         ...

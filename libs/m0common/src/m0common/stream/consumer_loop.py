@@ -5,13 +5,18 @@
 
 Delivery is at least once: the handler makes its effects durable before it returns, and makes them idempotent. What the
 log has lost before it was read stays lost: the loop says so, counts it, and goes on behind the gap.
+
+Where effects lie in a database their positions lie there as well (`Standing`): the loop begins where they say, and what
+it commits to the group is a hint for those who look at its lag.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
-from m0common.errors import DeadLetterError, OffsetsGone
+from m0common.errors import DeadLetterError, M0Error, OffsetsGone, Unavailable
 from m0common.settings import Stage
-from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.deadletters import DeadLetterLimit, dead_letter
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
@@ -21,8 +26,36 @@ Handler = Callable[[Sequence[Record]], Awaitable[None]]
 """Takes a batch, in offset order per partition. Raises Unavailable to be given the same batch again."""
 
 
+LOOK_EVERY_S = 5.0
+"""How often a loop asks where its reader stands although nothing came."""
+
+
+class Elsewhere(M0Error):
+    """A reader's effects say another position than its process knows: they were taken away, or somebody else reads."""
+
+    def __init__(self, reader: str, where: TopicPartition, known: int | None) -> None:
+        at = "the beginning" if known is None else f"offset {known}"
+        super().__init__(f"{reader} does not stand at {at} of {where.topic} partition {where.partition} any more")
+
+
+class Standing(Protocol):
+    """Where a reader stands by its effects. Both raise Unavailable."""
+
+    async def starts(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Where to read on in these partitions; those left out are read from their beginning."""
+        ...
+
+    async def look(self) -> None:
+        """Raises Elsewhere when the reader does not stand where this process left it."""
+        ...
+
+
 class ConsumerLoop(Worker):
-    """Hands batches of some topics to a handler and commits when it has returned."""
+    """Hands batches of some topics to a handler and commits when it has returned.
+
+    With `standing` it begins where that says and not where the group committed; the handler may raise Elsewhere, and
+    what it was given is read again from where the reader stands.
+    """
 
     def __init__(
         self,
@@ -35,10 +68,13 @@ class ConsumerLoop(Worker):
         *,
         group: str,
         member: str | None = None,
+        standing: Standing | None = None,
     ) -> None:
         super().__init__(name, broker, settings, metrics, group=group, member=member)
         self._topics = list(topics)
         self._handler = handler
+        self._standing = standing
+        self._next_look_s = 0.0
         self._letters = 0
         self._limit = DeadLetterLimit(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
 
@@ -61,6 +97,9 @@ class ConsumerLoop(Worker):
     async def _turn(self, poll_ms: int) -> None:
         try:
             await super()._turn(poll_ms)
+        except Elsewhere as error:
+            log.warning("reads_again", stage=self._name, reason=str(error))
+            await self._read_again()
         except OffsetsGone as gone:
             if gone.topic not in self._topics:
                 raise  # not what this loop reads, but its handler
@@ -70,6 +109,37 @@ class ConsumerLoop(Worker):
             self._consumer.seek(where, gone.first)
             self._positions[where] = gone.first
             self._dirty = True
+
+    async def _look_after(self) -> None:
+        """Look from time to time whether the reader stands where it was left, also when nothing comes."""
+        await super()._look_after()
+        now_s = asyncio.get_running_loop().time()
+        if self._standing is None or now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + LOOK_EVERY_S
+        try:
+            await self._standing.look()
+        except Unavailable as error:
+            self._retry.failed(error)
+        else:
+            self._retry.succeeded()
+
+    async def _read_again(self) -> None:
+        """Go on where the reader stands."""
+        places = self._consumer.reading()
+        starts = dict(await self._starts(places))
+        beginnings = [where for where, start in starts.items() if start == AT_BEGINNING]
+        starts |= await self._retry.run(lambda: self._consumer.begin_offsets(beginnings))
+        for where in places & self._consumer.reading():
+            self._consumer.seek(where, starts[where])
+        self._positions = {where: offset for where, offset in self._positions.items() if where not in places}
+
+    async def _starts(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        standing = self._standing
+        if standing is None:
+            return {}
+        found = await self._retry.run(lambda: standing.starts(places))
+        return {where: found.get(where, AT_BEGINNING) for where in places}
 
     async def _process(self, records: Sequence[Record]) -> None:
         await self._retry.run(lambda: self._hand_over(records))
@@ -83,10 +153,10 @@ class ConsumerLoop(Worker):
         await self._handler(records)
 
     async def _on_assigned(self, partitions: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
-        del partitions
+        starts = await self._starts(partitions)
         self._joined = True
         self._metrics.rebalances.inc()
-        return {}
+        return starts
 
     async def _on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         await self._commit()

@@ -158,6 +158,10 @@ class StageCore(Protocol):
         """
         ...
 
+    def epochs_of(self, record: Record) -> Sequence[tuple[str, int]]:
+        """The epochs, by catalog, in which an event is applied as things stand: for its trace, it decides nothing."""
+        ...
+
     def resume(
         self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()
     ) -> int | None:

@@ -14,7 +14,8 @@ from m0common.errors import DeadLetterError, M0Error
 from m0common.ids import Lane
 from m0common.messages import DeadLetter, encode
 from m0common.stream.core import Taken
-from m0common.stream.records import Produce, Record, trace_of
+from m0common.stream.records import Produce, Record
+from m0common.telemetry.context import trace_of
 from m0common.topics import DLQ
 
 VALUE_MAX_BYTES = 4096

@@ -57,6 +57,11 @@ class KafkaBroker:
             wanted = {where: min(before, present[where].end) for where, before in positions.items()}
             await admin.delete_records({w: before for w, before in wanted.items() if before > present[w].begin})
 
+    async def cluster(self) -> str:
+        """See Broker."""
+        async with open_admin(self.options) as admin:
+            return await admin.cluster()
+
     async def partitions(self, topic: str) -> int:
         """See Broker."""
         async with open_admin(self.options) as admin:

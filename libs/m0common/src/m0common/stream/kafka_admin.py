@@ -36,6 +36,11 @@ class Admin:
                 )
         return {t["topic"]: len(t["partitions"]) for t in found if t["error_code"] == NO_ERROR}
 
+    async def cluster(self) -> str:
+        """The id of the cluster."""
+        found = await call("describe the cluster", self._timeout_ms, self._client.describe_cluster())
+        return str(found["cluster_id"])
+
     async def delete_records(self, positions: Mapping[TopicPartition, int]) -> None:
         """Move the beginnings of partitions, to offsets that are present or the end.
 

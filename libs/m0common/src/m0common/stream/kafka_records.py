@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from m0common.stream.append_time import create_time_refused
-from m0common.stream.records import Record, trace_of
+from m0common.stream.records import Record
+from m0common.telemetry.context import trace_of
 
 LOG_APPEND_TIME = 1
 """A record's timestamp_type: the broker's time, not the writer's."""

@@ -33,7 +33,7 @@ from m0common.stream.turns import Turns
 from m0common.stream.worker import Worker
 from m0common.tasks import end_task
 from m0common.telemetry.logs import logger
-from m0common.telemetry.traces import inject, span, tracing
+from m0common.telemetry.traces import epoch_trace, inject, span, tracing
 from m0common.topics import STATE
 
 log = logger(__name__)
@@ -214,7 +214,8 @@ class StageLoop(Worker):
             await self._turns.give()
 
     def _traced(self, record: Record, only: Lane | None) -> list[Output]:
-        with span(f"{self._name} step", record.headers):
+        applied_in = [epoch_trace(*epoch) for epoch in self._core.epochs_of(record)]
+        with span(f"{self._name} step", record.headers, links=applied_in):
             return list(self._core.feed(record._replace(headers=inject(record.headers)), only))
 
     # --- lanes that are read apart -----------------------------------------------------------------------------------

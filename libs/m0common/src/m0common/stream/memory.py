@@ -4,6 +4,7 @@ It lives as long as the MemoryBroker object: consumers and producers may come an
 """
 
 import asyncio
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ class MemoryBroker:
         self._waiters: set[asyncio.Future[None]] = set()
         self.logs = Logs(clock or SystemClock(), self.wake)
         self.faults = Faults()
+        self.cluster_id = secrets.token_hex(8)
 
     def consumer(
         self, *, group: str | None = None, member: str | None = None, allow_create_time: bool = False
@@ -65,6 +67,11 @@ class MemoryBroker:
         if found is None:
             found = self._groups[group] = Group(group, self._session_timeout_s, self.wake)
         return MemoryConsumer(self, found, member, append_time)
+
+    async def cluster(self) -> str:
+        """See Broker."""
+        self.check_up()
+        return self.cluster_id
 
     def producer(self) -> MemoryProducer:
         """See Broker."""

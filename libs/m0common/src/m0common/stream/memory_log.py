@@ -9,7 +9,8 @@ from m0common.clock import Clock
 from m0common.errors import Fenced, MessageTooLarge, OffsetsGone, Unavailable
 from m0common.stream.broker import TopicPartition, Written
 from m0common.stream.partition import wire_bytes
-from m0common.stream.records import Produce, Record, trace_of
+from m0common.stream.records import Produce, Record
+from m0common.telemetry.context import trace_of
 from m0common.topics import Topic
 
 

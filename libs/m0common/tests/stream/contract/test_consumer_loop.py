@@ -7,7 +7,7 @@ from m0common.errors import DeadLetterError, Unavailable
 from m0common.messages import DeadLetter
 from m0common.settings import Stage
 from m0common.stream.broker import TopicPartition
-from m0common.stream.consumer_loop import ConsumerLoop
+from m0common.stream.consumer_loop import ConsumerLoop, Elsewhere
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Produce
 from m0common.topics import DLQ
@@ -156,3 +156,63 @@ async def test_what_the_log_has_lost_is_passed_over_loudly_and_the_rest_is_hande
         await eventually(lambda: len(sink.values) >= 19)
     assert sorted(sink.values) == sorted([*range(10), *range(11, 20, 2), 16, 18, 20, 21])
     assert REGISTRY.get_sample_value("m0_stage_gaps_total", {"stage": world.name("lost")}) == 1
+
+
+class Stood:
+    """A reader whose positions lie with its effects: the values that it kept."""
+
+    def __init__(self):
+        self.values, self.next = [], {}
+        self.asked = 0
+
+    async def starts(self, places):
+        self.asked += 1
+        return {where: self.next[where] for where in places if where in self.next}
+
+    async def look(self):
+        pass
+
+    def keep(self, record):
+        self.values.append(int(record.value))
+        self.next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+
+
+async def test_it_begins_where_the_reader_stands_and_not_where_the_group_committed(world):
+    topic = await world.topic("stood")
+    await world.send(*messages(topic, 20))
+    reader, group = Stood(), world.name("group")
+
+    async def keep(records):
+        for record in records:
+            reader.keep(record)
+
+    async with running(make(world, [topic], keep, group=group, standing=reader)):
+        await eventually(lambda: len(reader.values) >= 20)
+    reader.values.clear()
+    reader.next = {TopicPartition(topic, 0): 4}  # and nothing of the other one
+    async with running(make(world, [topic], keep, group=group, standing=reader)):
+        await eventually(lambda: len(reader.values) >= 16)
+    assert sorted(reader.values) == sorted([*range(8, 20, 2), *range(1, 20, 2)])
+
+
+async def test_what_a_reader_lost_is_read_again_from_where_it_stands(world):
+    topic = await world.topic("lost")
+    await world.send(*messages(topic, 20))
+    reader = Stood()
+    empty = asyncio.Event()
+
+    async def keep(records):
+        for record in records:
+            if empty.is_set():
+                empty.clear()
+                reader.values.clear()
+                reader.next.clear()
+                raise Elsewhere("reader", TopicPartition(record.topic, record.partition), record.offset)
+            reader.keep(record)
+
+    async with running(make(world, [topic], keep, standing=reader)):
+        await eventually(lambda: len(reader.values) >= 20)
+        empty.set()
+        await world.send(*messages(topic, 4, 20))
+        await eventually(lambda: len(reader.values) >= 24)
+    assert sorted(reader.values) == list(range(24))

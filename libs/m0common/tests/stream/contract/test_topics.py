@@ -23,6 +23,12 @@ async def test_all_topics_of_the_catalogue_can_be_created_and_created_again(worl
         assert await world.broker.partitions(topic.name) == (1 if topic.partitioned_by == "one" else 3)
 
 
+async def test_a_cluster_has_one_id_whoever_asks(world):
+    first = await world.broker.cluster()
+    assert first
+    assert await world.broker.cluster() == first
+
+
 async def test_every_topic_has_the_deployments_count_or_one(world):
     topics = [Topic(world.name(kind), "key", kind, (), ()) for kind in ("group", "catalog", "market", "origin", "one")]
     await world.broker.create_topics(topics, 4)

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from m0common.canonical import BundleHeader
+from m0index.queries import bundles
 
-from m0_api.bundles import repository
 from m0_api.bundles.schemas import Bundle, InputDigest, StateDigest
 from m0_api.caching import FOREVER, respond, respond_bytes
 from m0_api.deps import BundleHash, PoolDep
@@ -30,7 +30,7 @@ def _absent(bundle_hash: str) -> BundleNotFound:
 @router.get("", response_model=Bundle, responses=documented(BundleNotFound), operation_id="get_bundle")
 async def get_bundle(request: Request, pool: PoolDep, bundle_hash: BundleHash) -> Response:
     """A bundle by content."""
-    row = await repository.one(pool, bytes.fromhex(bundle_hash))
+    row = await bundles.one(pool, bytes.fromhex(bundle_hash))
     if row is None:
         raise _absent(bundle_hash)
     header = BundleHeader.decode(bytes(row["header"]))
@@ -64,7 +64,7 @@ async def get_bundle(request: Request, pool: PoolDep, bundle_hash: BundleHash) -
 )
 async def get_header(request: Request, pool: PoolDep, bundle_hash: BundleHash) -> Response:
     """The header's bytes; their sha256 is the bundle hash."""
-    header = await repository.header(pool, bytes.fromhex(bundle_hash))
+    header = await bundles.header(pool, bytes.fromhex(bundle_hash))
     if header is None:
         raise _absent(bundle_hash)
     return respond_bytes(request, header, RAW, FOREVER)
@@ -80,7 +80,7 @@ async def get_header(request: Request, pool: PoolDep, bundle_hash: BundleHash) -
 )
 async def get_leaves(request: Request, pool: PoolDep, bundle_hash: BundleHash) -> Response:
     """The leaves' bytes in tree order."""
-    leaves = await repository.leaves(pool, bytes.fromhex(bundle_hash))
+    leaves = await bundles.leaves(pool, bytes.fromhex(bundle_hash))
     if not leaves:
         raise _absent(bundle_hash)
     body = _LENGTH.pack(len(leaves)) + b"".join(_LENGTH.pack(len(leaf)) + leaf for leaf in leaves)

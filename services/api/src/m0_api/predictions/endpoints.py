@@ -6,12 +6,14 @@ from fastapi import APIRouter, Query, Request, Response
 from m0chain import Programs
 from m0common.store.postgres import Pool
 from m0common.stream.door import PROVISIONAL_GRACE_MS
+from m0index import shapes
+from m0index.queries import predictions
+from m0index.shapes import Prediction, PredictionStatus, Proof
 
 from m0_api import paging
-from m0_api.caching import CHANGING, FOREVER, PASSING, respond, respond_bytes
+from m0_api.caching import CHANGING, FOREVER, PASSING, respond
 from m0_api.deps import ClockDep, EpochQuery, MarketId, PoolDep, SettingsDep
-from m0_api.predictions import repository, service
-from m0_api.predictions.schemas import Prediction, PredictionStatus, Proof
+from m0_api.predictions import service
 from m0_api.problems import (
     BundleNotStored,
     EpochNotFinal,
@@ -32,7 +34,7 @@ Wanted = Annotated[
 
 
 async def _absent(pool: Pool, market_id: str, what: str) -> MarketNotFound | PredictionNotFound:
-    if await repository.market_exists(pool, market_id):
+    if await predictions.market_exists(pool, market_id):
         return PredictionNotFound(f"{market_id} has no {what}")
     return MarketNotFound(f"{market_id} is not in the registry; /v1/markets lists what is")
 
@@ -48,12 +50,12 @@ async def latest(
 ) -> Response:
     """The newest prediction."""
     if status is not PredictionStatus.FINALIZED:
-        row = await repository.provisional(pool, market_id, clock.now_ms() - PROVISIONAL_GRACE_MS)
-        if row is not None:
-            return respond(request, service.provisional(row), PASSING)
+        live = await predictions.provisional(pool, market_id, clock.now_ms() - PROVISIONAL_GRACE_MS)
+        if live is not None:
+            return respond(request, shapes.provisional(live, live.names), PASSING)
     if status is not PredictionStatus.PROVISIONAL:
-        for row in await repository.finalized(pool, market_id, None, 1):
-            return respond(request, service.finalized(row))
+        for row in await predictions.finalized(pool, market_id, None, 1):
+            return respond(request, shapes.finalized(row, row.names))
     raise await _absent(pool, market_id, f"{status or 'published'} prediction yet")
 
 
@@ -72,10 +74,10 @@ async def history(
 ) -> Response:
     """Final predictions, newest first."""
     before = paging.decode(cursor, tuple[int])
-    rows = await repository.finalized(pool, market_id, before[0] if before else None, limit + 1)
-    if not rows and not await repository.market_exists(pool, market_id):
+    rows = await predictions.finalized(pool, market_id, before[0] if before else None, limit + 1)
+    if not rows and not await predictions.market_exists(pool, market_id):
         raise MarketNotFound(f"{market_id} is not in the registry; /v1/markets lists what is")
-    page, last = paging.cut([service.finalized(row) for row in rows], limit)
+    page, last = paging.cut([shapes.finalized(row, row.names) for row in rows], limit)
     following = None if last is None else paging.encode((last.epoch_id,))
     return respond(request, paging.Page[Prediction](items=page, next_cursor=following))
 
@@ -90,9 +92,9 @@ async def proof(
     request: Request, pool: PoolDep, settings: SettingsDep, market_id: MarketId, epoch_id: EpochQuery = None
 ) -> Response:
     """The proof of the newest final prediction, or of the one in `epoch_id`."""
-    row = await repository.to_prove(pool, market_id, epoch_id)
+    row = await predictions.to_prove(pool, market_id, epoch_id)
     if row is None:
-        if epoch_id is not None and await repository.epoch_awaits_bundle(pool, market_id, epoch_id):
+        if epoch_id is not None and await predictions.epoch_awaits_bundle(pool, market_id, epoch_id):
             raise BundleNotStored(f"epoch {epoch_id} is final on chain; its bundle is on its way, try again")
         where = "final prediction yet" if epoch_id is None else f"prediction in epoch {epoch_id}"
         raise await _absent(pool, market_id, where)
@@ -105,5 +107,4 @@ async def proof(
         )
     oracle = Programs.of(settings).oracle
     found = await service.proof(pool, request.app.state.trees, row, settings.solana.cluster, oracle)
-    body = found.model_dump_json(by_alias=True).encode()
-    return respond_bytes(request, body, "application/json", CHANGING if epoch_id is None else FOREVER)
+    return respond(request, found, CHANGING if epoch_id is None else FOREVER)
