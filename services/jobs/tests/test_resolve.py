@@ -12,6 +12,7 @@ from m0common.clock import ManualClock
 from m0common.leases.rows import PostgresLeases, fenced
 from m0common.messages import DeadLetter, MarketOutcome, encode
 from m0common.settings import Stage
+from m0common.store.postgres import transaction
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import DLQ, OUTCOMES, TOPICS
