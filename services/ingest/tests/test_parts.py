@@ -78,6 +78,23 @@ async def test_the_end_is_reached_when_all_that_was_committed_has_been_read(worl
     await stop(task)
 
 
+async def test_the_end_lies_behind_what_somebody_else_has_begun_and_not_ended(world):
+    control = ControlLog(DEPLOYMENT)
+    follower = LogFollower(world.broker, control, Cursors(), PARTITIONS)
+    task = asyncio.create_task(follower.run())
+    begun = world.broker.transaction()
+    await begun.send(Produce(RAW.name, 3, None, b"{}"))
+    await world.writer.say([3], set_value(a_set()))
+    reaching = asyncio.create_task(follower.reach_end())
+    await asyncio.wait_for(follower.caught_up.wait(), 60)
+    await asyncio.sleep(0.1)
+    assert not reaching.done()
+    await begun.abort()
+    await asyncio.wait_for(reaching, 60)
+    assert control.catalogs() == ["sports"]
+    await stop(task)
+
+
 async def test_cursors_of_a_topic_that_was_replaced_are_those_of_the_new_one(world):
     cursors = Cursors()
     follower = LogFollower(world.broker, ControlLog(DEPLOYMENT), cursors, PARTITIONS)

@@ -132,12 +132,12 @@ async def until(condition):
 
 
 async def check(fleet):
-    """The log holds each event once, numbers are dense, and every lane has the same epochs, each once, in order."""
+    """Each lane holds an event once, numbers are dense, and every lane has the same epochs, each once, in order."""
     events = defaultdict(list)
     ids = Counter()
     for record in await fleet.raw():
         event = msgspec.json.decode(record.value, type=RawEvent)
-        ids[identity(event)] += 1
+        ids[record.partition, identity(event)] += 1
         if event.source_seq:
             events[event.source, event.group].append(event.source_seq)
     assert ids.most_common(1)[0][1] == 1

@@ -86,7 +86,7 @@ class Postgres(Section):
 
     dsn: SecretDsn = Field(
         default=SecretDsn("postgresql://m0@127.0.0.1:5432/m0"),
-        description="Address of the index.",
+        description="Address of the index. Only ingest and jobs may reach it through a transaction pooler.",
     )
     pool_max: int = Field(default=4, ge=1, description="Connections of one process at most.")
     connect_timeout_ms: int = Field(default=10_000, ge=1000, description="How long a connection is waited for.")

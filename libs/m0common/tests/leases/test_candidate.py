@@ -135,6 +135,24 @@ async def test_what_the_work_raises_ends_the_candidate_and_gives_the_lease_back(
     assert (await house.leases.take("jobs", "b", TTL_MS)).holder == "b"
 
 
+async def test_what_fails_while_the_work_ends_is_no_reason_to_end_the_candidate(house):
+    begun = []
+
+    async def work(tenure):
+        begun.append(tenure.lease.fence)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("broken on the way out")
+
+    task = asyncio.create_task(Candidate(house.leases, "jobs", "a", TTL_MS, house.clock).lead(work))
+    await until(lambda: begun == [1])
+    house.clock.advance(TTL_MS)  # it could not renew
+    await until(lambda: begun == [1, 2])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_work_that_returns_is_begun_again_under_a_higher_number(house):
     fences = []
 

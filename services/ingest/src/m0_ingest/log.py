@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from m0common.cursors import Cursors
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
-from m0common.stream.follow import Follower, bounds
+from m0common.stream.follow import Follower
 from m0common.telemetry.logs import logger
 from m0common.topics import CURSORS, RAW
 from m0replay.control_log import ControlLog
@@ -43,10 +43,13 @@ class LogFollower:
         return self._follower.problem or unread
 
     async def reach_end(self) -> Mapping[TopicPartition, int]:
-        """Wait until all has been read that was committed at the call, and return where that ended. Raises Unavailable
+        """Wait until all has been read that was written at the call, and return where that ended. Raises Unavailable
         when that cannot be asked.
+
+        Behind what another part of a dead process had begun there may be what this part's predecessor committed: it can
+        be read when that transaction has ended.
         """
-        ends = (await bounds(self._broker, [*self._raw, self._place])).ends
+        ends = await self._broker.watermarks([*self._raw, self._place])
         while any(self._follower.positions.get(place, -1) < end for place, end in ends.items()):
             self._turned.clear()
             await self._turned.wait()

@@ -100,7 +100,7 @@ class Candidate:
         working = asyncio.ensure_future(work(tenure))
         keeping = asyncio.ensure_future(self._keep(lease, asked_ms))
         try:
-            await asyncio.wait([working, keeping], return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait([working, keeping], return_when=asyncio.FIRST_COMPLETED)
         finally:
             await end_task(working)
             await end_task(keeping)
@@ -108,9 +108,8 @@ class Candidate:
             log.info("leads_no_more", lease=lease.name, fence=lease.fence)
             with contextlib.suppress(Unavailable):
                 await self._leases.release(lease)
-        for task in (working, keeping):
-            if not task.cancelled():
-                task.result()
+        for task in ended:
+            task.result()
 
     async def _keep(self, lease: Lease, asked_ms: int) -> None:
         """Renew until that fails for good. `asked_ms`: when the lease was asked for, so it ends no earlier."""

@@ -186,6 +186,12 @@ class Broker(Protocol):
         """The id of the cluster, which tells offsets of this log from those of any other. Raises Unavailable."""
         ...
 
+    async def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of each partition, committed or not. A reader comes to it when every
+        transaction that is open below it has ended.
+        """
+        ...
+
     async def partitions(self, topic: str) -> int:
         """How many partitions `topic` has; Unavailable when the topic does not exist."""
         ...

@@ -5,7 +5,7 @@
 Every operation has a time-out and raises Unavailable when it passes; nothing is silently skipped.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from m0common.stream.broker import APPEND_TIME, TopicPartition
 from m0common.stream.kafka_admin import open_admin, partition_count, refuse_missing
@@ -61,6 +61,10 @@ class KafkaBroker:
         """See Broker."""
         async with open_admin(self.options) as admin:
             return await admin.cluster()
+
+    async def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """See Broker."""
+        return {where: found.end for where, found in (await bounds(self.options, partitions)).items()}
 
     async def partitions(self, topic: str) -> int:
         """See Broker."""

@@ -114,3 +114,11 @@ class KafkaTransactions:
         inner, self._inner = self._inner, None
         if inner is not None:
             await abandon(inner)
+            _look_at_end(inner)
+
+
+def _look_at_end(inner: Any) -> None:
+    """Take what aiokafka keeps for whoever commits: what failed before is no error that nobody has seen."""
+    end = inner._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - aiokafka does not say it in public
+    if end is not None and end.done() and not end.cancelled():
+        end.exception()

@@ -111,6 +111,11 @@ class MemoryBroker:
         for where, before in positions.items():
             self.logs.partition(where).truncate(before)
 
+    async def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """See Broker."""
+        self.check_up()
+        return {where: self.logs.partition(where).end_offset for where in partitions}
+
     async def partitions(self, topic: str) -> int:
         """See Broker."""
         self.check_up()

@@ -64,7 +64,11 @@ async def test_what_a_dead_writer_had_begun_is_aborted_by_its_successors_start(w
     await dead.forget()
     await world.send(*said(topic, b"behind"))
     assert await values(world, topic) == [b"before"]  # nobody reads past an open transaction
+    place = TopicPartition(topic, 0)
+    written = (await world.broker.watermarks([place]))[place]
+    assert ((await bounds(world.broker, [place])).ends[place], written) == (1, 3)
     async with started(world, name) as successor:
+        assert (await bounds(world.broker, [place])).ends[place] >= written
         assert await values(world, topic) == [b"before", b"behind"]
         await successor.send(said(topic, b"after"))
     assert await values(world, topic) == [b"before", b"behind", b"after"]
