@@ -60,6 +60,15 @@ async def test_a_short_page_is_not_the_end(node, page, known):
     assert await since(node, None if known is None else name(known)) == expected
 
 
+@pytest.mark.parametrize("page", [7, 100, 1_000])
+@pytest.mark.parametrize("known", [None, 149])
+@pytest.mark.parametrize("at_most", [1, 30, 100, 101, 250, 1_000])
+async def test_of_a_long_history_the_oldest_part_is_kept(node, page, known, at_most):
+    node.answers["getSignaturesForAddress"] = History(page=page)
+    expected = [name(number) for number in range(0 if known is None else known + 1, 250)]
+    assert await since(node, None if known is None else name(known), at_most=at_most) == expected[:at_most]
+
+
 async def test_nothing_new_is_one_request(node):
     node.answers["getSignaturesForAddress"] = History()
     assert await since(node, name(249)) == []

@@ -1,10 +1,13 @@
 """Markets and epochs: shapes, paging, filters."""
 
 import asyncio
+import base64
+import random
 
 import psycopg
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from m0_api import paging
 from m0_api.app import create_app
 from m0common.canonical import BundleHeader
 from m0common.settings import Postgres
@@ -138,6 +141,38 @@ async def test_a_cursor_with_the_greatest_numbers_is_answered(client, path, curs
     assert (await client.get(path, params={"cursor": cursor})).status_code == 200
 
 
+NUMBERS = (0, 1, -1, 85_000_000, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, -(1 << 63))
+TEXTS = ("", "A", "EPL_000", "sports", "\0", "a\0b", "\uffff", "\U0010ffff", "é" * 40, "x" * 300)
+
+
+def cursors(kinds):
+    """Keys of the right types with values from anywhere, keys of other types, and bytes that are no key."""
+    drawn = random.Random(len(kinds))
+    for _ in range(50):
+        key = [drawn.choice(NUMBERS if kind is int else TEXTS) for kind in kinds]
+        yield paging.encode(tuple(key))
+        yield paging.encode(tuple(drawn.choice(NUMBERS + TEXTS) for _ in range(drawn.randrange(5))))
+        yield base64.urlsafe_b64encode(drawn.randbytes(drawn.randrange(24))).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "kinds"),
+    [
+        ("/v1/markets", (str,)),
+        ("/v1/markets?catalog=sports&state=ACTIVE", (str,)),
+        ("/v1/epochs", (int, str, int)),
+        ("/v1/epochs?catalog=sports&status=finalized", (int, str, int)),
+        ("/v1/predictions/EPL_000/history", (int,)),
+    ],
+)
+async def test_every_cursor_works_or_is_a_problem(client, path, kinds):
+    sign, codes = "&" if "?" in path else "?", []
+    for cursor in cursors(kinds):
+        answer = await client.get(f"{path}{sign}cursor={cursor}")
+        codes.append((answer.status_code, answer.json().get("code")))
+    assert set(codes) == {(200, None), (400, "invalid_cursor")}
+
+
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "x", ""])
 async def test_a_limit_out_of_range_is_a_problem(client, limit):
     answer = await client.get("/v1/markets", params={"limit": limit})
@@ -171,7 +206,10 @@ async def test_a_database_that_is_not_migrated_or_not_there_makes_it_unready_and
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE DATABASE bare")
     bare = dsn.rpartition("/")[0] + "/bare"
-    for address, why in ((bare, "schema is at None"), ("postgresql://m0@127.0.0.1:1/m0", "Connection refused")):
+    for address, why in (
+        (bare, "the database has no schema: start the indexer"),
+        ("postgresql://m0@127.0.0.1:1/m0", "Connection refused"),
+    ):
         app = create_app(settings.model_copy(update={"postgres": Postgres(dsn=address)}))
         async with (
             app.router.lifespan_context(app),

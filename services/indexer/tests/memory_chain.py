@@ -22,6 +22,7 @@ class MemoryChain(Ledger):
     refused: set[str] = field(default_factory=set)
     """methods of the port that the node has not got"""
     hash: str = "genesis"
+    listed_max: int = 1 << 62
     fetched: list[str] = field(default_factory=list)
 
     def _up(self, method: str) -> None:
@@ -39,7 +40,11 @@ class MemoryChain(Ledger):
             (SignatureInfo(e.record.signature, e.record.slot, e.record.block_time_s, e.record.error), e.final)
             for e in mine
         ]
-        return Listing([info for info, final in infos if final], [info for info, final in infos if not final])
+        final = [info for info, final in infos if final]
+        if len(final) >= self.listed_max:
+            return Listing(final[: self.listed_max], [], whole=False)
+        confirmed = [info for info, final in infos if not final]
+        return Listing(final, confirmed[: self.listed_max], whole=len(confirmed) < self.listed_max)
 
     async def transaction(self, signature: str) -> TransactionRecord | None:
         self._up("transaction")

@@ -240,3 +240,40 @@ async def test_a_title_with_a_nul_is_stored_without_it(bench):
     )
     await bench.index()
     assert [r["title"] for r in await bench.rows("SELECT title FROM markets")] == ["a\ufffdb"]
+
+
+async def test_a_history_longer_than_a_listing_is_read_in_several_passes(bench):
+    bench.chain.listed_max = 5
+    bench.scene.set_up()
+    bundles = [bench.scene.bundle(epoch_id, {"A": [1_000_000_000]}) for epoch_id in range(7, 11)]
+    for bundle in bundles:
+        bench.scene.whole_epoch(bundle)
+    bench.chain.finalize()
+    oracle, passes = bench.followers[1], 0
+    while True:
+        await oracle.once()
+        passes += 1
+        if not oracle.more:
+            break
+        assert "still being read" in oracle.ready()
+    assert passes == len(bench.chain.landed) // 5 + 1
+    assert oracle.ready() is None
+    assert await bench.rows("SELECT epoch_id FROM epochs WHERE settled ORDER BY epoch_id") == [
+        {"epoch_id": epoch_id} for epoch_id in range(7, 11)
+    ]
+
+
+async def test_what_a_listing_had_no_room_for_is_not_taken_for_gone(bench):
+    bench.scene.market("A")
+    bench.scene.market("B")
+    await bench.index()
+    bench.chain.finalize(bench.chain.height - 2)  # two of four are final, the others confirmed and stored
+    bench.chain.listed_max = 1
+    registry = bench.followers[0]
+    for _ in range(4):
+        await registry.once()
+    assert len(await bench.rows("SELECT market_id FROM markets")) == 2
+    bench.chain.finalize()
+    while await registry.once() or registry.more:
+        pass
+    assert {row["commitment"] for row in await bench.rows("SELECT commitment FROM markets")} == {"finalized"}

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
+from m0_indexer.publish import EPOCHS_AT_ONCE
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
 from m0common.telemetry.traces import epoch_trace
@@ -101,6 +102,27 @@ async def test_an_epoch_without_its_bundle_holds_back_later_ones_of_its_catalog_
     await bench.publish()
     sent = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
     assert [e.epoch_id for e in sent if e.catalog == "sports"] == [7, 8]
+
+
+async def test_more_epochs_than_are_announced_at_once_all_are_in_order(bench):
+    bench.scene.set_up(["sports", "crypto"])
+    said = [
+        bench.scene.bundle(epoch_id, {market: SPLIT}, catalog)
+        for epoch_id in range(7, 7 + EPOCHS_AT_ONCE)
+        for catalog, market in (("sports", "A"), ("crypto", "B"))
+    ]
+    for bundle in said:
+        bench.scene.whole_epoch(bundle)
+        await bench.store(bundle)
+    bench.chain.finalize()
+    await bench.index()
+    sent = await bench.publish()
+    assert sent == 2 * len(said)
+    for catalog in ("sports", "crypto"):
+        epochs = [e for e in bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch) if e.catalog == catalog]
+        assert [e.epoch_id for e in epochs] == list(range(7, 7 + EPOCHS_AT_ONCE))
+        assert [sum(member.revealed for member in e.signers) for e in epochs] == [2] * EPOCHS_AT_ONCE
+    assert await bench.rows("SELECT id FROM outbox") == []
 
 
 async def test_messages_that_the_broker_did_not_acknowledge_are_sent_again(bench):

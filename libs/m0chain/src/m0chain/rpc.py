@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -278,14 +279,15 @@ class ChainClient:
         *,
         limit: int = MAX_SIGNATURES_PER_PAGE,
         min_context_slot: int | None = None,
+        at_most: int | None = None,
     ) -> AsyncIterator[SignatureInfo]:
-        """An address's history after the signature `until` (None: all), oldest first.
+        """An address's history after the signature `until` (None: all), oldest first; the oldest `at_most` of it.
 
-        The node pages newest first, so the pages are collected down to `until` before the first item is yielded. How
+        The node pages newest first, so the pages are gone through down to `until` before the first item is yielded. How
         many items a page has says nothing: only an empty one ends the history. Pages behind the first are asked of
         nodes that have reached it. Raises RpcUnavailable when what was listed does not reach down to `until`.
         """
-        collected: list[SignatureInfo] = []
+        collected: deque[SignatureInfo] = deque(maxlen=at_most)  # the newest give way
         at_least, before, reached = min_context_slot, None, until is None
         while page := await self.signatures_page(
             address, before=before, until=until, limit=limit, min_context_slot=at_least

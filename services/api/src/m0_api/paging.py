@@ -17,7 +17,10 @@ MAX_CURSOR_CHARS = 512
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most items of a page")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=MAX_CURSOR_CHARS, description="`next_cursor` of the page before; leave it out for the first page"),
+    Query(
+        description="`next_cursor` of the page before; leave it out for the first page",
+        json_schema_extra={"maxLength": MAX_CURSOR_CHARS},  # a longer one is refused like any that is not ours
+    ),
 ]
 
 T = TypeVar("T")
@@ -41,6 +44,8 @@ def decode(cursor: str | None, kind: type[K]) -> K | None:
     if cursor is None:
         return None
     try:
+        if len(cursor) > MAX_CURSOR_CHARS:
+            raise ValueError(f"{len(cursor)} characters")  # noqa: TRY301 - refused like any that is not ours
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         key = msgspec.msgpack.decode(raw, type=kind)
         for part in key:

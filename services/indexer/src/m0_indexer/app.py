@@ -59,9 +59,11 @@ async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> in
     async with transaction(pool) as connection:
         if await outbox.size(connection):
             return 0
-        rows = list((await entities.markets(connection)).values())
-        await outbox.put(connection, [registry_envelope(row) for row in rows], now_ms)
-    return len(rows)
+        repeated = 0
+        async for rows in entities.every_market(connection):
+            await outbox.put(connection, [registry_envelope(row) for row in rows], now_ms)
+            repeated += len(rows)
+    return repeated
 
 
 @dataclass(slots=True)

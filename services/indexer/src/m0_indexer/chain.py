@@ -12,20 +12,29 @@ from m0index.tables.history import Cursor
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+LISTED_MAX = 20_000
+"""Transactions that are listed at once. A longer history is read from its beginning in several passes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A program's transactions after a signature, oldest first: those that are final, and what is confirmed behind."""
+    """A program's transactions after a signature, oldest first: those that are final, and what is confirmed behind.
+
+    Not `whole`: there is more behind it than is listed at once, so what it does not name may well be there.
+    """
 
     finalized: list[SignatureInfo]
     confirmed: list[SignatureInfo]
+    whole: bool = True
 
 
 class Chain(Protocol):
     """The port; `NodeChain` is the real one. Every method raises m0common.errors.Unavailable when the node is away."""
 
     async def listing(self, program: Pubkey, since: Cursor | None) -> Listing:
-        """What happened to `program` after the transaction at `since` (None: since the beginning)."""
+        """What happened to `program` after the transaction at `since` (None: since the beginning), at most so much as
+        can be held in memory: see `Listing.whole`.
+        """
         ...
 
     async def transaction(self, signature: str) -> TransactionRecord | None:
@@ -71,9 +80,12 @@ class NodeChain:
 
     async def listing(self, program: Pubkey, since: Cursor | None) -> Listing:
         finalized = await _after(self._finalized, program, since)
+        if len(finalized) == LISTED_MAX:
+            return Listing(finalized, [], whole=False)
         # a node that has not seen the newest of these yet could not say what comes behind it
         newest = Cursor(finalized[-1].signature, finalized[-1].slot) if finalized else since
-        return Listing(finalized, await _after(self.confirmed, program, newest))
+        confirmed = await _after(self.confirmed, program, newest)
+        return Listing(finalized, confirmed, whole=len(confirmed) < LISTED_MAX)
 
     async def transaction(self, signature: str) -> TransactionRecord | None:
         return await self.confirmed.transaction(signature)
@@ -106,9 +118,8 @@ class NodeChain:
 
 
 async def _after(client: ChainClient, program: Pubkey, since: Cursor | None) -> list[SignatureInfo]:
-    if since is None:
-        return [info async for info in client.signatures_since(program)]
-    listed = client.signatures_since(program, since.signature, min_context_slot=since.slot)
+    until, slot = (None, None) if since is None else (since.signature, since.slot)
+    listed = client.signatures_since(program, until, min_context_slot=slot, at_most=LISTED_MAX)
     return [info async for info in listed]
 
 

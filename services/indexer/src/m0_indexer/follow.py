@@ -46,6 +46,8 @@ class Follower:
     """called when events may be missing, which only the accounts can make up for"""
     settled: bool = False
     """whether everything listed in the newest pass was final"""
+    more: bool = False
+    """whether there was more than the newest pass listed"""
     caught_up_ms: int | None = None
     """when the newest complete pass ended"""
     problem: str | None = None
@@ -63,6 +65,8 @@ class Follower:
                 await asyncio.sleep(RETRY_S)
                 continue
             self.problem = None
+            if self.more:
+                continue
             await happens(wake, IDLE_POLL_S if self.settled else POLL_S)
 
     def ready(self) -> str | None:
@@ -75,7 +79,10 @@ class Follower:
         return f"{self.name} was last read {age} ms ago" if age > STALE_AFTER_MS else None
 
     async def once(self) -> bool:
-        """One complete pass; whether anything changed. Raises Unavailable when the node or the database is away."""
+        """One pass, complete unless there was too much for one; whether anything changed.
+
+        Raises Unavailable when the node or the database is away.
+        """
         async with transaction(self.pool) as connection:
             cursor = await history.cursor(connection, self._cursor_name)
             stored = await history.stored_since(connection, str(self.program), cursor.slot if cursor else 0)
@@ -88,8 +95,10 @@ class Follower:
             changed = await self._write(chunk) or changed
         gone = await self.chain.vanished(todo.missing) if todo.missing else []
         changed = await self._forget(gone) or changed
-        self.settled = not listing.confirmed
-        self.caught_up_ms = self.clock.monotonic_ms()
+        self.more = not listing.whole
+        self.settled = listing.whole and not listing.confirmed
+        if listing.whole:
+            self.caught_up_ms = self.clock.monotonic_ms()
         metrics.PASSES.labels(self.name).inc()
         if changed:
             self.on_change()

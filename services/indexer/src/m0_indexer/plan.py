@@ -62,5 +62,9 @@ def plan(listing: Listing, stored: Mapping[str, Stored], chunk_size: int = CHUNK
         chunk.cursor = cursor
         chunks.append(chunk)
     seen = final | listed.keys()
-    missing = {s: known.slot for s, known in stored.items() if s not in seen and known.commitment != "finalized"}
+    missing = {
+        s: known.slot
+        for s, known in stored.items()
+        if listing.whole and s not in seen and known.commitment != "finalized"
+    }
     return Plan(chunks, moved, missing)

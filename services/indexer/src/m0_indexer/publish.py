@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 
-import msgspec
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.messages import encode
@@ -17,11 +16,13 @@ from m0index import changes
 from m0index.tables import history, outbox
 
 from m0_indexer import metrics
-from m0_indexer.bodies import Bodies, Heads, is_gone, read_whole
+from m0_indexer.bodies import Bodies, Heads, lost_before_ms
 from m0_indexer.tasks import happens
 from m0_indexer.tracing import announcing
 
 BATCH = 500
+EPOCHS_AT_ONCE = 20
+"""Announced in one transaction; what they make is sent before the next."""
 IDLE_S = 5.0
 RETRY_S = 1.0
 _LOCK = "outbox"
@@ -34,37 +35,28 @@ def partition_of(routing: str, partitions: int) -> int:
     return partition_for(routing.encode(), partitions) if routing else 0
 
 
-async def announce(connection: Connection, now_ms: int, heads: Heads | None) -> int:
-    """Put final epochs with their leaves into the outbox, per catalog in epoch order; how many must still wait.
+async def announce(connection: Connection, now_ms: int, heads: Heads | None = None) -> int:
+    """Put some final epochs with their leaves into the outbox, per catalog in epoch order; how many.
 
     An epoch whose bundle is not stored holds back the later ones of its catalog, unless its body is gone from the log:
     then it is announced without leaves.
     """
-    whole = await read_whole(connection, heads)
-    held: set[str] = set()
-    waiting = 0
-    for epoch in await outbox.unannounced(connection):
-        message = epoch.message
-        missing = not epoch.bundled and is_gone(message, heads, whole)
-        if message.catalog in held or not (epoch.bundled or missing):
-            held.add(message.catalog)
-            waiting += 1
-            continue
-        if missing:
-            message = msgspec.structs.replace(message, body="missing")
-            metrics.BODIES_MISSING.labels(message.catalog).inc()
-            _log.error("body_missing", catalog=message.catalog, epoch_id=message.epoch_id)
+    epochs = await outbox.due(connection, EPOCHS_AT_ONCE, await lost_before_ms(connection, heads))
+    for epoch in epochs:
+        if epoch.body == "missing":
+            metrics.BODIES_MISSING.labels(epoch.catalog).inc()
+            _log.error("body_missing", catalog=epoch.catalog, epoch_id=epoch.epoch_id)
             await changes.announce(connection)
-        leaves = await outbox.predictions(connection, message.bundle_hash)
-        key = message.catalog.encode()
-        messages = [(FINALIZED_EPOCHS.name, message.catalog, key, encode(message))]
+        leaves = await outbox.predictions(connection, epoch.bundle_hash)
+        key = epoch.catalog.encode()
+        messages = [(FINALIZED_EPOCHS.name, epoch.catalog, key, encode(epoch))]
         messages += [
-            (FINALIZED_PREDICTIONS.name, message.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
+            (FINALIZED_PREDICTIONS.name, epoch.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
         ]
         await outbox.put(connection, messages, now_ms)
-        await outbox.mark_announced(connection, message.catalog, message.epoch_id)
-        _log.info("epoch_final", catalog=message.catalog, epoch_id=message.epoch_id, leaves=len(leaves))
-    return waiting
+        await outbox.mark_announced(connection, epoch.catalog, epoch.epoch_id)
+        _log.info("epoch_final", catalog=epoch.catalog, epoch_id=epoch.epoch_id, leaves=len(leaves))
+    return len(epochs)
 
 
 @dataclass(slots=True)
@@ -102,14 +94,16 @@ class Publisher:
         """Announce what became final and send everything that waits; how many messages were sent."""
         now_ms = self.clock.now_ms()
         heads = await self._bodies.heads(now_ms) if self._waiting else None
+        total, more = 0, True
+        while more:
+            async with transaction(self.pool) as connection:
+                await history.lock(connection, _LOCK)
+                more = await announce(connection, now_ms, heads) == EPOCHS_AT_ONCE
+            while sent := await self._send(producer):
+                total += sent
         async with transaction(self.pool) as connection:
-            await history.lock(connection, _LOCK)
-            self._waiting = await announce(connection, now_ms, heads)
+            self._waiting = await outbox.waiting(connection)
             metrics.WAITING.set(self._waiting)
-        total = 0
-        while sent := await self._send(producer):
-            total += sent
-        async with transaction(self.pool) as connection:
             metrics.OUTBOX.set(await outbox.size(connection))
         return total
 

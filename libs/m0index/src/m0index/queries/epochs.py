@@ -1,8 +1,11 @@
 """Epochs from the index."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, LiteralString
 
 from m0common.store.postgres import Pool, fetch, fetch_one
+
+from m0index.queries import narrowed
 
 _SELECT = """
     SELECT e.catalog, e.epoch_id, e.public_status AS status, e.signer_set_id, e.window_start_ms, e.window_end_ms,
@@ -13,9 +16,10 @@ _SELECT = """
            CASE WHEN e.settled THEN encode(e.prev_bundle_hash, 'hex') END AS prev_bundle_hash,
            CASE WHEN e.settled THEN e.finalized_slot END AS finalized_slot,
            CASE WHEN e.settled THEN e.finalize_signature END AS finalize_signature,
-           CASE WHEN NOT e.settled THEN NULL
-                WHEN EXISTS (SELECT FROM bundles b WHERE b.bundle_hash = e.bundle_hash) THEN 'available'
-                WHEN e.published THEN 'missing' END AS body,
+           CASE WHEN e.settled THEN coalesce(
+               (SELECT 'available' FROM bundles b WHERE b.bundle_hash = e.bundle_hash),
+               CASE WHEN e.published THEN 'missing' END
+           ) END AS body,
            coalesce((
                SELECT jsonb_agg(jsonb_build_object('signer', s.signer, 'committed', s.committed, 'revealed', s.revealed,
                                                    'bundle_hash', encode(s.bundle_hash, 'hex')) ORDER BY s.signer)
@@ -25,30 +29,21 @@ _SELECT = """
 """
 
 
+_WHERE: Mapping[str, LiteralString] = {
+    "catalog": "e.catalog = %(catalog)s",
+    "status": "e.public_status = %(status)s",
+    "name": "(e.window_end_ms, e.catalog, e.epoch_id) < (%(end_ms)s, %(name)s, %(epoch_id)s)",
+}
+
+
 async def listed(
     pool: Pool, catalog: str | None, status: str | None, after: tuple[int, str, int] | None, limit: int
 ) -> list[dict[str, Any]]:
     """Epochs newest first, after `(window_end_ms, catalog, epoch_id)`."""
     end_ms, name, epoch_id = after or (None, None, None)
-    return await fetch(
-        pool,
-        f"""
-            {_SELECT}
-            WHERE (%(catalog)s::text IS NULL OR e.catalog = %(catalog)s)
-              AND (%(status)s::text IS NULL OR e.public_status = %(status)s)
-              AND (%(name)s::text IS NULL
-                   OR (e.window_end_ms, e.catalog, e.epoch_id) < (%(end_ms)s, %(name)s, %(epoch_id)s))
-            ORDER BY e.window_end_ms DESC, e.catalog DESC, e.epoch_id DESC LIMIT %(limit)s
-            """,
-        {
-            "catalog": catalog,
-            "status": status,
-            "end_ms": end_ms,
-            "name": name,
-            "epoch_id": epoch_id,
-            "limit": limit,
-        },
-    )
+    asked = {"catalog": catalog, "status": status, "end_ms": end_ms, "name": name, "epoch_id": epoch_id}
+    newest = "ORDER BY e.window_end_ms DESC, e.catalog DESC, e.epoch_id DESC LIMIT %(limit)s"
+    return await fetch(pool, f"{_SELECT} {narrowed(_WHERE, asked)} {newest}", asked | {"limit": limit})
 
 
 async def one(pool: Pool, catalog: str, epoch_id: int) -> dict[str, Any] | None:

@@ -1,9 +1,11 @@
 """Predictions from the index: leaves of final bundles, and what the models say of open epochs."""
 
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from m0common.canonical import Outcome
 from m0common.store.postgres import Pool, fetch, fetch_one
+
+from m0index.rows import INT64_MAX
 
 
 class FinalLeaf(NamedTuple):
@@ -49,10 +51,10 @@ async def finalized(pool: Pool, market_id: str, before: int | None, limit: int) 
             LEFT JOIN markets m USING (market_id)
             JOIN epochs e
               ON e.catalog = l.catalog AND e.epoch_id = l.epoch_id AND e.bundle_hash = l.bundle_hash AND e.settled
-            WHERE l.market_id = %(market_id)s AND (%(before)s::bigint IS NULL OR l.epoch_id < %(before)s)
+            WHERE l.market_id = %(market_id)s AND l.epoch_id < %(before)s
             ORDER BY l.epoch_id DESC LIMIT %(limit)s
             """,
-        {"market_id": market_id, "before": before, "limit": limit},
+        {"market_id": market_id, "before": INT64_MAX if before is None else before, "limit": limit},
     )
     return [FinalLeaf(**row) for row in rows]
 
@@ -84,20 +86,21 @@ async def provisional(pool: Pool, market_id: str, open_since_ms: int) -> LiveRow
 
 async def to_prove(pool: Pool, market_id: str, epoch_id: int | None) -> dict[str, Any] | None:
     """The market's leaf in its newest final epoch, or in `epoch_id` whatever its state, with what a proof needs."""
+    wanted: LiteralString = "e.settled AND e.bundle_hash = l.bundle_hash"
+    if epoch_id is not None:
+        wanted = "l.epoch_id = %(epoch_id)s"
     return await fetch_one(
         pool,
-        """
+        f"""
             SELECT l.market_id, l.catalog, l.epoch_id, l.leaf, l.leaf_index, l.bundle_hash, b.header,
                    b.merkle_root, b.leaf_count, e.public_status, coalesce(e.settled, false) AS settled,
                    e.bundle_hash = l.bundle_hash AS chosen, e.finalized_slot, e.finalize_signature
             FROM leaves l
             JOIN bundles b USING (bundle_hash)
             LEFT JOIN epochs e ON e.catalog = l.catalog AND e.epoch_id = l.epoch_id
-            WHERE l.market_id = %(market_id)s
-              AND CASE WHEN %(epoch_id)s::bigint IS NULL THEN e.settled AND e.bundle_hash = l.bundle_hash
-                  ELSE l.epoch_id = %(epoch_id)s END
+            WHERE l.market_id = %(market_id)s AND {wanted}
             ORDER BY l.epoch_id DESC, (e.bundle_hash = l.bundle_hash) DESC NULLS LAST LIMIT 1
-            """,
+            """,  # noqa: S608 - of constants
         {"market_id": market_id, "epoch_id": epoch_id},
     )
 

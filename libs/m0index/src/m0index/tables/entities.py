@@ -1,6 +1,6 @@
 """The tables that events add up to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import LiteralString
 
 import msgspec
@@ -9,6 +9,8 @@ from psycopg import sql
 
 from m0index.fold_epoch import EpochRows
 from m0index.rows import CatalogRow, EpochRow, EpochSignerRow, MarketRow, SignerSetRow
+
+PAGE = 1000
 
 
 def _select(table: LiteralString, kind: type[msgspec.Struct], rest: LiteralString) -> sql.Composed:
@@ -35,7 +37,7 @@ _EPOCH = _upsert("epochs", EpochRow, ["catalog", "epoch_id"])
 _EPOCH_SIGNER = _upsert("epoch_signers", EpochSignerRow, ["catalog", "epoch_id", "signer"])
 _SIGNER_SETS = _select("signer_sets", SignerSetRow, "")
 _MARKETS = _select("markets", MarketRow, "WHERE market_key = ANY(%s::bytea[])")
-_ALL_MARKETS = _select("markets", MarketRow, "ORDER BY market_id")
+_NEXT_MARKETS = _select("markets", MarketRow, "WHERE market_id > %s ORDER BY market_id LIMIT %s")
 _EPOCHS = _select(
     "epochs",
     EpochRow,
@@ -103,13 +105,18 @@ async def signer_sets(connection: Connection) -> dict[int, SignerSetRow]:
     return {row["id"]: msgspec.convert(row, SignerSetRow) for row in await found.fetchall()}
 
 
-async def markets(connection: Connection, keys: Sequence[bytes] | None = None) -> dict[bytes, MarketRow]:
-    """Markets by key; all of them without `keys`."""
-    if keys is None:
-        found = await connection.execute(_ALL_MARKETS)
-    else:
-        found = await connection.execute(_MARKETS, (list(keys),))
+async def markets(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, MarketRow]:
+    """Markets by key."""
+    found = await connection.execute(_MARKETS, (list(keys),))
     return {row["market_key"]: msgspec.convert(row, MarketRow) for row in await found.fetchall()}
+
+
+async def every_market(connection: Connection) -> AsyncIterator[list[MarketRow]]:
+    """All markets by id, some at a time."""
+    after = ""
+    while rows := await (await connection.execute(_NEXT_MARKETS, (after, PAGE))).fetchall():
+        yield [msgspec.convert(row, MarketRow) for row in rows]
+        after = rows[-1]["market_id"]
 
 
 async def epochs(connection: Connection, names: Sequence[tuple[str, int]]) -> dict[tuple[str, int], EpochRow]:

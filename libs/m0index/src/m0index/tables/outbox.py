@@ -1,6 +1,6 @@
 """Messages that were decided in a database transaction and wait for the broker, and the epochs that make them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from m0common.messages import EpochMember, FinalizedEpoch, FinalizedPrediction
@@ -15,13 +15,6 @@ class Waiting(NamedTuple):
     routing: str
     key: bytes
     value: bytes
-
-
-class FinalEpoch(NamedTuple):
-    """A final epoch that was not announced; `bundled` says whether its bundle is stored."""
-
-    message: FinalizedEpoch
-    bundled: bool
 
 
 async def put(connection: Connection, messages: Sequence[tuple[str, str, bytes, bytes]], now_ms: int) -> None:
@@ -51,36 +44,60 @@ async def size(connection: Connection) -> int:
     return int(row["n"])
 
 
-async def unannounced(connection: Connection) -> list[FinalEpoch]:
-    """Final epochs that were not announced, by catalog in epoch order."""
+async def due(connection: Connection, limit: int, lost_before_ms: int = 0) -> list[FinalizedEpoch]:
+    """Final epochs that were not announced, by catalog in epoch order, before the first that waits for its bundle.
+
+    Those without one that were final before `lost_before_ms` do not wait: their body is missing.
+    """
     found = await connection.execute(
         """
+        WITH held AS (
+            SELECT u.catalog, min(u.epoch_id) AS epoch_id FROM epochs u
+            WHERE u.settled AND NOT u.published AND coalesce(u.finalized_ms, u.window_end_ms) >= %s
+              AND NOT EXISTS (SELECT FROM bundles b WHERE b.bundle_hash = u.bundle_hash)
+            GROUP BY u.catalog
+        )
         SELECT e.catalog, e.epoch_id, e.window_start_ms, e.window_end_ms, e.leaf_count, e.merkle_root, e.bundle_hash,
-               e.prev_bundle_hash, e.signer_set_id, e.commit_deadline_ms, e.reveal_deadline_ms,
-               coalesce(e.finalize_signature, '') AS finalize_signature, e.finalized_slot AS slot,
-               coalesce(e.finalized_ms, e.window_end_ms) AS at_ms,
-               EXISTS (SELECT FROM bundles b WHERE b.bundle_hash = e.bundle_hash) AS bundled
-        FROM epochs e WHERE e.settled AND NOT e.published ORDER BY e.catalog, e.epoch_id
-        """
+               coalesce(e.prev_bundle_hash, b.prev_bundle_hash) AS prev_bundle_hash, e.signer_set_id,
+               e.commit_deadline_ms, e.reveal_deadline_ms, coalesce(e.finalize_signature, '') AS finalize_signature,
+               e.finalized_slot AS slot, coalesce(e.finalized_ms, e.window_end_ms) AS at_ms,
+               CASE WHEN b.bundle_hash IS NULL THEN 'missing' ELSE 'available' END AS body
+        FROM epochs e LEFT JOIN bundles b ON b.bundle_hash = e.bundle_hash LEFT JOIN held ON held.catalog = e.catalog
+        WHERE e.settled AND NOT e.published AND (held.epoch_id IS NULL OR e.epoch_id < held.epoch_id)
+        ORDER BY e.catalog, e.epoch_id LIMIT %s
+        """,
+        (lost_before_ms, limit),
     )
     rows = await found.fetchall()
-    announced = []
-    for row in rows:
-        bundled = row.pop("bundled")
-        signers = await _members(connection, row["catalog"], row["epoch_id"])
-        announced.append(FinalEpoch(FinalizedEpoch(signers=signers, **row), bundled))
-    return announced
+    members = await _members(connection, [(row["catalog"], row["epoch_id"]) for row in rows])
+    return [FinalizedEpoch(signers=tuple(members[row["catalog"], row["epoch_id"]]), **row) for row in rows]
 
 
-async def _members(connection: Connection, catalog: str, epoch_id: int) -> tuple[EpochMember, ...]:
+async def waiting(connection: Connection) -> int:
+    """How many final epochs were not announced."""
+    row = await (
+        await connection.execute("SELECT count(*) AS n FROM epochs WHERE settled AND NOT published")
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+async def _members(
+    connection: Connection, epochs: Sequence[tuple[str, int]]
+) -> Mapping[tuple[str, int], list[EpochMember]]:
     found = await connection.execute(
         """
-        SELECT signer, committed, revealed, bundle_hash FROM epoch_signers
-        WHERE catalog = %s AND epoch_id = %s ORDER BY signer
+        SELECT catalog, epoch_id, signer, committed, revealed, bundle_hash
+        FROM epoch_signers JOIN unnest(%s::text[], %s::bigint[]) AS wanted (catalog, epoch_id) USING (catalog, epoch_id)
+        ORDER BY signer
         """,
-        (catalog, epoch_id),
+        ([catalog for catalog, _ in epochs], [epoch_id for _, epoch_id in epochs]),
     )
-    return tuple(EpochMember(**row) for row in await found.fetchall())
+    members: dict[tuple[str, int], list[EpochMember]] = {epoch: [] for epoch in epochs}
+    for row in await found.fetchall():
+        of = row.pop("catalog"), row.pop("epoch_id")
+        members[of].append(EpochMember(**row))
+    return members
 
 
 async def predictions(connection: Connection, bundle_hash: bytes) -> list[FinalizedPrediction]:
