@@ -1,10 +1,10 @@
 """An epoch whose body the log has lost is announced without predictions, and holds nobody back."""
 
 import pytest
-from m0_indexer.bodies import LOOK_EVERY_MS, PATIENCE_MS, Bodies, Heads, lost_before_ms
+from m0_indexer.bodies import LOOK_EVERY_MS, PATIENCE_MS, Bodies, Heads, is_gone, read_whole
 from m0_indexer.consume import GROUP
 from m0common.clock import ManualClock
-from m0common.messages import FinalizedEpoch, FinalizedPrediction
+from m0common.messages import EpochMember, FinalizedEpoch, FinalizedPrediction
 from m0common.store import postgres
 from m0common.stream.broker import TopicPartition
 from m0common.stream.follow import Bounds
@@ -14,12 +14,33 @@ from m0common.topics import BUNDLES, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, HE
 from m0index.tables import positions
 
 SPLIT = [500_000_000, 300_000_000, 200_000_000]
+FINAL_MS = 1_800_000_000_000
+MEMBERS = (EpochMember("4" * 44, True, True, bytes(32)),)
+EPOCH = FinalizedEpoch(
+    "sports", 7, 1, 2, 1, bytes(32), bytes(32), bytes(32), 1, MEMBERS, 3, 4, "5" * 88, 99, at_ms=FINAL_MS
+)
 HOME = partition_for(b"sports", 2)
 PLACES = [TopicPartition(topic, number) for topic in (BUNDLES.name, HEADERS.name) for number in range(2)]
 
 
 def heads(looked_ms, end=5, begin=0, cluster="one"):
     return Heads(looked_ms, cluster, Bounds(dict.fromkeys(PLACES, begin), dict.fromkeys(PLACES, end)))
+
+
+@pytest.mark.parametrize(
+    ("looked_ms", "whole", "gone"),
+    [
+        (FINAL_MS + PATIENCE_MS + 1, {HOME}, True),
+        (FINAL_MS + PATIENCE_MS, {HOME}, False),
+        (FINAL_MS + PATIENCE_MS + 1, {1 - HOME}, False),
+    ],
+)
+def test_a_body_is_gone_when_what_was_there_long_after_the_epochs_end_was_all_read(looked_ms, whole, gone):
+    assert is_gone(EPOCH, heads(looked_ms), whole) is gone
+
+
+def test_without_a_look_at_the_log_nothing_is_gone():
+    assert not is_gone(EPOCH, None, {0, 1})
 
 
 async def test_the_log_is_looked_at_seldom(broker):
@@ -36,20 +57,16 @@ async def test_the_log_is_looked_at_seldom(broker):
 
 
 @pytest.mark.postgres
-async def test_bodies_are_lost_that_were_not_there_when_all_of_both_topics_was_read_in_this_cluster(pool):
-    looked_ms = 10 * PATIENCE_MS
+async def test_a_partition_is_read_whole_when_both_topics_are_in_this_cluster(pool):
     async with postgres.transaction(pool) as connection:
-        assert await lost_before_ms(connection, None) == 0
-        assert await lost_before_ms(connection, heads(looked_ms)) == 0
-        nothing_to_read = heads(looked_ms, end=5, begin=5)
-        assert await lost_before_ms(connection, nothing_to_read) == 9 * PATIENCE_MS
-        for place in PLACES[:3]:
+        assert await read_whole(connection, None) == frozenset()
+        assert await read_whole(connection, heads(0)) == frozenset()
+        assert await read_whole(connection, heads(0, end=5, begin=5)) == {0, 1}, "there is nothing to read"
+        for place in PLACES[:3]:  # bundles of both, headers of the first
             await positions.move(connection, GROUP, "one", place, None, 5)
-        assert await lost_before_ms(connection, heads(looked_ms)) == 0
-        await positions.move(connection, GROUP, "one", PLACES[3], None, 7)
-        assert await lost_before_ms(connection, heads(looked_ms)) == 9 * PATIENCE_MS
-        assert await lost_before_ms(connection, heads(looked_ms, end=6)) == 0
-        assert await lost_before_ms(connection, heads(looked_ms, cluster="other")) == 0
+        assert await read_whole(connection, heads(0)) == {0}
+        assert await read_whole(connection, heads(0, end=6)) == frozenset()
+        assert await read_whole(connection, heads(0, cluster="other")) == frozenset()
 
 
 @pytest.mark.postgres
@@ -61,8 +78,8 @@ async def test_an_epoch_without_a_body_in_the_log_is_announced_without_predictio
     bench.chain.finalize()
     await bench.index()
     await bench.store(kept)
-    ((final_ms,),) = [tuple(row.values()) for row in await bench.rows("SELECT min(finalized_ms) FROM epochs")]
-    bench.publisher.clock = ManualClock(final_ms + 2 * PATIENCE_MS)
+    ((final_ms,),) = [tuple(row.values()) for row in await bench.rows("SELECT max(finalized_ms) FROM epochs")]
+    bench.clock = bench.publisher.clock = ManualClock(final_ms + 2 * PATIENCE_MS)
     where = TopicPartition(BUNDLES.name, HOME)
     bench.broker.append([Produce(where.topic, where.partition, b"sports", b"not read yet")])
     for _ in range(2):
@@ -70,11 +87,6 @@ async def test_an_epoch_without_a_body_in_the_log_is_announced_without_predictio
     assert bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch) == []
     async with postgres.transaction(bench.pool) as connection:
         await positions.move(connection, GROUP, bench.broker.cluster_id, where, None, 1)
-    bench.publisher.clock = ManualClock(final_ms + PATIENCE_MS)
-    bench.publisher._bodies = Bodies(bench.broker)
-    await bench.publish()
-    assert bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch) == [], "it may still come"
-    bench.publisher.clock = ManualClock(final_ms + 2 * PATIENCE_MS)
     await bench.publish()
     first, second = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
     assert (first.epoch_id, first.body) == (7, "missing")

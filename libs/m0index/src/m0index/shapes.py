@@ -252,7 +252,7 @@ def final_epoch(message: FinalizedEpoch) -> Epoch:
         leaf_count=message.leaf_count,
         merkle_root=message.merkle_root.hex(),
         bundle_hash=message.bundle_hash.hex(),
-        prev_bundle_hash=None if message.prev_bundle_hash is None else message.prev_bundle_hash.hex(),
+        prev_bundle_hash=message.prev_bundle_hash.hex(),
         signers=[
             EpochSigner(
                 signer=member.signer,

@@ -4,12 +4,15 @@ A body is written before signers can agree on it. What is not stored when all th
 is in the log no more.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from m0common.messages import FinalizedEpoch
 from m0common.store.postgres import Connection
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.follow import Bounds, bounds
+from m0common.stream.partition import partition_for
 from m0common.topics import BUNDLES, HEADERS
 from m0index.tables import positions
 
@@ -28,17 +31,23 @@ class Heads(NamedTuple):
     found: Bounds
 
 
-async def lost_before_ms(connection: Connection, heads: Heads | None) -> int:
-    """Of epochs that were final before this (UTC milliseconds), bodies that are not stored cannot come any more.
-
-    0 until the index holds all that there was at a look. To be asked before what it holds is.
-    """
+async def read_whole(connection: Connection, heads: Heads | None) -> frozenset[int]:
+    """The partitions of which the index holds all that there was at a look. To be asked before what it holds is."""
     if heads is None:
-        return 0
+        return frozenset()
     begins, ends = heads.found
     stands = await positions.of(connection, GROUP, heads.cluster, ends)
-    whole = all(max(stands.get(place, 0), begins[place]) >= end for place, end in ends.items())
-    return heads.looked_ms - PATIENCE_MS if whole else 0
+    unread = {place.partition for place, end in ends.items() if max(stands.get(place, 0), begins[place]) < end}
+    return frozenset({place.partition for place in ends} - unread)
+
+
+def is_gone(epoch: FinalizedEpoch, heads: Heads | None, whole: Collection[int]) -> bool:
+    """Whether the body of an epoch that is not stored cannot come any more; `whole` are the partitions read whole."""
+    if heads is None:
+        return False
+    count = len({place.partition for place in heads.found.ends})
+    home = partition_for(epoch.catalog.encode(), count)
+    return home in whole and heads.looked_ms - epoch.at_ms > PATIENCE_MS
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import msgspec
 from m0common.clock import Clock
 from m0common.errors import Unavailable
 from m0common.messages import encode
@@ -16,7 +17,7 @@ from m0index import changes
 from m0index.tables import history, outbox
 
 from m0_indexer import metrics
-from m0_indexer.bodies import Bodies, Heads, lost_before_ms
+from m0_indexer.bodies import Bodies, Heads, is_gone, read_whole
 from m0_indexer.tasks import happens
 from m0_indexer.tracing import announcing
 
@@ -35,28 +36,35 @@ def partition_of(routing: str, partitions: int) -> int:
     return partition_for(routing.encode(), partitions) if routing else 0
 
 
-async def announce(connection: Connection, now_ms: int, heads: Heads | None = None) -> int:
-    """Put some final epochs with their leaves into the outbox, per catalog in epoch order; how many.
+async def announce(connection: Connection, now_ms: int, heads: Heads | None, held: set[str]) -> bool:
+    """Put some final epochs with their leaves into the outbox, per catalog in epoch order; whether there may be more.
 
-    An epoch whose bundle is not stored holds back the later ones of its catalog, unless its body is gone from the log:
-    then it is announced without leaves.
+    An epoch whose bundle is not stored holds back the later ones of its catalog, which is then in `held`, unless its
+    body is gone from the log: then it is announced without leaves.
     """
-    epochs = await outbox.due(connection, EPOCHS_AT_ONCE, await lost_before_ms(connection, heads))
+    whole = await read_whole(connection, heads)
+    epochs = await outbox.unannounced(connection, EPOCHS_AT_ONCE, held)
     for epoch in epochs:
-        if epoch.body == "missing":
-            metrics.BODIES_MISSING.labels(epoch.catalog).inc()
-            _log.error("body_missing", catalog=epoch.catalog, epoch_id=epoch.epoch_id)
+        message = epoch.message
+        missing = not epoch.bundled and is_gone(message, heads, whole)
+        if message.catalog in held or not (epoch.bundled or missing):
+            held.add(message.catalog)
+            continue
+        if missing:
+            message = msgspec.structs.replace(message, body="missing")
+            metrics.BODIES_MISSING.labels(message.catalog).inc()
+            _log.error("body_missing", catalog=message.catalog, epoch_id=message.epoch_id)
             await changes.announce(connection)
-        leaves = await outbox.predictions(connection, epoch.bundle_hash)
-        key = epoch.catalog.encode()
-        messages = [(FINALIZED_EPOCHS.name, epoch.catalog, key, encode(epoch))]
+        leaves = await outbox.predictions(connection, message.bundle_hash)
+        key = message.catalog.encode()
+        messages = [(FINALIZED_EPOCHS.name, message.catalog, key, encode(message))]
         messages += [
-            (FINALIZED_PREDICTIONS.name, epoch.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
+            (FINALIZED_PREDICTIONS.name, message.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
         ]
         await outbox.put(connection, messages, now_ms)
-        await outbox.mark_announced(connection, epoch.catalog, epoch.epoch_id)
-        _log.info("epoch_final", catalog=epoch.catalog, epoch_id=epoch.epoch_id, leaves=len(leaves))
-    return len(epochs)
+        await outbox.mark_announced(connection, message.catalog, message.epoch_id)
+        _log.info("epoch_final", catalog=message.catalog, epoch_id=message.epoch_id, leaves=len(leaves))
+    return len(epochs) == EPOCHS_AT_ONCE
 
 
 @dataclass(slots=True)
@@ -95,16 +103,17 @@ class Publisher:
         now_ms = self.clock.now_ms()
         heads = await self._bodies.heads(now_ms) if self._waiting else None
         total, more = 0, True
+        held: set[str] = set()
         while more:
             async with transaction(self.pool) as connection:
                 await history.lock(connection, _LOCK)
-                more = await announce(connection, now_ms, heads) == EPOCHS_AT_ONCE
+                more = await announce(connection, now_ms, heads, held)
             while sent := await self._send(producer):
                 total += sent
         async with transaction(self.pool) as connection:
             self._waiting = await outbox.waiting(connection)
-            metrics.WAITING.set(self._waiting)
             metrics.OUTBOX.set(await outbox.size(connection))
+        metrics.WAITING.set(self._waiting)
         return total
 
     async def _send(self, producer: Producer) -> int:

@@ -16,10 +16,9 @@ _SELECT = """
            CASE WHEN e.settled THEN encode(e.prev_bundle_hash, 'hex') END AS prev_bundle_hash,
            CASE WHEN e.settled THEN e.finalized_slot END AS finalized_slot,
            CASE WHEN e.settled THEN e.finalize_signature END AS finalize_signature,
-           CASE WHEN e.settled THEN coalesce(
-               (SELECT 'available' FROM bundles b WHERE b.bundle_hash = e.bundle_hash),
-               CASE WHEN e.published THEN 'missing' END
-           ) END AS body,
+           CASE WHEN NOT e.settled THEN NULL
+                WHEN (SELECT 1 FROM bundles b WHERE b.bundle_hash = e.bundle_hash) = 1 THEN 'available'
+                WHEN e.published THEN 'missing' END AS body,
            coalesce((
                SELECT jsonb_agg(jsonb_build_object('signer', s.signer, 'committed', s.committed, 'revealed', s.revealed,
                                                    'bundle_hash', encode(s.bundle_hash, 'hex')) ORDER BY s.signer)

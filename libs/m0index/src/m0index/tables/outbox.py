@@ -1,6 +1,6 @@
 """Messages that were decided in a database transaction and wait for the broker, and the epochs that make them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from m0common.messages import EpochMember, FinalizedEpoch, FinalizedPrediction
@@ -15,6 +15,17 @@ class Waiting(NamedTuple):
     routing: str
     key: bytes
     value: bytes
+
+
+UNKNOWN = bytes(32)
+"""The hash of the bundle before, where neither a header nor a body says it."""
+
+
+class FinalEpoch(NamedTuple):
+    """A final epoch that was not announced; `bundled` says whether its bundle is stored."""
+
+    message: FinalizedEpoch
+    bundled: bool
 
 
 async def put(connection: Connection, messages: Sequence[tuple[str, str, bytes, bytes]], now_ms: int) -> None:
@@ -44,33 +55,28 @@ async def size(connection: Connection) -> int:
     return int(row["n"])
 
 
-async def due(connection: Connection, limit: int, lost_before_ms: int = 0) -> list[FinalizedEpoch]:
-    """Final epochs that were not announced, by catalog in epoch order, before the first that waits for its bundle.
-
-    Those without one that were final before `lost_before_ms` do not wait: their body is missing.
-    """
+async def unannounced(connection: Connection, limit: int, held: Collection[str]) -> list[FinalEpoch]:
+    """Final epochs that were not announced, by catalog in epoch order, but of those catalogs."""
     found = await connection.execute(
         """
-        WITH held AS (
-            SELECT u.catalog, min(u.epoch_id) AS epoch_id FROM epochs u
-            WHERE u.settled AND NOT u.published AND coalesce(u.finalized_ms, u.window_end_ms) >= %s
-              AND NOT EXISTS (SELECT FROM bundles b WHERE b.bundle_hash = u.bundle_hash)
-            GROUP BY u.catalog
-        )
         SELECT e.catalog, e.epoch_id, e.window_start_ms, e.window_end_ms, e.leaf_count, e.merkle_root, e.bundle_hash,
-               coalesce(e.prev_bundle_hash, b.prev_bundle_hash) AS prev_bundle_hash, e.signer_set_id,
+               coalesce(e.prev_bundle_hash, b.prev_bundle_hash, %s) AS prev_bundle_hash, e.signer_set_id,
                e.commit_deadline_ms, e.reveal_deadline_ms, coalesce(e.finalize_signature, '') AS finalize_signature,
                e.finalized_slot AS slot, coalesce(e.finalized_ms, e.window_end_ms) AS at_ms,
-               CASE WHEN b.bundle_hash IS NULL THEN 'missing' ELSE 'available' END AS body
-        FROM epochs e LEFT JOIN bundles b ON b.bundle_hash = e.bundle_hash LEFT JOIN held ON held.catalog = e.catalog
-        WHERE e.settled AND NOT e.published AND (held.epoch_id IS NULL OR e.epoch_id < held.epoch_id)
+               b.bundle_hash IS NOT NULL AS bundled
+        FROM epochs e LEFT JOIN bundles b ON b.bundle_hash = e.bundle_hash
+        WHERE e.settled AND NOT e.published AND e.catalog <> ALL(%s)
         ORDER BY e.catalog, e.epoch_id LIMIT %s
         """,
-        (lost_before_ms, limit),
+        (UNKNOWN, sorted(held), limit),
     )
     rows = await found.fetchall()
     members = await _members(connection, [(row["catalog"], row["epoch_id"]) for row in rows])
-    return [FinalizedEpoch(signers=tuple(members[row["catalog"], row["epoch_id"]]), **row) for row in rows]
+    return [
+        FinalEpoch(FinalizedEpoch(signers=tuple(members[row["catalog"], row["epoch_id"]]), **row), bundled)
+        for row in rows
+        for bundled in [row.pop("bundled")]
+    ]
 
 
 async def waiting(connection: Connection) -> int:
