@@ -1,5 +1,6 @@
 """The migrations against a real Postgres."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,6 +67,41 @@ def test_steps_can_be_taken_back_and_applied_again(dsn):
     assert "schema_terms" not in tables(dsn)
     migrations.upgrade(dsn)
     assert tables(dsn) == newest
+
+
+def test_a_step_that_waits_for_a_table_lets_others_pass_and_is_tried_again(dsn):
+    migrations.upgrade(dsn)
+    migrations.take_back(dsn, "0001")
+
+    def write(connection, signature):
+        connection.execute(
+            "INSERT INTO chain_transactions (program, signature, slot, commitment) VALUES ('p', %s, 1, 'finalized')",
+            (signature,),
+        )
+
+    def waits(connection):
+        asked = connection.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'chain_transactions'::regclass"
+        )
+        return asked.fetchone() != (0,)
+
+    with (
+        psycopg.connect(dsn) as holder,
+        psycopg.connect(dsn, autocommit=True, options="-c statement_timeout=60000") as other,
+        ThreadPoolExecutor(1) as workers,
+    ):
+        write(holder, "holds the table")
+        moving = workers.submit(migrations.upgrade, dsn)
+        for turn in range(2):
+            deadline = time.monotonic() + 60
+            while not waits(other):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            write(other, f"behind the step, {turn}")
+        assert not moving.done()
+        holder.commit()
+        moving.result(60)
+    assert migrations.current(dsn) == migrations.head()
 
 
 def test_a_database_of_somebody_else_or_of_a_newer_release_is_left_alone(dsn):

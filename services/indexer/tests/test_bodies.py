@@ -11,6 +11,7 @@ from m0common.stream.follow import Bounds
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.topics import BUNDLES, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, HEADERS
+from m0index import shapes
 from m0index.tables import positions
 
 SPLIT = [500_000_000, 300_000_000, 200_000_000]
@@ -94,3 +95,20 @@ async def test_an_epoch_without_a_body_in_the_log_is_announced_without_predictio
     assert {p.epoch_id for p in bench.sent(FINALIZED_PREDICTIONS.name, FinalizedPrediction)} == {8}
     await bench.publish()
     assert len(bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)) == 2
+
+
+@pytest.mark.postgres
+async def test_where_the_bundle_before_is_lost_with_the_body_none_is_named(bench):
+    bench.scene.set_up()
+    bench.scene.whole_epoch(bench.scene.bundle(7, {"A": SPLIT}))
+    bench.chain.finalize()
+    await bench.index()
+    ((final_ms,),) = [tuple(row.values()) for row in await bench.rows("SELECT finalized_ms FROM epochs")]
+    async with postgres.transaction(bench.pool) as connection:
+        await connection.execute("UPDATE epochs SET prev_bundle_hash = NULL")
+    bench.publisher.clock = ManualClock(final_ms + 2 * PATIENCE_MS)
+    for _ in range(2):
+        await bench.publish()
+    (epoch,) = bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)
+    assert (epoch.body, epoch.prev_bundle_hash) == ("missing", None)
+    assert shapes.final_epoch(epoch).prev_bundle_hash is None

@@ -7,12 +7,16 @@ import sys
 import time
 
 import httpx2
+import psycopg
 import pytest
 from m0_indexer.service import IndexerService
 from m0common import settings
 from m0common.clock import SystemClock
+from m0common.errors import Unavailable
+from m0common.messages import encode
 from m0common.secret import SecretUrl
 from m0common.tasks import end_task
+from m0common.topics import BUNDLES, HEADERS
 from m0local.ill_node import ILLNESSES, IllNode, refuses
 from m0local.ports import free_port
 from solders.pubkey import Pubkey
@@ -84,3 +88,36 @@ async def test_a_node_without_get_program_accounts_is_a_note(dsn, pool, broker, 
         async with running(dsn, broker, node) as service:
             await until(lambda: "getProgramAccounts" in (service.notes() or ""))
             await until(lambda: service.ready() is None)
+
+
+def drop_schema(dsn):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+
+
+async def test_an_index_whose_schema_was_dropped_is_made_anew_and_filled_again_from_the_log(
+    dsn, pool, broker, localnet, bench
+):
+    said = bench.scene.bundle(7, {"A": [500_000_000, 300_000_000, 200_000_000]})
+    for topic, value in (*((BUNDLES, piece) for piece in said.pieces), (HEADERS, encode(said.message))):
+        await bench.produce(topic.name, b"sports", value)
+
+    async def stored():
+        try:
+            return [row["epoch_id"] for row in await bench.rows("SELECT epoch_id FROM bundles")]
+        except Unavailable:
+            return None  # there is no such table just now
+
+    async def until_stored():
+        async with asyncio.timeout(120):
+            while await stored() != [7]:  # noqa: ASYNC110 - the database is asked
+                await asyncio.sleep(0.1)
+
+    async with IllNode(localnet) as node, running(dsn, broker, node) as service:
+        await until(lambda: service.ready() is None)
+        await until_stored()
+        await asyncio.to_thread(drop_schema, dsn)  # it waits for the service's transactions, which go on meanwhile
+        await until(lambda: service.ready() is not None)
+        await until_stored()
+        await until(lambda: service.ready() is None)

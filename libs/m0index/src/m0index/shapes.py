@@ -80,7 +80,9 @@ class Epoch(BaseModel):
     leaf_count: int | None
     merkle_root: str | None = Field(description="hex")
     bundle_hash: str | None = Field(description="hex")
-    prev_bundle_hash: str | None = Field(description="hex; the bundle before it in the log, finalized or not")
+    prev_bundle_hash: str | None = Field(
+        description="hex; the bundle before it in the log, finalized or not; null where it is lost with the body"
+    )
     signers: list[EpochSigner]
     finalized_slot: int | None
     finalize_signature: str | None = Field(description="Transaction signature, base58")
@@ -252,7 +254,7 @@ def final_epoch(message: FinalizedEpoch) -> Epoch:
         leaf_count=message.leaf_count,
         merkle_root=message.merkle_root.hex(),
         bundle_hash=message.bundle_hash.hex(),
-        prev_bundle_hash=message.prev_bundle_hash.hex(),
+        prev_bundle_hash=None if message.prev_bundle_hash is None else message.prev_bundle_hash.hex(),
         signers=[
             EpochSigner(
                 signer=member.signer,

@@ -41,7 +41,7 @@ class FinalizedEpoch(msgspec.Struct, frozen=True, array_like=True):
     leaf_count: int
     merkle_root: Digest
     bundle_hash: Digest
-    prev_bundle_hash: Digest
+    prev_bundle_hash: Digest | None
     signer_set_id: int
     signers: tuple[EpochMember, ...]
     commit_deadline_ms: int

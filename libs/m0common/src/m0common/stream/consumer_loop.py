@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from m0common.errors import DeadLetterError, M0Error, OffsetsGone, Unavailable
+from m0common.errors import DeadLetterError, M0Error, OffsetsGone
 from m0common.settings import Stage
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.deadletters import DeadLetterLimit, dead_letter
@@ -117,12 +117,7 @@ class ConsumerLoop(Worker):
         if self._standing is None or now_s < self._next_look_s:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
-        try:
-            await self._standing.look()
-        except Unavailable as error:
-            self._retry.failed(error)
-        else:
-            self._retry.succeeded()
+        await self._retry.run(self._standing.look)
 
     async def _read_again(self) -> None:
         """Go on where the reader stands."""

@@ -17,10 +17,6 @@ class Waiting(NamedTuple):
     value: bytes
 
 
-UNKNOWN = bytes(32)
-"""The hash of the bundle before, where neither a header nor a body says it."""
-
-
 class FinalEpoch(NamedTuple):
     """A final epoch that was not announced; `bundled` says whether its bundle is stored."""
 
@@ -60,7 +56,7 @@ async def unannounced(connection: Connection, limit: int, held: Collection[str])
     found = await connection.execute(
         """
         SELECT e.catalog, e.epoch_id, e.window_start_ms, e.window_end_ms, e.leaf_count, e.merkle_root, e.bundle_hash,
-               coalesce(e.prev_bundle_hash, b.prev_bundle_hash, %s) AS prev_bundle_hash, e.signer_set_id,
+               coalesce(e.prev_bundle_hash, b.prev_bundle_hash) AS prev_bundle_hash, e.signer_set_id,
                e.commit_deadline_ms, e.reveal_deadline_ms, coalesce(e.finalize_signature, '') AS finalize_signature,
                e.finalized_slot AS slot, coalesce(e.finalized_ms, e.window_end_ms) AS at_ms,
                b.bundle_hash IS NOT NULL AS bundled
@@ -68,7 +64,7 @@ async def unannounced(connection: Connection, limit: int, held: Collection[str])
         WHERE e.settled AND NOT e.published AND e.catalog <> ALL(%s)
         ORDER BY e.catalog, e.epoch_id LIMIT %s
         """,
-        (UNKNOWN, sorted(held), limit),
+        (sorted(held), limit),
     )
     rows = await found.fetchall()
     members = await _members(connection, [(row["catalog"], row["epoch_id"]) for row in rows])
