@@ -11,7 +11,7 @@ from loop_world import Stages
 from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.publish import Publisher
-from m0_ingest.writer import RawWriter
+from m0_ingest.writer import ConnectorWriter
 from m0_realtime.service import Realtime
 from m0_signer.app import Signer
 from m0_signer.guard import Guard
@@ -56,7 +56,7 @@ class Walk:
     async def lanes(self):
         """An epoch's events and its marker, written as ingest does, and what the stages make of them."""
         world = lanes.season(1, first=self.epoch_id)
-        writer = RawWriter(self.stages.broker, lanes.PARTITIONS)
+        writer = ConnectorWriter(self.stages.broker, "test", lanes.PARTITIONS)
         await writer.start()
         for record in world.records:
             event = decode_event(record.value)

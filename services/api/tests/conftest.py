@@ -141,7 +141,7 @@ def world(dsn):
 def settings(dsn, world):
     programs = world.scene.programs
     deployed = Identity(oracle_program_id=str(programs.oracle), registry_program_id=str(programs.registry))
-    return Settings(postgres=Postgres(dsn=dsn), deployment=deployed)
+    return Settings(postgres=Postgres(dsn=dsn, answer_timeout_ms=60_000), deployment=deployed)
 
 
 @pytest.fixture

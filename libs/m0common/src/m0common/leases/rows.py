@@ -90,10 +90,7 @@ class PostgresLeases:
         return bool(await self._ask(_RENEW, {**lease._asdict(), "ttl": ttl_ms}))
 
     async def _ask(self, statement: LiteralString, values: Mapping[str, object]) -> list[Row]:
-        try:
-            return await fetch(self._pool, statement, values)
-        except psycopg.errors.UndefinedTable as error:
-            raise Unavailable("the database has no leases yet: the indexer makes its tables when it starts") from error
+        return await fetch(self._pool, statement, values)
 
     async def _within(self, asking: Coroutine[Any, Any, T]) -> T:
         """What a question answers. A server that is stopped answers no cancellation either: the task is left behind."""
