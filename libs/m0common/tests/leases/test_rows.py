@@ -109,5 +109,5 @@ async def test_a_database_that_nobody_has_made_tables_in_is_said(server):
         connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
         connection.execute("CREATE DATABASE fresh")
     async with postgres.opened(Postgres(dsn=server.server.dsn_of("fresh")), name="test", reading=True) as pool:
-        with pytest.raises(Unavailable, match="relation .leases. does not exist: start this release's indexer"):
+        with pytest.raises(Unavailable, match=r"relation .leases. does not exist: start this release's indexer"):
             await PostgresLeases(pool, answer_s=60).take("jobs", "a", LONG_MS)
