@@ -35,6 +35,9 @@ class NamedBroker:
     def producer(self):
         return NamedProducer(self, self.inner.producer())
 
+    def transactions(self, name):
+        return NamedTransactions(self, self.inner.transactions(self.name(name)))
+
     async def create_topics(self, topics, partitions):
         await self.inner.create_topics([replace(topic, name=self.name(topic.name)) for topic in topics], partitions)
 
@@ -59,6 +62,17 @@ class NamedProducer:
         named = [message._replace(topic=self._owner.name(message.topic)) for message in messages]
         written = await self._inner.send(named)
         return {self._owner.plain(where): found for where, found in written.items()}
+
+
+class NamedTransactions:
+    def __init__(self, owner: NamedBroker, inner) -> None:
+        self._owner, self._inner = owner, inner
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    async def send(self, messages: Sequence[Produce]) -> None:
+        await self._inner.send([message._replace(topic=self._owner.name(message.topic)) for message in messages])
 
 
 class NamedConsumer:
