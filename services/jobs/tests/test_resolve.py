@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from jobs_house import BASE_MS
 from m0_jobs.outcomes import OutcomeStore, outcome_loop
-from m0_jobs.resolve import Resolver
+from m0_jobs.resolve import BATCH, Resolver
 from m0chain import RpcUnavailable
 from m0chain.accounts import MarketState
 from m0common.clock import ManualClock
@@ -55,8 +55,8 @@ def letters(broker):
     return [msgspec.msgpack.decode(r.value, type=DeadLetter) for r in broker.log(DLQ.name, 0)]
 
 
-def resolver(house):
-    return Resolver(house.pool, house.chain, house.registry)
+def resolver(house, clock=None, wait_ms=0):
+    return Resolver(house.pool, house.chain, house.registry, clock or ManualClock(5), wait_ms)
 
 
 async def listed(house, market_id, resolves_after_ms=BASE_MS, **changes):
@@ -82,6 +82,45 @@ async def test_a_market_is_not_resolved_before_its_time(house, broker):
     assert await resolver(house).run() == 0
     house.set_time(BASE_MS + 5000)
     assert await resolver(house).run() == 1
+
+
+async def test_a_correction_that_comes_in_time_is_what_is_resolved(house, broker):
+    await listed(house, "M1")
+    await take(house, broker, outcome("M1", 1))  # at 5 ms
+    clock = ManualClock(5 + 999)
+    waits = resolver(house, clock, 1000)
+    assert await waits.run() == 0
+    await take(house, broker, outcome("M1", 2))
+    async with transaction(house.pool) as connection:
+        await connection.execute("UPDATE outcomes SET received_ms = 900 WHERE outcome = 2")
+    clock.advance(1)
+    assert await waits.run() == 0  # the correction is what waits now
+    clock.advance(895)
+    assert await waits.run() == 1
+    assert house.market("M1").resolution == 2
+
+
+async def test_what_is_due_and_not_resolved_is_counted(house, broker):
+    for market_id in ("M1", "M2", "M3"):
+        await listed(house, market_id)
+    await listed(house, "LATER", BASE_MS + 5000)
+    await take(house, broker, outcome("M1"))
+    await resolver(house, wait_ms=1000).run()
+
+    def counted(outcome):
+        return REGISTRY.get_sample_value("m0_jobs_unresolved_markets", {"outcome": outcome})
+
+    assert (counted("unknown"), counted("known")) == (2, 1)
+
+
+async def test_markets_that_always_fail_hold_up_nothing_behind_them(house, broker):
+    """A page of markets that the index knows and the chain does not is at the head of the list."""
+    for number in range(BATCH):
+        await house.index_market(f"A{number:03}", BASE_MS)
+    await listed(house, "M1")
+    await take(house, broker, *(outcome(f"A{number:03}") for number in range(BATCH)), outcome("M1"))
+    job = resolver(house)
+    assert [await job.run() for _ in range(3)] == [0, 1, 0]
 
 
 async def test_void_is_an_outcome(house, broker):

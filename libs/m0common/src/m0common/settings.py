@@ -200,6 +200,9 @@ class Jobs(Section):
     replay_horizon_ms: int = Field(
         default=86_400_000, ge=60_000, description="Epochs this old can be replayed: so much state of lanes is kept."
     )
+    resolve_wait_ms: int = Field(
+        default=60_000, ge=0, description="An outcome is resolved once nothing has corrected it for so long."
+    )
     trim_interval_ms: int = Field(default=600_000, ge=100, description="Between two trims of the lanes' state.")
 
 

@@ -78,7 +78,9 @@ class Jobs:
 
     def _scheduler(self, lease: Lease) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone="UTC")
-        resolver = Resolver(self.pool, self.chain, Registry(self.registry))
+        resolver = Resolver(
+            self.pool, self.chain, Registry(self.registry), self.clock, self.config.jobs.resolve_wait_ms
+        )
         cranks = Cranks(self.pool, self.chain, Oracle(self.oracle), self.config.jobs.close_epochs_after_ms)
         scorer = Scorer(self.pool, lease, self.clock)
         unborn = partial(no_life, deployment=self.deployment)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from m0chain import ChainError, Oracle, ProgramError
 from m0chain.accounts import Catalog, Epoch, EpochStatus
@@ -14,6 +14,7 @@ from m0index.tables.overdue import EpochRow
 
 from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
+from m0_jobs.rotation import Rotation
 
 BATCH = 100
 FINALIZE_GRACE_MS = 10_000
@@ -47,14 +48,18 @@ class Cranks:
     chain: ChainPort
     oracle: Oracle
     close_after_ms: int
+    stuck: Rotation[tuple[str, int]] = field(default_factory=lambda: Rotation(("", -1)))
+    closable: Rotation[tuple[int, str]] = field(default_factory=lambda: Rotation((-1, "")))
 
     async def run(self) -> int:
         """Crank what needs it; how many transactions landed."""
         now_ms = await self.chain.now_ms()
         async with transaction(self.pool) as connection:
-            stuck = await overdue.stuck_epochs(connection, now_ms, BATCH)
+            stuck = await overdue.stuck_epochs(connection, now_ms, self.stuck.behind, BATCH)
             keep_ms = max(self.close_after_ms, CLOSE_GRACE_MS)
-            closable = await overdue.closable_epochs(connection, now_ms - keep_ms, BATCH)
+            closable = await overdue.closable_epochs(connection, now_ms - keep_ms, self.closable.behind, BATCH)
+        self.stuck.turn(stuck, BATCH, lambda epoch: (epoch.catalog, epoch.epoch_id))
+        self.closable.turn(closable, BATCH, lambda epoch: (epoch.window_end_ms, epoch.catalog))
         done = 0
         for name, ids in _by_catalog(stuck).items():
             done += await self._finish(name, ids, now_ms)

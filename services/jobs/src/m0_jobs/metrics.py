@@ -26,6 +26,11 @@ RESOLVED: Final = counter(
     ),
     failures=("retried", "contradicts", "invalid", "failed"),
 )  # fmt: skip
+UNRESOLVED: Final = gauge(
+    "m0_jobs_unresolved_markets", "markets",
+    "Markets that are due and not resolved, the oldest 10,000; `unknown` ones have no outcome yet.",
+    Label("outcome", among=("unknown", "known")),
+)  # fmt: skip
 CRANKED: Final = counter(
     "m0_jobs_cranks_total", "cranks", "Epochs cranked; `raced` when somebody else was quicker.",
     Label("action", among=("finalize", "expire", "close")), Label("result", among=("landed", "raced", "failed")),

@@ -1,10 +1,11 @@
 """Resolves markets on chain once their outcome is known and the chain allows it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from m0chain import ChainError, ProgramError, Registry
 from m0chain.accounts import VOID, Market, MarketState
+from m0common.clock import Clock
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 from m0index.tables import outcomes
@@ -12,8 +13,10 @@ from m0index.tables.outcomes import Due
 
 from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
+from m0_jobs.rotation import Rotation
 
 BATCH = 200
+COUNTED = 10_000
 _AT_ONCE = 8
 _RESOLVABLE = frozenset({MarketState.ACTIVE, MarketState.PAUSED, MarketState.DEPRECATED})
 
@@ -35,17 +38,27 @@ def verdict(market: Market | None, due: Due, now_ms: int) -> str:
 
 @dataclass(slots=True)
 class Resolver:
-    """The job; idempotent, since the chain resolves a market once and is asked before."""
+    """The job; idempotent, since the chain resolves a market once and is asked before.
+
+    An outcome is taken as said once it has stood for `wait_ms` by our clock: until then a correction replaces it.
+    """
 
     pool: Pool
     chain: ChainPort
     registry: Registry
+    clock: Clock
+    wait_ms: int
+    pages: Rotation[tuple[int, str]] = field(default_factory=lambda: Rotation((-1, "")))
 
     async def run(self) -> int:
-        """Resolve what is due; how many. Raises ChainError or Unavailable when nothing can be done."""
-        now_ms = await self.chain.now_ms()
+        """Resolve what is due, a page of it; how many. Raises ChainError or Unavailable when nothing can be done."""
+        now_ms, said_by_ms = await self.chain.now_ms(), self.clock.now_ms() - self.wait_ms
         async with transaction(self.pool) as connection:
-            due = await outcomes.due_for_resolution(connection, now_ms, BATCH)
+            due = await outcomes.due_for_resolution(connection, now_ms, said_by_ms, self.pages.behind, BATCH)
+            left = await outcomes.unresolved(connection, now_ms, COUNTED)
+        metrics.UNRESOLVED.labels("unknown").set(left.without_outcome)
+        metrics.UNRESOLVED.labels("known").set(left.with_outcome)
+        self.pages.turn(due, BATCH, lambda each: (each.resolves_after_ms, each.market_id))
         if not due:
             return 0
         markets = await self.chain.markets([d.market_id for d in due])

@@ -17,7 +17,7 @@ class Standing(NamedTuple):
 
 
 _IN_FORCE = """
-    SELECT o.outcome, o.evidence_hash FROM outcomes o
+    SELECT o.outcome, o.evidence_hash, o.received_ms FROM outcomes o
     WHERE o.market_id = m.market_id AND o.catalog = m.catalog
       AND (o.outcome = 255 OR o.outcome < cardinality(m.outcomes))
     ORDER BY o.position DESC LIMIT 1
@@ -61,18 +61,52 @@ class Due:
     """A market that can be resolved."""
 
     market_id: str
+    resolves_after_ms: int
     outcome: int
     evidence_hash: bytes
 
 
-async def due_for_resolution(connection: Connection, now_ms: int, limit: int) -> list[Due]:
-    """Markets with a known outcome that the index does not show as resolved; DRAFT and ARCHIVED ones cannot be."""
+_UNRESOLVED = "m.resolution IS NULL AND m.resolves_after_ms <= %s AND m.state NOT IN ('DRAFT', 'ARCHIVED')"
+"""DRAFT and ARCHIVED ones cannot be resolved."""
+
+
+async def due_for_resolution(
+    connection: Connection, now_ms: int, said_by_ms: int, behind: tuple[int, str], limit: int
+) -> list[Due]:
+    """Markets behind one (by time and id) that the index does not show as resolved and whose outcome has stood since
+    `said_by_ms`: until then a correction may come.
+    """
     found = await connection.execute(
         f"""
-        SELECT m.market_id, o.outcome, o.evidence_hash FROM markets m CROSS JOIN LATERAL ({_IN_FORCE}) o
-        WHERE m.resolution IS NULL AND m.resolves_after_ms <= %s AND m.state NOT IN ('DRAFT', 'ARCHIVED')
+        SELECT m.market_id, m.resolves_after_ms, o.outcome, o.evidence_hash
+        FROM markets m CROSS JOIN LATERAL ({_IN_FORCE}) o
+        WHERE {_UNRESOLVED} AND (m.resolves_after_ms, m.market_id) > (%s, %s) AND o.received_ms <= %s
         ORDER BY m.resolves_after_ms, m.market_id LIMIT %s
-        """,  # noqa: S608 - the part is a constant
+        """,  # noqa: S608 - the parts are constants
+        (now_ms, *behind, said_by_ms, limit),
+    )
+    return [Due(**{**row, "evidence_hash": bytes(row["evidence_hash"])}) for row in await found.fetchall()]
+
+
+class Unresolved(NamedTuple):
+    """How many markets are due and not resolved, of at most as many as were looked at."""
+
+    without_outcome: int
+    with_outcome: int
+
+
+async def unresolved(connection: Connection, now_ms: int, limit: int) -> Unresolved:
+    """Count the markets that are due and not resolved, the oldest `limit` of them."""
+    found = await connection.execute(
+        f"""
+        SELECT count(*) FILTER (WHERE o.outcome IS NULL) AS without_outcome, count(o.outcome) AS with_outcome
+        FROM (
+            SELECT m.market_id, m.catalog, m.outcomes FROM markets m WHERE {_UNRESOLVED}
+            ORDER BY m.resolves_after_ms, m.market_id LIMIT %s
+        ) m LEFT JOIN LATERAL ({_IN_FORCE}) o ON true
+        """,  # noqa: S608 - the parts are constants
         (now_ms, limit),
     )
-    return [Due(r["market_id"], r["outcome"], bytes(r["evidence_hash"])) for r in await found.fetchall()]
+    row = await found.fetchone()
+    assert row is not None, "an aggregate has one row"
+    return Unresolved(**row)

@@ -11,29 +11,36 @@ class EpochRow:
 
     catalog: str
     epoch_id: int
+    window_end_ms: int
 
 
-async def stuck_epochs(connection: Connection, now_ms: int, limit: int) -> list[EpochRow]:
-    """Epochs past their commit deadline that are neither final nor expired, oldest first."""
+async def stuck_epochs(connection: Connection, now_ms: int, behind: tuple[str, int], limit: int) -> list[EpochRow]:
+    """Epochs behind one (by catalog and number) that are past their commit deadline and neither final nor expired."""
     found = await connection.execute(
         """
-        SELECT catalog, epoch_id FROM epochs
+        SELECT catalog, epoch_id, window_end_ms FROM epochs
         WHERE status IN ('open', 'committing', 'revealing') AND NOT closed AND commit_deadline_ms < %s
+          AND (catalog, epoch_id) > (%s, %s)
         ORDER BY catalog, epoch_id LIMIT %s
         """,
-        (now_ms, limit),
+        (now_ms, *behind, limit),
     )
     return [EpochRow(**row) for row in await found.fetchall()]
 
 
-async def closable_epochs(connection: Connection, before_ms: int, limit: int) -> list[EpochRow]:
-    """Epochs whose reveal deadline passed before `before_ms` and whose accounts are still there."""
+async def closable_epochs(
+    connection: Connection, before_ms: int, behind: tuple[int, str], limit: int
+) -> list[EpochRow]:
+    """Epochs behind one (by window's end and catalog), their reveal deadline before `before_ms`, whose accounts
+    are still there.
+    """
     found = await connection.execute(
         """
-        SELECT catalog, epoch_id FROM epochs
+        SELECT catalog, epoch_id, window_end_ms FROM epochs
         WHERE status IN ('finalized', 'expired') AND NOT closed AND commitment = 'finalized' AND reveal_deadline_ms < %s
+          AND (window_end_ms, catalog) > (%s, %s)
         ORDER BY window_end_ms, catalog LIMIT %s
         """,
-        (before_ms, limit),
+        (before_ms, *behind, limit),
     )
     return [EpochRow(**row) for row in await found.fetchall()]
