@@ -318,6 +318,7 @@ def test_a_league_has_a_bounded_number_of_teams():
     with pytest.raises(QuantError, match=f"{TEAMS_MAX} teams"):
         league.update("T0", "NEW", 1, 0, 16_001)
     assert pieces(league) == before
+    assert [league.has_room(*teams) for teams in (("T0", "NEW"), ("T0", "T3"), ())] == [False, True, True]
     league.update("T0", "T3", 1, 0, 16_001)
 
 

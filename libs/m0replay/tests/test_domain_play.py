@@ -76,6 +76,26 @@ class Caches(Sound):
         return Step((Put((body.group,), LastToss(view.cache["seen"], body.heads)),))
 
 
+class Presumes(Fair):
+    """It takes it that whatever stage 1 has counted it has learnt."""
+
+    def learn(self, view, body):
+        seen = Faces(0, 0) if body.event_ms == 1 else view.get(Faces, body.group)
+        return Step((Put((body.group,), Faces(seen.heads + body.heads, seen.tails)),))
+
+
+class Counts(Sound):
+    """It says with every toss the how manieth of its group it is."""
+
+    def __init__(self):
+        self.models = {"frequency": Presumes()}
+
+    def normalize(self, view, event):
+        made = super().normalize(view, event)
+        (counted,) = [change.value for change in made.changes]
+        return Step(made.changes, (Tossed(event.group, event.market_id, counted.tosses, 1),), made.stop)
+
+
 class Hoards(Fair):
     """What it has learnt of every group lies in the class."""
 
@@ -171,6 +191,7 @@ class Deaf(Sound):
         (Remembers, "played a second time, stage normalize says something else from message"),
         (Hoarder, "played a second time, stage model says something else from message"),
         (Caches, "restarted behind every record, stage feature says something else from message"),
+        (Counts, "learn of a Tossed: raises AttributeError"),
         (HalfWay, "observe of a Tossed: "),
         (Late, "observe of a Tossed: raises KeyError('known')"),
         (Refuses, "features of a market of A, B: only check, outcome, normalize and learn refuse"),

@@ -1,6 +1,7 @@
 """`m0 domain`: what the heart expects of a domain, checked before it runs."""
 
 import json
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Files, imports, types and models of installed domains, and a play of events in which they are restarted behind
-    each; a line for each fault, exit code 1 if there is one.
+    each; a line for each fault, exit code 1 if there is one. What it is at is said on standard error.
     """
     try:
         known = installed()
@@ -35,7 +36,7 @@ def check(
     for name in names or ():
         if name not in known:
             raise typer.BadParameter(f"no domain {name!r} is installed: there is {', '.join(known) or 'none'}")
-    found = {name: findings(name, known[name]) for name in names or known}
+    found = {name: findings(name, known[name], partial(_tell, name)) for name in names or known}
     # a domain whose files are not there has no release
     release = {name: release_of(known[name]).hex() for name, faults in found.items() if not faults}
     if as_json:
@@ -49,3 +50,7 @@ def check(
                 typer.echo(f"{name} {known[name].version}: all clear, release {short(release[name])}")
     if any(found.values()):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _tell(name: str, what: str) -> None:
+    typer.echo(f"{name}: {what} ...", err=True)

@@ -1,6 +1,7 @@
 """Lanes that are parked, that are behind, and that nobody runs: told by markers that go by while no manifest comes."""
 
 import msgspec
+import pytest
 from m0common.canonical import ZERO
 from m0common.ids import Lane
 from m0common.messages import Manifest
@@ -106,6 +107,16 @@ def test_a_lane_that_is_as_far_behind_all_the_time_is_told_so_all_the_time():
 def test_a_lane_that_keeps_up_or_has_nothing_to_read_is_not_behind():
     assert lagging(*((at_s, at_s * 50, at_s * 50 + 49) for at_s in range(0, 1_000, 5))) is None
     assert lagging((0, 10, 10), (500, 10, 10)) is None
+
+
+@pytest.mark.parametrize("position", [2, 5, 9])
+def test_what_was_seen_of_a_topic_is_forgotten_with_it_when_a_shorter_one_takes_its_place(position):
+    before = [(at_s, 900, 1_000 + at_s) for at_s in range(0, 100, 5)]
+    assert "95 s behind" in (lagging(*before) or "")
+    assert lagging(*before, (100, position, 5), (130, position, 5)) is None
+    # what waits in the new one is told from when it was seen there
+    told = lagging(*before, (100, position, 5), (131, position, 5))
+    assert told == ("coins/3: it is 31 s behind its input: see what writes so much to it" if position < 5 else None)
 
 
 def test_a_lane_that_is_parked_is_not_called_behind_and_a_partition_handed_over_is_forgotten():

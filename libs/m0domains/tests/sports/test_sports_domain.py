@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from m0common.canonical import FLAGS
 from m0domains.sports import DOMAIN
+from m0domains.sports.bodies import MatchResult
 from m0domains.sports.features import TeamForm
 from m0domains.sports.models import LeagueFacts
-from m0lanes.port import Refused
+from m0lanes.port import NOTHING, Refused
 from m0quant.football_state import TEAMS_MAX
 
 NOW = 1_790_000_000_000
@@ -119,6 +120,17 @@ def test_a_group_has_a_bounded_number_of_teams_and_its_model_never_refuses(lane)
     assert lane.state() == before
     lane.say("match_result", result("T0", "T3"), group="l")
     lane.say("match_result", result("T0", "NEW"), group="k")
+
+
+def test_a_model_whose_league_is_full_learns_nothing_of_a_new_team_and_raises_nothing(lane):
+    for index in range(0, TEAMS_MAX, 2):
+        lane.say("match_result", result(f"T{index}", f"T{index + 1}"), group="l")
+    view, model = lane.views[2], DOMAIN.models["football"]
+    before = model.predict(view, opened(lane, home="T0", away="T1"), {"match_day": NOW // DAY})
+    for teams in (("T0", "NEW"), ("NEW", "T0"), ("NEW", "NEWER")):
+        assert model.learn(view, MatchResult("l", *teams, 1, 0, NOW // DAY)) == NOTHING
+    assert model.predict(view, lane.markets["M"], {"match_day": NOW // DAY}) == before
+    assert model.learn(view, MatchResult("l", "T0", "T3", 1, 0, NOW // DAY)).changes
 
 
 def test_a_first_result_of_1970_does_not_end_a_leagues_learning(lane):

@@ -24,16 +24,16 @@ from m0lanes.control import (
 )
 from m0lanes.dedupe import Known, Repeats
 from m0lanes.door import decode_payload
-from m0lanes.entities import Entities, entity_key, key_parts
+from m0lanes.entities import Entities, entity_key
 from m0lanes.generations import Generation
 from m0lanes.packing import pack, unpack
 from m0lanes.port import Domain, Event, Refused
-from m0lanes.view import Bodies, Space, clear_owner, letter_about
+from m0lanes.view import Bodies, Space, letter_about, owner_of
 
 MARKETS_MAX = 100_000
 """Markets that may be open in a lane."""
 ENTITIES_MAX = 500_000
-"""So much a lane remembers; a domain that would have it remember more gets no further. A restart takes seconds."""
+"""So much a domain remembers in a lane; one that would remember more gets no further. A restart takes seconds."""
 TEXT_MAX_BYTES = 512
 """Titles, outcomes and attributes, measured in UTF-8."""
 
@@ -60,7 +60,7 @@ class MarketState(msgspec.Struct, frozen=True, array_like=True):
 class Applier:
     """Applies events: the open markets of a lane and what its domain knows, made from the lane's entities."""
 
-    def __init__(self, entities: Entities, catalog: str, genesis_hash: bytes, entities_max: int = ENTITIES_MAX) -> None:
+    def __init__(self, entities: Entities, catalog: str, genesis_hash: bytes, entities_max: int) -> None:
         self._entities = entities
         self._entities_max = entities_max
         self._catalog = catalog
@@ -84,26 +84,16 @@ class Applier:
         """Work with a generation from here on."""
         self._generation, self._domain = generation, domain
         self._voices.clear()
-        owner = (domain.name, domain.version)
         self._space = Space(
             self._entities,
             tags.DOMAIN,
-            owner,
+            owner_of(domain),
             domain.normalize_entities,
             self.markets,
             generation.params,
             self._entities_max,
         )
         self._bodies = Bodies(domain.bodies)
-
-    def forget_other_domains(self) -> None:
-        """Drop the entities of every domain, or version of one, that is not in use: should it return it begins anew."""
-        assert self._domain is not None
-        keep = (self._domain.name, self._domain.version)
-        keys = [key_parts(key) for key, _ in self._entities.each(bytes((tags.DOMAIN,)))]
-        owners = {(parts[0].decode(), int(parts[1])) for parts in keys}
-        for name, version in sorted(owners - {keep}):
-            clear_owner(self._entities, tags.DOMAIN, name, version)
 
     def close_all(self) -> None:
         """Close every market without a word."""

@@ -23,7 +23,7 @@ from m0lanes.laned import LanedCore, Said
 from m0lanes.markets import Known
 from m0lanes.packing import pack
 from m0lanes.port import Domain, Refused
-from m0lanes.view import Bodies, Space, asked, clear_owner
+from m0lanes.view import Bodies, Space, asked, forget_others, owner_of
 
 STAGE = 2
 _TAG = b"M0FEATURE1"
@@ -58,7 +58,7 @@ class FeatureState:
         if domain is None:
             return
         params = dict(self.known.generation.params)
-        owner = (domain.name, domain.version)
+        owner = owner_of(domain)
         self._space = Space(self.entities, tags.DOMAIN, owner, domain.feature_entities, self.known.markets, params)
         self._bodies = Bodies(domain.bodies)
 
@@ -74,16 +74,19 @@ class FeatureState:
 
     def generation_said(self, body: Generation, domain: Domain) -> Iterable[Said]:
         """See LaneState."""
-        before = self.known.generation
-        if before.generation and (before.domain, before.domain_version) != (body.domain, body.domain_version):
-            clear_owner(self.entities, tags.DOMAIN, before.domain, before.domain_version)
         self.known.use(body)
         self._use(domain)
+        self.forget_others()
         if body.reopened:
             # by the domain that goes on: whether the one before is here is an accident of the process
             for market_id in sorted(self.known.markets):
                 self._close(market_id)
         return ()
+
+    def forget_others(self) -> None:
+        """See LaneState."""
+        assert self._domain is not None
+        forget_others(self.entities, tags.DOMAIN, owner_of(self._domain))
 
     def step(self, kind: str, raw: msgspec.Raw) -> Iterable[Said]:
         """See LaneState."""

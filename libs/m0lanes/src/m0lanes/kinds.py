@@ -18,6 +18,7 @@ from m0lanes.generations import Generation
 from m0lanes.leaves import leaf_of
 from m0lanes.packing import unpack
 from m0lanes.port import Domain
+from m0lanes.view import Owner, owner_of
 
 COUNT_MAX = (1 << 63) - 1
 
@@ -127,6 +128,8 @@ HEART: dict[int, dict[int, Kind]] = {
 """The heart's own entities, by stage and tag."""
 _PLUGINS = {1: tags.DOMAIN, 2: tags.DOMAIN, 3: tags.MODEL}
 """The tag of a plugin's entities, by stage."""
+_HEADS = {tags.DOMAIN: 3, tags.MODEL: 5}
+"""So many parts of their keys say whose they are and what, by tag."""
 
 
 def read_entity(stage: int, key: bytes, value: bytes, domain: Domain | None, *, whole: bool) -> Any:  # of any kind
@@ -155,12 +158,14 @@ def read_entity(stage: int, key: bytes, value: bytes, domain: Domain | None, *, 
 def _of_plugin(
     stage: int, parts: tuple[bytes, ...], value: bytes, domain: Domain | None, *, whole: bool
 ) -> msgspec.Struct | None:
-    name, version, kind = (part.decode() for part in parts[:3])
-    for part in parts[3:]:
-        part.decode()
-    if str(int(version)) != version:
-        raise Unreadable(f"{version!r} is no version")
-    kinds = None if domain is None else _kinds(stage, name, version, domain)
+    said, head = [part.decode() for part in parts], _HEADS[_PLUGINS[stage]]
+    if len(said) < head:
+        raise Unreadable(f"{len(said)} parts of a key say not whose it is: at least {head}")
+    *owner, kind = said[:head]
+    for version in owner[1::2]:
+        if str(int(version)) != version:
+            raise Unreadable(f"{version!r} is no version")
+    kinds = None if domain is None else _kinds(stage, tuple(owner), domain)
     if kinds is None:
         return None
     if kind not in kinds:
@@ -172,19 +177,19 @@ def _of_plugin(
     return made
 
 
-def _kinds(stage: int, name: str, version: str, domain: Domain) -> Mapping[str, type[msgspec.Struct]] | None:
+def _kinds(stage: int, owner: Owner, domain: Domain) -> Mapping[str, type[msgspec.Struct]] | None:
     """The kinds of entities of a domain or model here, None when this version of it is not here."""
     if _PLUGINS[stage] == tags.DOMAIN:
-        here = (name, version) == (domain.name, str(domain.version))
+        here = owner == owner_of(domain)
         return (domain.normalize_entities if stage == 1 else domain.feature_entities) if here else None
-    model = domain.models.get(name)
-    return model.entities if model is not None and version == str(model.version) else None
+    models = (model for _, model in sorted(domain.models.items()))
+    return next((model.entities for model in models if owner == owner_of(domain, model)), None)
 
 
 def entity_name(key: bytes) -> str:
     """A key in words, whatever it is."""
     try:
-        parts = "/".join(part.decode(errors="replace") for part in key_parts(key)[:4] if len(part) <= 64)
+        parts = "/".join(part.decode(errors="replace") for part in key_parts(key)[:6] if len(part) <= 64)
     except InvalidValue:
         return f"entity {key[:64]!r}"
     return f"entity {key[0]} {parts}".strip()

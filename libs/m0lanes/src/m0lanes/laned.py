@@ -31,7 +31,13 @@ class LaneState(State, Protocol):
     """One lane's state of one stage, and how a message changes it."""
 
     def generation_said(self, body: Generation, domain: Domain) -> Iterable[Said]:
-        """Another generation is in force."""
+        """Another generation is in force. What other domains and models, or versions of them, kept is forgotten."""
+        ...
+
+    def forget_others(self) -> None:
+        """Drop what no domain or model in use keeps: each begins anew where it takes over, and in every stage at one
+        place, or one would know what another has forgotten.
+        """
         ...
 
     def step(self, kind: str, raw: msgspec.Raw) -> Iterable[Said]:
@@ -159,6 +165,7 @@ class LanedCore(LaneStage[T]):
         fresh.input_seqs = {message.partition: (message.life, message.seq)}
         fresh.give(release, self._domains)
         if not fresh.passed:
+            state.forget_others()
             yield fresh.say("rebased", bytes(message.body), message.cause, record.headers)
             yield self._cut(fresh)
 

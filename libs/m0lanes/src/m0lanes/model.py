@@ -5,7 +5,7 @@ no state.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from m0common.canonical import FLAGS, ZERO, Outcome, PredictionLeaf
@@ -20,12 +20,12 @@ from m0common.topics import FEATURES, PREDICTIONS, PROVISIONAL, PROVISIONAL_ROWS
 
 from m0lanes import tags
 from m0lanes.bodies import FeatureRow, Generation, Marker, MarketClosed, MarketOpened, Prediction, decode_body
-from m0lanes.entities import Entities, key_parts
+from m0lanes.entities import Entities
 from m0lanes.laned import LanedCore, Said
 from m0lanes.markets import Known
 from m0lanes.packing import pack
 from m0lanes.port import Distribution, Domain, Model, Refused
-from m0lanes.view import Bodies, Space, asked, clear_owner
+from m0lanes.view import Bodies, Owner, Space, asked, forget_others, owner_of
 
 STAGE = 3
 _TAG = b"M0MODEL1"
@@ -46,18 +46,19 @@ class ModelState:
         self.known = Known(entities)
         self._model: Model | None = None
         self._key = ZERO
+        self._owner: Owner | None = None
         self._use(domains.get(release))
 
     def _use(self, domain: Domain | None) -> None:
         settings = self.known.generation
         self._model = None if domain is None else domain.models.get(settings.model)
-        self._key = ZERO
+        self._key, self._owner = ZERO, None
         if domain is None or self._model is None:
             return
         self._key = model_key(self._model)
-        owner = (self._model.name, self._model.version)
+        self._owner = owner_of(domain, self._model)
         params = dict(settings.params)
-        self._space = Space(self.entities, tags.MODEL, owner, self._model.entities, self.known.markets, params)
+        self._space = Space(self.entities, tags.MODEL, self._owner, self._model.entities, self.known.markets, params)
         self._bodies = Bodies(domain.bodies)
 
     @property
@@ -71,25 +72,18 @@ class ModelState:
         return self.known.last_epoch
 
     def generation_said(self, body: Generation, domain: Domain) -> Iterable[Said]:
-        """See LaneState. State of another model, or another version of it, is dropped: it begins anew."""
-        model = domain.models.get(body.model)
-        keep = () if model is None else (model.name, str(model.version))
-        self._drop_other_models(keep)
+        """See LaneState."""
         if body.reopened:
             for market_id in sorted(self.known.markets):
                 self.known.close(market_id)
         self.known.use(body)
         self._use(domain)
+        self.forget_others()
         return ()
 
-    def _drop_other_models(self, keep: tuple[str, ...]) -> None:
-        owners = {tuple(part.decode() for part in parts[:2]) for parts in self._model_keys()}
-        for name, version in sorted(owners - {keep}):
-            clear_owner(self.entities, tags.MODEL, name, int(version))
-
-    def _model_keys(self) -> Iterator[tuple[bytes, ...]]:
-        for key, _ in self.entities.each(bytes((tags.MODEL,))):
-            yield key_parts(key)
+    def forget_others(self) -> None:
+        """See LaneState."""
+        forget_others(self.entities, tags.MODEL, self._owner)
 
     def step(self, kind: str, raw: msgspec.Raw) -> Iterable[Said]:
         """See LaneState."""

@@ -15,6 +15,7 @@ from m0common.stream.records import Record
 from m0common.stream.restored import Restored
 from m0common.topics import NORMALIZED, RAW
 
+from m0lanes.applied import ENTITIES_MAX
 from m0lanes.barriers import Barriers
 from m0lanes.base import LaneStage
 from m0lanes.births import Birth, birth
@@ -46,7 +47,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
     """See StageCore. `only` restricts it to some catalogs, as replay does; others are passed over.
 
     `held_bytes` bounds what a lane holds at hand of the events of later windows; behind that it rewinds. None is for
-    callers that cannot read the log again.
+    callers that cannot read the log again. `entities_max` bounds what a domain remembers in a lane: all who run one log
+    have the same.
     """
 
     name = "normalize"
@@ -60,11 +62,12 @@ class NormalizeCore(LaneStage[NormalizeState]):
         build: bytes,
         only: frozenset[str] | None = None,
         held_bytes: int | None = HELD_MAX_BYTES,
+        entities_max: int = ENTITIES_MAX,
     ) -> None:
         super().__init__(build, deployment, domains)
         self._domains = domains
         self._only = only
-        self._held_bytes = held_bytes
+        self._held_bytes, self._entities_max = held_bytes, entities_max
         self._routes = Routes(deployment.partitions)
         self._observations = Observations(self._routes, self.drops)
         self._barriers = Barriers(self._slots, domains, self._routes, self._observations)
@@ -201,6 +204,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         self._changed()
         if fresh.passed:
             return
+        fresh.state.forget_others(self._domains[release])
         yield fresh.say("rebased", pack(Rebased(begins.event)), record.offset, record.headers)
         manifest = found.manifest
         held: tuple[int | None, int] = (None, 0)
@@ -268,7 +272,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         return self._domains.get(release)
 
     def _state(self, lane: Lane, entities: Entities) -> NormalizeState:
-        return NormalizeState(lane, entities, self._deployment, self._held_bytes)
+        return NormalizeState(lane, entities, self._deployment, self._held_bytes, self._entities_max)
 
     def _cut(self, slot: Slot[NormalizeState], epoch_id: int | None = None, window_end_ms: int = 0) -> Cut:
         return self._barriers.cut(slot, epoch_id, window_end_ms)

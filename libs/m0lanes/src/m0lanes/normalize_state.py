@@ -23,6 +23,7 @@ from m0lanes.packing import pack, unpack
 from m0lanes.place import Place, counts, named
 from m0lanes.port import Domain
 from m0lanes.set_rules import LaneStanding, check_said_set, check_signer, dropped_by
+from m0lanes.view import forget_others, owner_of
 
 
 class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
@@ -43,7 +44,9 @@ class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
 class NormalizeState:
     """One lane's canonical state."""
 
-    def __init__(self, lane: Lane, entities: Entities, deployment: Deployment, held_bytes: int | None) -> None:
+    def __init__(
+        self, lane: Lane, entities: Entities, deployment: Deployment, held_bytes: int | None, entities_max: int
+    ) -> None:
         self.lane = lane
         self.entities = entities
         self._deployment = deployment
@@ -56,7 +59,7 @@ class NormalizeState:
         for _, value in entities.each(entity_key(tags.SET)):
             found = Generation.of(msgspec.json.decode(value, type=CatalogSetPayload), value)
             self.sets[found.number, found.hash] = found
-        self.applier = Applier(entities, lane.catalog, self._deployment.genesis_hash)
+        self.applier = Applier(entities, lane.catalog, self._deployment.genesis_hash, entities_max)
         self.holding = Holding(held_bytes)
         self.refill: Refill | None = None
         """What it reads again, as long as it does."""
@@ -271,9 +274,14 @@ class NormalizeState:
             self.applier.close_all()
         said: list[Said] = [("generation", pack(_body(made, reopened=reopened)))]
         said += self.applier.close_others(made.groups)
-        self.use(domains, self.release_of(made))
-        self.applier.forget_other_domains()
+        release = self.release_of(made)
+        self.use(domains, release)
+        self.forget_others(domains[release])
         return said
+
+    def forget_others(self, domain: Domain) -> None:
+        """Drop the entities of every domain, or version of one, but the one in use, as the stages behind do."""
+        forget_others(self.entities, tags.DOMAIN, owner_of(domain))
 
     def read_again(self, manifest: Manifest) -> Refill | None:
         """What must be read again to stand where the manifest does, from here on; None when nothing must."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from m0common.deployment import Deployment
 from m0common.stream.core import StageCore
 
+from m0lanes.applied import ENTITIES_MAX
 from m0lanes.bundle import BundleCore
 from m0lanes.domains import load_domains
 from m0lanes.feature import FeatureCore
@@ -25,6 +26,8 @@ class Heart:
     build: bytes
     held_bytes: int = HELD_MAX_BYTES
     """Of events that wait for a later window a lane of stage 1 has so many at hand; the others are read again."""
+    entities_max: int = ENTITIES_MAX
+    """So much a domain remembers in a lane of stage 1. It decides leaves: all who run one log have the same."""
 
     @classmethod
     def installed(cls, deployment: Deployment) -> "Heart":
@@ -34,7 +37,7 @@ class Heart:
 
     def normalize(self, only: frozenset[str] | None = None) -> NormalizeCore:
         """m0.raw to m0.normalized; `only` restricts it to some catalogs."""
-        return NormalizeCore(self.deployment, self.domains, self.build, only, self.held_bytes)
+        return NormalizeCore(self.deployment, self.domains, self.build, only, self.held_bytes, self.entities_max)
 
     def feature(self) -> FeatureCore:
         """m0.normalized to m0.features."""
@@ -53,5 +56,5 @@ class Heart:
 
     def chain(self, only: frozenset[str] | None = None) -> list[StageCore]:
         """The four stages in order, for one that cannot rewind: whatever its lanes hold back is at hand."""
-        first = NormalizeCore(self.deployment, self.domains, self.build, only, None)
+        first = NormalizeCore(self.deployment, self.domains, self.build, only, None, self.entities_max)
         return [first, self.feature(), self.model(), self.bundle()]

@@ -27,4 +27,4 @@ BORN: Final = 11
 DOMAIN: Final = 16
 """Entities of a domain: name, version, kind, then its own parts."""
 MODEL: Final = 17
-"""Entities of a model: name, version, kind, then its own parts."""
+"""Entities of a model: name and version of its domain, its own name and version, kind, then its own parts."""

@@ -18,7 +18,9 @@ from m0lanes.port import (
     CHANGES_MAX,
     ENTITY_MAX_BYTES,
     KEY_PART_MAX_BYTES,
+    Domain,
     Drop,
+    Model,
     Parts,
     Refused,
     Step,
@@ -28,6 +30,8 @@ E = TypeVar("E", bound=msgspec.Struct)
 R = TypeVar("R")
 KNOWN_MAX = 50_000
 """So many decoded entities are kept at hand."""
+Owner = tuple[str, ...]
+"""Whose entities they are: the parts that their keys begin with."""
 Place = tuple[type[msgspec.Struct], Parts]
 """What a domain calls an entity: its kind and its parts."""
 Change = tuple[Place, bytes, bytes | None, Any]
@@ -35,20 +39,21 @@ Change = tuple[Place, bytes, bytes | None, Any]
 
 
 class LaneFull(Exception):
-    """A domain would remember more than a lane holds."""
+    """A domain would remember more than it may in one lane."""
 
 
 class Space:
     """The entities of one domain or model in one lane and stage. It is the View that the domain is given.
 
-    `most` bounds the entities of the lane: at that many a step may change and drop some, and add none.
+    `most` bounds them: at that many a step may change and drop some, and add none. None but its own count, for what
+    the heart keeps beside them may be an entity already, or still, when a checkpoint was written and not otherwise.
     """
 
     def __init__(
         self,
         entities: Entities,
         tag: int,
-        owner: tuple[str, int],
+        owner: Owner,
         kinds: Mapping[str, type[msgspec.Struct]],
         markets: Mapping[str, MarketOpened],
         params: Mapping[str, int],
@@ -56,8 +61,12 @@ class Space:
     ) -> None:
         self._entities = entities
         self._most = most
-        name, version = owner
-        self._prefixes = {made: entity_key(tag, name, str(version), kind) for kind, made in sorted(kinds.items())}
+        own = entity_key(tag, *owner)
+        # counted where it is asked for, since this reads all keys
+        self._count = 0 if most is None else sum(key.startswith(own) for key, _ in entities.items())
+        self._head = len(owner) + 1
+        """So many parts of a key are not the domain's: its owner and its kind."""
+        self._prefixes = {made: own + key_part(kind.encode()) for kind, made in sorted(kinds.items())}
         self._known: dict[Place, tuple[bytes, Any]] = {}
         """The key of a place and the entity there, None when there is none: nobody else writes them."""
         self.params = MappingProxyType(dict(params))
@@ -74,7 +83,7 @@ class Space:
     def each(self, kind: type[E], *first: str) -> Iterator[tuple[Parts, E]]:
         """See View."""
         for key, value in self._entities.each(self._key((kind, first))):
-            yield tuple(part.decode() for part in key_parts(key)[3:]), unpack(value, kind)
+            yield tuple(part.decode() for part in key_parts(key)[self._head :]), unpack(value, kind)
 
     def checked(self, step: Step) -> list[Change]:
         """The changes of a step. Raises Refused when one breaks a bound, LaneFull when all of them together do."""
@@ -93,24 +102,28 @@ class Space:
             place = kind, change.parts
             # what is kept at hand is what a restart would read, whatever the domain does to its object later
             changes.append((place, self._key(place), value, unpack(value, kind)))
-        if self._most is not None and self._entities.count + len(changes) > self._most:
+        if self._most is not None and self._count + len(changes) > self._most:
             self._check_room(changes, self._most)
         return changes
 
     def _check_room(self, changes: Sequence[Change], most: int) -> None:
-        count = self._entities.count
         new = {key for _, key, value, _ in changes if value is not None and self._entities.get(key) is None}
-        if new and count + len(new) > most:
-            raise LaneFull(f"the lane remembers {count} things, {len(new)} more would be over {most}")
+        if new and self._count + len(new) > most:
+            raise LaneFull(
+                f"{self._count} things are remembered in this lane, {len(new)} more would be over {most}: "
+                "give some of its groups to another catalog"
+            )
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make checked changes the state."""
+        before = self._entities.count
         for place, key, value, made in changes:
             if value is None:
                 self._entities.drop(key)
             else:
                 self._entities.put(key, value)
             self._remember(place, (key, made))
+        self._count += self._entities.count - before
 
     def refuse(self) -> None:
         """A step was refused: whatever the domain keeps at hand may have seen half of it."""
@@ -181,10 +194,20 @@ class Bodies:
             raise DeadLetterError("not_a_lane_body", f"{kind}: {error}") from error
 
 
-def clear_owner(entities: Entities, tag: int, name: str, version: int) -> None:
-    """Drop every entity of a domain or model that is not used any more."""
-    for key, _ in entities.each(entity_key(tag, name, str(version))):
-        entities.drop(key)
+def owner_of(domain: Domain, model: Model | None = None) -> Owner:
+    """Whose the entities of a domain are, or of its model. What a model has learned is what this version of the domain
+    said, so it is worth nothing to another one.
+    """
+    said = (domain.name, str(domain.version))
+    return said if model is None else (*said, model.name, str(model.version))
+
+
+def forget_others(entities: Entities, tag: int, keep: Owner | None) -> None:
+    """Drop every domain's or model's entities but the one's that is in use: should another return, it begins anew."""
+    own = None if keep is None else entity_key(tag, *keep)
+    for key, _ in entities.each(bytes((tag,))):
+        if own is None or not key.startswith(own):
+            entities.drop(key)
 
 
 def asked(space: Space, call: Callable[[], R]) -> R:

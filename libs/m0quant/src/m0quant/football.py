@@ -107,6 +107,10 @@ class League:
         """What `home` played at home to `away`, None when nothing is noted."""
         return self._pairs.get((home, away))
 
+    def has_room(self, *names: str) -> bool:
+        """Whether teams of these names are known already, or may join."""
+        return len(self._teams.keys() | {*names}) <= TEAMS_MAX
+
     def update(self, home: str, away: str, home_goals: int, away_goals: int, day: int) -> None:
         """Take one result in; a late one, from an earlier day, counts with the lower weight of its age, and a gap of
         many seasons ages all that is known. It changes the league's state, both teams and their pair, nothing else.
@@ -118,7 +122,7 @@ class League:
             raise QuantError(f"{home!r} against itself: home and away must differ")
         if not (0 <= home_goals <= GOALS_MAX and 0 <= away_goals <= GOALS_MAX):
             raise QuantError(f"{home} {home_goals}-{away_goals} {away}: goals must be 0 to {GOALS_MAX}")
-        if len(self._teams) + (home not in self._teams) + (away not in self._teams) > TEAMS_MAX:
+        if not self.has_room(home, away):
             raise QuantError(f"{home} v {away}: the league has {TEAMS_MAX} teams already, use more groups")
         self._enter_season(season_of(day, self.params.season_start))
         self._rate(home, away, home_goals, away_goals)

@@ -8,7 +8,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -59,9 +59,13 @@ def fingerprint(domain: Domain) -> str:
     return hasher.hexdigest()
 
 
-def findings(name: str, domain: Domain) -> list[str]:
-    """What is wrong with a domain, a sentence each; empty when nothing was found."""
+def findings(name: str, domain: Domain, tell: Callable[[str], None] = lambda _: None) -> list[str]:
+    """What is wrong with a domain, a sentence each; empty when nothing was found.
+
+    It takes seconds, most of them for interpreters to start: `tell` hears what is done next.
+    """
     found: list[str] = []
+    tell("reads its files, types and models")
     if domain.name != name:
         found.append(f"it calls itself {domain.name!r}, its entry point is {name!r}: give both one name")
     try:
@@ -75,8 +79,12 @@ def findings(name: str, domain: Domain) -> list[str]:
     found += _types(domain)
     found += _models(domain)
     if not found:
+        tell("plays events into it, again, and restarted behind each")
         found += _played(domain)
-    return found or _hash_seeds(name)
+    if not found:
+        tell(f"asks {len(_SEEDS)} fresh interpreters for the same")
+        found += _hash_seeds(name)
+    return found
 
 
 def _played(domain: Domain) -> list[str]:

@@ -5,14 +5,14 @@ entities shows here, and so does one that raises or returns what the heart refus
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from m0common.canonical import ZERO
 from m0common.messages.codec import encode_json
 from m0lanes.port import Domain
 from m0lanes.stages import Heart
 
-from m0replay.play_log import RELEASE, STRANGE, Play
+from m0replay.play_log import RELEASES, STRANGE, Play
 from m0replay.restarts import Restarting, Said
 from m0replay.samples import FILE, Samples, samples_of
 from m0replay.watched import Notes, WatchedDomain
@@ -40,13 +40,14 @@ def play_digest(domain: Domain) -> str:
     return hasher.hexdigest()
 
 
-def _watched(domain: Domain, notes: Notes, samples: Samples) -> Domain:
-    return WatchedDomain(domain, notes, [market.outcomes for market in (*samples.markets, *STRANGE)])
+def _watched(domain: Domain, notes: Notes, samples: Samples) -> Mapping[bytes, Domain]:
+    outcomes = [market.outcomes for market in (*samples.markets, *STRANGE)]
+    return {release: WatchedDomain(domain, notes, outcomes, ahead) for release, ahead in RELEASES.items()}
 
 
-def _run(play: Play, domain: Domain, *, restarts: bool) -> Said:
+def _run(play: Play, domains: Mapping[bytes, Domain], *, restarts: bool) -> Said:
     said = Said()
-    chain = Restarting(Heart(play.log.deployment, {RELEASE: domain}, ZERO), [said])
+    chain = Restarting(Heart(play.log.deployment, domains, ZERO), [said])
     for record in play.log.records:
         chain.feed(record)
         if restarts:
@@ -65,13 +66,13 @@ def _played(domain: Domain, model: str, samples: Samples) -> Iterator[str]:
     yield from notes.faults
 
 
-def _otherwise(first: Said, play: Play, domain: Domain) -> Iterator[str]:
+def _otherwise(first: Said, play: Play, domains: Mapping[bytes, Domain]) -> Iterator[str]:
     """At most one sentence: what else than the first time a domain says of the same log."""
-    differs = _difference(first, _run(play, domain, restarts=False))
+    differs = _difference(first, _run(play, domains, restarts=False))
     if differs is not None:
         yield f"played a second time, {differs}: keep nothing outside entities, neither in the domain nor in a module"
         return
-    differs = _difference(first, _run(play, domain, restarts=True))
+    differs = _difference(first, _run(play, domains, restarts=True))
     if differs is not None:
         yield (
             f"restarted behind every record, {differs}: what View.cache holds must be what the entities give again, "

@@ -1,5 +1,7 @@
 """A log to play into a domain: two lanes, markets that open and close, and events of every kind that it knows.
 
+Every window has a generation of its own: in the second the model has another version, in the third the domain has.
+
 Payloads are its samples, others made of their types, and both with something wrong in one place.
 """
 
@@ -18,11 +20,12 @@ from m0replay.samples import EventSample, MarketSample, Samples
 
 SEED = 11
 PARTITIONS, EPOCH_MS, HORIZON_MS, FIRST = 2, 20_000, 600_000, 85_000_000
-EPOCHS, EVENTS = 3, 30
-"""So many windows with so many events each. An event is not much when it is restarted behind every one."""
+EVENTS = 30
+"""So many in each window. One is not much when it is restarted behind every one."""
 STRANGE = (MarketSample(("A", "B")), MarketSample(("A", "B", "C")), MarketSample(("B", "A"), {"a": "é" * 60}))
 """Markets that the registry may open in any catalog: whoever cannot say anything of one blocks it."""
-RELEASE = bytes([31]) * 32
+RELEASES = {bytes([31 + number]) * 32: ahead for number, ahead in enumerate(((0, 0), (0, 1), (1, 1)))}
+"""By release: how many versions its domain and model are ahead."""
 GROUPS = ("check.1", "check.2")
 """One in each partition."""
 
@@ -49,7 +52,7 @@ class Play:
             PARTITIONS,
             EPOCH_MS,
             DomainRef(domain.name, "check", domain.version),
-            RELEASE.hex(),
+            min(RELEASES).hex(),
             model,
             {"signer_set_id": 1},
             HORIZON_MS,
@@ -65,9 +68,11 @@ class Play:
         self._write()
 
     def _write(self) -> None:
-        self._catalog.define(1)
-        self._catalog.end(FIRST - 1, following=1)
-        for index in range(EPOCHS):
+        name, version = self._domain.name, self._domain.version
+        for index, (release, ahead) in enumerate(RELEASES.items()):
+            domain = DomainRef(name, "check", version + ahead[0])
+            self._catalog.define(index + 1, release=release.hex(), domain=domain)
+            self._catalog.end(FIRST + index - 1, following=index + 1)
             start_ms = (FIRST + index) * EPOCH_MS
             self.log.now_ms = max(self.log.now_ms, start_ms)
             for group in GROUPS:
@@ -78,7 +83,7 @@ class Play:
             for market in self._rng.sample(self._open, len(self._open) // 3):
                 self._open.remove(market)
                 self._catalog.close(market.group, market.market_id)
-            self._catalog.end(FIRST + index)
+        self._catalog.end(FIRST + len(RELEASES) - 1)
 
     def _list(self, group: str, index: int) -> None:
         for number, market in enumerate(self._markets):

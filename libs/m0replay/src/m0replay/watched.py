@@ -73,10 +73,10 @@ class Notes:
 
 
 class WatchedModel:
-    """See Model."""
+    """See Model. It is so many versions `ahead` of what it watches."""
 
-    def __init__(self, model: Model, notes: Notes) -> None:
-        self.name, self.version = model.name, model.version
+    def __init__(self, model: Model, notes: Notes, ahead: int) -> None:
+        self.name, self.version = model.name, model.version + ahead
         self.entities: Mapping[str, type[msgspec.Struct]] = model.entities
         self.learns: Sequence[str] = model.learns
         self._model, self._notes = model, notes
@@ -102,17 +102,21 @@ class WatchedModel:
 
 
 class WatchedDomain:
-    """See Domain. `outcomes` are those of the markets that its events are asked to decide."""
+    """See Domain. `outcomes` are those of the markets that its events are asked to decide; so many versions `ahead` are
+    it and its models.
+    """
 
-    def __init__(self, domain: Domain, notes: Notes, outcomes: Sequence[tuple[str, ...]]) -> None:
-        self.name, self.version = domain.name, domain.version
+    def __init__(
+        self, domain: Domain, notes: Notes, outcomes: Sequence[tuple[str, ...]], ahead: tuple[int, int] = (0, 0)
+    ) -> None:
+        self.name, self.version = domain.name, domain.version + ahead[0]
         self.payloads: Mapping[str, type[msgspec.Struct]] = domain.payloads
         self.bodies: Mapping[str, type[msgspec.Struct]] = domain.bodies
         self.normalize_entities: Mapping[str, type[msgspec.Struct]] = domain.normalize_entities
         self.feature_entities: Mapping[str, type[msgspec.Struct]] = domain.feature_entities
         self.deciding: Sequence[str] = domain.deciding
         self.models: Mapping[str, Model] = {
-            name: WatchedModel(model, notes) for name, model in sorted(domain.models.items())
+            name: WatchedModel(model, notes, ahead[1]) for name, model in sorted(domain.models.items())
         }
         self._domain, self._notes, self._outcomes = domain, notes, outcomes
 

@@ -28,13 +28,18 @@ class Lags:
         self._now_s = 0.0
 
     def see(self, places: Mapping[int, tuple[int, int]], now_s: float) -> None:
-        """Note by partition the offset that is read next and the end of its log; partitions left out are forgotten."""
+        """Note by partition the offset that is read next and the end of its log; partitions left out are forgotten.
+
+        An end that the log no longer reaches was seen in another one, which stood in its place.
+        """
         self._now_s = now_s
         self._seen = {partition: self._seen.get(partition, deque(maxlen=SEEN_MAX)) for partition in places}
         for partition, (next_offset, end) in places.items():
             seen = self._seen[partition]
             while seen and seen[0].end <= next_offset:
                 seen.popleft()
+            while seen and seen[-1].end > end:
+                seen.pop()
             if end > next_offset and (not seen or now_s - seen[-1].at_s >= self._after_s / SPACING):
                 seen.append(_Seen(now_s, end))
 

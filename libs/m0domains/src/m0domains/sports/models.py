@@ -60,11 +60,15 @@ class Football:
         return msgspec.msgpack.encode([f"{key}={value!r}" for key, value in sorted(asdict(self._params).items())])
 
     def learn(self, view: View, body: msgspec.Struct) -> Step:
-        """Results of any match of the group, with or without a market."""
+        """Results of any match of the group, with or without a market. One that a full league has no room for says
+        nothing: stage 1 refuses it, and who counts the teams otherwise must not make letters of ordinary results here.
+        """
         if not isinstance(body, MatchResult):
             return NOTHING
         group, home, away = body.group, body.home, body.away
         league = self._league(view, group)
+        if not league.has_room(home, away):
+            return NOTHING
         league.update(home, away, body.home_goals, body.away_goals, body.played_day)
         changes = [
             Put((group,), LeagueFacts(*league.state)),
