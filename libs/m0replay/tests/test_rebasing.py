@@ -15,9 +15,9 @@ from m0replay.catalog_log import CatalogLog
 from m0replay.control_keys import ControlKey
 from m0replay.lanes import lane_rows
 from m0replay.lives import Begun
-from m0replay.rebasing import plan_anew, plan_rebase, saved, write_rebases
+from m0replay.rebasing import plan_anew, saved, write_rebases
 from msgspec.structs import replace
-from recorded_world import Recorded
+from recorded_world import Recorded, planned, read_log
 from stages_world import Live
 
 EDITED = bytes([13]) * 32
@@ -38,7 +38,7 @@ async def live():
 
 
 async def plan(live, lane=LANE, release=None, **options):
-    return await plan_rebase(live.broker, world.DEPLOYMENT, "coins", lane, release, **options)
+    return await planned(live, lane, release, **options)
 
 
 async def write(live, plans) -> None:
@@ -87,7 +87,7 @@ async def test_events_that_raw_has_lost_are_a_declared_gap(live):
     assert f"without the events from offset {behind} to {end + 2}, which are gone" in made.origin
     anew = await plan(live, from_beginning=True)
     assert (anew.payload.offset, anew.gap) == (end + 2, True)
-    assert "it goes on with the next generation" in anew.origin
+    assert "it goes on with generation 1" in anew.origin
 
 
 async def test_a_lane_that_was_never_saved_is_refused(live):
@@ -95,9 +95,9 @@ async def test_a_lane_that_was_never_saved_is_refused(live):
     with pytest.raises(SettingsError, match=rf"no lane coins/{nowhere} has ever been saved"):
         await plan(live, nowhere)
     with pytest.raises(SettingsError, match="no lane stamps/1"):
-        await plan_rebase(live.broker, world.DEPLOYMENT, "stamps", 1, None)
+        await planned(live, 1, catalog="stamps")
     with pytest.raises(SettingsError, match=r"there is no partition 1023: m0\.raw\.v1 has 4, counted from 0"):
-        await plan_anew(live.broker, "coins", 1023, world.COINS_RELEASE)
+        await plan_anew(live.broker, await read_log(live), "coins", 1023, world.COINS_RELEASE)
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
@@ -118,13 +118,15 @@ async def test_an_epoch_that_the_catalog_has_not_closed_is_said_again():
     since = len(log.records)
     world.go_on(log, [2, 3])
     await recorded.of(log.records[since:])
-    assert (
-        await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", LANE, None)
-    ).payload.epoch_id == world.FIRST + 1
+    assert (await planned(recorded, LANE)).payload.epoch_id == world.FIRST + 1
     with pytest.raises(
         SettingsError, match=f"{world.FIRST + 3} of coins is not closed, the newest .* {world.FIRST + 1}"
     ):
-        await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", LANE, None, from_epoch=world.FIRST + 3)
+        await planned(
+            recorded,
+            LANE,
+            from_epoch=world.FIRST + 3,
+        )
 
 
 async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody_has_read_it(live):
@@ -132,8 +134,8 @@ async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody
     await write(live, [await plan(live, release=EDITED)])
     await control.read()
     begun = control.lives.newest("coins", LANE)
-    assert begun == Begun(1, EDITED.hex())
-    made = await plan(live, begun=begun)
+    assert begun == Begun(1, EDITED.hex(), 1)
+    made = await plan(live)
     assert (made.payload.life, made.payload.release) == (2, EDITED.hex())
     live.write([live.world.rebase(LANE, 0, [ZERO] * 3, 0, life=900, key=world.STRANGER)])
     await control.read()
