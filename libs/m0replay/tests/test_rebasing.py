@@ -15,7 +15,7 @@ from m0replay.catalog_log import CatalogLog
 from m0replay.control_keys import ControlKey
 from m0replay.lanes import lane_rows
 from m0replay.lives import Begun
-from m0replay.rebasing import plan_anew, saved, write_rebases
+from m0replay.rebasing import check_rebase, plan_anew, saved, write_rebases
 from msgspec.structs import replace
 from recorded_world import Recorded, planned, read_log
 from stages_world import Live
@@ -23,6 +23,7 @@ from stages_world import Live
 EDITED = bytes([13]) * 32
 """The same code under another hash, as after an edited comment."""
 AFTER = Heart(world.DEPLOYMENT, {EDITED: Coins()}, bytes([4]) * 32)
+BOTH = Heart(world.DEPLOYMENT, {world.COINS_RELEASE: Coins(), EDITED: Coins()}, bytes([5]) * 32)
 LANES = lanes_of(world.World().payload(1))
 LANE = LANES[0]
 LAST = world.FIRST + 2
@@ -226,3 +227,44 @@ async def test_a_deleted_topic_between_the_lanes_is_repaired(live):
     assert {lane.life for lane in message.lanes} == {1}
     assert roots(live.messages()) == uninterrupted(live)
     assert [loop.notes() or loop.ready() for loop in live.loops] == [None] * 4
+
+
+async def switched(heart=world.HEART) -> tuple[world.World, Recorded]:
+    """Three epochs and a switch to another release, which the log holds and one lane has not read."""
+    log = world.season(3)
+    recorded = await Recorded(heart).of(log.records)
+    since = len(log.records)
+    log.define(2, release=EDITED.hex())
+    log.end(LAST + 1, 2)
+    await recorded.of([record for record in log.records[since:] if record.partition != LANE])
+    mine = [record for record in log.records[since:] if record.partition == LANE]
+    recorded.broker.append([Produce(RAW.name, LANE, record.key, record.value) for record in mine])
+    return log, recorded
+
+
+async def test_a_lane_that_has_not_read_a_switch_goes_on_under_the_release_that_is_in_force_behind_it():
+    _, recorded = await switched()
+    assert (await planned(recorded, LANE)).payload.release == EDITED.hex()
+    log = await read_log(recorded)
+    await check_rebase(recorded.broker, log, "coins", [LANE], None)
+    with pytest.raises(SettingsError, match="leave --partition out and give --release HASH"):
+        await check_rebase(recorded.broker, log, "coins", [LANE], world.COINS_RELEASE)
+
+
+@pytest.mark.parametrize("from_beginning", [False, True])
+async def test_a_switch_that_raw_has_lost_in_one_lane_is_joined_by_a_plain_rebase(from_beginning: bool):
+    log, recorded = await switched(BOTH)
+    live = Live(recorded, log)
+    live.broker.truncate(RAW.name, LANE, live.broker.logs.topic(RAW.name).logs[LANE].end_offset)
+    made = await plan(live, from_beginning=from_beginning)
+    assert made.gap
+    assert made.payload.in_force is not None
+    assert made.payload.in_force.generation == 2
+    await write(live, [made])
+    live.start(BOTH)
+    try:
+        header = await live.epochs(4, 5, 6)
+    finally:
+        await live.stop()
+    assert {(lane.partition, lane.release) for lane in header.lanes} == {(lane, EDITED) for lane in LANES}
+    assert header.generation == 2

@@ -156,7 +156,7 @@ class BundleCore(LaneStage[BundleState]):
         else:
             raise DeadLetterError("unknown_body", f"{message.kind!r} does not come before this stage")
         if not closed:
-            yield from self._read_on(slot)
+            yield from self._read_on(slot, ended=slot.retired and newborn is not None)
             return
         key, (_, partition) = slot.lane.catalog.encode(), slot.place
         for epoch in closed:
@@ -177,11 +177,13 @@ class BundleCore(LaneStage[BundleState]):
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))
 
-    def _read_on(self, slot: Slot[BundleState]) -> Iterator[Output]:
-        """Go on with lanes that waited for epochs of which it turns out that nobody will ever close them."""
+    def _read_on(self, slot: Slot[BundleState], *, ended: bool) -> Iterator[Output]:
+        """Go on with lanes that waited for epochs of which it turns out that nobody will ever close them; also where
+        the catalog has `ended` and a new life tells that what comes next is missed.
+        """
         reading = self._reading(slot.lane)
         reading.ahead &= reading.waiting.keys()
-        if any(not self._is_ahead(slot, partition) for partition in reading.ahead):
+        if (ended and reading.waiting) or any(not self._is_ahead(slot, partition) for partition in reading.ahead):
             waiting, reading.waiting = reading.waiting, {}
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))

@@ -31,7 +31,7 @@ from m0lanes.bodies import STAGES, Generation, Marker, Prediction, decode_body
 from m0lanes.control import RebasePayload
 from m0lanes.entities import Entities, entity_key, key_parts
 from m0lanes.leaves import leaf_of
-from m0lanes.open_epochs import Passed, lost, marker_of
+from m0lanes.open_epochs import Passed, behind, lost, marker_of
 from m0lanes.packing import pack, unpack
 from m0lanes.pieces import pieces_of
 
@@ -150,7 +150,7 @@ class BundleState:
         if message.kind != "marker":
             return False
         try:
-            return self._is_due(decode_body(message.body, Marker))
+            return self._is_due(decode_body(message.body, Marker), self._next_generation())
         except DeadLetterError:
             return True
 
@@ -226,33 +226,43 @@ class BundleState:
     def _closable(self) -> Iterator[Closed]:
         """Close what can be closed in order of epochs, whatever the order in which lanes were heard.
 
-        One that is not whole and may still be holds up those behind it. One that cannot be any more, since a lane of
-        it has gone past it, is missed.
+        One that is not whole and may still be holds up those behind it. One that cannot be any more is missed, and the
+        generation that it puts in force is the next all the same.
         """
+        generation = self._now.generation
         whole: list[tuple[Marker, dict[int, Passed]]] = []
         for epoch_id, lanes in sorted(self._open.items()):
             marker = marker_of(lanes)
-            if not set(marker.lanes) <= lanes.keys():
-                if epoch_id not in self._lost:
-                    return
-                continue
-            whole.append((marker, {p: lanes[p] for p in marker.lanes}))
-            if any(self._is_due(passed.marker) for passed in lanes.values()):
+            if set(marker.lanes) <= lanes.keys():
+                whole.append((marker, {p: lanes[p] for p in marker.lanes}))
+            elif epoch_id not in self._lost:
+                return
+            if any(self._is_due(passed.marker, generation) for passed in lanes.values()):
+                generation = behind(marker)
                 for each in whole:
                     yield self._close(*each)
                 whole = []
 
-    def _is_due(self, marker: Marker) -> bool:
-        """Whether nothing unheard is before a marker: the generations before its own have closed their epochs, for
-        lanes that ended may lag behind; or its lane has come into that generation behind a gap, and what was before is
-        said no more.
+    def _next_generation(self) -> int:
+        """The generation that closes epochs next, behind those that are missed."""
+        generation = self._now.generation
+        for epoch_id, lanes in sorted(self._open.items()):
+            if epoch_id not in self._lost:
+                break
+            if any(self._is_due(passed.marker, generation) for passed in lanes.values()):
+                generation = behind(marker_of(lanes))
+        return generation
+
+    def _is_due(self, marker: Marker, generation: int) -> bool:
+        """Whether nothing unheard is before a marker where `generation` is the next to close epochs: those before its
+        own have closed theirs, for lanes that ended may lag behind; or its lane has come into its generation behind a
+        gap, and what was before is said no more.
         """
-        now = self._now
-        is_behind_gap = marker.follows == 0 and marker.generation > now.generation
+        is_behind_gap = marker.follows == 0 and marker.generation > generation
         return (
-            now.generation in (marker.generation, marker.follows)
+            generation in (marker.generation, marker.follows)
             or is_behind_gap
-            or (now.generation == 0 and now.last_epoch >= 0)
+            or (generation == 0 and self._now.last_epoch >= 0)
         )
 
     def _close(self, marker: Marker, lanes: dict[int, Passed]) -> Closed:
@@ -292,7 +302,7 @@ class BundleState:
         )
         # an epoch without leaves is not in the chain of headers yet
         prev = header.bundle_hash if leaves else self._now.prev_bundle_hash
-        self._now = CatalogEntity(epoch_id, prev, marker.next[0] if marker.next is not None else marker.generation)
+        self._now = CatalogEntity(epoch_id, prev, behind(marker))
         self._save()
         self._forget(epoch_id)
         for partition, passed in sorted(lanes.items()):

@@ -25,9 +25,14 @@ def marker_of(lanes: Mapping[int, Passed]) -> Marker:
     return next(iter(lanes.values())).marker
 
 
-def lost(epochs: Open, behind: Mapping[int, int]) -> frozenset[int]:
+def behind(marker: Marker) -> int:
+    """The generation in force behind a marker."""
+    return marker.generation if marker.next is None else marker.next[0]
+
+
+def lost(epochs: Open, begun: Mapping[int, int]) -> frozenset[int]:
     """The epochs that can never be whole: a lane of them has gone past them without a word. A lane says its epochs in
-    order, and one whose life goes on behind a gap says none before the generation that `behind` has for it.
+    order, and one whose life goes on behind a gap says none before the generation that `begun` has for it.
     """
     newest: dict[int, int] = {}
     for epoch_id, lanes in sorted(epochs.items()):
@@ -37,6 +42,6 @@ def lost(epochs: Open, behind: Mapping[int, int]) -> frozenset[int]:
         for epoch_id, lanes in epochs.items()
         for marker in [marker_of(lanes)]
         if any(
-            newest.get(p, -1) > epoch_id or behind.get(p, 0) > marker.generation for p in marker.lanes if p not in lanes
+            newest.get(p, -1) > epoch_id or begun.get(p, 0) > marker.generation for p in marker.lanes if p not in lanes
         )
     )

@@ -128,7 +128,7 @@ def joined(
     marker, reaches = f"the marker of epoch {payload.epoch_id}", payload.generation if key is None else key[0]
     if payload.epoch_id <= last_epoch or reaches < number or (key is None and number == 0):
         return None
-    if number and joins not in sets:
+    if number and joins not in sets and key not in sets:
         raise Missing(f"{marker} is of generation {reaches}, and generation {number} is not read here", joins)
     clocks = [made for place, made in sorted(sets.items()) if place in (joins, key) or place[0] == payload.generation]
     _check_signature(name, clocks, event, genesis_hash)
