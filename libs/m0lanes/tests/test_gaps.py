@@ -6,6 +6,8 @@ from lanes_gaps import FIRST, Gaps
 from lanes_lives import LANES
 
 SEEDS = 300 if world.SOAK else 8
+SWITCHES = (22, 27, 120, 184)
+"""Courses in which gaps swallow several generations, of lanes that end and return."""
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_a_switch_that_raw_has_lost_is_joined(course: Gaps, lanes, anew: bool):
     assert course.fleet.topics.letters == {}
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", sorted({*range(SEEDS), *SWITCHES}))
 def test_whatever_a_gap_swallows_live_and_chain_close_the_same_epochs_and_nothing_waits_for_ever(seed: int):
     course = Gaps(seed)
     rng = course.rng

@@ -1,7 +1,8 @@
 """Stage 4: final predictions of an epoch, from the lanes that its marker names, to one Merkle bundle.
 
 It reads the catalog's partition of `m0.predictions`, in which the messages of the catalog's lanes are interleaved. A
-lane that is far ahead of the others is passed over for a while and read again behind them.
+lane that is far ahead of the others is passed over for a while and read again behind them. An epoch that a lane of it
+has gone past without a word, since raw has lost what it would have said, is missed: nobody waits for it.
 
 One build bundles a catalog at a time, the one that has the release that its lanes speak under. It changes hands at a
 place in the log, and who had it knows that place without asking anybody:

@@ -39,11 +39,14 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
 class CatalogEntity(msgspec.Struct, frozen=True, array_like=True):
-    """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them."""
+    """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them, and the
+    lanes of that epoch that go on into it.
+    """
 
     last_epoch: CountOrNone = -1
     prev_bundle_hash: Digest = ZERO
     generation: U32 = 0
+    stays: tuple[U32, ...] = ()
 
 
 class SourceEntity(msgspec.Struct, frozen=True, array_like=True):
@@ -256,9 +259,11 @@ class BundleState:
     def _is_due(self, marker: Marker, generation: int) -> bool:
         """Whether nothing unheard is before a marker where `generation` is the next to close epochs: those before its
         own have closed theirs, for lanes that ended may lag behind; or its lane has come into its generation behind a
-        gap, and what was before is said no more.
+        gap, or all lanes are behind one that went on from what is closed, and what was before is said no more.
         """
-        is_behind_gap = marker.follows == 0 and marker.generation > generation
+        stays = [self._behind.get(partition, 0) for partition in self._now.stays]
+        all_lost = bool(stays) and all(generation < begun <= marker.generation for begun in stays)
+        is_behind_gap = marker.generation > generation and (marker.follows == 0 or all_lost)
         return (
             generation in (marker.generation, marker.follows)
             or is_behind_gap
@@ -302,7 +307,8 @@ class BundleState:
         )
         # an epoch without leaves is not in the chain of headers yet
         prev = header.bundle_hash if leaves else self._now.prev_bundle_hash
-        self._now = CatalogEntity(epoch_id, prev, behind(marker))
+        stays = tuple(p for p, passed in sorted(lanes.items()) if not passed.marker.ends)
+        self._now = CatalogEntity(epoch_id, prev, behind(marker), stays)
         self._save()
         self._forget(epoch_id)
         for partition, passed in sorted(lanes.items()):
