@@ -80,6 +80,8 @@ class World:
         self._seq: dict[tuple[str, str], int] = {} if beside is None else beside._seq
         self._count = 0
         self.sets: dict[int, tuple[CatalogSetPayload, bytes]] = {}
+        self.values: dict[int, bytes] = {}
+        """The records of the sets."""
         self.in_force = 0
         self.groups = tuple(sorted(groups))
         self.release = release
@@ -176,6 +178,7 @@ class World:
             "control", f"{self.catalog}:{generation}", "", None, "catalog_set", self.now_ms, self.now_ms, payload
         )
         value = encode_raw(signed(event, GENESIS, lambda message: bytes(key.sign_message(message))))
+        self.values[generation] = value
         return [self.raw(p, value) for p in sorted(lanes if partitions is None else partitions)]
 
     def marker(self, epoch_id: int, following: int | None = None, key: Keypair = CLOCK, **changes) -> bytes:
@@ -215,10 +218,19 @@ class World:
         key: Keypair = CONTROL,
         **changes,
     ) -> Record:
-        """A new life of a lane from the states that stages 1 to 3 had at an epoch's marker."""
+        """A new life of a lane from the states that stages 1 to 3 had at an epoch's marker, with the set in force."""
         first, second, third = (root.hex() for root in roots)
-        release = self.release.hex()
-        payload = RebasePayload(self.catalog, partition, life, epoch_id, release, (first, second, third), offset)
+        release, now = self.release.hex(), self.in_force
+        payload = RebasePayload(
+            self.catalog,
+            partition,
+            life,
+            epoch_id,
+            release,
+            (first, second, third),
+            offset,
+            in_force=NextGeneration(now, self.sets[now][1].hex()) if now else None,
+        )
         payload = msgspec.structs.replace(payload, **changes)
         name = f"{self.catalog}:{partition}:{life}"
         event = raw_event("control", name, "", None, "rebase", self.now_ms, self.now_ms, payload)
@@ -264,7 +276,7 @@ class Follower:
             return self.chain.answer(load, self._load(load))
         lane, rewind = next(iter(self.chain.rewinds.items()))
         closed = []
-        for record in self._read[lane.partition][rewind.offset :]:
+        for record in [record for record in self._read[lane.partition] if record.offset >= rewind.offset]:
             closed += self.chain.feed(record, lane)
         if self.chain.rewinds.get(lane) is rewind:
             self.chain.join(lane)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import lanes_world as world
 import msgspec
@@ -15,8 +16,29 @@ from m0common.stream.records import Produce, Record
 from m0common.stream.restoring import load_state
 from m0common.topics import BY_NAME, HEADERS, MANIFESTS, RAW, STATE, TOPICS
 from m0lanes.stages import Heart
+from m0replay.catalog_log import CatalogLog
+from m0replay.rebasing import RebasePlan, plan_rebase
 
 _header = msgspec.msgpack.Decoder(HeaderMessage).decode
+
+
+class Log(Protocol):
+    """A broker and the time it is."""
+
+    broker: MemoryBroker
+    clock: ManualClock
+
+
+async def read_log(of: Log) -> CatalogLog:
+    """What the log says of catalogs, read whole."""
+    log = CatalogLog(of.broker, world.DEPLOYMENT, of.clock)
+    await log.read()
+    return log
+
+
+async def planned(of: Log, lane: int, release: bytes | None = None, catalog: str = "coins", **options) -> RebasePlan:
+    """What `m0 lane rebase` plans."""
+    return await plan_rebase(of.broker, await read_log(of), catalog, lane, release, **options)
 
 
 class CountingBroker(MemoryBroker):

@@ -13,9 +13,8 @@ from m0lanes.generations import lanes_of
 from m0replay.catalog_log import CatalogLog
 from m0replay.headers import header_before, headers
 from m0replay.lanes import lane_rows
-from m0replay.rebasing import plan_rebase
 from m0replay.replay import replay_epoch
-from recorded_world import Recorded
+from recorded_world import Recorded, planned
 
 EPOCH = world.FIRST + 2
 LANE = lanes_of(world.World().payload(1))[0]
@@ -75,7 +74,7 @@ async def test_headers_are_read_past_what_is_none(logs):
 async def test_lanes_are_listed_and_rebased_as_if_nobody_had_disturbed_them(logs):
     there, here = [await lane_rows(log.broker, world.DEPLOYMENT) for log in logs]
     assert [row._replace(lag=0) for row in here] == [row._replace(lag=0) for row in there]
-    there, here = [await plan_rebase(log.broker, world.DEPLOYMENT, "coins", LANE, None) for log in logs]
+    there, here = [await planned(log, LANE) for log in logs]
     assert here == there
     assert (here.payload.epoch_id, here.unread) == (EPOCH, None)
 

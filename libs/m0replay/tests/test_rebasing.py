@@ -15,14 +15,15 @@ from m0replay.catalog_log import CatalogLog
 from m0replay.control_keys import ControlKey
 from m0replay.lanes import lane_rows
 from m0replay.lives import Begun
-from m0replay.rebasing import plan_anew, plan_rebase, saved, write_rebases
+from m0replay.rebasing import check_rebase, plan_anew, saved, write_rebases
 from msgspec.structs import replace
-from recorded_world import Recorded
+from recorded_world import Recorded, planned, read_log
 from stages_world import Live
 
 EDITED = bytes([13]) * 32
 """The same code under another hash, as after an edited comment."""
 AFTER = Heart(world.DEPLOYMENT, {EDITED: Coins()}, bytes([4]) * 32)
+BOTH = Heart(world.DEPLOYMENT, {world.COINS_RELEASE: Coins(), EDITED: Coins()}, bytes([5]) * 32)
 LANES = lanes_of(world.World().payload(1))
 LANE = LANES[0]
 LAST = world.FIRST + 2
@@ -38,7 +39,7 @@ async def live():
 
 
 async def plan(live, lane=LANE, release=None, **options):
-    return await plan_rebase(live.broker, world.DEPLOYMENT, "coins", lane, release, **options)
+    return await planned(live, lane, release, **options)
 
 
 async def write(live, plans) -> None:
@@ -87,7 +88,7 @@ async def test_events_that_raw_has_lost_are_a_declared_gap(live):
     assert f"without the events from offset {behind} to {end + 2}, which are gone" in made.origin
     anew = await plan(live, from_beginning=True)
     assert (anew.payload.offset, anew.gap) == (end + 2, True)
-    assert "it goes on with the next generation" in anew.origin
+    assert "it goes on with generation 1" in anew.origin
 
 
 async def test_a_lane_that_was_never_saved_is_refused(live):
@@ -95,9 +96,9 @@ async def test_a_lane_that_was_never_saved_is_refused(live):
     with pytest.raises(SettingsError, match=rf"no lane coins/{nowhere} has ever been saved"):
         await plan(live, nowhere)
     with pytest.raises(SettingsError, match="no lane stamps/1"):
-        await plan_rebase(live.broker, world.DEPLOYMENT, "stamps", 1, None)
+        await planned(live, 1, catalog="stamps")
     with pytest.raises(SettingsError, match=r"there is no partition 1023: m0\.raw\.v1 has 4, counted from 0"):
-        await plan_anew(live.broker, "coins", 1023, world.COINS_RELEASE)
+        await plan_anew(live.broker, await read_log(live), "coins", 1023, world.COINS_RELEASE)
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
@@ -118,13 +119,15 @@ async def test_an_epoch_that_the_catalog_has_not_closed_is_said_again():
     since = len(log.records)
     world.go_on(log, [2, 3])
     await recorded.of(log.records[since:])
-    assert (
-        await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", LANE, None)
-    ).payload.epoch_id == world.FIRST + 1
+    assert (await planned(recorded, LANE)).payload.epoch_id == world.FIRST + 1
     with pytest.raises(
         SettingsError, match=f"{world.FIRST + 3} of coins is not closed, the newest .* {world.FIRST + 1}"
     ):
-        await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", LANE, None, from_epoch=world.FIRST + 3)
+        await planned(
+            recorded,
+            LANE,
+            from_epoch=world.FIRST + 3,
+        )
 
 
 async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody_has_read_it(live):
@@ -132,8 +135,8 @@ async def test_a_life_is_counted_from_what_the_log_begins_whether_or_not_anybody
     await write(live, [await plan(live, release=EDITED)])
     await control.read()
     begun = control.lives.newest("coins", LANE)
-    assert begun == Begun(1, EDITED.hex())
-    made = await plan(live, begun=begun)
+    assert begun == Begun(1, EDITED.hex(), 1)
+    made = await plan(live)
     assert (made.payload.life, made.payload.release) == (2, EDITED.hex())
     live.write([live.world.rebase(LANE, 0, [ZERO] * 3, 0, life=900, key=world.STRANGER)])
     await control.read()
@@ -224,3 +227,44 @@ async def test_a_deleted_topic_between_the_lanes_is_repaired(live):
     assert {lane.life for lane in message.lanes} == {1}
     assert roots(live.messages()) == uninterrupted(live)
     assert [loop.notes() or loop.ready() for loop in live.loops] == [None] * 4
+
+
+async def switched(heart=world.HEART) -> tuple[world.World, Recorded]:
+    """Three epochs and a switch to another release, which the log holds and one lane has not read."""
+    log = world.season(3)
+    recorded = await Recorded(heart).of(log.records)
+    since = len(log.records)
+    log.define(2, release=EDITED.hex())
+    log.end(LAST + 1, 2)
+    await recorded.of([record for record in log.records[since:] if record.partition != LANE])
+    mine = [record for record in log.records[since:] if record.partition == LANE]
+    recorded.broker.append([Produce(RAW.name, LANE, record.key, record.value) for record in mine])
+    return log, recorded
+
+
+async def test_a_lane_that_has_not_read_a_switch_goes_on_under_the_release_that_is_in_force_behind_it():
+    _, recorded = await switched()
+    assert (await planned(recorded, LANE)).payload.release == EDITED.hex()
+    log = await read_log(recorded)
+    await check_rebase(recorded.broker, log, "coins", [LANE], None)
+    with pytest.raises(SettingsError, match="leave --partition out and give --release HASH"):
+        await check_rebase(recorded.broker, log, "coins", [LANE], world.COINS_RELEASE)
+
+
+@pytest.mark.parametrize("from_beginning", [False, True])
+async def test_a_switch_that_raw_has_lost_in_one_lane_is_joined_by_a_plain_rebase(from_beginning: bool):
+    log, recorded = await switched(BOTH)
+    live = Live(recorded, log)
+    live.broker.truncate(RAW.name, LANE, live.broker.logs.topic(RAW.name).logs[LANE].end_offset)
+    made = await plan(live, from_beginning=from_beginning)
+    assert made.gap
+    assert made.payload.in_force is not None
+    assert made.payload.in_force.generation == 2
+    await write(live, [made])
+    live.start(BOTH)
+    try:
+        header = await live.epochs(4, 5, 6)
+    finally:
+        await live.stop()
+    assert {(lane.partition, lane.release) for lane in header.lanes} == {(lane, EDITED) for lane in LANES}
+    assert header.generation == 2

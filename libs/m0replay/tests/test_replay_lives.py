@@ -9,10 +9,10 @@ from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.topics import FEATURES, MANIFESTS, RAW
-from m0replay.rebasing import plan_rebase, write_rebases
+from m0replay.rebasing import write_rebases
 from m0replay.releases import NotInstalled
 from m0replay.replay import replay_epoch
-from recorded_world import Recorded
+from recorded_world import Recorded, planned
 from stages_world import Live
 from troubled_world import KEY, TWO, Troubled, rebase, rebased
 
@@ -82,7 +82,7 @@ async def test_a_life_that_nobody_could_live_is_passed_over(full: bool):
     since = len(log.records)
     for lane in LANES:
         for life, release in [(1, bytes([99]) * 32), (2, world.COINS_RELEASE)]:
-            plan = await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", lane, release)
+            plan = await planned(recorded, lane, release)
             roots = [bytes.fromhex(root) for root in plan.payload.roots]
             log.rebase(lane, plan.payload.epoch_id, roots, plan.payload.offset, life, release=release.hex())
     world.go_on(log, [3])
@@ -156,7 +156,7 @@ async def test_a_life_that_never_began_for_want_of_its_state_is_the_past_of_the_
     recorded = await Recorded().of(log.records)
     since = len(log.records)
     for lane in LANES:
-        plan = await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", lane, None)
+        plan = await planned(recorded, lane)
         roots = [bytes.fromhex(root) for root in plan.payload.roots]
         log.rebase(lane, LAST, [roots[0], bytes([1]) * 32, roots[2]], plan.payload.offset)
     world.go_on(log, [3])
@@ -207,9 +207,7 @@ async def test_a_life_behind_a_gap_in_raw_matches():
     # what closed the last epoch is gone as well, and with it what its checkpoint would go on from
     for lane in LANES:
         live.broker.truncate(RAW.name, lane, live.broker.logs.topic(RAW.name).logs[lane].end_offset)
-    plans = [
-        await plan_rebase(live.broker, world.DEPLOYMENT, "coins", lane, None, from_epoch=world.FIRST) for lane in LANES
-    ]
+    plans = [await planned(live, lane, from_epoch=world.FIRST) for lane in LANES]
     assert all(plan.gap for plan in plans)
     await write_rebases(live.broker, KEY, plans, live.clock)
     live.start(world.HEART)

@@ -11,8 +11,8 @@ from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
 from m0lanes.generations import lanes_of
 from m0lanes.stages import Heart
 from m0replay.control_keys import ControlKey
-from m0replay.rebasing import plan_rebase, write_rebases
-from recorded_world import Recorded
+from m0replay.rebasing import write_rebases
+from recorded_world import Recorded, planned
 
 TWO = Heart(world.DEPLOYMENT, {world.COINS_RELEASE: Coins(), EDITED: Coins()}, bytes([6]) * 32)
 KEY = ControlKey(world.CONTROL, world.DEPLOYMENT.control_key, world.GENESIS)
@@ -23,7 +23,7 @@ INPUTS = {1: NORMALIZED.name, 2: FEATURES.name, 3: PREDICTIONS.name}
 
 async def rebase(recorded: Recorded, lane: int, release: bytes | None = None, **options) -> None:
     """Write what `m0 lane rebase` writes."""
-    plan = await plan_rebase(recorded.broker, world.DEPLOYMENT, "coins", lane, release, **options)
+    plan = await planned(recorded, lane, release, **options)
     await write_rebases(recorded.broker, KEY, [plan], recorded.clock)
 
 

@@ -17,7 +17,7 @@ from m0lanes.port import Domain
 from m0replay.catalog_log import CatalogLog
 from m0replay.lanes import LaneRow, lane_rows
 from m0replay.readable import unread
-from m0replay.rebasing import RebasePlan, check_rebase, plan_rebase, write_rebases
+from m0replay.rebasing import RebasePlan, check_rebase, plan_rebase, saved, write_rebases
 from m0replay.shown import short
 from rich.console import Console
 from rich.measure import Measurement
@@ -137,16 +137,16 @@ async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mappin
     origin = asked.origin
     made = []
     for lane in lanes:
-        runs = release or next((bytes.fromhex(row.release) for row in rows if row.partition == lane), None)
+        known = await saved(broker, log.deployment, catalog, lane)
+        runs = release or known.runner(log.lives.newest(catalog, lane), log.control.in_force(catalog))
         plan = plan_rebase(
             broker,
-            log.deployment,
+            log,
             catalog,
             lane,
             release,
             from_epoch=int(origin) if origin is not None and origin != BEGINNING else None,
             from_beginning=origin == BEGINNING,
-            begun=log.lives.newest(catalog, lane),
             unread=_reader(installed.get(runs) if runs is not None else None),
         )
         made.append(await plan)
@@ -159,7 +159,7 @@ def _reader(domain: Domain | None) -> Callable[[Sequence[Restored]], str | None]
 
 
 def _release(log: CatalogLog, asked: Asked, installed: Mapping[bytes, Domain]) -> bytes | None:
-    """The release to go on with: None for the one that runs the lanes now."""
+    """The release to go on with: None for the one that each lane has."""
     if asked.release is None:
         return None
     if asked.release != INSTALLED:

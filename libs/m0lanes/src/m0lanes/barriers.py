@@ -81,6 +81,9 @@ class Barriers:
             return
         if record.offset <= slot.input_offset:
             return
+        if state.joins is not None:
+            yield from self._behind_gap(slot, record, event, payload)
+            return
         try:
             counts = state.counts(event, payload)
         except Missing as missing:
@@ -111,6 +114,26 @@ class Barriers:
         yield self.cut(slot, payload.epoch_id, payload.window_end_ms)
         yield from self.go_on(slot, record)
 
+    def _behind_gap(
+        self, slot: Slot[NormalizeState], record: Record, event: RawEvent, payload: EpochEndPayload
+    ) -> Iterator[Output]:
+        """A marker behind a gap: the lane goes on from it, or it is passed over. Raises DeadLetterError."""
+        state = slot.state
+        try:
+            key = state.joined(event, payload)
+        except Missing as missing:
+            yield self._missed(slot, missing)
+            return
+        slot.input_offset = record.offset
+        slot.position += 1
+        if key is None:
+            return
+        # the release of the rebase holds in the generation that was in force, of which nothing begins here
+        stays = payload.next is None
+        state.come_in(payload, key)
+        yield from self.go_on(slot, record, stays=stays)
+        yield self.cut(slot)
+
     def _again(
         self,
         slot: Slot[NormalizeState],
@@ -138,10 +161,14 @@ class Barriers:
         slot.park(f"{missing}: {remedy}")
         return self.cut(slot)
 
-    def go_on(self, slot: Slot[NormalizeState], record: Record) -> Iterator[Output]:
-        """What follows a marker: the next generation takes force, and what waited for the window is applied."""
+    def go_on(self, slot: Slot[NormalizeState], record: Record, *, stays: bool = False) -> Iterator[Output]:
+        """What follows a marker: the next generation takes force, and what waited for the window is applied. With
+        `stays` it is in force already, and the lane keeps its release.
+        """
         state = slot.state
         self._keep_release(slot, record)
+        if stays:
+            state.kept = slot.release
         if state.pending is not None:
             following = state.sets[state.pending]
             release = state.release_of(following)

@@ -98,6 +98,14 @@ def hash_of(signed: bytes) -> bytes:
         return ZERO
 
 
+def signed_rebase(signed: bytes) -> RebasePayload:
+    """What the signed event says that begins a life. Raises DeadLetterError where it is none."""
+    payload = decode_payload(decode_event(signed), PAYLOADS)
+    if not isinstance(payload, RebasePayload):
+        raise DeadLetterError("not_a_lane_body", "a life begins with a rebase")
+    return payload
+
+
 @lru_cache(1_024)
 def _signed(signed: bytes, catalog: str, partition: int, life: int, deployment: Deployment) -> Birth:
     """The birth of this very life. Raises DeadLetterError."""

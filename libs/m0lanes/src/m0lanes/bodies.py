@@ -105,8 +105,8 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True):
 class Marker(msgspec.Struct, frozen=True, array_like=True):
     """kind `marker`: the end of an epoch in one lane, forwarded by every stage after all that came before it.
 
-    `follows` is the generation before its own when that one had no lanes and so no epochs (0: it is the first), else
-    its own.
+    `follows` is the generation before its own when that one had no lanes and so no epochs, else its own; 0 where the
+    lane knows of none before: it is the first, or the lane came into it behind a gap.
     `next` is the generation that takes force behind it and `following` the release that runs this lane in it, zero
     bytes where none is or the lane ends; `state_digests` are those of the stages passed so far.
     """

@@ -1,7 +1,8 @@
 """Stage 4: final predictions of an epoch, from the lanes that its marker names, to one Merkle bundle.
 
 It reads the catalog's partition of `m0.predictions`, in which the messages of the catalog's lanes are interleaved. A
-lane that is far ahead of the others is passed over for a while and read again behind them.
+lane that is far ahead of the others is passed over for a while and read again behind them. An epoch that a lane of it
+has gone past without a word, since raw has lost what it would have said, is missed: nobody waits for it.
 
 One build bundles a catalog at a time, the one that has the release that its lanes speak under. It changes hands at a
 place in the log, and who had it knows that place without asking anybody:
@@ -49,6 +50,8 @@ class Reading:
 
     waiting: dict[int, int] = field(default_factory=dict)
     """The lanes that wait, and the offset of the first message that was not taken of each."""
+    ahead: set[int] = field(default_factory=set)
+    """Those of them that wait since they have passed as many epochs as they may."""
     called: int | None = None
     """Where somebody else's catalog began a life under a release of ours; it is taken over as soon as a state of it
     is found.
@@ -62,13 +65,14 @@ class Reading:
     have gone by.
     """
 
-    def problem(self, release: bytes) -> str | None:
-        """Why a catalog, whose other lanes speak under `release`, closes no epochs, None as far as is known."""
+    def problem(self, catalog: str, release: bytes) -> str | None:
+        """Why `catalog`, whose other lanes speak under `release`, closes no epochs, None as far as is known."""
         for partition, (other, markers) in sorted(self.strange.items()):
             if markers >= MARKERS_DUE:
                 return (
                     f"lane {partition} speaks under release {other.hex()} and others of the catalog under "
-                    f"{release.hex()}, and no build has both: give all lanes one release with 'm0 lane rebase'"
+                    f"{release.hex()}, and no build has both: give all lanes one release with 'm0 lane rebase "
+                    f"{catalog} --release {release.hex()}'"
                 )
         return None
 
@@ -141,18 +145,19 @@ class BundleCore(LaneStage[BundleState]):
         if message.kind == "prediction":
             slot.state.predicted(message.partition, decode_body(message.body, Prediction))
             return
-        if newborn is not None:
-            slot.state.reborn(message.partition, newborn)
-            slot.release = message.release
-            yield self._cut(slot)
-            return
         if message.kind == "generation":
             return  # the marker says all that this stage needs of it
-        if message.kind != "marker":
+        if newborn is not None:
+            closed = slot.state.reborn(message.partition, newborn)
+            slot.release = message.release
+            yield self._cut(slot)
+        elif message.kind == "marker":
+            marker = decode_body(message.body, Marker)
+            closed = slot.state.passed(message.partition, message.life, message.release, marker)
+        else:
             raise DeadLetterError("unknown_body", f"{message.kind!r} does not come before this stage")
-        marker = decode_body(message.body, Marker)
-        closed = slot.state.passed(message.partition, message.life, message.release, marker)
         if not closed:
+            yield from self._read_on(slot, ended=slot.retired and newborn is not None)
             return
         key, (_, partition) = slot.lane.catalog.encode(), slot.place
         for epoch in closed:
@@ -162,6 +167,8 @@ class BundleCore(LaneStage[BundleState]):
             slot.out_seq += 1
         newest, reading = closed[-1], self._reading(slot.lane)
         slot.release, following, slot.retired = newest.release, newest.following, newest.ends
+        if newborn is not None:
+            slot.release = message.release
         reading.pinned = False
         yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
         waiting, reading.waiting = reading.waiting, {}
@@ -170,6 +177,20 @@ class BundleCore(LaneStage[BundleState]):
         elif waiting:
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))
+
+    def _read_on(self, slot: Slot[BundleState], *, ended: bool) -> Iterator[Output]:
+        """Go on with lanes that waited for epochs of which it turns out that nobody will ever close them; also where
+        the catalog has `ended` and a new life tells that what comes next is missed.
+        """
+        reading = self._reading(slot.lane)
+        reading.ahead &= reading.waiting.keys()
+        if (ended and reading.waiting) or any(not self._is_ahead(slot, partition) for partition in reading.ahead):
+            waiting, reading.waiting = reading.waiting, {}
+            slot.apart = True
+            yield Rewind(slot.lane, min(waiting.values()))
+
+    def _is_ahead(self, slot: Slot[BundleState], partition: int) -> bool:
+        return self._ahead_max is not None and slot.state.waiting(partition) >= self._ahead_max
 
     def _hears(self, slot: Slot[BundleState], record: Record, release: bytes) -> bool:
         """Whether what a release says at this place is for this build to bundle."""
@@ -216,9 +237,11 @@ class BundleCore(LaneStage[BundleState]):
             return True
         if _had(slot, message):
             return False
-        is_ahead = self._ahead_max is not None and slot.state.waiting(message.partition) >= self._ahead_max
+        is_ahead = self._is_ahead(slot, message.partition)
         if not is_ahead and is_ours:
             return False
+        if is_ahead:
+            reading.ahead.add(message.partition)
         reading.waiting[message.partition] = record.offset
         return True
 
@@ -296,8 +319,16 @@ class BundleCore(LaneStage[BundleState]):
         return [
             report if report.parked is not None or report.lacks is not None else report._replace(parked=reason)
             for report in super().reports()
-            for reason in [self._reading(report.lane).problem(report.release)]
+            for reason in [self._problem(report.lane, report.release)]
         ]
+
+    def _problem(self, lane: Lane, release: bytes) -> str | None:
+        """Why a catalog, whose lanes speak under `release`, closes no epochs, None as far as is known."""
+        slot, reading = self._slots.get(lane), self._reading(lane)
+        strange = reading.problem(lane.catalog, release)
+        if strange is not None or slot is None:
+            return strange
+        return slot.state.stuck(reading.ahead & reading.waiting.keys())
 
     def resume(
         self, partition: int, restored: Sequence[Restored], begin: int, end: int, lost: Sequence[Manifest] = ()

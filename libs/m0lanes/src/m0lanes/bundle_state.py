@@ -1,7 +1,7 @@
 """Stage 4, one catalog: what its lanes have said of epochs that are not closed, one entity for each saying."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Annotated, NamedTuple
 
@@ -20,37 +20,33 @@ from m0common.canonical import (
 )
 from m0common.errors import DeadLetterError
 from m0common.ids import market_key
-from m0common.messages import BundlePiece, HeaderMessage, LaneMessage, LaneRoots, encode
-from m0common.messages.bundles import MISSED_MAX, PIECE_MAX_BYTES
+from m0common.messages import HeaderMessage, LaneMessage, LaneRoots
+from m0common.messages.bundles import MISSED_MAX
 from m0common.messages.types import U32, CountOrNone, Digest, Life
 from m0common.stream.door import checked
 
 from m0lanes import tags
-from m0lanes.births import Birth
+from m0lanes.births import Birth, signed_rebase
 from m0lanes.bodies import STAGES, Generation, Marker, Prediction, decode_body
-from m0lanes.entities import Entities, entity_key
+from m0lanes.control import RebasePayload
+from m0lanes.entities import Entities, entity_key, key_parts
 from m0lanes.leaves import leaf_of
+from m0lanes.open_epochs import Passed, behind, lost, marker_of
 from m0lanes.packing import pack, unpack
+from m0lanes.pieces import pieces_of
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
-_PIECE_OVERHEAD = 256
-_LEAF_OVERHEAD = 160
 
 
 class CatalogEntity(msgspec.Struct, frozen=True, array_like=True):
-    """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them."""
+    """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them, and the
+    lanes of that epoch that go on into it.
+    """
 
     last_epoch: CountOrNone = -1
     prev_bundle_hash: Digest = ZERO
     generation: U32 = 0
-
-
-class Passed(msgspec.Struct, frozen=True, array_like=True):
-    """A lane's marker of an epoch, with the life and release that brought it."""
-
-    marker: Marker
-    life: Life
-    release: Digest
+    stays: tuple[U32, ...] = ()
 
 
 class SourceEntity(msgspec.Struct, frozen=True, array_like=True):
@@ -98,6 +94,12 @@ class BundleState:
         for _, value in entities.each(entity_key(tags.LEAF)):
             partition, said = unpack(value, tuple[int, Prediction])
             self._leaves.setdefault(said.epoch_id, {})[market_key(said.market_id), partition] = said
+        self._behind: dict[int, int] = {}
+        """The lanes whose life goes on behind a gap, and the generation of which they say the first epoch there."""
+        for key, signed in entities.each(entity_key(tags.BORN)):
+            with suppress(DeadLetterError):
+                self._note_gap(int.from_bytes(key_parts(key)[0], "big"), signed_rebase(signed))
+        self._lost = lost(self._open, self._behind)
 
     @property
     def generation(self) -> int:
@@ -110,8 +112,30 @@ class BundleState:
         return self._now.last_epoch
 
     def waiting(self, partition: int) -> int:
-        """How many epochs that are not closed a lane has passed."""
-        return sum(partition in lanes for lanes in self._open.values())
+        """How many epochs that others may still close a lane has passed."""
+        return sum(partition in lanes for epoch_id, lanes in self._open.items() if epoch_id not in self._lost)
+
+    def stuck(self, waiting: Collection[int]) -> str | None:
+        """Why nothing closes any more, with the remedy, where all lanes of the newest epoch are among those that wait;
+        None where some are not.
+        """
+        if not self._open:
+            return None
+        newest = marker_of(self._open[max(self._open)])
+        if not set(newest.lanes) <= set(waiting):
+            return None
+        rebase = f"'m0 lane rebase {self._catalog}"
+        for epoch_id, lanes in sorted(self._open.items()):
+            missing = sorted(set(marker_of(lanes).lanes) - lanes.keys())
+            if missing and epoch_id not in self._lost:
+                return (
+                    f"the lanes wait for epoch {epoch_id}, of which lane {missing[0]} has said nothing: see it in 'm0 "
+                    f"lane list', and where nothing else is wrong begin a new life: {rebase} --partition {missing[0]}'"
+                )
+        return (
+            f"the lanes wait, and none has said how generation {newest.generation} follows {self._now.generation}: "
+            f"begin new lives with {rebase}'"
+        )
 
     def is_beyond(self, message: LaneMessage) -> bool:
         """Whether a lane says what is not of the past of the epoch last closed. What cannot be read here may be."""
@@ -129,7 +153,7 @@ class BundleState:
         if message.kind != "marker":
             return False
         try:
-            return self._is_due(decode_body(message.body, Marker))
+            return self._is_due(decode_body(message.body, Marker), self._next_generation())
         except DeadLetterError:
             return True
 
@@ -154,19 +178,26 @@ class BundleState:
         self._leaves.setdefault(said.epoch_id, {})[place] = said
         self.entities.put(leaf_key(said.epoch_id, *place), pack((partition, said)))
 
-    def reborn(self, partition: int, begins: Birth) -> None:
-        """A lane begins a new life behind an epoch: what it said of later ones that are not closed it says again."""
+    def reborn(self, partition: int, begins: Birth) -> list[Closed]:
+        """A lane begins a new life behind an epoch: what it said of later ones that are not closed it says again.
+
+        Returns the epochs that closes, ascending: behind a gap some that others waited for are said by nobody.
+        """
         epoch_id = begins.payload.epoch_id
         self.entities.put(born_key(partition), begins.event)
         for epoch, lanes in sorted(self._open.items()):
             if epoch > epoch_id and lanes.pop(partition, None) is not None:
                 self.entities.drop(closing_key(epoch, partition))
+                if not lanes:
+                    del self._open[epoch]
         for epoch, leaves in sorted(self._leaves.items()):
             if epoch <= epoch_id:
                 continue
             for place in sorted(place for place in leaves if place[1] == partition):
                 del leaves[place]
                 self.entities.drop(leaf_key(epoch, *place))
+        self._note_gap(partition, begins.payload)
+        return self._closed()
 
     def passed(self, partition: int, life: int, release: bytes, marker: Marker) -> list[Closed]:
         """A lane passes a marker; the epochs that closes, ascending. Raises Disagreement."""
@@ -181,23 +212,63 @@ class BundleState:
                 )
         lanes[partition] = Passed(marker, life, release)
         self.entities.put(closing_key(marker.epoch_id, partition), pack((partition, lanes[partition])))
-        return list(self._closable())
+        return self._closed()
+
+    def _note_gap(self, partition: int, payload: RebasePayload) -> None:
+        self._behind.pop(partition, None)
+        if payload.gap and payload.in_force is not None:
+            self._behind[partition] = payload.in_force.generation
+
+    def _closed(self) -> list[Closed]:
+        self._lost = lost(self._open, self._behind)
+        closed = list(self._closable())
+        if closed:
+            self._lost = lost(self._open, self._behind)
+        return closed
 
     def _closable(self) -> Iterator[Closed]:
         """Close what can be closed in order of epochs, whatever the order in which lanes were heard.
 
-        One that is whole although an earlier one of its generation is not ends that: every lane has gone past it.
+        One that is not whole and may still be holds up those behind it. One that cannot be any more is missed, and the
+        generation that it puts in force is the next all the same.
         """
-        for epoch_id in sorted(self._open):
-            lanes = self._open.get(epoch_id, {})
-            marker = next((passed.marker for passed in lanes.values()), None)
-            if marker is not None and set(marker.lanes) <= lanes.keys() and self._is_due(marker):
-                yield self._close(marker, {p: lanes[p] for p in marker.lanes})
+        generation = self._now.generation
+        whole: list[tuple[Marker, dict[int, Passed]]] = []
+        for epoch_id, lanes in sorted(self._open.items()):
+            marker = marker_of(lanes)
+            if set(marker.lanes) <= lanes.keys():
+                whole.append((marker, {p: lanes[p] for p in marker.lanes}))
+            elif epoch_id not in self._lost:
+                return
+            if any(self._is_due(passed.marker, generation) for passed in lanes.values()):
+                generation = behind(marker)
+                for each in whole:
+                    yield self._close(*each)
+                whole = []
 
-    def _is_due(self, marker: Marker) -> bool:
-        """Whether the generations before the marker's have closed their epochs: lanes that ended may lag behind."""
-        now = self._now
-        return now.generation in (marker.generation, marker.follows) or (now.generation == 0 and now.last_epoch >= 0)
+    def _next_generation(self) -> int:
+        """The generation that closes epochs next, behind those that are missed."""
+        generation = self._now.generation
+        for epoch_id, lanes in sorted(self._open.items()):
+            if epoch_id not in self._lost:
+                break
+            if any(self._is_due(passed.marker, generation) for passed in lanes.values()):
+                generation = behind(marker_of(lanes))
+        return generation
+
+    def _is_due(self, marker: Marker, generation: int) -> bool:
+        """Whether nothing unheard is before a marker where `generation` is the next to close epochs: those before its
+        own have closed theirs, for lanes that ended may lag behind; or its lane has come into its generation behind a
+        gap, or all lanes are behind one that went on from what is closed, and what was before is said no more.
+        """
+        stays = [self._behind.get(partition, 0) for partition in self._now.stays]
+        all_lost = bool(stays) and all(generation < begun <= marker.generation for begun in stays)
+        is_behind_gap = marker.generation > generation and (marker.follows == 0 or all_lost)
+        return (
+            generation in (marker.generation, marker.follows)
+            or is_behind_gap
+            or (generation == 0 and self._now.last_epoch >= 0)
+        )
 
     def _close(self, marker: Marker, lanes: dict[int, Passed]) -> Closed:
         epoch_id = marker.epoch_id
@@ -221,7 +292,7 @@ class BundleState:
             input_root({r.partition: r.input_digest for r in roots}),
             state_root(states),
         )
-        pieces = list(_pieces(self._catalog, leaves, said))
+        pieces = list(pieces_of(self._catalog, leaves, said))
         is_first = self._now.last_epoch < 0
         message = HeaderMessage(
             self._catalog,
@@ -236,7 +307,8 @@ class BundleState:
         )
         # an epoch without leaves is not in the chain of headers yet
         prev = header.bundle_hash if leaves else self._now.prev_bundle_hash
-        self._now = CatalogEntity(epoch_id, prev, marker.next[0] if marker.next is not None else marker.generation)
+        stays = tuple(p for p, passed in sorted(lanes.items()) if not passed.marker.ends)
+        self._now = CatalogEntity(epoch_id, prev, behind(marker), stays)
         self._save()
         self._forget(epoch_id)
         for partition, passed in sorted(lanes.items()):
@@ -286,34 +358,16 @@ class BundleState:
 
 
 def facts(marker: Marker) -> tuple[object, ...]:
-    """What all lanes of an epoch say alike."""
+    """What all lanes of an epoch say alike. What a generation follows is not known to a lane behind a gap."""
     return (
         marker.window_start_ms,
         marker.window_end_ms,
         marker.generation,
-        marker.follows,
         marker.lanes,
         marker.next,
         marker.set_hash,
         marker.signer_set_id,
     )
-
-
-def _pieces(catalog: str, leaves: list[bytes], said: list[Prediction]) -> Iterator[bytes]:
-    start, size = 0, _PIECE_OVERHEAD
-    for index, leaf in enumerate(leaves):
-        weight = len(leaf) + _LEAF_OVERHEAD
-        if size + weight > PIECE_MAX_BYTES:
-            yield _piece(catalog, leaves[start:index], said[start:index])
-            start, size = index, _PIECE_OVERHEAD
-        size += weight
-    if leaves[start:]:
-        yield _piece(catalog, leaves[start:], said[start:])
-
-
-def _piece(catalog: str, leaves: list[bytes], said: list[Prediction]) -> bytes:
-    markets, models = tuple(p.market_id for p in said), tuple(p.model for p in said)
-    return encode(BundlePiece(catalog, tuple(leaves), markets, models))
 
 
 def source_key(partition: int) -> bytes:

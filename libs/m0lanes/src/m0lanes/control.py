@@ -132,6 +132,10 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """kind `rebase`: the lane goes on as a new life from the states of stages 1 to 3 at a marker, at a raw offset.
 
     It brings the certificates of the key that signs it, as a set does: a lane may have stopped before that key came.
+
+    `gap`: records between that marker and `offset` are gone, or it begins anew and `offset` is not where the lane
+    began. What took force there is not known, so the lane says nothing before `in_force`, the set in force in the
+    catalog when this was written; None where there was none.
     """
 
     catalog: CatalogName
@@ -142,6 +146,8 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roots: tuple[Hex32, Hex32, Hex32]
     offset: Count
     certificates: Certificates = ()
+    gap: bool = False
+    in_force: NextGeneration | None = None
 
 
 class MarketOpenPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 from m0common.errors import InvalidValue
 from m0common.ids import market_key
-from m0common.messages.types import Partition
+from m0common.messages.types import U32, Digest, Partition
 from m0common.stream.door import UNDECODABLE
 
-from m0lanes import applied, bundle_state, markets, normalize_state, tags
+from m0lanes import applied, bundle_state, markets, normalize_state, open_epochs, tags
 from m0lanes.bodies import MarketOpened, Prediction
 from m0lanes.control import CatalogSetPayload
 from m0lanes.dedupe import CHUNK, ID_BYTES, IDS_CHUNK
@@ -105,6 +105,7 @@ def _lane(kind: Any) -> Kind:
 HEART: dict[int, dict[int, Kind]] = {
     1: {
         tags.LANE: _lane(normalize_state.LaneEntity),
+        tags.JOINS: _packed(tuple[U32, Digest], lambda _: entity_key(tags.JOINS)),
         tags.SET: Kind(_set, lambda made, _: normalize_state.set_key(made)),
         tags.MARKET: _packed(applied.MarketState, lambda made: entity_key(tags.MARKET, made.market.market_id)),
         tags.SEQ_HIGH: Kind(_number, _of_group(tags.SEQ_HIGH)),
@@ -117,7 +118,7 @@ HEART: dict[int, dict[int, Kind]] = {
     4: {
         tags.LANE: _lane(bundle_state.CatalogEntity),
         tags.CLOSING: _packed(
-            tuple[Partition, bundle_state.Passed],
+            tuple[Partition, open_epochs.Passed],
             lambda made: bundle_state.closing_key(made[1].marker.epoch_id, made[0]),
         ),
         tags.LEAF: Kind(_leaf, _leaf_key),

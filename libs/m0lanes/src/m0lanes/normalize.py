@@ -208,7 +208,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
         yield fresh.say("rebased", pack(Rebased(begins.event)), record.offset, record.headers)
         manifest = found.manifest
         held: tuple[int | None, int] = (None, 0)
-        known = manifest.epoch_id is not None and payload.offset == manifest.input_offset + 1
+        known = manifest.epoch_id is not None and not payload.gap and payload.offset == manifest.input_offset + 1
         refill = fresh.state.read_again(manifest) if known else None
         if refill is not None:
             start = refill.since
@@ -216,6 +216,10 @@ class NormalizeCore(LaneStage[NormalizeState]):
         else:
             # the lane begins anew, or what lies between is gone and it goes on behind the gap
             yield from self._barriers.go_on(fresh, record)
+            if payload.gap:
+                fresh.state.begin_behind_gap(payload.in_force)
+                fresh.retired = fresh.state.retired
+                self._changed()
             fresh.input_offset, start = payload.offset - 1, payload.offset
         fresh.apart = True
         fresh.state.settle()

@@ -15,15 +15,17 @@ from m0lanes.applied import Applier, Said
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.bodies import Generation as GenerationBody
 from m0lanes.bodies import Marker
-from m0lanes.control import EPOCH_END, CatalogSetPayload, EpochEndPayload, RebasePayload
+from m0lanes.control import EPOCH_END, CatalogSetPayload, EpochEndPayload, NextGeneration, RebasePayload
 from m0lanes.entities import Entities, entity_key
 from m0lanes.generations import SIGNER_SET_ID, Generation
 from m0lanes.holding import Held, Holding, Refill
 from m0lanes.packing import pack, unpack
-from m0lanes.place import Place, counts, named
+from m0lanes.place import Place, counts, joined, named
 from m0lanes.port import Domain
 from m0lanes.set_rules import LaneStanding, check_said_set, check_signer, dropped_by
 from m0lanes.view import forget_others, owner_of
+
+_JOINS = entity_key(tags.JOINS)
 
 
 class LaneEntity(msgspec.Struct, frozen=True, array_like=True):
@@ -65,6 +67,11 @@ class NormalizeState:
         """What it reads again, as long as it does."""
         self.missing: tuple[int, bytes] | None = None
         """The number and hash of the set that it is parked for want of."""
+        signed = entities.get(_JOINS)
+        self.joins = None if signed is None else unpack(signed, tuple[U32, Digest])
+        """The set that was in force when a gap was declared that the lane is behind, number 0 where none was; it works
+        with none until it goes on with that one or a later one.
+        """
         self.place = self._place()
         self.kept: bytes | None = None
         """The release of this life where the lane reads what stood in the log before its rebase: generations that took
@@ -102,7 +109,8 @@ class NormalizeState:
 
     def _place(self) -> Place:
         lane = self._lane
-        now = None if lane.retired else self.sets.get((lane.generation, lane.set_hash))
+        ended = lane.retired or self.joins is not None
+        now = None if ended else self.sets.get((lane.generation, lane.set_hash))
         return Place(now, lane.last_epoch, lane.last_end_ms)
 
     def _so_far(self) -> list[Generation]:
@@ -112,7 +120,7 @@ class NormalizeState:
     @property
     def retired(self) -> bool:
         """Whether the lane has ended."""
-        return self._lane.retired
+        return self._lane.retired and self.joins is None
 
     @property
     def ends(self) -> bool:
@@ -170,6 +178,36 @@ class NormalizeState:
         """See m0lanes.place.counts; `place` is where the lane stands, unless another is given."""
         return counts(self.lane, place or self.place, self.sets, event, payload, self._deployment.genesis_hash)
 
+    def joined(self, event: RawEvent, payload: EpochEndPayload) -> tuple[int, bytes] | None:
+        """See m0lanes.place.joined; the lane is behind a gap."""
+        assert self.joins is not None
+        genesis_hash = self._deployment.genesis_hash
+        return joined(self.lane, self.joins, self.last_epoch, self.sets, event, payload, genesis_hash)
+
+    def begin_behind_gap(self, in_force: NextGeneration | None) -> None:
+        """Records in front of the lane are gone: it works with nothing until it comes into the set that was in force
+        when that was declared, unless that is the one it works with already.
+        """
+        lane, key = self._lane, named(in_force) or (0, ZERO)
+        if key == (lane.generation, lane.set_hash) or (key[0] == 0 and lane.generation > 0):
+            return
+        self.joins = key
+        self.entities.put(_JOINS, pack(key))
+        self.place = self._place()
+
+    def come_in(self, payload: EpochEndPayload, key: tuple[int, bytes]) -> None:
+        """Behind the gap the lane goes on with a set from this marker on."""
+        self.joins = None
+        self.entities.drop(_JOINS)
+        self.digest = LaneDigest()
+        self._set(
+            last_epoch=payload.epoch_id,
+            last_end_ms=payload.window_end_ms,
+            pending=key,
+            input_digest=ZERO,
+            follows=0,
+        )
+
     def is_clock(self, event: RawEvent) -> bool:
         """Whether a clock of the generations that are known here signed a marker."""
         event_id = identity(event)
@@ -188,7 +226,9 @@ class NormalizeState:
         """The epoch is closed, its digest taken; from here on its end is behind us."""
         self.digest = LaneDigest()
         follows = self._lane.follows
-        if payload.next is not None:
+        if payload.next is not None and self.in_force is None and self.lane.partition in payload.lanes:
+            follows = 0
+        elif payload.next is not None:
             follows = payload.next.generation if payload.lanes else payload.generation
         self._set(
             last_epoch=payload.epoch_id,

@@ -84,8 +84,7 @@ def counts(
     Raises DeadLetterError for one that means nothing, Missing for a valid one that the lane cannot follow.
     """
     name = f"{lane.catalog}/{lane.partition}"
-    if event.group or event.market_id is not None:
-        raise DeadLetterError("invalid_event", "epoch_end: group is empty and market_id null, it is about lanes")
+    _check_about_lanes(event)
     marker = f"the marker of epoch {payload.epoch_id}"
     now, key = place.generation, named(payload.next)
     following = None if key is None else sets.get(key)
@@ -110,6 +109,49 @@ def counts(
     if key is not None and following is None:
         raise Missing(f"{marker} names generation {key[0]}, not read here", key)
     return now is not None or (following is not None and lane.partition in following.lanes)
+
+
+def joined(
+    lane: Lane,
+    joins: tuple[int, bytes],
+    last_epoch: int,
+    sets: Sets,
+    event: RawEvent,
+    payload: EpochEndPayload,
+    genesis_hash: bytes,
+) -> tuple[int, bytes] | None:
+    """The set (number and hash) that a lane behind a gap goes on with from a marker on, None when it does not yet.
+
+    `joins` is the set that was in force when the gap was declared, number 0 where none was: the lane comes in at a
+    marker of that generation, or at the first one that puts it or a later one in force. Markers before that are
+    passed over: whose they are and what they mean is lost.
+
+    Raises DeadLetterError for one that means nothing, Missing for one that the lane cannot follow.
+    """
+    name, number, key = f"{lane.catalog}/{lane.partition}", joins[0], named(payload.next)
+    _check_about_lanes(event)
+    marker, reaches = f"the marker of epoch {payload.epoch_id}", payload.generation if key is None else key[0]
+    if payload.epoch_id <= last_epoch or reaches < number or (key is None and number == 0):
+        return None
+    if number and joins not in sets and key not in sets:
+        raise Missing(f"{marker} is of generation {reaches}, and generation {number} is not read here", joins)
+    clocks = [made for place, made in sorted(sets.items()) if place in (joins, key) or place[0] == payload.generation]
+    _check_signature(name, clocks, event, genesis_hash)
+    if key is None and payload.generation > number:
+        raise Missing(f"{marker} is of generation {payload.generation}, {number} was in force at the gap")
+    target = joins if key is None else key
+    made = sets.get(target)
+    if made is None:
+        raise Missing(f"{marker} names generation {target[0]}, not read here", target)
+    _check_window(name, made, payload)
+    if key is None and payload.lanes != made.lanes:
+        raise DeadLetterError("wrong_lanes", f"generation {number} has lanes {made.lanes}, not {payload.lanes}")
+    return target if lane.partition in made.lanes else None
+
+
+def _check_about_lanes(event: RawEvent) -> None:
+    if event.group or event.market_id is not None:
+        raise DeadLetterError("invalid_event", "epoch_end: group is empty and market_id null, it is about lanes")
 
 
 def _check_signature(name: str, clocks: list[Generation], event: RawEvent, genesis_hash: bytes) -> None:

@@ -24,6 +24,8 @@ SOURCE: Final = 10
 """A lane that a bundle is made of: its digests at its last marker."""
 BORN: Final = 11
 """The signed rebase that began the life of such a lane."""
+JOINS: Final = 12
+"""The set that a lane behind a gap goes on with, until it does."""
 DOMAIN: Final = 16
 """Entities of a domain: name, version, kind, then its own parts."""
 MODEL: Final = 17

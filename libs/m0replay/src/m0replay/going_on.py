@@ -41,29 +41,28 @@ async def goes_on(
     in_force = log.control.in_force(catalog)
     if in_force is None or in_force.payload.retired:
         return None
-    left: list[tuple[Saved, Begun | None]] = []
+    left: list[Saved] = []
     for partition in lanes_of(in_force.payload):
         known = await saved(broker, log.deployment, catalog, partition)
         begun = log.lives.newest(catalog, partition)
         if _runs(known, begun, in_force.payload) not in installed:
-            left.append((known, begun))
+            left.append(known)
     by_name = {domain.name: (release, domain) for release, domain in sorted(installed.items())}
     chosen = by_name.get(in_force.payload.domain.name) or by_name.get(otherwise)
     if not left or chosen is None:
         return None
     release, domain = chosen
-    await _check_bundle(broker, left[0][0], domain)
+    await _check_bundle(broker, left[0], domain)
 
     def problem(states: Iterable[Restored]) -> str | None:
         return unread(states, domain)
 
     plans = []
-    for known, begun in left:
+    for known in left:
         if known.newest is None:
-            plans.append(await plan_anew(broker, catalog, known.partition, release, begun))
+            plans.append(await plan_anew(broker, log, catalog, known.partition, release))
         else:
-            plan = plan_rebase(broker, log.deployment, catalog, known.partition, release, begun=begun, unread=problem)
-            plans.append(await plan)
+            plans.append(await plan_rebase(broker, log, catalog, known.partition, release, unread=problem))
     return GoingOn(catalog, plans, f"{catalog} goes on with the installed code from {_origins(plans)}")
 
 

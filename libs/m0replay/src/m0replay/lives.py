@@ -16,10 +16,13 @@ _decode_rebase = msgspec.json.Decoder(RebasePayload).decode
 
 
 class Begun(NamedTuple):
-    """A life that a record of the log begins, and the release that it is given to, in hex."""
+    """A life that a record of the log begins, the release that it is given to, in hex, and the generation that was in
+    force when it was written, 0 where none was.
+    """
 
     life: int
     release: str
+    generation: int
 
 
 class Lives:
@@ -41,7 +44,8 @@ class Lives:
         except UNDECODABLE:
             return
         if payload.partition == record.partition and self._is_signed(event, payload):
-            lane, begun = (payload.catalog, payload.partition), Begun(payload.life, payload.release)
+            lane, now = (payload.catalog, payload.partition), payload.in_force
+            begun = Begun(payload.life, payload.release, 0 if now is None else now.generation)
             self._newest[lane] = max(self._newest.get(lane, begun), begun, key=lambda each: each.life)
 
     def newest(self, catalog: str, partition: int) -> Begun | None:

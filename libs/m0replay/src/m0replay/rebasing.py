@@ -18,7 +18,7 @@ from m0common.topics import MANIFESTS, RAW
 from m0lanes.births import no_life
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.checkpoints import gathered
-from m0lanes.control import REBASE, RebasePayload
+from m0lanes.control import REBASE, NextGeneration, RebasePayload
 from m0lanes.generations import lanes_of
 from m0lanes.slots import NO_RELEASE
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from m0replay.catalog_log import CatalogLog
 from m0replay.catalogs import CONTROL
 from m0replay.control_keys import ControlKey
+from m0replay.control_log import DefinedSet
 from m0replay.control_value import control_value
 from m0replay.lives import Begun
 
@@ -34,12 +35,19 @@ Unread = Callable[[Sequence[Restored]], str | None]
 
 
 class RebasePlan(NamedTuple):
-    """What a rebase will do, and in words from where the lane goes on. `unread` says why not from a newer marker."""
+    """What a rebase will do, and in words from where the lane goes on. `unread` says why not from a newer marker, and
+    `again` is the record of the set in force, to be said again where the lane goes on behind a gap.
+    """
 
     payload: RebasePayload
     origin: str
-    gap: bool
+    again: bytes | None = None
     unread: str | None = None
+
+    @property
+    def gap(self) -> bool:
+        """Whether records are gone that the lane would have read."""
+        return self.payload.gap
 
 
 class Saved(NamedTuple):
@@ -76,10 +84,21 @@ class Saved(NamedTuple):
         """The life to begin behind all that were ever begun."""
         return max([m.life for m in self.lane] + [0 if begun is None else begun.life]) + 1
 
-    def runner(self, begun: Begun | None) -> bytes | None:
-        """The release that runs the lane, or will once it has read what the log begins; None where nothing says."""
+    def runner(self, begun: Begun | None, in_force: DefinedSet | None) -> bytes | None:
+        """The release that runs the lane once it has read all that the log holds, with `begun` the newest life begun
+        there: the one that it was given in the generation in force, else that generation's. One that has no lane there
+        keeps what it has; None where nothing says.
+        """
         now = self.newest
-        if begun is not None and (now is None or begun.life > now.life):
+        is_begun = begun is not None and (now is None or begun.life > now.life)
+        if in_force is not None and self.partition in in_force.lanes:
+            number = in_force.payload.generation
+            if begun is not None and is_begun and begun.generation == number:
+                return bytes.fromhex(begun.release)
+            if now is not None and not is_begun and now.generation == number and now.runner != NO_RELEASE:
+                return now.runner
+            return bytes.fromhex(in_force.payload.release)
+        if begun is not None and is_begun:
             return bytes.fromhex(begun.release)
         return None if now is None else now.runner
 
@@ -99,30 +118,29 @@ def _all_read(_: Sequence[Restored]) -> str | None:
 
 async def plan_rebase(
     broker: Broker,
-    deployment: Deployment,
+    log: CatalogLog,
     catalog: str,
     partition: int,
     release: bytes | None,
     *,
     from_epoch: int | None = None,
     from_beginning: bool = False,
-    begun: Begun | None = None,
     unread: Unread = _all_read,
 ) -> RebasePlan:
     """The rebase of one lane: from the newest marker whose states of stages 1 to 3 restore and are read, exactly
     `from_epoch` when that is given, or else from the beginning of the log. `release` None: the one that runs the lane
-    now. `begun` is the newest life that the log begins.
+    behind all that the log holds. `log` has been read.
 
     A marker of an epoch that the catalog has not closed yet is passed over, and refused when it is asked for: what the
     lane had said of that epoch is said again.
 
     Raises SettingsError when the lane is not known, or the epoch asked for does not serve; Unavailable.
     """
-    known = await saved(broker, deployment, catalog, partition)
-    now = known.newest
+    known, in_force = await saved(broker, log.deployment, catalog, partition), log.control.in_force(catalog)
+    now, begun = known.newest, log.lives.newest(catalog, partition)
     if now is None:
         raise SettingsError(f"no lane {catalog}/{partition} has ever been saved: see 'm0 lane list'")
-    release = release or known.runner(begun) or now.runner
+    release = release or known.runner(begun, in_force) or now.runner
     life, begin, why = known.life_behind(begun), await _begin(broker, partition), None
     if from_epoch is not None and known.closed is not None and from_epoch > known.closed:
         raise SettingsError(
@@ -132,20 +150,21 @@ async def plan_rebase(
     if not from_beginning:
         states, why = await _chosen(broker, known, from_epoch, unread)
         if states is not None:
-            return _from_marker(catalog, partition, life, release, states, begin)._replace(unread=why)
+            return _from_marker(catalog, partition, life, release, states, begin, in_force)._replace(unread=why)
         if from_epoch is not None:
             raise SettingsError(
                 f"epoch {from_epoch} of lane {catalog}/{partition} "
                 + ("does not restore at every stage" if why is None else f"is not read by the installed code ({why})")
                 + ": leave --from out to take the newest that serves, or use --from beginning"
             )
-    return _anew(catalog, partition, life, release, begin)._replace(unread=why)
+    return _anew(catalog, partition, life, release, begin, in_force)._replace(unread=why)
 
 
 async def check_rebase(
     broker: Broker, log: CatalogLog, catalog: str, lanes: Collection[int], release: bytes | None
 ) -> None:
-    """Ask whether a new life of these lanes, under `release` where one is given, repairs anything. `log` has been read.
+    """Ask whether a new life of these lanes repairs anything, under `release` or where none is given the one that each
+    of them has. `log` has been read.
 
     Raises SettingsError for a lane that has ended, which goes on with the generation that names it again, and where
     lanes of the catalog would be of two releases, which no build has both; Unavailable.
@@ -158,39 +177,60 @@ async def check_rebase(
                 f"lane {catalog}/{lane} has ended and all that it said is closed: it goes on when 'm0 catalog set "
                 f"{catalog}' names a group of it again, and needs no new life"
             )
-    if release is None:
-        return
-    for lane in sorted(set(named) - set(lanes)):
+    given: dict[bytes, int] = {}
+    for lane in named:
         known = await saved(broker, log.deployment, catalog, lane)
-        other = known.runner(log.lives.newest(catalog, lane))
-        if other is not None and other not in (NO_RELEASE, release):
-            raise SettingsError(
-                f"lane {catalog}/{lane} would stay with release {other.hex()}, and a catalog whose lanes are of two "
-                "releases closes no epochs: leave --partition out, so that all get the same one"
-            )
+        own = known.runner(log.lives.newest(catalog, lane), in_force)
+        chosen = release if release is not None and lane in lanes else own
+        if chosen is not None:
+            given.setdefault(chosen, lane)
+    if len(given) > 1:
+        (one, first), (other, second), *_ = given.items()
+        raise SettingsError(
+            f"lane {catalog}/{first} would have release {one.hex()} and lane {catalog}/{second} {other.hex()}, and a "
+            "catalog whose lanes are of two releases closes no epochs: leave --partition out and give --release HASH, "
+            "so that all get the same one"
+        )
 
 
-async def plan_anew(
-    broker: Broker, catalog: str, partition: int, release: bytes, begun: Begun | None = None
-) -> RebasePlan:
-    """The rebase of a lane that nobody has ever saved: from the beginning of the log.
+async def plan_anew(broker: Broker, log: CatalogLog, catalog: str, partition: int, release: bytes) -> RebasePlan:
+    """The rebase of a lane that nobody has ever saved: from the beginning of the log, which has been read.
 
     Raises SettingsError when the log has no such partition; Unavailable.
     """
-    life = Saved(catalog, partition, [], []).life_behind(begun)
-    return _anew(catalog, partition, life, release, await _begin(broker, partition))
+    life = Saved(catalog, partition, [], []).life_behind(log.lives.newest(catalog, partition))
+    begin = await _begin(broker, partition)
+    return _anew(catalog, partition, life, release, begin, log.control.in_force(catalog))
 
 
-def _anew(catalog: str, partition: int, life: int, release: bytes, begin: int) -> RebasePlan:
+def _anew(
+    catalog: str, partition: int, life: int, release: bytes, begin: int, in_force: DefinedSet | None
+) -> RebasePlan:
     payload = RebasePayload(catalog, partition, life, 0, release.hex(), (ZERO.hex(),) * 3, begin)
-    origin = "the beginning of the log" + (
-        f", which has lost what was before offset {begin}: it goes on with the next generation" if begin else ""
+    number = "the first generation" if in_force is None else f"generation {in_force.payload.generation}"
+    lost = f", which has lost what was before offset {begin}: it goes on with {number}" if begin else ""
+    return _behind(RebasePlan(payload, f"the beginning of the log{lost}"), in_force, gap=begin > 0)
+
+
+def _behind(plan: RebasePlan, in_force: DefinedSet | None, *, gap: bool) -> RebasePlan:
+    """The plan with the set in force. Behind a gap the lane may have lost the record of it."""
+    if in_force is None:
+        return plan._replace(payload=replace(plan.payload, gap=gap))
+    named = NextGeneration(in_force.payload.generation, in_force.hash.hex())
+    is_lost = gap and plan.payload.partition in in_force.lanes
+    return plan._replace(
+        payload=replace(plan.payload, gap=gap, in_force=named), again=in_force.value if is_lost else None
     )
-    return RebasePlan(payload, origin, gap=begin > 0)
 
 
 def _from_marker(
-    catalog: str, partition: int, life: int, release: bytes, states: Sequence[Restored], begin: int
+    catalog: str,
+    partition: int,
+    life: int,
+    release: bytes,
+    states: Sequence[Restored],
+    begin: int,
+    in_force: DefinedSet | None,
 ) -> RebasePlan:
     first, second, third = (found.manifest.digest.hex() for found in states)
     marker = states[0].manifest
@@ -201,7 +241,7 @@ def _from_marker(
     )
     gap = begin > behind
     lost = f", without the events from offset {behind} to {begin}, which are gone" if gap else ""
-    return RebasePlan(payload, f"the marker of epoch {epoch_id}{lost}", gap)
+    return _behind(RebasePlan(payload, f"the marker of epoch {epoch_id}{lost}"), in_force, gap=gap)
 
 
 async def _chosen(
@@ -262,6 +302,8 @@ async def write_rebases(broker: Broker, key: ControlKey, plans: Iterable[RebaseP
     for plan in plans:
         payload = replace(plan.payload, certificates=key.certificates)
         name = f"{payload.catalog}:{payload.partition}:{payload.life}"
+        if plan.again is not None:
+            messages.append(Produce(RAW.name, payload.partition, None, plan.again))
         event = raw_event(CONTROL, name, "", None, REBASE, now_ms, now_ms, payload)
         # no key: it concerns a whole lane, and the partition is given
         messages.append(Produce(RAW.name, payload.partition, None, control_value(event, key)))
