@@ -174,7 +174,7 @@ async def test_code_that_does_not_read_the_states_goes_on_from_the_beginning(liv
     found = await looked(live, {EDITED: strange})
     assert found.line.startswith(
         "coins goes on with the installed code from the beginning of the log: the installed code does not read its "
-        "states (stage 3, entity 17 frequency/1/faces/"
+        "states (stage 3, entity 17 coins/1/frequency/1/faces/"
     )
     await write(live, found.plans)
     strange.models["frequency"].entities = {"faces": Faces}

@@ -63,7 +63,7 @@ class Space:
         self._most = most
         own = entity_key(tag, *owner)
         # counted where it is asked for, since this reads all keys
-        self._count = 0 if most is None else sum(key.startswith(own) for key, _ in entities.items())
+        self._count = 0 if most is None else len(entities.each(own))
         self._head = len(owner) + 1
         """So many parts of a key are not the domain's: its owner and its kind."""
         self._prefixes = {made: own + key_part(kind.encode()) for kind, made in sorted(kinds.items())}
