@@ -14,6 +14,7 @@ for _name in (
     "lanes_book",
     "lanes_noise",
     "lanes_steps",
+    "lanes_course",
 ):
     _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
     _module = importlib.util.module_from_spec(_spec)

@@ -67,6 +67,7 @@ class Closed(NamedTuple):
     header: HeaderMessage
     marker: Marker
     release: bytes
+    """What all its lanes have said it under."""
     following: bytes
     """The release of the lanes that go on into the next generation, zero bytes where none begins or none goes on."""
 
@@ -74,6 +75,11 @@ class Closed(NamedTuple):
     def ends(self) -> bool:
         """Whether no lane of the epoch goes on."""
         return self.marker.next is not None and self.following == ZERO
+
+    @property
+    def in_force(self) -> bytes:
+        """The release in force behind it."""
+        return self.release if self.following == ZERO else self.following
 
 
 class Disagreement(Exception):
@@ -168,8 +174,11 @@ class BundleState:
                 del leaves[place]
                 self.entities.drop(leaf_key(epoch, *place))
 
-    def passed(self, partition: int, life: int, release: bytes, marker: Marker) -> list[Closed]:
-        """A lane passes a marker; the epochs that closes, ascending. Raises Disagreement."""
+    def passed(self, partition: int, life: int, release: bytes, marker: Marker, in_force: bytes) -> list[Closed]:
+        """A lane passes a marker; the epochs that closes, ascending. Raises Disagreement.
+
+        They are closed under the release `in_force`, with zero bytes under whichever all lanes of each have said it.
+        """
         if marker.epoch_id <= self._now.last_epoch:
             return []
         lanes = self._open.setdefault(marker.epoch_id, {})
@@ -181,9 +190,9 @@ class BundleState:
                 )
         lanes[partition] = Passed(marker, life, release)
         self.entities.put(closing_key(marker.epoch_id, partition), pack((partition, lanes[partition])))
-        return list(self._closable())
+        return list(self._closable(in_force))
 
-    def _closable(self) -> Iterator[Closed]:
+    def _closable(self, in_force: bytes) -> Iterator[Closed]:
         """Close what can be closed in order of epochs, whatever the order in which lanes were heard.
 
         One that is whole although an earlier one of its generation is not ends that: every lane has gone past it.
@@ -191,8 +200,11 @@ class BundleState:
         for epoch_id in sorted(self._open):
             lanes = self._open.get(epoch_id, {})
             marker = next((passed.marker for passed in lanes.values()), None)
-            if marker is not None and set(marker.lanes) <= lanes.keys() and self._is_due(marker):
-                yield self._close(marker, {p: lanes[p] for p in marker.lanes})
+            if marker is not None and _is_whole(marker, lanes, in_force) and self._is_due(marker):
+                closed = self._close(marker, {p: lanes[p] for p in marker.lanes})
+                # behind an end the next generation tells under what it goes on
+                in_force = ZERO if in_force == ZERO or closed.ends else closed.in_force
+                yield closed
 
     def _is_due(self, marker: Marker) -> bool:
         """Whether the generations before the marker's have closed their epochs: lanes that ended may lag behind."""
@@ -242,8 +254,9 @@ class BundleState:
         for partition, passed in sorted(lanes.items()):
             source = SourceEntity(passed.life, passed.marker.state_digests)
             self.entities.put(source_key(partition), pack(source))
-        following = max(passed.marker.following for passed in lanes.values())
-        return Closed(pieces, message, marker, lanes[min(lanes)].release, following)
+        release = lanes[min(lanes)].release
+        followings = {passed.marker.following for passed in lanes.values()}
+        return Closed(pieces, message, marker, release, release if release in followings else max(followings))
 
     def _final_predictions(self, epoch_id: int, lanes: frozenset[int]) -> list[Prediction]:
         """In order of market keys; of a market that two lanes predict the lowest lane's counts."""
@@ -283,6 +296,14 @@ class BundleState:
 
     def _save(self) -> None:
         self.entities.put(self._key, pack(self._now))
+
+
+def _is_whole(marker: Marker, lanes: dict[int, Passed], in_force: bytes) -> bool:
+    """Whether all lanes of an epoch have said it, and all under one release: the one in force where that is known."""
+    if not set(marker.lanes) <= lanes.keys():
+        return False
+    releases = {lanes[partition].release for partition in marker.lanes}
+    return len(releases) == 1 and in_force in (ZERO, *releases)
 
 
 def facts(marker: Marker) -> tuple[object, ...]:
