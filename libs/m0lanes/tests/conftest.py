@@ -15,6 +15,7 @@ for _name in (
     "lanes_noise",
     "lanes_steps",
     "lanes_gaps",
+    "lanes_course",
 ):
     _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
     _module = importlib.util.module_from_spec(_spec)

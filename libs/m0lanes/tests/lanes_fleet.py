@@ -132,6 +132,15 @@ class Instance:
             start = self.core.resume(partition, self.topics.newest(self.core, partition), 0, len(log))
             self.positions[partition] = 0 if start is None else start
 
+    def drain(self) -> None:
+        """Save every lane as it stands; it may die doing so."""
+        try:
+            for partition in range(PARTITIONS):
+                self._take(self.core.cuts(partition, 0))
+        except Crash:
+            self.restarts += 1
+            self.start()
+
     def _core(self) -> StageCore:
         make = {1: self.heart.normalize, 2: self.heart.feature, 3: self.heart.model}
         return self.heart.bundle(3) if self.stage == 4 else make[self.stage]()

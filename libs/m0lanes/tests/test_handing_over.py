@@ -1,139 +1,18 @@
 """A catalog goes from build to build and back, by sets, ends, returns and new lives: one at a time bundles it."""
 
-import random
 from dataclasses import replace
 
 import lanes_world as world
 import pytest
+from lanes_course import BOTH_INSTALLED, BY_LANE, EITHER, FIRST, NEW_ONE, OLD_ONE, RELEASES, Course
 from lanes_fleet import Fleet
-from lanes_lives import AFTER, EDITED, LANES, installs, rebase, roots
-from lanes_steps import where
+from lanes_lives import AFTER, EDITED, LANES, installs, rebase
 from lanes_toy import Coins, LastToss
-from m0common.canonical import ZERO, BundleHeader
 from m0lanes.chain import Chain
-from m0lanes.generations import lanes_of
 from m0lanes.port import Put, Step
-from m0lanes.stages import Heart
 
-RELEASES = (world.COINS_RELEASE, EDITED)
-EITHER = Heart(world.DEPLOYMENT, dict.fromkeys(RELEASES, Coins()), bytes([9]) * 32)
 STEPS = 200 if world.SOAK else 5
-FIRST, EPOCH = world.FIRST, world.EPOCH_MS
-BY_LANE = {where(group): group for group in world.GROUPS}
-
-
-class Course:
-    """A log that two builds run, written step by step, and the fleet that reads it as far as it happens to."""
-
-    def __init__(self, seed: int, dies: float = 0.0, groups=world.GROUPS) -> None:
-        self.rng = random.Random(seed)
-        self.log = world.World(groups=groups)
-        self.fleet = Fleet(world.HEART, seed, dies)
-        self.fleet.instances += installs(self.fleet, AFTER, dies)
-        self.epoch, self.number, self.groups, self.release = FIRST, 1, self.log.groups, world.COINS_RELEASE
-        self.lives: dict[int, int] = {}
-        self.written = 0
-        self.is_exact = True
-        """Whether it is said which life closes each epoch: every one before a rebase was closed when that was written.
-        """
-        self.log.begin()
-
-    def flush(self, *, settle: bool = True) -> None:
-        self.fleet.write(self.log.records[self.written :])
-        self.written = len(self.log.records)
-        if settle:
-            self.fleet.settle()
-
-    def end(self, following: int | None = None) -> None:
-        """An epoch, with whatever happens in it."""
-        log, rng = self.log, self.rng
-        log.now_ms = max(log.now_ms, self.epoch * EPOCH)
-        if log.in_force and not log.sets[log.in_force][0].retired:
-            for number, group in enumerate(log.sets[log.in_force][0].groups):
-                log.open(group, f"COIN_{number}_{self.epoch - FIRST}", log.now_ms + number)
-                for _ in range(rng.randrange(3)):
-                    log.toss(group, rng.random() < 0.5, log.now_ms + rng.randrange(-5_000, 45_000))
-        log.end(self.epoch, following)
-        self.epoch += 1
-
-    def set(self, **changes) -> None:
-        """Another generation takes force."""
-        self.number += 1
-        self.log.define(self.number, **{"groups": self.groups, "release": self.release.hex(), **changes})
-        self.end(self.number)
-
-    def retire(self) -> None:
-        self.set(retired=True, groups=())
-
-    def rebase(self, release: bytes) -> None:
-        """Give every lane a new life from a marker whose epoch is closed; none, where a lane has no such marker."""
-        closed = max((epoch for _, epoch in self.fleet.topics.headers()), default=-1)
-        lanes = lanes_of(self.log.sets[self.log.in_force][0])
-        froms = [self._from(lane, closed) for lane in lanes]
-        if None in froms:
-            return
-        for lane, (epoch_id, life) in zip(lanes, froms, strict=True):
-            self.lives[lane] = self.lives.get(lane, 0) + 1
-            at = self.fleet.topics.roots(lane, epoch_id, life)
-            self.log.rebase(lane, epoch_id, *at, self.lives[lane], release=release.hex())
-
-    def _from(self, lane: int, closed: int) -> tuple[int, int] | None:
-        stages: dict[tuple[int, int], set[int]] = {}
-        for manifest in self.fleet.topics.manifests:
-            if manifest.partition == lane and manifest.stage < 4 and manifest.epoch_id is not None:
-                stages.setdefault((manifest.epoch_id, manifest.life), set()).add(manifest.stage)
-        whole = sorted(at for at, found in stages.items() if len(found) == 3 and at[0] <= closed)
-        return self.rng.choice(whole[-3:]) if whole else None
-
-    def step(self) -> None:
-        rng = self.rng
-        if self.log.sets[self.log.in_force][0].retired:
-            self.epoch += rng.randrange(3)
-            self.release, self.groups = rng.choice(RELEASES), self._some_groups()
-            self.set()
-        else:
-            match rng.choice(("epoch", "epoch", "release", "move", "retire", "rebase", "rebase")):
-                case "epoch":
-                    self.end()
-                case "release":
-                    self.release = rng.choice(RELEASES)
-                    self.set()
-                case "move":
-                    self.release, self.groups = rng.choice(RELEASES), self._some_groups()
-                    self.set()
-                case "retire":
-                    self.retire()
-                case "rebase":
-                    # a lane that has ended says the rest of its epochs under the release that it ended with
-                    settled = rng.random() < 0.7 or self._is_behind()
-                    self.flush(settle=settled)
-                    self.is_exact &= settled
-                    self.rebase(rng.choice(RELEASES))
-        self.flush(settle=rng.random() < 0.4)
-        if rng.random() < 0.1:
-            rng.choice(self.fleet.instances).start()
-
-    def _some_groups(self) -> tuple[str, ...]:
-        return tuple(sorted(self.rng.sample(world.GROUPS, self.rng.randrange(1, len(world.GROUPS) + 1))))
-
-    def _is_behind(self) -> bool:
-        """Whether an epoch of an earlier generation may still be open."""
-        mine = [manifest for manifest in self.fleet.topics.manifests if manifest.stage == 4]
-        return max((manifest.generation for manifest in mine), default=0) < self.log.in_force
-
-    def check(self) -> None:
-        """No epoch twice, none missed that one process with both releases closes, one chain of headers."""
-        self.flush()
-        reference = world.headers(world.Follower(EITHER).play(self.log.records))
-        found = self.fleet.topics.headers()
-        assert roots(found) == roots(reference)
-        if self.is_exact:
-            assert found == reference
-        assert self.fleet.parked() == []
-        before = ZERO
-        for _, header in sorted((epoch, BundleHeader.decode(raw)) for (_, epoch), raw in found.items()):
-            assert header.prev_bundle_hash == before
-            before = header.bundle_hash if header.leaf_count else before
+RELEASED = (OLD_ONE, NEW_ONE)
 
 
 @pytest.mark.parametrize("seed", range(STEPS))
@@ -143,6 +22,67 @@ def test_whatever_hands_a_catalog_over_two_builds_say_what_one_that_has_both_rel
         course.step()
     course.end()
     course.check()
+
+
+@pytest.mark.parametrize("seed", range(STEPS))
+def test_builds_that_have_both_releases_or_one_come_and_go_and_say_what_one_that_has_both_says(seed: int):
+    builds = (BOTH_INSTALLED, *(RELEASED[:1] if seed % 3 == 0 else RELEASED[1:] if seed % 3 == 1 else RELEASED))
+    course = Course(seed, dies=0.02 if seed % 2 else 0.0, builds=builds)
+    for _ in range(10):
+        course.step()
+        if course.rng.random() < 0.6:
+            course.shuffle()
+    course.leave_one()
+    course.end()
+    course.end()
+    course.check()
+
+
+def test_a_rebase_to_another_release_while_an_epoch_is_open_gives_that_epoch_one_header_whatever_builds_run():
+    course = Course(1, builds=(OLD_ONE, NEW_ONE, BOTH_INSTALLED))
+    course.end()
+    course.end()
+    course.flush()
+    first, *others = LANES
+    marker = course.log.marker(course.epoch)
+    rebase(course.log, course.fleet, FIRST, EDITED, [first])
+    course.log.raw(first, marker)
+    course.flush()
+    for lane in others:
+        course.log.raw(lane, marker)
+    course.flush()
+    assert max(epoch for _, epoch in course.fleet.topics.headers()) == FIRST + 1
+    rebase(course.log, course.fleet, FIRST, EDITED, others)
+    course.epoch += 1
+    course.end()
+    course.is_exact = False
+    course.check()
+    assert {(lane.life, lane.release) for lane in course.fleet.topics.message(FIRST + 2).lanes} == {(1, EDITED)}
+
+
+@pytest.mark.parametrize("drained", [True, False], ids=["drained", "killed"])
+@pytest.mark.parametrize("stays", [False, True], ids=["the old build is gone", "the old build stays"])
+def test_a_build_that_has_both_releases_and_ends_right_behind_a_switch_leaves_the_catalog_to_the_new_one(
+    drained: bool, stays: bool
+):
+    course = Course(1, builds=(BOTH_INSTALLED, OLD_ONE, NEW_ONE))
+    both, old, new = course.builds
+    course.stop(new, drained=False)
+    if not stays:
+        course.stop(old, drained=False)
+    course.end()
+    course.flush()
+    course.release = EDITED
+    course.set()
+    course.flush()
+    course.stop(both, drained=drained)
+    course.run(new)
+    for _ in range(4):
+        course.end()
+    course.check()
+    here, lacking = new[3].core.reports(), old[3].core.reports()
+    assert [(report.release, report.lacks) for report in here] == [(EDITED, None)]
+    assert [(report.release, report.lacks) for report in lacking if stays] == [(EDITED, EDITED)] * stays
 
 
 @pytest.mark.parametrize("back", [3, 2, 1])
@@ -186,6 +126,21 @@ def test_lanes_of_which_none_goes_on_give_way_to_others_under_another_release(se
     course.groups, course.release = (BY_LANE[second],), EDITED
     course.set()
     course.end()
+    course.check()
+
+
+@pytest.mark.parametrize("builds", [RELEASED, (OLD_ONE, BOTH_INSTALLED), (NEW_ONE, BOTH_INSTALLED, OLD_ONE)])
+def test_a_catalog_of_which_a_later_lane_is_heard_first_begins_under_the_release_of_its_first_generation(builds):
+    first, second, *_ = sorted(BY_LANE)
+    course = Course(1, groups=(BY_LANE[first],), builds=builds)
+    course.end()
+    course.groups, course.release = (BY_LANE[first], BY_LANE[second]), EDITED
+    course.set()
+    course.end()
+    course.fleet.write([record for record in course.log.records if record.partition != first])
+    course.fleet.settle()
+    course.fleet.write([record for record in course.log.records if record.partition == first])
+    course.written = len(course.log.records)
     course.check()
 
 
@@ -262,8 +217,9 @@ def test_a_return_forgets_the_same_of_closed_markets_whichever_releases_a_proces
     assert course.fleet.topics.headers() == world.headers(world.play(course.log.records, Chain(both)))
 
 
-def test_a_lane_that_is_given_another_release_than_its_neighbours_is_told():
-    course = Course(1)
+@pytest.mark.parametrize("builds", [RELEASED, (BOTH_INSTALLED,)], ids=["one each", "one that has both"])
+def test_a_lane_that_is_given_another_release_than_its_neighbours_is_told(builds):
+    course = Course(1, builds=builds)
     course.end()
     course.flush()
     rebase(course.log, course.fleet, FIRST, EDITED, LANES[:1])
@@ -273,6 +229,8 @@ def test_a_lane_that_is_given_another_release_than_its_neighbours_is_told():
     said = f"under release {world.COINS_RELEASE.hex()} and others of the catalog under {EDITED.hex()}"
     assert [said in reason for reason in course.fleet.parked()] == [True]
     assert max(epoch for _, epoch in course.fleet.topics.headers()) == FIRST
+    reports = [report for *_, bundle in course.builds for report in bundle.core.reports()]
+    assert {report.release for report in reports} == {EDITED}
     rebase(course.log, course.fleet, FIRST, EDITED, LANES[1:])
     course.is_exact = False
     course.check()

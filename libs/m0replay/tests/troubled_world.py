@@ -87,10 +87,11 @@ class Troubled:
         return log.records[since:]
 
     async def _begin_lives(self, lanes, likely: float) -> None:
+        # all lanes get another release, or none does: an epoch of two is never closed
+        release = self._rng.choice((None, None, *RELEASES))
         for lane in lanes:
-            if self._rng.random() >= likely:
+            if release is None and self._rng.random() >= likely:
                 continue
-            release = self._rng.choice((None, None, *RELEASES))
             origin: dict = {}
             if self._rng.random() < 0.2:
                 origin = {"from_beginning": True}

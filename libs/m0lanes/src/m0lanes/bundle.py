@@ -4,28 +4,33 @@ It reads the catalog's partition of `m0.predictions`, in which the messages of t
 lane that is far ahead of the others is passed over for a while and read again behind them. An epoch that a lane of it
 has gone past without a word, since raw has lost what it would have said, is missed: nobody waits for it.
 
-One build bundles a catalog at a time, the one that has the release that its lanes speak under. It changes hands at a
-place in the log, and who had it knows that place without asking anybody:
+At every place in the log one release is in force in a catalog. Which one follows from the log and not from what a
+process has: whoever reads up to there, from whatever state, finds the same one, has taken the same messages and has
+closed the same epochs. Only what lanes say under it is taken; the rest waits until its release is in force, or until
+its lane begins a new life. So no epoch has lanes of two releases, and a build with several of them says what the others
+say. Another release comes into force, and the catalog goes to the builds that have it:
 
-- at an epoch whose marker puts another release in force. The manifest of that epoch names it, and who has it goes on
-  from there.
+- at an epoch whose marker says so. The manifest of that epoch names it, and who has it goes on from there.
+- at the first marker of a catalog's first generation, where a lane of a later one was heard before.
 - behind an epoch that no lane goes on from. There the catalog has ended: everybody waits for it and reads alike what is
   still said of its past, and nothing that goes beyond is taken, until the first marker of the generation that comes
   next. Who has the release of that one goes on from the first message that was not taken.
 - at the signed `rebase` of a lane to another release. Who had the catalog may be gone, so nobody waits for it to hand
-  over: who has that release goes on from the newest state there is, and takes what is said up to the rebase, whoever
-  said it, as the other one does. So both close the same epochs before that place, and behind it the new one alone.
+  over: who has that release goes on from the newest state there is, and reads up to the rebase as the other one does,
+  whatever is in force on the way. So both close the same epochs before that place, and behind it the new one alone.
+
+A chain cannot read again what waits, and it hears of its lanes in another order: it takes what every release of its own
+says, and closes an epoch when all of its lanes have said it under one.
 """
 
 from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage, Manifest, encode
-from m0common.stream.core import MARKERS_DUE, Cut, LaneReport, Letter, Output, Rewind, Taken
+from m0common.stream.core import Cut, LaneReport, Letter, Output, Rewind, Taken
 from m0common.stream.records import Produce, Record
 from m0common.stream.restored import Restored
 from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
@@ -33,7 +38,8 @@ from m0common.topics import BUNDLES, HEADERS, PREDICTIONS
 from m0lanes.base import LaneStage, missing_beginning, remedy
 from m0lanes.births import Birth, born
 from m0lanes.bodies import Marker, Prediction, decode_body
-from m0lanes.bundle_state import BundleState, Disagreement
+from m0lanes.bundle_reading import Reading
+from m0lanes.bundle_state import BundleState, Closed, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message
 from m0lanes.slots import NO_RELEASE, Slot, restored_slot, runs
@@ -42,39 +48,6 @@ from m0lanes.strangers import about, heard
 STAGE = 4
 AHEAD_MAX = 8
 """So many epochs beyond the last closed one a lane is read; further it waits."""
-
-
-@dataclass
-class Reading:
-    """How a catalog's log is read, beside its order."""
-
-    waiting: dict[int, int] = field(default_factory=dict)
-    """The lanes that wait, and the offset of the first message that was not taken of each."""
-    ahead: set[int] = field(default_factory=set)
-    """Those of them that wait since they have passed as many epochs as they may."""
-    called: int | None = None
-    """Where somebody else's catalog began a life under a release of ours; it is taken over as soon as a state of it
-    is found.
-    """
-    until: int = 0
-    """Before this offset everybody's messages are taken."""
-    pinned: bool = False
-    """There is a checkpoint that has to be read on from, although the catalog has ended."""
-    strange: dict[int, tuple[bytes, int]] = field(default_factory=dict)
-    """The lanes of the generation in force that speak under a release that is not here, and how many markers of each
-    have gone by.
-    """
-
-    def problem(self, catalog: str, release: bytes) -> str | None:
-        """Why `catalog`, whose other lanes speak under `release`, closes no epochs, None as far as is known."""
-        for partition, (other, markers) in sorted(self.strange.items()):
-            if markers >= MARKERS_DUE:
-                return (
-                    f"lane {partition} speaks under release {other.hex()} and others of the catalog under "
-                    f"{release.hex()}, and no build has both: give all lanes one release with 'm0 lane rebase "
-                    f"{catalog} --release {release.hex()}'"
-                )
-        return None
 
 
 class BundleCore(LaneStage[BundleState]):
@@ -108,18 +81,30 @@ class BundleCore(LaneStage[BundleState]):
                 yield Letter(record, error)
             return
         reading = self._reading(lane)
-        if slot.passed and newborn is not None and message.release in self._here and reading.called is None:
+        is_call = newborn is not None or self._is_first(slot, message)
+        if slot.passed and is_call and message.release in self._here and reading.called is None:
             reading.called = record.offset
         if not slot.takes(only):
             self._pass_by(slot, message)
             return
-        is_new, is_ours = not _had(slot, message), self._hears(slot, record, message.release)
-        if slot.retired and is_new and slot.state.is_beyond(message):
-            if self._ahead_max is not None or not is_ours:
+        is_new, is_beyond = not _had(slot, message), slot.state.is_beyond(message)
+        if slot.release == NO_RELEASE and is_new and is_beyond:
+            slot.release = message.release
+        if self._is_others(slot, record):
+            slot.lacks = slot.release
+            reading.waiting.clear()
+            self._pass_by(slot, message)
+            return
+        if is_new and self._is_first(slot, message):
+            reading.waiting.setdefault(message.partition, record.offset)
+            yield from self._go_on(slot, record, message.release)
+            return
+        if slot.retired and is_new and is_beyond:
+            if self._ahead_max is not None or message.release not in self._here:
                 yield from self._return(slot, record, message)
                 return
             slot.retired, slot.release = False, message.release
-        elif newborn is not None and is_new and not (is_ours or slot.retired):
+        elif newborn is not None and is_new and not (slot.retired or self._keeps(slot, record, message.release)):
             self._give_away(slot, message.release)
             return
         holes = len(slot.holes)
@@ -149,15 +134,34 @@ class BundleCore(LaneStage[BundleState]):
             return  # the marker says all that this stage needs of it
         if newborn is not None:
             closed = slot.state.reborn(message.partition, newborn)
-            slot.release = message.release
-            yield self._cut(slot)
-        elif message.kind == "marker":
-            marker = decode_body(message.body, Marker)
-            closed = slot.state.passed(message.partition, message.life, message.release, marker)
-        else:
+            yield from self._reborn(slot, message.release)
+            yield from self._close(slot, record, closed, message.release)
+            if not closed:
+                yield from self._read_on(slot, ended=slot.retired)
+            return
+        if message.kind != "marker":
             raise DeadLetterError("unknown_body", f"{message.kind!r} does not come before this stage")
+        marker, in_force = decode_body(message.body, Marker), self._in_force(slot)
+        closed = slot.state.passed(message.partition, message.life, message.release, marker, in_force)
+        yield from self._close(slot, record, closed)
         if not closed:
-            yield from self._read_on(slot, ended=slot.retired and newborn is not None)
+            yield from self._read_on(slot, ended=False)
+
+    def _reborn(self, slot: Slot[BundleState], release: bytes) -> Iterator[Output]:
+        """A lane has begun a life under a release, which is in force from here on."""
+        changes, slot.release = release != slot.release, release
+        yield self._cut(slot)
+        if changes and not slot.retired:
+            self._reading(slot.lane).strange.clear()
+            yield from self._again(slot)
+
+    def _close(
+        self, slot: Slot[BundleState], record: Record, closed: Sequence[Closed], reborn: bytes = b""
+    ) -> Iterator[Output]:
+        """Say epochs that are closed, and go on behind them or leave that to others; `reborn` is the release of the
+        life that closed them by beginning, which is in force whatever they say.
+        """
+        if not closed:
             return
         key, (_, partition) = slot.lane.catalog.encode(), slot.place
         for epoch in closed:
@@ -165,18 +169,26 @@ class BundleCore(LaneStage[BundleState]):
                 yield Produce(BUNDLES.name, partition, key, piece, record.headers)
             yield Produce(HEADERS.name, partition, key, encode(epoch.header), record.headers)
             slot.out_seq += 1
-        newest, reading = closed[-1], self._reading(slot.lane)
-        slot.release, following, slot.retired = newest.release, newest.following, newest.ends
-        if newborn is not None:
-            slot.release = message.release
+        newest, reading, before = closed[-1], self._reading(slot.lane), slot.release
+        slot.release, slot.retired = reborn or newest.release, newest.ends
         reading.pinned = False
-        yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, following)
-        waiting, reading.waiting = reading.waiting, {}
-        if following not in (NO_RELEASE, slot.release) and not self._hears(slot, record, following):
-            slot.lacks = following
-        elif waiting:
+        yield self._cut(slot, newest.marker.epoch_id, newest.marker.window_end_ms, newest.following)
+        slot.release = reborn or newest.in_force
+        if slot.release != before:
+            reading.strange.clear()
+        if self._keeps(slot, record, slot.release):
+            yield from self._again(slot)
+        else:
+            slot.lacks = slot.release
+            reading.waiting.clear()
+
+    def _again(self, slot: Slot[BundleState]) -> Iterator[Output]:
+        """Read again what had to wait."""
+        waiting = self._reading(slot.lane).waiting
+        if waiting:
             slot.apart = True
             yield Rewind(slot.lane, min(waiting.values()))
+            waiting.clear()
 
     def _read_on(self, slot: Slot[BundleState], *, ended: bool) -> Iterator[Output]:
         """Go on with lanes that waited for epochs of which it turns out that nobody will ever close them; also where
@@ -192,13 +204,31 @@ class BundleCore(LaneStage[BundleState]):
     def _is_ahead(self, slot: Slot[BundleState], partition: int) -> bool:
         return self._ahead_max is not None and slot.state.waiting(partition) >= self._ahead_max
 
-    def _hears(self, slot: Slot[BundleState], record: Record, release: bytes) -> bool:
-        """Whether what a release says at this place is for this build to bundle."""
+    def _in_force(self, slot: Slot[BundleState]) -> bytes:
+        """The release that an epoch must be said under. The first epoch tells it; and in a chain each one does, for the
+        order in which a chain hears of its lanes is not that of the log.
+        """
+        is_told = self._ahead_max is not None and slot.state.last_epoch >= 0
+        return slot.release if is_told else NO_RELEASE
+
+    def _keeps(self, slot: Slot[BundleState], record: Record, release: bytes) -> bool:
+        """Whether the catalog is read here, at this place, with this release in force."""
         return release in self._here or record.offset < self._reading(slot.lane).until
+
+    def _is_others(self, slot: Slot[BundleState], record: Record) -> bool:
+        """Whether the catalog was read up to where it was called for and another release is in force there."""
+        is_told = slot.release != NO_RELEASE and not slot.retired and record.offset > self._reading(slot.lane).until
+        return is_told and slot.release not in self._here
+
+    def _hears(self, slot: Slot[BundleState], release: bytes) -> bool:
+        """Whether what is said under a release is to be taken."""
+        if self._ahead_max is None:
+            return release in self._here
+        return slot.retired or slot.release in (NO_RELEASE, release)
 
     def _give_away(self, slot: Slot[BundleState], release: bytes) -> None:
         """The catalog is somebody else's, who stands at least one message further from here on."""
-        slot.retired, slot.lacks = False, release
+        slot.retired, slot.release, slot.lacks = False, release, release
         slot.position += 1
         self._reading(slot.lane).waiting.clear()
 
@@ -212,46 +242,48 @@ class BundleCore(LaneStage[BundleState]):
                 reading.pinned = True
                 slot.position += 1
                 yield self._cut(slot)
-        elif self._hears(slot, record, message.release):
-            slot.retired, slot.release, slot.apart = False, message.release, True
-            yield Rewind(slot.lane, min(reading.waiting.values()))
-            reading.waiting.clear()
         else:
-            self._give_away(slot, message.release)
+            yield from self._go_on(slot, record, message.release)
+
+    def _go_on(self, slot: Slot[BundleState], record: Record, release: bytes) -> Iterator[Output]:
+        """A marker that had to wait says what is in force from here on: it is read again, or left to others."""
+        if self._keeps(slot, record, release):
+            slot.retired, slot.release = False, release
+            yield from self._again(slot)
+        else:
+            self._give_away(slot, release)
+
+    def _is_first(self, slot: Slot[BundleState], message: LaneMessage) -> bool:
+        """Whether this marker says that a catalog begins under another release than that of whoever spoke first."""
+        if self._ahead_max is None or slot.state.last_epoch >= 0 or message.release == slot.release:
+            return False
+        is_first_life = not any(life for life, _ in slot.input_seqs.values())
+        return not slot.retired and is_first_life and message.life == 0 and slot.state.is_next(message)
 
     def _waits(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
-        """Whether this lane is so far ahead of the others that it must wait, or speaks under a release that is not
-        here: the others have not come to where it takes force, or the lane is yet to begin a new life.
+        """Whether this lane is so far ahead of the others that it must wait, or speaks under a release that is not in
+        force: the others have not come to where it takes force, or the lane is yet to begin a new life.
         """
         reading = self._reading(slot.lane)
-        is_ours = slot.retired or self._hears(slot, record, message.release)
         life, _ = slot.input_seqs.get(message.partition, (0, 0))
-        if message.kind == "rebased" and message.life > life and is_ours:
+        if message.kind == "rebased" and message.life > life:
             # a new life says again what is missing of the old one
             reading.waiting.pop(message.partition, None)
             reading.strange.pop(message.partition, None)
             return False
-        if not is_ours and message.kind == "marker":
-            self._note_strange(slot, message)
+        had, hears = _had(slot, message), self._hears(slot, message.release)
+        if message.kind == "marker" and not (had or hears):
+            with suppress(DeadLetterError):
+                reading.note_strange(message, decode_body(message.body, Marker), slot.state.generation)
         if message.partition in reading.waiting:
             return True
-        if _had(slot, message):
-            return False
         is_ahead = self._is_ahead(slot, message.partition)
-        if not is_ahead and is_ours:
+        if had or (hears and not is_ahead):
             return False
         if is_ahead:
             reading.ahead.add(message.partition)
         reading.waiting[message.partition] = record.offset
         return True
-
-    def _note_strange(self, slot: Slot[BundleState], message: LaneMessage) -> None:
-        """Note a lane of the generation in force that speaks under another release than the catalog's."""
-        with suppress(DeadLetterError):
-            if decode_body(message.body, Marker).generation == slot.state.generation:
-                strange = self._reading(slot.lane).strange
-                _, markers = strange.get(message.partition, (NO_RELEASE, 0))
-                strange[message.partition] = message.release, markers + 1
 
     def _next(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
         """Whether the catalog has not had this message yet and may take it.

@@ -63,6 +63,7 @@ class Closed(NamedTuple):
     header: HeaderMessage
     marker: Marker
     release: bytes
+    """What all its lanes have said it under."""
     following: bytes
     """The release of the lanes that go on into the next generation, zero bytes where none begins or none goes on."""
 
@@ -70,6 +71,11 @@ class Closed(NamedTuple):
     def ends(self) -> bool:
         """Whether no lane of the epoch goes on."""
         return self.marker.next is not None and self.following == ZERO
+
+    @property
+    def in_force(self) -> bytes:
+        """The release in force behind it."""
+        return self.release if self.following == ZERO else self.following
 
 
 class Disagreement(Exception):
@@ -197,10 +203,14 @@ class BundleState:
                 del leaves[place]
                 self.entities.drop(leaf_key(epoch, *place))
         self._note_gap(partition, begins.payload)
-        return self._closed()
+        # only what was said under a release in force was taken, and what is whole was so before this life
+        return self._closed(ZERO)
 
-    def passed(self, partition: int, life: int, release: bytes, marker: Marker) -> list[Closed]:
-        """A lane passes a marker; the epochs that closes, ascending. Raises Disagreement."""
+    def passed(self, partition: int, life: int, release: bytes, marker: Marker, in_force: bytes) -> list[Closed]:
+        """A lane passes a marker; the epochs that closes, ascending. Raises Disagreement.
+
+        They are closed under the release `in_force`, with zero bytes under whichever all lanes of each have said it.
+        """
         if marker.epoch_id <= self._now.last_epoch:
             return []
         lanes = self._open.setdefault(marker.epoch_id, {})
@@ -212,39 +222,44 @@ class BundleState:
                 )
         lanes[partition] = Passed(marker, life, release)
         self.entities.put(closing_key(marker.epoch_id, partition), pack((partition, lanes[partition])))
-        return self._closed()
+        return self._closed(in_force)
 
     def _note_gap(self, partition: int, payload: RebasePayload) -> None:
         self._behind.pop(partition, None)
         if payload.gap and payload.in_force is not None:
             self._behind[partition] = payload.in_force.generation
 
-    def _closed(self) -> list[Closed]:
+    def _closed(self, in_force: bytes) -> list[Closed]:
         self._lost = lost(self._open, self._behind)
-        closed = list(self._closable())
+        closed = list(self._closable(in_force))
         if closed:
             self._lost = lost(self._open, self._behind)
         return closed
 
-    def _closable(self) -> Iterator[Closed]:
+    def _closable(self, in_force: bytes) -> Iterator[Closed]:
         """Close what can be closed in order of epochs, whatever the order in which lanes were heard.
 
         One that is not whole and may still be holds up those behind it. One that cannot be any more is missed, and the
-        generation that it puts in force is the next all the same.
+        generation that it puts in force is the next all the same; so is one that its lanes said under two releases, or
+        under another than the one `in_force`.
         """
         generation = self._now.generation
-        whole: list[tuple[Marker, dict[int, Passed]]] = []
+        said: list[tuple[Marker, dict[int, Passed]]] = []
         for epoch_id, lanes in sorted(self._open.items()):
             marker = marker_of(lanes)
             if set(marker.lanes) <= lanes.keys():
-                whole.append((marker, {p: lanes[p] for p in marker.lanes}))
+                said.append((marker, {p: lanes[p] for p in marker.lanes}))
             elif epoch_id not in self._lost:
                 return
             if any(self._is_due(passed.marker, generation) for passed in lanes.values()):
                 generation = behind(marker)
-                for each in whole:
-                    yield self._close(*each)
-                whole = []
+                for whole, passed in said:
+                    if _is_under_one(passed, in_force):
+                        closed = self._close(whole, passed)
+                        # behind an end the next generation tells under what it goes on
+                        in_force = ZERO if in_force == ZERO or closed.ends else closed.in_force
+                        yield closed
+                said = []
 
     def _next_generation(self) -> int:
         """The generation that closes epochs next, behind those that are missed."""
@@ -314,8 +329,9 @@ class BundleState:
         for partition, passed in sorted(lanes.items()):
             source = SourceEntity(passed.life, passed.marker.state_digests)
             self.entities.put(source_key(partition), pack(source))
-        following = max(passed.marker.following for passed in lanes.values())
-        return Closed(pieces, message, marker, lanes[min(lanes)].release, following)
+        release = lanes[min(lanes)].release
+        followings = {passed.marker.following for passed in lanes.values()}
+        return Closed(pieces, message, marker, release, release if release in followings else max(followings))
 
     def _final_predictions(self, epoch_id: int, lanes: frozenset[int]) -> list[Prediction]:
         """In order of market keys; of a market that two lanes predict the lowest lane's counts."""
@@ -355,6 +371,12 @@ class BundleState:
 
     def _save(self) -> None:
         self.entities.put(self._key, pack(self._now))
+
+
+def _is_under_one(lanes: dict[int, Passed], in_force: bytes) -> bool:
+    """Whether all lanes of an epoch have said it under one release: the one in force where that is known."""
+    releases = {passed.release for passed in lanes.values()}
+    return len(releases) == 1 and in_force in (ZERO, *releases)
 
 
 def facts(marker: Marker) -> tuple[object, ...]:
