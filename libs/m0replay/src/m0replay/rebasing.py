@@ -167,7 +167,7 @@ async def check_rebase(
     of them has. `log` has been read.
 
     Raises SettingsError for a lane that has ended, which goes on with the generation that names it again, and where
-    lanes of the catalog would be of two releases, which no build has both; Unavailable.
+    lanes of the catalog would be of two releases, and an epoch has one; Unavailable.
     """
     in_force = log.control.in_force(catalog)
     named = () if in_force is None else lanes_of(in_force.payload)
