@@ -95,7 +95,9 @@ def outcome_of(market_id):
 @contextlib.asynccontextmanager
 async def running(dsn, house, broker, status):
     """A process of jobs."""
-    config = settings.Settings(postgres=settings.Postgres(dsn=dsn), jobs=settings.Jobs(crank_interval_ms=100))
+    config = settings.Settings(
+        postgres=settings.Postgres(dsn=dsn), jobs=settings.Jobs(crank_interval_ms=100, resolve_wait_ms=0)
+    )
     async with rows.opened(config.postgres, "jobs") as leases:
         jobs = Jobs(
             config, Deployment(bytes(32), bytes(32), 1), house.oracle.program, house.registry.program, house.pool,

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import lanes_world as lanes
+import pytest
 from loop_world import NAMES, QUICK
 from m0common.messages import HeaderMessage, LaneMessage, encode
 from m0common.settings import Stage
@@ -18,6 +19,7 @@ _message = msgpack.Decoder(LaneMessage).decode
 # --- the broker ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(400)
 async def test_a_broker_that_dies_and_comes_back_costs_time_and_nothing_else(stages):
     records = lanes.season(4, first=stages.first).records
     half = len(records) // 2
@@ -29,7 +31,7 @@ async def test_a_broker_that_dies_and_comes_back_costs_time_and_nothing_else(sta
     assert all(stages.loops[name].healthy() is None for name in NAMES)
     stages.world.repair()
     await stages.write(records[half:])
-    await stages.until_said(await stages.expected(), 60)
+    await stages.until_said(await stages.expected(), 180)
     await stages.until(stages.ready)
 
 
