@@ -163,10 +163,10 @@ class Stack:
         return "\n".join(out)
 
 
-def report_at(port: int) -> str:
+def report_at(port: int, timeout: float = 10) -> str:
     """What a process says at /ready, whatever its code."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=10) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=timeout) as response:
             return response.read().decode()
     except urllib.error.HTTPError as error:
         return error.read().decode()

@@ -1,20 +1,16 @@
 """Stopping a process of a stack with SIGSTOP: who says that it is not ready, how soon, and why."""
 
 import json
-import os
-import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from e2e_stack import Stack
+from e2e_stack import Stack, report_at
 from m0local import settings
+from m0local.testing import frozen
 
 SIGNERS = ("signer-1", "signer-2", "signer-3")
 STAGES = ("normalize", "feature", "model", "bundle")
@@ -41,15 +37,10 @@ class Seen:
 def readiness(stack: Stack, name: str) -> str | None:
     """What a service says is wrong, None when it is ready; no answer within 3 s is wrong too."""
     try:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{settings.PORTS[name] + stack.offset}/ready", timeout=3
-        ) as answer:
-            answer.read()
-    except urllib.error.HTTPError as error:
-        return json.dumps(json.loads(error.read())["problems"])
+        said = json.loads(report_at(settings.PORTS[name] + stack.offset, timeout=3))
     except OSError as error:
         return f"no answer: {error}"
-    return None
+    return json.dumps(said["problems"]) if said["status"] == "unavailable" else None
 
 
 def falls(stack: Stack, name: str, since_s: float, within_s: float) -> Seen | None:
@@ -59,25 +50,6 @@ def falls(stack: Stack, name: str, since_s: float, within_s: float) -> Seen | No
             return Seen(time.monotonic() - since_s, why)
         time.sleep(0.25)
     return None
-
-
-@contextmanager
-def stopped(stack: Stack, name: str) -> Iterator[float]:
-    """A process and its children stopped for the length of the block; yields the moment."""
-    pids = family(stack.wait(f"{name} to run", partial(stack.running, name), 60)["pid"])
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield time.monotonic()
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that descend from it, the eldest first."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in family(int(child)))]
 
 
 def slowest_answer(stack: Stack, until_s: float) -> tuple[float, set[int]]:
@@ -97,35 +69,40 @@ def slowest_answer(stack: Stack, until_s: float) -> tuple[float, set[int]]:
     return longest, statuses
 
 
-def hangs(stack: Stack, name: str, seconds: float) -> dict[str, Seen | None]:
+def watched(stack: Stack, ill: str, what: str, seconds: float) -> tuple[float, set[int]] | None:
+    """Watch for so long who says that it is not ready while something is wrong with `ill`; `what` says what.
+
+    Fails unless all who depend on it did, in words that name it. Returns what the API answered, where it could.
+    """
+    dependents, since_s = DEPEND.get(ill, ()), time.monotonic()
+    others = [each for each in EVERYTHING if each not in (ill, *DEPEND, *dependents)]
+    with ThreadPoolExecutor(32) as pool:
+        asked = pool.submit(slowest_answer, stack, since_s + seconds) if ill != "api" else None
+        falling = {each: pool.submit(falls, stack, each, since_s, seconds) for each in (*dependents, *others)}
+        seen = {each: future.result() for each, future in falling.items()}
+        answered = asked.result() if asked is not None else None
+    soon = [f"{each} after {said.after_s:.1f} s" for each in dependents if (said := seen[each]) is not None]
+    print(f"{ill} {what} for {seconds:.0f} s: {', '.join(soon)}; the API: {answered}")
+    for each, said in seen.items():
+        if said is not None or each in dependents:
+            print(f"  {each}: {said}")
+    for each in dependents:
+        said = seen[each]
+        assert said is not None, f"{ill} {what} and {each} stayed ready"
+        assert any(word in said.why for word in CAUSE[ill]), f"{ill} {what} and {each} says {said.why}"
+    return answered
+
+
+def hangs(stack: Stack, name: str, seconds: float) -> None:
     """Stop a process for so long, and go on when everything is ready again and epochs are final.
 
-    Fails unless who depends on it said so with its name, and the API answered all the while. Returns who was not ready,
-    and what it said first.
+    Fails unless who depends on it said so with its name, and the API answered all the while.
     """
-    dependents = DEPEND.get(name, ())
-    others = [each for each in EVERYTHING if each not in (name, *DEPEND, *dependents)]
-    with ThreadPoolExecutor(32) as pool, stopped(stack, name) as since_s:
-        asked = pool.submit(slowest_answer, stack, since_s + seconds) if name != "api" else None
-        found = {each: pool.submit(falls, stack, each, since_s, seconds) for each in dependents}
-        calm = {each: pool.submit(falls, stack, each, since_s, seconds) for each in others}
-        seen = {each: future.result() for each, future in found.items()}
-        stirred = {each: said for each, future in calm.items() if (said := future.result()) is not None}
-        answered = asked.result() if asked is not None else None
-    print(
-        f"{name} hung for {seconds:.0f} s: " + ", ".join(f"{k} after {v.after_s:.1f} s" for k, v in seen.items() if v)
-    )
-    print(f"  the API: {answered}")
-    for each, said in {**seen, **stirred}.items():
-        print(f"  {each}: {said}")
-    silent = [each for each, said in seen.items() if said is None]
-    assert not silent, f"{name} hung and {silent} stayed ready"
-    for each, said in seen.items():
-        assert said is not None
-        assert any(word in said.why for word in CAUSE[name]), f"{name} hung and {each} says {said.why}"
+    pid = stack.wait(f"{name} to run", partial(stack.running, name), 60)["pid"]
+    with frozen(pid):
+        answered = watched(stack, name, "hung", seconds)
     if answered is not None:
         assert answered[0] < 10, f"a request took {answered[0]:.1f} s"
         assert answered[1] <= {200, 503}
     stack.all_ready(180)
     stack.goes_on(epochs=1)
-    return seen | stirred

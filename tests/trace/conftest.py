@@ -8,8 +8,7 @@ from m0common.settings import Postgres
 from m0common.store import postgres
 from m0common.telemetry.otel import OpenTelemetry
 from m0common.telemetry.traces import trace_with
-from m0index import migrations
-from m0local.testing import postgres_server
+from m0local.testing import index_server
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -37,7 +36,6 @@ def spans():
 
 @pytest.fixture
 async def pool(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        migrations.upgrade(server.dsn)
+    with index_server(tmp_path_factory.mktemp("postgres")) as server:
         async with postgres.opened(Postgres(dsn=server.dsn), name="test") as opened:
             yield opened

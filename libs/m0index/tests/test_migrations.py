@@ -23,10 +23,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def dsn(server):
     """An empty database."""
-    with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
-        connection.execute("CREATE DATABASE fresh")
-    return server.server.dsn_of("fresh")
+    return server.fresh()
 
 
 def tables(dsn: str) -> set[str]:

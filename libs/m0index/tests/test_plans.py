@@ -7,10 +7,9 @@ import psycopg
 import pytest
 from m0common.settings import Postgres
 from m0common.store import postgres
-from m0index import migrations
 from m0index.queries import bundles, epochs, markets, predictions
 from m0index.tables import entities, history, outbox, outcomes, overdue, positions, waiting
-from m0local.testing import postgres_server
+from m0local.testing import index_server
 
 pytestmark = pytest.mark.postgres
 
@@ -141,8 +140,7 @@ class OnePool:
 
 @pytest.fixture(scope="module")
 def dsn(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        migrations.upgrade(server.dsn)
+    with index_server(tmp_path_factory.mktemp("postgres")) as server:
         with psycopg.connect(server.dsn, autocommit=True) as connection:
             connection.execute(FILL)
             connection.execute("VACUUM ANALYZE")

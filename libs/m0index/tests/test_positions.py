@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import psycopg
 import pytest
 from m0common.settings import Postgres
 from m0common.store import postgres
@@ -10,9 +9,8 @@ from m0common.stream.broker import TopicPartition
 from m0common.stream.consumer_loop import Elsewhere
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Record
-from m0index import migrations
 from m0index.positions import Positions
-from m0local.testing import postgres_server
+from m0local.testing import empty_index, index_server
 
 pytestmark = pytest.mark.postgres
 
@@ -21,15 +19,13 @@ ONE, TWO = TopicPartition("m0.one.v1", 0), TopicPartition("m0.one.v1", 1)
 
 @pytest.fixture(scope="module")
 def dsn(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        migrations.upgrade(server.dsn)
+    with index_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server.dsn
 
 
 @pytest.fixture
 async def pool(dsn):
-    with psycopg.connect(dsn) as connection:
-        connection.execute("TRUNCATE positions, cursors")
+    empty_index(dsn)
     async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:
         yield opened
 

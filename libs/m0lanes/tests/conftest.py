@@ -14,6 +14,7 @@ for _name in (
     "lanes_book",
     "lanes_noise",
     "lanes_steps",
+    "lanes_story",
     "lanes_gaps",
     "lanes_course",
 ):

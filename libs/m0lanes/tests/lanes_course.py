@@ -7,6 +7,7 @@ import lanes_world as world
 from lanes_fleet import Fleet, Instance
 from lanes_lives import AFTER, EDITED, installs, roots
 from lanes_steps import where
+from lanes_story import Story
 from lanes_toy import Coins
 from m0common.canonical import ZERO, BundleHeader
 from m0lanes.generations import lanes_of
@@ -14,49 +15,25 @@ from m0lanes.stages import Heart
 
 RELEASES = (world.COINS_RELEASE, EDITED)
 EITHER = Heart(world.DEPLOYMENT, dict.fromkeys(RELEASES, Coins()), bytes([9]) * 32)
-FIRST, EPOCH = world.FIRST, world.EPOCH_MS
 OLD_ONE, NEW_ONE, BOTH_INSTALLED = world.HEART, AFTER, EITHER
 BY_LANE = {where(group): group for group in world.GROUPS}
 
 
-class Course:
+class Course(Story):
     """See above. Each of `builds` is one process of every stage."""
 
     def __init__(
         self, seed: int, dies: float = 0.0, groups=world.GROUPS, builds: Sequence[Heart] = (OLD_ONE, NEW_ONE)
     ) -> None:
-        self.rng = random.Random(seed)
-        self.log = world.World(groups=groups)
-        self.fleet = Fleet(world.HEART, seed, dies)
+        super().__init__(random.Random(seed), world.World(groups=groups), Fleet(world.HEART, seed, dies))
         self.builds = [installs(self.fleet, heart, dies) for heart in builds]
         self.fleet.instances = [instance for build in self.builds for instance in build]
-        self.epoch, self.number, self.groups, self.release = FIRST, 1, self.log.groups, world.COINS_RELEASE
+        self.number, self.release = 1, world.COINS_RELEASE
         self.spoken = self.release
         """The release that the lanes speak under once they have read everything."""
-        self.lives: dict[int, int] = {}
-        self.written = 0
         self.is_exact = True
         """Whether it is said which life closes each epoch: every one before a rebase was closed when that was written.
         """
-        self.log.begin()
-
-    def flush(self, *, settle: bool = True) -> None:
-        self.fleet.write(self.log.records[self.written :])
-        self.written = len(self.log.records)
-        if settle:
-            self.fleet.settle()
-
-    def end(self, following: int | None = None) -> None:
-        """An epoch, with whatever happens in it."""
-        log, rng = self.log, self.rng
-        log.now_ms = max(log.now_ms, self.epoch * EPOCH)
-        if log.in_force and not log.sets[log.in_force][0].retired:
-            for number, group in enumerate(log.sets[log.in_force][0].groups):
-                log.open(group, f"COIN_{number}_{self.epoch - FIRST}", log.now_ms + number)
-                for _ in range(rng.randrange(3)):
-                    log.toss(group, rng.random() < 0.5, log.now_ms + rng.randrange(-5_000, 45_000))
-        log.end(self.epoch, following)
-        self.epoch += 1
 
     def set(self, **changes) -> None:
         """Another generation takes force."""
@@ -93,11 +70,7 @@ class Course:
                 self.flush(settle=self.rng.random() < 0.5)
 
     def _from(self, lane: int, closed: int) -> tuple[int, int] | None:
-        stages: dict[tuple[int, int], set[int]] = {}
-        for manifest in self.fleet.topics.manifests:
-            if manifest.partition == lane and manifest.stage < 4 and manifest.epoch_id is not None:
-                stages.setdefault((manifest.epoch_id, manifest.life), set()).add(manifest.stage)
-        whole = sorted(at for at, found in stages.items() if len(found) == 3 and at[0] <= closed)
+        whole = self.marked(lane, closed)
         return self.rng.choice(whole[-3:]) if whole else None
 
     def step(self) -> None:

@@ -5,11 +5,10 @@ import random
 import lanes_world as world
 from lanes_fleet import Fleet
 from lanes_lives import NOTHING
+from lanes_story import Story
 from m0common.canonical import ZERO, BundleHeader
 from m0common.topics import RAW
 from m0lanes.generations import lanes_of
-
-FIRST, EPOCH = world.FIRST, world.EPOCH_MS
 
 GONE = "what it would read is gone"
 
@@ -27,47 +26,18 @@ class Losing(world.Follower):
         return closed
 
 
-class Gaps:
-    """A log, written step by step, the fleet that reads it, and what of it raw has lost."""
+class Gaps(Story):
+    """A log, the fleet that reads it, and what of it raw has lost."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.log, self.fleet = world.World(), Fleet(world.HEART, seed)
-        self.epoch, self.groups, self.written = FIRST, self.log.groups, 0
-        self.lives: dict[int, int] = {}
+        super().__init__(random.Random(seed), world.World(), Fleet(world.HEART, seed))
         self.lost: set[tuple[int, int]] = set()
-        self.log.begin()
-
-    def flush(self, *, settle: bool = True) -> None:
-        self.fleet.write(self.log.records[self.written :])
-        self.written = len(self.log.records)
-        if settle:
-            self.fleet.settle()
-
-    def end(self, following: int | None = None) -> None:
-        """An epoch, with whatever happens in it."""
-        log, rng = self.log, self.rng
-        log.now_ms = max(log.now_ms, self.epoch * EPOCH)
-        for number, group in enumerate(log.sets[log.in_force][0].groups):
-            log.open(group, f"COIN_{number}_{self.epoch - FIRST}", log.now_ms + number)
-            for _ in range(rng.randrange(3)):
-                log.toss(group, rng.random() < 0.5, log.now_ms + rng.randrange(-5_000, 45_000))
-        log.end(self.epoch, following)
-        self.epoch += 1
 
     def set(self, **changes) -> None:
         """Another generation takes force."""
         number = self.log.in_force + 1
         self.log.define(number, **{"groups": self.groups, **changes})
         self.end(number)
-
-    def _from(self, lane: int, closed: int) -> tuple[int, int] | None:
-        """A marker of a lane whose epoch is closed, and the life that read it."""
-        stages: dict[tuple[int, int], set[int]] = {}
-        for manifest in self.fleet.topics.manifests:
-            if manifest.partition == lane and manifest.stage < 4 and manifest.epoch_id is not None:
-                stages.setdefault((manifest.epoch_id, manifest.life), set()).add(manifest.stage)
-        return max((at for at, found in stages.items() if len(found) == 3 and at[0] <= closed), default=None)
 
     def loses(self, lanes, happens, *, carried: bool = False) -> dict[int, int]:
         """These lanes stand still while something `happens`, which raw then loses; returns where it begins there."""
@@ -99,7 +69,7 @@ class Gaps:
         for lane, begin in sorted(begins.items()):
             if lane in self.lanes:
                 self.log.raw(lane, self.log.values[self.log.in_force])
-            found = None if anew else self._from(lane, closed)
+            found = None if anew else max(self.marked(lane, closed), default=None)
             epoch_id, life = (0, 0) if found is None else found
             roots = NOTHING if found is None else self.fleet.topics.roots(lane, epoch_id, life)[0]
             self.lives[lane] = self.lives.get(lane, 0) + 1

@@ -2,8 +2,9 @@
 
 import lanes_world as world
 import pytest
-from lanes_gaps import FIRST, Gaps
+from lanes_gaps import Gaps
 from lanes_lives import LANES
+from lanes_story import FIRST
 
 SEEDS = 300 if world.SOAK else 8
 SWITCHES = (22, 27, 120, 184)

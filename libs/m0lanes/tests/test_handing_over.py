@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import lanes_world as world
 import pytest
-from lanes_course import BOTH_INSTALLED, BY_LANE, EITHER, FIRST, NEW_ONE, OLD_ONE, RELEASES, Course
+from lanes_course import BOTH_INSTALLED, BY_LANE, EITHER, NEW_ONE, OLD_ONE, RELEASES, Course
 from lanes_fleet import Fleet
 from lanes_lives import AFTER, EDITED, LANES, installs, rebase
+from lanes_story import FIRST
 from lanes_toy import Coins, LastToss
 from m0lanes.chain import Chain
 from m0lanes.port import Put, Step

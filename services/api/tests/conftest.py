@@ -24,9 +24,8 @@ from m0common.clock import ManualClock
 from m0common.messages import ProvisionalPrediction, encode
 from m0common.settings import Identity, Postgres, Settings
 from m0common.store import postgres
-from m0index import migrations
 from m0local.ports import free_port
-from m0local.testing import postgres_server
+from m0local.testing import index_server
 from memory_chain import MemoryChain
 
 SPLIT = [500_000_001, 300_000_000, 199_999_999]
@@ -120,8 +119,7 @@ assert EPOCH_MS == 20_000
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        migrations.upgrade(server.dsn)
+    with index_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # for memory_chain
 sys.path.insert(0, str(Path(__file__).parents[3] / "libs/m0index/tests"))  # for index_scene
 
-import psycopg
 import pytest
 from index_scene import Said, Scene
 from m0_indexer.consume import BundleStore
@@ -22,26 +21,19 @@ from m0common.stream.memory import MemoryBroker
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.topics import TOPICS
-from m0index import migrations
-from m0local.testing import postgres_server
+from m0local.testing import empty_index, index_server
 from memory_chain import MemoryChain
 
 
 @pytest.fixture(scope="session")
 def dsn(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        migrations.upgrade(server.dsn)
+    with index_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server.dsn
 
 
 @pytest.fixture
 async def pool(dsn):
-    with psycopg.connect(dsn) as connection:
-        tables = connection.execute("""
-            SELECT string_agg(tablename, ',') FROM pg_tables
-            WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'schema_terms')
-        """).fetchone()[0]
-        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    empty_index(dsn)
     async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:
         yield opened
 

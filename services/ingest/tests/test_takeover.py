@@ -18,7 +18,6 @@ from m0common.stream.follow import read_to_end
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.records import Produce
 from m0common.topics import RAW, TOPICS
-from m0index import migrations
 from m0lanes.authority import identity
 from m0lanes.control import CatalogSetPayload, DomainRef, SourceRule
 from m0lanes.domains import load_domains
@@ -69,13 +68,12 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
-    from m0local.testing import kafka_server, postgres_server
+    from m0local.testing import index_server, kafka_server
 
     with (
         kafka_server(tmp_path_factory.mktemp("kafka")) as kafka,
-        postgres_server(tmp_path_factory.mktemp("postgres")) as postgres,
+        index_server(tmp_path_factory.mktemp("postgres")) as postgres,
     ):
-        migrations.upgrade(postgres.dsn)
         yield kafka, postgres
 
 

@@ -3,31 +3,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import psycopg
 import pytest
 from jobs_house import BASE_MS, House
 from m0common.leases.rows import PostgresLeases
 from m0common.settings import Postgres
 from m0common.store import postgres
-from m0index import migrations
-from m0local.testing import postgres_server
+from m0local.testing import empty_index, index_server
 
 
 @pytest.fixture(scope="session")
 def dsn(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        migrations.upgrade(server.dsn)
+    with index_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server.dsn
 
 
 @pytest.fixture
 async def pool(dsn):
-    with psycopg.connect(dsn) as connection:
-        tables = connection.execute(
-            "SELECT string_agg(tablename, ',') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'schema_terms')"
-        ).fetchone()[0]
-        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    empty_index(dsn)
     async with postgres.opened(Postgres(dsn=dsn), name="test") as opened:
         yield opened
 

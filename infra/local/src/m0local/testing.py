@@ -26,10 +26,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import psycopg
 from m0common.stream.broker import APPEND_TIME
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.topics import BY_NAME, Topic
+from m0index import migrations
 from m0kafka.apply import apply
 from m0kafka.confluent import ConfluentCluster
 from m0kafka.plan import plan
@@ -107,15 +109,22 @@ class Running(Generic[S]):
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """Stop the server and its children with SIGSTOP for the length of the block: it hangs, its connections stay."""
-        pids = _family(self.pid)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(self.pid):
             yield
-        finally:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a process and all that descend from it with SIGSTOP for the length of the block."""
+    pids = _family(pid)
+    for each in pids:
+        os.kill(each, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for each in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGCONT)
 
 
 def _family(pid: int) -> list[int]:
@@ -138,6 +147,13 @@ class RunningPostgres(Running[PostgresServer]):
     @property
     def dsn(self) -> str:
         return self.server.dsn
+
+    def fresh(self) -> str:
+        """The address of an empty database beside `m0`; the one that was made so before is gone."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
+            connection.execute("CREATE DATABASE fresh")
+        return self.server.dsn_of("fresh")
 
 
 class RunningValkey(Running[ValkeyServer]):
@@ -196,6 +212,27 @@ def postgres_server(directory: Path) -> Iterator[RunningPostgres]:
     """Postgres 18 below `directory` with the empty database `m0`."""
     with _running(RunningPostgres(PostgresServer(directory, free_port()))) as handle:
         yield handle
+
+
+@contextlib.contextmanager
+def index_server(directory: Path) -> Iterator[RunningPostgres]:
+    """Postgres below `directory` whose database `m0` is an index with nothing in it."""
+    with postgres_server(directory) as handle:
+        migrations.upgrade(handle.dsn)
+        yield handle
+
+
+def empty_index(dsn: str) -> None:
+    """Take everything out of an index; its schema stays."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("""
+            DO $$ BEGIN
+                EXECUTE (
+                    SELECT 'TRUNCATE ' || string_agg(tablename, ',') || ' RESTART IDENTITY CASCADE' FROM pg_tables
+                    WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'schema_terms')
+                );
+            END $$
+        """)
 
 
 @contextlib.contextmanager

@@ -12,9 +12,10 @@ import psycopg
 from m0common.errors import SettingsError, Unavailable
 from m0common.secret import SecretDsn
 from m0common.store.address import address
+from m0common.store.bounded import BoundedConnection, connected
 
 LOOKS = 5
-ANSWER_S = 10.0
+ANSWER_S = 10
 
 
 async def refuse_pooler(dsn: SecretDsn, why: str) -> None:
@@ -24,18 +25,16 @@ async def refuse_pooler(dsn: SecretDsn, why: str) -> None:
     """
     with contextlib.suppress(TimeoutError, psycopg.OperationalError, Unavailable):
         async with asyncio.timeout(ANSWER_S):
-            if await _shares_sessions(address(dsn)):
+            address(dsn)
+            if await _shares_sessions(dsn):
                 raise SettingsError(
                     f"M0_PG_DSN leads to a transaction pooler, and {why}: give this service the address of Postgres "
                     "itself, or of a pool in session mode"
                 )
 
 
-async def _shares_sessions(conninfo: str) -> bool:
-    async with (
-        await psycopg.AsyncConnection.connect(conninfo, prepare_threshold=None, autocommit=True) as one,
-        await psycopg.AsyncConnection.connect(conninfo, prepare_threshold=None, autocommit=True) as other,
-    ):
+async def _shares_sessions(dsn: SecretDsn) -> bool:
+    async with await connected(dsn, "m0-one", ANSWER_S) as one, await connected(dsn, "m0-other", ANSWER_S) as other:
         for _ in range(LOOKS):
             mine = await _backend(one)
             async with other.transaction():  # holds its connection while `one` asks for one again
@@ -44,7 +43,7 @@ async def _shares_sessions(conninfo: str) -> bool:
     return False
 
 
-async def _backend(connection: psycopg.AsyncConnection) -> int:
-    row = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+async def _backend(connection: BoundedConnection) -> int:
+    row = await (await connection.execute("SELECT pg_backend_pid() AS pid")).fetchone()
     assert row is not None, "a SELECT without FROM has one row"
-    return int(row[0])
+    return int(row["pid"])

@@ -1,6 +1,7 @@
-"""Ending a task for certain."""
+"""Ending a task for certain, or leaving it behind."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 AGAIN_S = 1.0
@@ -16,3 +17,20 @@ async def end_task(task: asyncio.Task[Any], again_s: float = AGAIN_S) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=again_s)
+
+
+_left: set[asyncio.Task[Any]] = set()
+"""Nobody else holds them, and a task that nobody holds may vanish."""
+
+
+def leave_behind(task: asyncio.Task[Any], failed: Callable[[BaseException], None] = lambda _: None) -> None:
+    """Cancel a task and do not wait for it; `failed` hears of what it raises after all."""
+
+    def ended(task: asyncio.Task[Any]) -> None:
+        _left.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failed(error)
+
+    _left.add(task)
+    task.add_done_callback(ended)
+    task.cancel()

@@ -12,15 +12,13 @@ from m0common.leases.memory import MemoryLeases
 from m0common.leases.rows import PostgresLeases
 from m0common.settings import Postgres
 from m0common.store import postgres
-from m0index import migrations
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    from m0local.testing import postgres_server
+    from m0local.testing import index_server
 
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as running:
-        migrations.upgrade(running.dsn)
+    with index_server(tmp_path_factory.mktemp("postgres")) as running:
         yield running
 
 

@@ -105,9 +105,6 @@ def children(pid):
 
 
 async def test_a_database_that_nobody_has_made_tables_in_is_said(server):
-    with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
-        connection.execute("CREATE DATABASE fresh")
-    async with postgres.opened(Postgres(dsn=server.server.dsn_of("fresh")), name="test", reading=True) as pool:
+    async with postgres.opened(Postgres(dsn=server.fresh()), name="test", reading=True) as pool:
         with pytest.raises(Unavailable, match=r"relation .leases. does not exist: start this release's indexer"):
             await PostgresLeases(pool, answer_s=60).take("jobs", "a", LONG_MS)

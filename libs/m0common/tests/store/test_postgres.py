@@ -22,10 +22,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def dsn(server: RunningPostgres):
     """An empty database."""
-    with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
-        connection.execute("CREATE DATABASE fresh")
-    return server.server.dsn_of("fresh")
+    return server.fresh()
 
 
 async def test_what_the_database_refuses_in_a_message_is_a_dead_letter(dsn):

@@ -4,9 +4,10 @@ import asyncio
 
 import psycopg
 import pytest
+from m0common.pulse import PATIENCE_S
 from m0common.secret import SecretDsn
 from m0common.store.bounded import connected
-from m0common.store.pulse import PATIENCE_S, Pulse, beating
+from m0common.store.pulse import Pulse, beating
 from m0local.testing import postgres_server
 
 NOWHERE = SecretDsn("postgresql://m0:hidden@127.0.0.1:1/m0")

@@ -163,8 +163,8 @@ class Proof(BaseModel):
     chain: ChainReference
 
 
-class Leaf(Protocol):
-    """A leaf of a final epoch, as a message or as a row."""
+class Said(Protocol):
+    """What is said of a market in an epoch, as a message or as a row."""
 
     @property
     def market_id(self) -> str: ...
@@ -172,23 +172,13 @@ class Leaf(Protocol):
     def catalog(self) -> str: ...
     @property
     def epoch_id(self) -> int: ...
-    @property
-    def leaf(self) -> bytes: ...
     @property
     def model(self) -> str: ...
-    @property
-    def bundle_hash(self) -> bytes: ...
 
 
-class Live(Protocol):
-    """What the models say of a market now, as a message or as a row."""
+class Distribution(Protocol):
+    """What a model says, whoever holds it."""
 
-    @property
-    def market_id(self) -> str: ...
-    @property
-    def catalog(self) -> str: ...
-    @property
-    def epoch_id(self) -> int: ...
     @property
     def outcomes(self) -> Sequence[Outcome]: ...
     @property
@@ -196,47 +186,56 @@ class Live(Protocol):
     @property
     def quality_flags(self) -> int: ...
     @property
-    def model(self) -> str: ...
-    @property
     def model_key(self) -> bytes: ...
     @property
     def window_end_ms(self) -> int: ...
 
 
+class Leaf(Said, Protocol):
+    """A leaf of a final epoch."""
+
+    @property
+    def leaf(self) -> bytes: ...
+    @property
+    def bundle_hash(self) -> bytes: ...
+
+
+class Live(Said, Distribution, Protocol):
+    """What the models say of a market now."""
+
+
 def finalized(said: Leaf, names: Sequence[str]) -> Prediction:
     """A leaf of a final epoch; `names` are its market's outcomes. Raises InvalidValue when it is not canonical."""
     leaf = PredictionLeaf.decode(said.leaf)
-    return Prediction(
-        market_id=said.market_id,
-        catalog=said.catalog,
-        epoch_id=said.epoch_id,
-        status=PredictionStatus.FINALIZED,
-        outcomes=_probabilities(leaf.outcomes, names),
-        risk_bps=leaf.risk_bps,
-        quality_flags=flag_names(leaf.quality_flags),
-        model=said.model,
-        model_key=leaf.model_key.hex(),
-        features_hash=leaf.features_hash.hex(),
-        window_end_ms=leaf.window_end_ms,
-        bundle_hash=said.bundle_hash.hex(),
-    )
+    return _prediction(said, leaf, names, PredictionStatus.FINALIZED, leaf.features_hash.hex(), said.bundle_hash.hex())
 
 
 def provisional(said: Live, names: Sequence[str]) -> Prediction:
     """What the models say of an open epoch: it is in no bundle, and what they saw is not told yet."""
+    return _prediction(said, said, names, PredictionStatus.PROVISIONAL, features_hash=None, bundle_hash=None)
+
+
+def _prediction(
+    said: Said,
+    what: Distribution,
+    names: Sequence[str],
+    status: PredictionStatus,
+    features_hash: str | None,
+    bundle_hash: str | None,
+) -> Prediction:
     return Prediction(
         market_id=said.market_id,
         catalog=said.catalog,
         epoch_id=said.epoch_id,
-        status=PredictionStatus.PROVISIONAL,
-        outcomes=_probabilities(said.outcomes, names),
-        risk_bps=said.risk_bps,
-        quality_flags=flag_names(said.quality_flags),
+        status=status,
+        outcomes=_probabilities(what.outcomes, names),
+        risk_bps=what.risk_bps,
+        quality_flags=flag_names(what.quality_flags),
         model=said.model,
-        model_key=said.model_key.hex(),
-        features_hash=None,
-        window_end_ms=said.window_end_ms,
-        bundle_hash=None,
+        model_key=what.model_key.hex(),
+        features_hash=features_hash,
+        window_end_ms=what.window_end_ms,
+        bundle_hash=bundle_hash,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from m0common.tasks import leave_behind
 from m0common.telemetry.logs import logger
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,7 +20,6 @@ class Deadline:
     def __init__(self, app: ASGIApp, within_s: float) -> None:
         self._app = app
         self._within_s = within_s
-        self._late: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -35,25 +35,19 @@ class Deadline:
                 _log.warning("request_too_slow", path=scope["path"], within_s=self._within_s)
                 problem = ServiceUnavailable("the database does not answer; try again in a moment")
                 await problem.response({"Retry-After": "1"})(scope, receive, send)
-                self._cancel(work)
+                leave_behind(work, _late)
                 return
             await work
         except asyncio.CancelledError:
-            self._cancel(work)
+            leave_behind(work, _late)
             raise
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
 
-    def _cancel(self, work: asyncio.Task[None]) -> None:
-        work.cancel()
-        self._late.add(work)
-        work.add_done_callback(self._ended)
 
-    def _ended(self, work: asyncio.Task[None]) -> None:
-        self._late.discard(work)
-        if not work.cancelled() and (error := work.exception()) is not None:
-            _log.warning("late_request_failed", error=str(error))
+def _late(error: BaseException) -> None:
+    _log.warning("late_request_failed", error=str(error))
 
 
 class _Answer:

@@ -6,8 +6,8 @@ and a transaction pooler may stand in between.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Any, LiteralString, TypeVar
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -16,7 +16,8 @@ from m0common.leases.port import Lease
 from m0common.settings import Postgres
 from m0common.store import postgres
 from m0common.store.address import address
-from m0common.store.postgres import Connection, Pool, Row, fetch, transaction
+from m0common.store.postgres import Connection, Pool, fetch, transaction
+from m0common.tasks import leave_behind
 
 T = TypeVar("T")
 
@@ -64,7 +65,6 @@ class PostgresLeases:
     def __init__(self, pool: Pool, answer_s: float = ANSWER_S) -> None:
         self._pool = pool
         self._answer_s = answer_s
-        self._abandoned: set[asyncio.Task[Any]] = set()  # of whatever they were to return
 
     async def take(self, name: str, holder: str, ttl_ms: int) -> Lease:
         """See Leases."""
@@ -82,34 +82,24 @@ class PostgresLeases:
         values = {"name": name, "holder": holder, "ttl": ttl_ms}
         while True:
             # looking first: an upsert locks the row also where it changes nothing
-            found = await self._ask(_LOOK, values) or await self._ask(_TAKE, values)
+            found = await fetch(self._pool, _LOOK, values) or await fetch(self._pool, _TAKE, values)
             if found:
                 return Lease(name, found[0]["holder"], found[0]["fence"])
 
     async def _renew(self, lease: Lease, ttl_ms: int) -> bool:
-        return bool(await self._ask(_RENEW, {**lease._asdict(), "ttl": ttl_ms}))
-
-    async def _ask(self, statement: LiteralString, values: Mapping[str, object]) -> list[Row]:
-        return await fetch(self._pool, statement, values)
+        return bool(await fetch(self._pool, _RENEW, {**lease._asdict(), "ttl": ttl_ms}))
 
     async def _within(self, asking: Coroutine[Any, Any, T]) -> T:
-        """What a question answers. A server that is stopped answers no cancellation either: the task is left behind."""
+        """What a question answers. The pool may lose a cancellation, so nobody waits for the task to end."""
         task = asyncio.ensure_future(asking)
         try:
             await asyncio.wait([task], timeout=self._answer_s)
         finally:
             if not task.done():
-                self._abandoned.add(task)
-                task.add_done_callback(self._forget)
-                task.cancel()
+                leave_behind(task)
         if not task.done():
             raise Unavailable(f"Postgres does not answer about leases within {self._answer_s:.0f} s: check M0_PG_DSN")
         return task.result()
-
-    def _forget(self, task: "asyncio.Task[Any]") -> None:
-        self._abandoned.discard(task)
-        if not task.cancelled():
-            task.exception()
 
 
 @contextlib.asynccontextmanager

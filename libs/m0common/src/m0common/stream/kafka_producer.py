@@ -6,7 +6,7 @@ for them first, so that nothing overtakes, and when the caller repeats the same 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError  # type: ignore[import-untyped]
@@ -18,20 +18,12 @@ from m0common.stream.kafka_bounds import bounds
 from m0common.stream.kafka_call import describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
-from m0common.stream.kafka_shares import BATCH_BYTES, shared_out
+from m0common.stream.kafka_shares import BATCH_BYTES, Flight, absent, handed_over, shared_out
 from m0common.stream.kafka_stop import abandon
 from m0common.stream.kafka_written import NOT_SAID, Batch, ranges
 from m0common.stream.partition import wire_bytes
 from m0common.stream.records import Produce
 from m0common.topics import Topic
-
-
-class Flight(NamedTuple):
-    """A batch of so many messages, handed to aiokafka."""
-
-    where: TopicPartition
-    messages: int
-    delivery: asyncio.Future[Any]
 
 
 class KafkaProducer:
@@ -110,17 +102,13 @@ class KafkaProducer:
         self._uncertain, self._in_flight, self._all_queued = list(messages), [], False
         try:
             async with asyncio.timeout(self._options.send_timeout_ms / 1000):
-                for share in shares:
-                    for batch in share.batches:
-                        batch.close()
-                        delivery = await self._inner.send_batch(batch, share.topic, partition=share.partition)
-                        self._in_flight.append(Flight(share.where, batch.record_count(), delivery))
+                async for flight in handed_over(shares, self._inner):
+                    self._in_flight.append(flight)
         except TimeoutError as error:
             raise Unavailable(self._overdue()) from error
         except AssertionError as error:
             await self._close()
-            places = sorted(share.where for share in shares)
-            raise Unavailable(f"one of the partitions {places} does not exist: create the topics first") from error
+            raise Unavailable(absent(shares)) from error
         except (KafkaError, OSError) as error:
             await self._close()
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error

@@ -3,8 +3,9 @@
 In a compacted topic an empty value is Kafka's null: compaction takes the key away.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from m0common.errors import MessageTooLarge
 from m0common.stream.broker import TopicPartition
@@ -17,6 +18,14 @@ BATCH_BYTES = 512 * 1024
 SURELY_SMALL_BYTES = 4096
 """Below this key and value need no exact measuring, on topics with a limit above BATCH_BYTES."""
 NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class Flight(NamedTuple):
+    """A batch of so many messages, handed to aiokafka."""
+
+    where: TopicPartition
+    messages: int
+    delivery: asyncio.Future[Any]
 
 
 class Share:
@@ -77,3 +86,20 @@ def shared_out(
             share.next_batch()
             share.append(timestamp=None, key=key, value=said, headers=listed)
     return list(shares.values())
+
+
+async def handed_over(shares: Sequence[Share], inner: Any) -> AsyncIterator[Flight]:
+    """Hand every batch to `inner`, a producer of aiokafka (untyped, hence Any), which sends them in this order.
+
+    Raises AssertionError, aiokafka's word for a partition that is not there; see `absent`.
+    """
+    for share in shares:
+        for batch in share.batches:
+            batch.close()
+            delivery = await inner.send_batch(batch, share.topic, partition=share.partition)
+            yield Flight(share.where, batch.record_count(), delivery)
+
+
+def absent(shares: Sequence[Share]) -> str:
+    """What to say when aiokafka knows one of the partitions not."""
+    return f"one of the partitions {sorted(share.where for share in shares)} does not exist: create the topics first"

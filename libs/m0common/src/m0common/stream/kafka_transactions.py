@@ -17,7 +17,7 @@ from m0common.errors import Fenced, Unavailable
 from m0common.stream.kafka_call import describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
-from m0common.stream.kafka_shares import BATCH_BYTES, Share, shared_out
+from m0common.stream.kafka_shares import BATCH_BYTES, Share, absent, handed_over, shared_out
 from m0common.stream.kafka_stop import abandon
 from m0common.stream.records import Produce
 from m0common.topics import Topic
@@ -82,9 +82,8 @@ class KafkaTransactions:
                         why = f"not committed within {self._options.send_timeout_ms} ms"
                     case KafkaError() | OSError():
                         why = describe(error)
-                    case AssertionError():  # aiokafka's word for a partition that is not there
-                        places = sorted(share.where for share in shares)
-                        why = f"one of the partitions {places} does not exist: create the topics first"
+                    case AssertionError():
+                        why = absent(shares)
                     case _:
                         raise
                 raise Unavailable(f"transaction of {self._name}: {why}") from error
@@ -92,11 +91,7 @@ class KafkaTransactions:
     async def _transact(self, shares: Sequence[Share]) -> None:
         inner = self._inner
         await inner.begin_transaction()
-        deliveries = []
-        for share in shares:
-            for batch in share.batches:
-                batch.close()
-                deliveries.append(await inner.send_batch(batch, share.topic, partition=share.partition))
+        deliveries = [flight.delivery async for flight in handed_over(shares, inner)]
         results = await asyncio.gather(*deliveries, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
