@@ -38,9 +38,20 @@ class Time(asyncio.SelectorEventLoop):
 
 
 @pytest.fixture
-def polls():
+def loop():
+    made = Time()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def quiet():
+    return Silence()
+
+
+@pytest.fixture
+def polls(loop, quiet):
     """Runs polls: `polls(consumer, seconds, answered)`; what readiness says then."""
-    loop, quiet = Time(), Silence()
 
     async def poll(consumer, seconds, answered):
         with quiet.poll(consumer):
@@ -48,8 +59,7 @@ def polls():
             consumer.answer(*answered)
         return quiet.problem()
 
-    yield lambda consumer, seconds, *answered: loop.run_until_complete(poll(consumer, seconds, answered))
-    loop.close()
+    return lambda consumer, seconds, *answered: loop.run_until_complete(poll(consumer, seconds, answered))
 
 
 def test_a_partition_that_nobody_answers_about_is_named(polls):
@@ -62,6 +72,23 @@ def test_a_partition_that_nobody_answers_about_is_named(polls):
 def test_answers_without_records_are_answers(polls):
     consumer = Consumer(A)
     assert [polls(consumer, 1.0, A) for _ in range(20)] == [None] * 20
+
+
+def test_a_question_waits_on_top_of_the_polls_before_it(loop, quiet, polls):
+    consumer = Consumer(A)
+
+    async def asks(seconds):
+        with quiet.asking("where does it end"):
+            loop.at_s += seconds
+            return quiet.problem()
+
+    assert [polls(consumer, 1.0) for _ in range(3)] == [None] * 3
+    assert loop.run_until_complete(asks(0.9)) is None
+    assert loop.run_until_complete(asks(1.0)) == "no broker has answered for 4 s: where does it end"
+    assert quiet.problem() is None
+    assert polls(consumer, 1.0, A) is None
+    assert loop.run_until_complete(asks(3.9)) is None
+    assert "for 4 s: where" in loop.run_until_complete(asks(4.0))
 
 
 def test_what_a_poll_does_besides_is_no_waiting(polls):

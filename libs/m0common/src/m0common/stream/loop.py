@@ -318,7 +318,7 @@ class StageLoop(Worker):
         self._metrics.parked.set(sum(report.parked is not None for report in reports))
         self._metrics.unmanned.set(len(self._health.nobody_runs(reports)))
         try:
-            with self._retry.waiting("the ends of partitions are asked for"):
+            with self._silence.asking("the ends of partitions are asked for"):
                 ends = await self._consumer.end_offsets(sorted(self._held))
                 await self._hear_of_trims(self._held)
         except Unavailable as error:

@@ -1,14 +1,13 @@
 """Trying again until the broker answers: nothing is ever skipped because it was away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from m0common.errors import Unavailable
 from m0common.stream.broker import Producer, TopicPartition, Written
 from m0common.stream.records import Produce
-from m0common.stream.silence import SILENT_S
+from m0common.stream.silence import Silence
 from m0common.telemetry.logs import logger
 
 log = logger(__name__)
@@ -26,30 +25,18 @@ class Stopped(Exception):
 class Retry:
     """Runs operations until they succeed; `problem` says why they do not, for readiness."""
 
-    def __init__(self, name: str, on_unavailable: Callable[[], None]) -> None:
+    def __init__(self, name: str, on_unavailable: Callable[[], None], silence: Silence | None = None) -> None:
+        """Args: `silence` is of whoever polls beside these operations."""
         self._name = name
         self._on_unavailable = on_unavailable
         self._give_up = asyncio.Event()
         self._failure: str | None = None
-        self._waits: tuple[str, float] | None = None
+        self._silence = silence or Silence()
 
     @property
     def problem(self) -> str | None:
         """Why the broker is taken to be away, None while it is not."""
-        if self._failure is not None or self._waits is None:
-            return self._failure
-        what, since_s = self._waits
-        waited_s = asyncio.get_running_loop().time() - since_s
-        return f"no broker has answered for {waited_s:.0f} s: {what}" if waited_s >= SILENT_S else None
-
-    @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Around a call that a broker answers at once when it is well: it is a problem before its time is up."""
-        self._waits = what, asyncio.get_running_loop().time()
-        try:
-            yield
-        finally:
-            self._waits = None
+        return self._failure or self._silence.problem()
 
     def give_up(self) -> None:
         """From now on a failing operation raises Stopped instead of being repeated."""
@@ -74,7 +61,7 @@ class Retry:
 
     async def send_once(self, producer: Producer, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
         """Write `messages`. Raises Unavailable; that it is not acknowledged is a problem before that."""
-        with self.waiting("a send is not acknowledged"):
+        with self._silence.asking("a send is not acknowledged"):
             return await producer.send(messages)
 
     async def run(self, operation: Callable[[], Awaitable[T]]) -> T:

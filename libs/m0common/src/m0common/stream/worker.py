@@ -46,8 +46,8 @@ class Worker(ABC):
         self._consumer = broker.consumer(group=group, member=member)
         self._producer = broker.producer()
         self._watchdog = Watchdog(name, self._settings.stuck_after_ms, self._metrics.stuck.inc)
-        self._retry = Retry(name, self._on_unavailable)
         self._silence = Silence()
+        self._retry = Retry(name, self._on_unavailable, self._silence)
         self._stopping = asyncio.Event()
         self._positions: dict[TopicPartition, int] = {}
         self._dirty = False
@@ -58,7 +58,7 @@ class Worker(ABC):
     def ready(self) -> str | None:
         """Readiness check."""
         waits = None if self._joined else f"{self._name} has not joined its group yet"
-        return self._halted or self._retry.problem or self._silence.problem() or waits
+        return self._halted or self._retry.problem or waits
 
     def notes(self) -> str | None:
         """What is not well although the work goes on."""
@@ -138,7 +138,7 @@ class Worker(ABC):
         if not self._dirty or not self._positions:
             return
         try:
-            with self._metrics.commit_seconds.time(), self._retry.waiting("a commit is not acknowledged"):
+            with self._metrics.commit_seconds.time(), self._silence.asking("a commit is not acknowledged"):
                 await self._consumer.commit(dict(self._positions))
         except Unavailable as error:
             self._retry.failed(error)
