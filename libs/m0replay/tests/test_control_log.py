@@ -256,3 +256,11 @@ def test_reading_everything_twice_changes_nothing():
     log = history()
     said = read(log)
     assert summary(log.read_by(said)) == summary(read(log))
+
+
+def test_the_clock_of_a_set_that_waits_cannot_put_it_in_force_in_a_lane_that_runs():
+    rekeyed = a_set(2, lanes=(3, 5), sources={"clock": SourceRule(("epoch_end",), bytes(OTHER.pubkey()).hex())})
+    log = begun().write(set_value(rekeyed), 3, 5)
+    for lanes in ((), (5,)):
+        said = read(log.write(marker_value(a_marker(9, 1, lanes, rekeyed), key=OTHER), 3))
+        assert (said.in_force("sports").payload, said.newest("sports").payload.epoch_id) == (FIRST, 7)

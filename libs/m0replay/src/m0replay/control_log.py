@@ -281,7 +281,7 @@ class ControlLog:
         """Whether a marker counts; None as long as the set that says so has not been read."""
         marker = said.marker
         known = self._catalogs.get(marker.catalog)
-        judge = None if known is None else _judge(known, marker)
+        judge = None if known is None else _judge(known, partition, marker)
         if known is None or judge is None:
             return None
         rule = judge.payload.sources.get(said.event.source)
@@ -338,9 +338,15 @@ def _follows(defined: DefinedSet, now: DefinedSet | None) -> bool:
     )
 
 
-def _judge(known: _Catalog, marker: EpochEndPayload) -> DefinedSet | None:
-    """The set that says who may write a marker: the one in force, or where no lane is the one that it activates."""
-    return known.generation(marker.generation) if marker.lanes else _next_set(known, marker)
+def _judge(known: _Catalog, partition: int, marker: EpochEndPayload) -> DefinedSet | None:
+    """The set that says who may write a marker into a lane: the one in force, or where the lane begins the one that
+    the marker activates, as the lane itself sees it (`m0lanes.place.counts`). What it needs stands before it in its own
+    partition, as far as the log still holds it: other partitions that are read later change no verdict.
+    """
+    lane = known.lanes.get(partition)
+    begins = partition not in marker.lanes and not (lane is not None and lane.works)
+    following = _next_set(known, marker) if begins else None
+    return following or (known.generation(marker.generation) if marker.lanes else None)
 
 
 def _next_set(known: _Catalog, marker: EpochEndPayload) -> DefinedSet | None:

@@ -27,6 +27,11 @@ class LaneSets:
         """Whether the lane has a set: it is in force, or waits to be."""
         return key in self._waiting or key == self._in_force
 
+    @property
+    def works(self) -> bool:
+        """Whether the set in force has the lane."""
+        return self._standing.works
+
     def define(self, event: RawEvent, made: Generation, keys: tuple[bytes, ...]) -> bool:
         """Take in a set that has been said; False when the lane refuses it. `keys` are the control keys that its
         certificates vouch for.
