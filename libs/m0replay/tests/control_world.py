@@ -45,8 +45,8 @@ def a_set(generation=1, lanes=(3,), catalog="sports", **changes):
     return msgspec.structs.replace(payload, **changes)
 
 
-def set_value(payload, key=CONTROL, identity="set"):
-    event = raw_event("control", identity, "", None, "catalog_set", 1, 1, payload)
+def set_value(payload, key=CONTROL, identity="set", said_ms=1):
+    event = raw_event("control", identity, "", None, "catalog_set", said_ms, said_ms, payload)
     return encode_raw(signed(event, GENESIS, sign_with(key)))
 
 

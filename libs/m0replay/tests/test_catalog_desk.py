@@ -92,9 +92,11 @@ async def test_what_is_in_force_already_changes_nothing(world):
     assert desk.plan(desk.composed("sports")).changes == []
 
 
-async def test_a_second_set_of_a_generation_takes_the_place_of_the_first(world):
+@pytest.mark.parametrize("passed_ms", [1, 0, -300_000], ids=["a clock that goes on", "the same ms", "a clock behind"])
+async def test_a_second_set_of_a_generation_takes_the_place_of_the_first(world, passed_ms):
     await define(world)
     world.groups("sports", "it.1", "eng.1", "es.1")
+    world.clock.advance(passed_ms)
     second = await define(world)
     assert second.generation == 1
     world.clock.advance(1)

@@ -103,8 +103,28 @@ def test_only_the_very_next_generation_can_be_ready():
 
 
 def test_of_several_next_sets_the_one_said_last_is_ready():
-    log = begun().write(set_value(a_set(2)), 3).write(set_value(a_set(2, horizon_ms=5_000)), 3)
-    assert read(log).ready("sports").payload.horizon_ms == 5_000
+    mistake, mended = a_set(2, lanes=(3, 5)), a_set(2, lanes=(3, 5), horizon_ms=5_000)
+    first, second = set_value(mistake, said_ms=1_000), set_value(mended, said_ms=2_000)
+    log = begun().write(first, 3).write(second, 3, 5)
+    assert read(log).ready("sports").payload == mended
+    # a stranger's copies, where it was said before and where it was not, with what no signature covers made new
+    unsigned = first.replace(b'"received_ms":1000', b'"received_ms":9000')
+    assert unsigned != first
+    log.write(first, 3, 5).write(unsigned, 3, 5)
+    assert read(log).ready("sports").payload == mended
+    assert read(log).said_ms("sports") == 2_000
+    log.write(set_value(mistake, said_ms=3_000), 3, 5)
+    assert read(log).ready("sports").payload == mistake
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_which_set_was_said_last_does_not_depend_on_where_and_when_its_records_stand(random):
+    values = [set_value(a_set(2, horizon_ms=1_000 + n), said_ms=1_000 + n) for n in range(3)]
+    log = begun()
+    for value in random.sample(values * 3, 9):
+        log.write(value, 3)
+    assert read(log).ready("sports").payload.horizon_ms == 1_002
 
 
 def test_another_epoch_length_is_never_ready():

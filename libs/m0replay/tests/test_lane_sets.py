@@ -66,7 +66,8 @@ class Desk:
         return self.log.payload((0 if now is None else now.payload.generation) + ahead, **changes)
 
     def event(self, payload, key=world.CONTROL, group=""):
-        event = raw_event("control", "set", group, None, CATALOG_SET, 1, 1, payload)
+        said_ms = self.control.said_ms(NAME) + 1
+        event = raw_event("control", "set", group, None, CATALOG_SET, said_ms, said_ms, payload)
         return signed(event, world.GENESIS, lambda message: bytes(key.sign_message(message)))
 
     def define(self, payload, key=world.CONTROL, partitions=range(world.PARTITIONS)):

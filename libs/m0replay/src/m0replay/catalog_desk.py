@@ -118,14 +118,14 @@ class CatalogDesk:
         producer = self.broker.producer()
         await producer.start()
         try:
-            return await write(producer, key, payload, plan.lanes, self.clock)
+            return await write(producer, key, payload, plan.lanes, self.log.say_ms(payload.catalog))
         finally:
             await producer.stop()
 
     def _check_lanes(self, payload: CatalogSetPayload, lanes: Iterable[int]) -> None:
         """Raises SettingsError with the sentence of the first lane that would refuse the set."""
         try:
-            self.log.control.check(set_event(payload, self.clock.now_ms()), lanes)
+            self.log.control.check(set_event(payload, self.log.say_ms(payload.catalog)), lanes)
         except DeadLetterError as error:
             raise SettingsError(
                 f"{payload.catalog}:{payload.generation} is not written, lanes would refuse it: {error}"

@@ -102,6 +102,12 @@ class CatalogLog:
         certificates = () if now is None else now.certificates
         return ControlKey(keypair, self.deployment.control_key, self.deployment.genesis_hash, certificates)
 
+    def say_ms(self, catalog: str) -> int:
+        """When a set that is written now is said: the one said last counts, so later than all before it, whatever
+        clocks those were said by.
+        """
+        return max(self.clock.now_ms(), self.control.said_ms(catalog) + 1)
+
     def signer(self, payload: CatalogSetPayload | None) -> bytes:
         """The public control key, 32 bytes, that signs a set, and in whose generation it begins lives."""
         certificates = () if payload is None else payload.certificates

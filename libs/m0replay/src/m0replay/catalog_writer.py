@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from m0common.canonical import set_hash
-from m0common.clock import Clock
 from m0common.messages import RawEvent, raw_event
 from m0common.stream.broker import Producer
 from m0common.stream.records import Produce
@@ -24,21 +23,21 @@ class Written(NamedTuple):
     lanes: tuple[int, ...]
 
 
-def set_event(payload: CatalogSetPayload, now_ms: int) -> RawEvent:
+def set_event(payload: CatalogSetPayload, said_ms: int) -> RawEvent:
     """The event that says a set, not signed yet."""
     name = f"{payload.catalog}:{payload.generation}"
-    return raw_event(CONTROL, name, "", None, CATALOG_SET, now_ms, now_ms, payload)
+    return raw_event(CONTROL, name, "", None, CATALOG_SET, said_ms, said_ms, payload)
 
 
 async def write(
-    producer: Producer, key: ControlKey, payload: CatalogSetPayload, lanes: Iterable[int], clock: Clock
+    producer: Producer, key: ControlKey, payload: CatalogSetPayload, lanes: Iterable[int], said_ms: int
 ) -> Written:
-    """Write a set into `lanes` and return when every one has acknowledged it. Raises SettingsError for one that
-    lanes would refuse, Unavailable.
+    """Write a set, said at `said_ms`, into `lanes` and return when every one has acknowledged it. Raises SettingsError
+    for one that lanes would refuse, Unavailable.
 
     After Unavailable some lanes may hold it; it has no effect until all do, and a later generation takes its place.
     """
-    event = set_event(payload, clock.now_ms())
+    event = set_event(payload, said_ms)
     value = control_value(event, key)
     where = tuple(sorted(set(lanes)))
     # no key: it concerns whole lanes, and the partition is given

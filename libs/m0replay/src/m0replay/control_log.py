@@ -36,7 +36,7 @@ _PAYLOADS: dict[str, type[CatalogSetPayload | EpochEndPayload]] = {**_SETS, EPOC
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Where and when a set was said last in a partition, and whether the log still holds that record."""
+    """Where and when a set was read last in a partition, and whether the log still holds that record."""
 
     offset: int
     append_ms: int
@@ -46,9 +46,9 @@ class Copy:
 @final
 @dataclass(slots=True)
 class DefinedSet:
-    """A `catalog_set` that some lane has. `value` are the bytes of its record, `lanes` the partitions of its groups,
-    `keys` the control keys that its certificates vouch for, `copies` where it has been read and was not refused, by
-    partition.
+    """A `catalog_set` that some lane has. `value` are the bytes of the record that says it, `lanes` the partitions of
+    its groups, `keys` the control keys that its certificates vouch for, `said_ms` when its signer said it last, by the
+    signer's own word, `copies` where it has been read and was not refused, by partition.
     """
 
     payload: CatalogSetPayload
@@ -56,6 +56,7 @@ class DefinedSet:
     value: bytes
     lanes: tuple[int, ...]
     keys: tuple[bytes, ...]
+    said_ms: int
     copies: dict[int, Copy] = field(default_factory=dict)
 
     def missing(self, partitions: Iterable[int]) -> tuple[int, ...]:
@@ -166,12 +167,17 @@ class ControlLog:
     def ready(self, catalog: str) -> DefinedSet | None:
         """The next generation, once every lane of the old and the new one has it: a marker may name it.
 
-        Of several the one that was said last. One that some of these lanes refused is none, nor one whose marker some
-        of them would refuse (`m0lanes.set_rules`): with another epoch length or control key than before, with no clock
-        that both sets name, or without any lane before or after.
+        Of several the one that its signer said last. One that some of these lanes refused is none, nor one whose marker
+        some of them would refuse (`m0lanes.set_rules`): with another epoch length or control key than before, with no
+        clock that both sets name, or without any lane before or after.
         """
         whole = [defined for defined in self._following(catalog) if not self.unread(defined)]
         return max(whole, key=_last_said, default=None)
+
+    def said_ms(self, catalog: str) -> int:
+        """When a set of a catalog was said last, by the word of its signer; -1 when none was."""
+        known = self._catalogs.get(catalog, _Catalog())
+        return max((defined.said_ms for defined in known.sets.values()), default=-1)
 
     def check(self, event: RawEvent, partitions: Iterable[int]) -> None:
         """Raises DeadLetterError, with the lane's own sentence, when the lane of one of the partitions would refuse a
@@ -249,9 +255,13 @@ class ControlLog:
         known.lanes[partition] = lane
         self._catalogs[payload.catalog] = known
         place = (made.number, made.hash)
-        if place not in known.sets:
-            known.sets[place] = DefinedSet(payload, made.hash, record.value, made.lanes, keys)
-        known.sets[place].copies[partition] = Copy(record.offset, record.append_ms)
+        defined = known.sets.get(place)
+        if defined is None:
+            defined = DefinedSet(payload, made.hash, record.value, made.lanes, keys, event.event_ms)
+            known.sets[place] = defined
+        elif event.event_ms > defined.said_ms:
+            defined.value, defined.said_ms = record.value, event.event_ms
+        defined.copies[partition] = Copy(record.offset, record.append_ms)
         self._decide_again()
 
     def _lane(self, catalog: str, partition: int) -> LaneSets:
@@ -358,7 +368,10 @@ def _newest(known: _Catalog) -> _Signed | None:
     return max(known.newest.values(), key=lambda said: said.marker.epoch_id, default=None)
 
 
-def _last_said(defined: DefinedSet) -> tuple[int, int, bytes]:
-    """Orders sets of one catalog and generation by when they were said last."""
-    last = max((copy.append_ms, copy.offset) for copy in defined.copies.values())
-    return *last, defined.hash
+def _last_said(defined: DefinedSet) -> tuple[int, bytes]:
+    """Orders sets of one catalog and generation by when their signer said them last.
+
+    The signed time decides and no place in the log: whoever may write there may copy a record, into any lane and at any
+    time, and must not choose by it.
+    """
+    return defined.said_ms, defined.hash
