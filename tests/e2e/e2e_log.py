@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,11 @@ def headers_of(kafka: KafkaOptions, catalog: str) -> dict[int, HeaderMessage]:
     return {epoch_id: message for (name, epoch_id), message in headers(kafka).items() if name == catalog}
 
 
-def agrees(found: dict[tuple[str, int], HeaderMessage], catalog: str, finals: list[dict[str, Any]]) -> None:
-    """Fails unless every final epoch is the one whose header the log has."""
-    for epoch in finals:
-        header = BundleHeader.decode(found[catalog, epoch["epoch_id"]].header)
-        assert header.bundle_hash.hex() == epoch["bundle_hash"], f"{catalog} {epoch['epoch_id']}"
+def agree(kafka: KafkaOptions, finals: Mapping[str, Iterable[dict[str, Any]]]) -> dict[tuple[str, int], HeaderMessage]:
+    """The log's headers; fails unless every final epoch, by catalog, is the one whose header is there."""
+    found = headers(kafka)
+    for catalog, epochs in finals.items():
+        for epoch in epochs:
+            header = BundleHeader.decode(found[catalog, epoch["epoch_id"]].header)
+            assert header.bundle_hash.hex() == epoch["bundle_hash"], f"{catalog} {epoch['epoch_id']}"
+    return found

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from m0local import settings
 from m0local.control import Supervisor
 from m0local.environment import command_environment
 from m0local.kafka_users import credentials
+from m0local.testing import free_offset
 
 ROOT = Path(__file__).resolve().parents[2]
 M0 = Path(sys.executable).with_name("m0")
@@ -179,7 +179,7 @@ def running(home: Path, told: Mapping[str, str] | None = None, *, keep: bool = F
     for folder in (home, *home.parents):
         if folder.stat().st_uid == os.getuid() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o011)
-    made = Stack(home, random.randrange(11_000, 14_000, 20), told)
+    made = Stack(home, free_offset(), told)
     try:
         made.m0("up")
         yield made

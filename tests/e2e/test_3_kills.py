@@ -44,12 +44,11 @@ def test_every_process_survives_kill_9_at_a_random_moment(stack: Stack):
 
 
 def assert_nothing_doubled(stack: Stack, known: dict[int, dict]) -> None:
-    found = log.headers(stack.kafka)
-    for catalog in ("crypto", "sports"):
-        epochs = stack.finalized(catalog, 500)
+    finals = {catalog: stack.finalized(catalog, 500) for catalog in ("crypto", "sports")}
+    log.agree(stack.kafka, finals)
+    for catalog, epochs in finals.items():
         ids = [e["epoch_id"] for e in epochs]
         assert len(ids) == len(set(ids))
-        log.agrees(found, catalog, epochs)
         for epoch in epochs:
             if (before := known.get(epoch["epoch_id"])) and before["catalog"] == catalog:
                 assert before["bundle_hash"] == epoch["bundle_hash"]

@@ -92,7 +92,7 @@ def test_short_pages_of_history_cost_nothing_at_all(stack: Stack, node: Node):
     node.ill(short_pages)
     stack.goes_on(epochs=3)
     node.ill(None)
-    newest, found = stack.goes_on(), log.headers(stack.kafka)
+    newest = stack.goes_on()
     for catalog in CATALOGS:
         stack.replays(catalog, newest[catalog])
-        log.agrees(found, catalog, stack.finalized(catalog, 500))
+    log.agree(stack.kafka, {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS})

@@ -81,10 +81,10 @@ def test_either_replica_may_die_at_any_moment(stack: Stack, replicas: Replicas):
         time.sleep(rng.uniform(1, 8))
     stack.all_ready(240)
     stack.wait("the second replicas to be ready", replicas.ready, 240)
-    after, found = stack.goes_on(epochs=3, timeout=240), log.headers(stack.kafka)
+    after = stack.goes_on(epochs=3, timeout=240)
     for catalog in CATALOGS:
         stack.replays(catalog, after[catalog])
-        log.agrees(found, catalog, stack.finalized(catalog, 500))
+    log.agree(stack.kafka, {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS})
     counts = log.account(stack.kafka, stack.home)
     print(f"{sum(killed.values())} kills: {dict(killed)}; {counts}")
     assert counts["dead"] == counts["letters"]

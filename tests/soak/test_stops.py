@@ -14,10 +14,10 @@ SECONDS = float(os.environ.get("M0_HANG_S", "60"))
 def test_whatever_hangs_is_named_by_who_depends_on_it_and_costs_nothing_afterwards(stack: Stack):
     for name in EVERYTHING:
         hangs(stack, name, SECONDS)
-    newest, found = stack.goes_on(), log.headers(stack.kafka)
+    newest = stack.goes_on()
     for catalog in CATALOGS:
         stack.replays(catalog, newest[catalog])
-        log.agrees(found, catalog, stack.finalized(catalog, 500))
+    log.agree(stack.kafka, {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS})
     counts = log.account(stack.kafka, stack.home)
     print(counts)
     assert counts["dead"] == counts["letters"]

@@ -38,9 +38,9 @@ from m0kafka.plan import plan
 from m0kafka.wanted import Wanted
 
 from m0local.errors import StartError
-from m0local.ports import free_port
+from m0local.ports import free_port, is_free
 from m0local.servers import KafkaServer, PostgresServer, Server, ValkeyServer
-from m0local.settings import jars_dir
+from m0local.settings import PORTS, jars_dir
 
 S = TypeVar("S", bound=Server)
 
@@ -240,3 +240,12 @@ def valkey_server(directory: Path) -> Iterator[RunningValkey]:
     """Valkey below `directory`, empty."""
     with _running(RunningValkey(ValkeyServer(directory, free_port()))) as handle:
         yield handle
+
+
+def free_offset(low: int = 11_000, high: int = 14_000) -> int:
+    """Where a stack of a test's own may stand: an offset at which all its ports are free. Raises OSError."""
+    for _ in range(200):
+        offset = free_port(low, high) // 20 * 20
+        if all(is_free(port + offset) for port in PORTS.values()):
+            return offset
+    raise OSError(f"no offset from {low} to {high} at which all ports of a stack are free")

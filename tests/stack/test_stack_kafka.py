@@ -20,7 +20,7 @@ from m0common.topics import FEATURES, PREDICTIONS, RAW
 from m0local.servers.secured_kafka import ADMIN
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300)]
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 SIGNERS = 3
 
 
