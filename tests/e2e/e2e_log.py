@@ -14,22 +14,18 @@ from m0common.ids import Lane
 from m0common.messages import DeadLetter, HeaderMessage, LaneMessage, RawEvent
 from m0common.settings import load
 from m0common.stream.core import Letter
-from m0common.stream.follow import read_to_end
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.kafka import KafkaOptions
 from m0common.stream.records import Produce, Record
 from m0common.topics import DLQ, HEADERS, NORMALIZED, RAW
 from m0lanes.bodies import MarketOpened, decode_body
 from m0lanes.stages import Heart
-from m0local import deployment
+from m0local import deployment, testing
 from m0local.launch import environment_file
 
 
 async def _topic(kafka: KafkaOptions, topic: str) -> list[Record]:
-    made = KafkaBroker(kafka)
-    try:
-        return [record async for batch in read_to_end(made, topic) for record in batch]
-    finally:
-        await made.close()
+    async with testing.broker_of(kafka) as broker:
+        return await testing.read(broker, topic)
 
 
 def topic(kafka: KafkaOptions, name: str) -> list[Record]:
@@ -38,14 +34,8 @@ def topic(kafka: KafkaOptions, name: str) -> list[Record]:
 
 def produce(kafka: KafkaOptions, messages: list[Produce]) -> None:
     async def send() -> None:
-        made = KafkaBroker(kafka)
-        producer = made.producer()
-        await producer.start()
-        try:
-            await producer.send(messages)
-        finally:
-            await producer.stop()
-            await made.close()
+        async with testing.broker_of(kafka) as broker:
+            await testing.write(broker, messages)
 
     asyncio.run(send())
 
@@ -106,14 +96,15 @@ def by_the_registry(kafka: KafkaOptions) -> list[Record]:
 
 def opened_more_often_than_said(kafka: KafkaOptions) -> set[str]:
     """The markets that lanes opened more often than the registry said so: a copy had an effect."""
-    openings = {record.value for record in by_the_registry(kafka) if b'"kind":"market_open"' in record.value}
-    said = Counter(msgspec.json.decode(value, type=RawEvent).market_id for value in openings)
     opened: set[tuple[str, int, int, int, str]] = set()
+    # read before what it follows from: an opening that is said meanwhile is not yet among these
     for record in topic(kafka, NORMALIZED.name):
         message = msgspec.msgpack.decode(record.value, type=LaneMessage)
         if message.kind == "market_opened":
             market = decode_body(message.body, MarketOpened).market_id
             opened.add((message.catalog, message.partition, message.life, message.seq, market))
+    openings = {record.value for record in by_the_registry(kafka) if b'"kind":"market_open"' in record.value}
+    said = Counter(msgspec.json.decode(value, type=RawEvent).market_id for value in openings)
     return set(Counter(market for *_, market in opened) - said)
 
 

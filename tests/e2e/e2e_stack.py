@@ -15,14 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from m0common import settings as service_settings
 from m0common.rights import OPERATOR
 from m0common.stream.kafka_options import KafkaOptions
 from m0local import settings
 from m0local.control import Supervisor
-from m0local.environment import command_environment
 from m0local.kafka_users import credentials
-from m0local.testing import free_offset
+from m0local.testing import free_offset, kafka_of
 
 ROOT = Path(__file__).resolve().parents[2]
 M0 = Path(sys.executable).with_name("m0")
@@ -53,8 +51,7 @@ class Stack:
 
     def kafka_of(self, user: str) -> KafkaOptions:
         """How one of its users does."""
-        told = command_environment(self.env) | self.credentials(user)
-        return KafkaOptions.of(service_settings.load(told).kafka, f"e2e-{user}")
+        return kafka_of(self.env, user, f"e2e-{user}")
 
     def credentials(self, user: str) -> dict[str, str]:
         """The variables by which a process is that user."""
@@ -140,6 +137,10 @@ class Stack:
 
     def finalized(self, catalog: str, limit: int = 50) -> list[dict[str, Any]]:
         return self.get(f"/v1/epochs?catalog={catalog}&status=finalized&limit={limit}")["items"]
+
+    def finals(self, limit: int = 500) -> dict[str, list[dict[str, Any]]]:
+        """The newest final epochs of each catalog."""
+        return {catalog: self.finalized(catalog, limit) for catalog in CATALOGS}
 
     def wait(self, what: str, check: Callable[[], T | None], timeout: float) -> T:
         """Poll until `check` returns something true; errors on the way only count when time is up."""

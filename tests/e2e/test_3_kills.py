@@ -44,7 +44,7 @@ def test_every_process_survives_kill_9_at_a_random_moment(stack: Stack):
 
 
 def assert_nothing_doubled(stack: Stack, known: dict[int, dict]) -> None:
-    finals = {catalog: stack.finalized(catalog, 500) for catalog in ("crypto", "sports")}
+    finals = stack.finals()
     log.agree(stack.kafka, finals)
     for catalog, epochs in finals.items():
         ids = [e["epoch_id"] for e in epochs]

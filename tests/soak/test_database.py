@@ -57,13 +57,14 @@ def trim_bundles(stack: Stack) -> None:
     asyncio.run(run())
 
 
-def finals(stack: Stack) -> dict[tuple[str, int], str]:
+def indexed(stack: Stack) -> dict[tuple[str, int], dict[str, Any]]:
+    """Every final epoch that the index has."""
+    return {(catalog, epoch["epoch_id"]): epoch for catalog, epochs in stack.finals().items() for epoch in epochs}
+
+
+def hashes(stack: Stack) -> dict[tuple[str, int], str]:
     """The bundle hash of every final epoch that the index has."""
-    found = {}
-    for catalog in CATALOGS:
-        for epoch in stack.finalized(catalog, 500):
-            found[catalog, epoch["epoch_id"]] = epoch["bundle_hash"]
-    return found
+    return {place: epoch["bundle_hash"] for place, epoch in indexed(stack).items()}
 
 
 @dataclass
@@ -151,12 +152,7 @@ def all_once(heard: Listener) -> None:
 
 def bodies(stack: Stack, epochs: Container[tuple[str, int]]) -> Counter[tuple[str, str | None]]:
     """How many of the epochs have a body, by catalog and what the index says of it."""
-    return Counter(
-        (catalog, epoch["body"])
-        for catalog in CATALOGS
-        for epoch in stack.finalized(catalog, 500)
-        if (catalog, epoch["epoch_id"]) in epochs
-    )
+    return Counter((place[0], epoch["body"]) for place, epoch in indexed(stack).items() if place in epochs)
 
 
 def has_body(stack: Stack, catalog: str) -> bool:
@@ -167,14 +163,14 @@ def rebuilt(stack: Stack, before: dict[tuple[str, int], str]) -> None:
     """Wait until the index has again what it had, the same."""
 
     def again() -> bool:
-        now = finals(stack)
+        now = hashes(stack)
         return all(now.get(place) == bundle_hash for place, bundle_hash in before.items())
 
     stack.wait("the index to have what it had", again, 300)
 
 
 def test_a_database_that_is_dropped_is_named_and_the_index_is_made_again(stack: Stack):
-    before = finals(stack)
+    before = hashes(stack)
     with listening(stack) as heard:
         stack.goes_on(epochs=1)
         stack.stop("indexer")
@@ -195,13 +191,13 @@ def test_a_database_that_is_dropped_is_named_and_the_index_is_made_again(stack: 
     newest = stack.goes_on(epochs=1)
     for catalog in CATALOGS:
         stack.replays(catalog, newest[catalog])
-    log.agree(stack.kafka, {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS})
+    log.agree(stack.kafka, stack.finals())
 
 
 def test_behind_the_retention_of_bundles_the_index_is_made_of_the_chain_and_says_what_it_lacks(stack: Stack):
     with listening(stack) as heard:
         stack.goes_on(epochs=1)
-        before = finals(stack)
+        before = hashes(stack)
         stack.stop("indexer")
         trim_bundles(stack)
         replace_by_an_empty_one(stack)

@@ -95,4 +95,4 @@ def test_short_pages_of_history_cost_nothing_at_all(stack: Stack, node: Node):
     newest = stack.goes_on()
     for catalog in CATALOGS:
         stack.replays(catalog, newest[catalog])
-    log.agree(stack.kafka, {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS})
+    log.agree(stack.kafka, stack.finals())

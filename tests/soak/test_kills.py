@@ -31,7 +31,7 @@ def test_ten_minutes_of_kills_lose_and_double_nothing(stack: Stack):
         time.sleep(rng.uniform(0.2, 8))
     stack.all_ready(180)
     after = stack.goes_on(epochs=3, timeout=240)
-    finals = {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS}
+    finals = stack.finals()
     found = log.agree(stack.kafka, finals)
     for catalog in CATALOGS:
         stack.replays(catalog, after[catalog])

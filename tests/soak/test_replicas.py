@@ -84,7 +84,7 @@ def test_either_replica_may_die_at_any_moment(stack: Stack, replicas: Replicas):
     after = stack.goes_on(epochs=3, timeout=240)
     for catalog in CATALOGS:
         stack.replays(catalog, after[catalog])
-    log.agree(stack.kafka, {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS})
+    log.agree(stack.kafka, stack.finals())
     counts = log.account(stack.kafka, stack.home)
     print(f"{sum(killed.values())} kills: {dict(killed)}; {counts}")
     assert counts["dead"] == counts["letters"]

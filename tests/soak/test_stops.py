@@ -17,7 +17,7 @@ def test_whatever_hangs_is_named_by_who_depends_on_it_and_costs_nothing_afterwar
     newest = stack.goes_on()
     for catalog in CATALOGS:
         stack.replays(catalog, newest[catalog])
-    log.agree(stack.kafka, {catalog: stack.finalized(catalog, 500) for catalog in CATALOGS})
+    log.agree(stack.kafka, stack.finals())
     counts = log.account(stack.kafka, stack.home)
     print(counts)
     assert counts["dead"] == counts["letters"]

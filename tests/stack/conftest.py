@@ -7,14 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from m0common import settings as service_settings
 from m0common.rights import OPERATOR
 from m0common.stream.kafka_options import KafkaOptions
-from m0local.environment import command_environment
-from m0local.kafka_users import credentials
 from m0local.processes import SERVERS as NAMES
 from m0local.settings import EXTERNAL, load
-from m0local.testing import free_offset
+from m0local.testing import free_offset, kafka_of
 
 SERVERS = ",".join(NAMES)
 M0 = [sys.executable, "-m", "m0cli.main"]
@@ -31,8 +28,7 @@ class Stack:
 
     def kafka(self, user: str = OPERATOR) -> KafkaOptions:
         """How a user of its Kafka reaches it."""
-        told = command_environment(self.env) | credentials(self.settings, user)
-        return KafkaOptions.of(service_settings.load(told).kafka, f"test-{user}")
+        return kafka_of(self.env, user, f"test-{user}")
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -54,7 +50,7 @@ def make_stack(tmp_path):
     made = []
 
     def make(home: Path | None = None, offset: int | None = None) -> Stack:
-        stack = Stack(home or tmp_path / "home", free_offset(12000, 22000) if offset is None else offset)
+        stack = Stack(home or tmp_path / "home", free_offset() if offset is None else offset)
         made.append(stack)
         return stack
 
@@ -66,7 +62,7 @@ def make_stack(tmp_path):
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
     """All four servers under the supervisor, with the deployment made."""
-    stack = Stack(tmp_path_factory.mktemp("stack"), free_offset(12000, 22000))
+    stack = Stack(tmp_path_factory.mktemp("stack"), free_offset())
     done = stack.run("up", "--only", SERVERS)
     assert done.returncode == 0, done.stdout + done.stderr
     yield stack

@@ -12,11 +12,10 @@ import pytest
 from m0common.errors import Unavailable
 from m0common.rights import principals
 from m0common.secret import Secret
-from m0common.stream.follow import read_to_end
-from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_security import ANONYMOUS
 from m0common.stream.records import Produce
 from m0common.topics import FEATURES, PREDICTIONS, RAW
+from m0local import testing
 from m0local.servers.secured_kafka import ADMIN
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300)]
@@ -25,22 +24,13 @@ SIGNERS = 3
 
 
 async def write(options, topic: str, value: bytes = b"x") -> None:
-    broker = KafkaBroker(options)
-    producer = broker.producer()
-    await producer.start()
-    try:
-        await producer.send([Produce(topic, 0, b"key", value)])
-    finally:
-        await producer.stop()
-        await broker.close()
+    async with testing.broker_of(options) as broker:
+        await testing.write(broker, [Produce(topic, 0, b"key", value)])
 
 
 async def read(options, topic: str) -> list[bytes]:
-    broker = KafkaBroker(options)
-    try:
-        return [record.value async for batch in read_to_end(broker, topic) for record in batch]
-    finally:
-        await broker.close()
+    async with testing.broker_of(options) as broker:
+        return [record.value for record in await testing.read(broker, topic)]
 
 
 def as_admin(stack):

@@ -12,13 +12,13 @@ from m0common.errors import Unavailable
 from m0common.rights import OPERATOR, SERVICES, TRANSACTIONAL_ID_PREFIX, principals, rights
 from m0common.secret import Secret
 from m0common.stream.broker import TopicPartition
-from m0common.stream.follow import read_to_end
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.records import Produce
 from m0common.topics import CURSORS, DLQ, FEATURES, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE, TOPICS
 from m0kafka.confluent import ConfluentCluster
 from m0kafka.passwords import folder, password_of
+from m0local import testing
 from secured_kafka import make_certificates, secured_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
@@ -67,16 +67,11 @@ def deployment(tmp_path_factory):
 
 
 async def write(broker: KafkaBroker, topic: str, value: bytes = b"x") -> None:
-    producer = broker.producer()
-    await producer.start()
-    try:
-        await producer.send([Produce(topic, 0, b"key", value)])
-    finally:
-        await producer.stop()
+    await testing.write(broker, [Produce(topic, 0, b"key", value)])
 
 
 async def read(broker: KafkaBroker, topic: str) -> list[bytes]:
-    return [record.value async for records in read_to_end(broker, topic) for record in records]
+    return [record.value for record in await testing.read(broker, topic)]
 
 
 async def join(broker: KafkaBroker, group: str, topic: str) -> None:

@@ -18,18 +18,22 @@ Jars are downloaded once into the cache of the repository ($M0_JARS_DIR, else `.
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import psycopg
-from m0common.stream.broker import APPEND_TIME
+from m0common import settings as service_settings
+from m0common.stream.broker import APPEND_TIME, Broker
+from m0common.stream.follow import read_to_end
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
+from m0common.stream.records import Produce, Record
 from m0common.topics import BY_NAME, Topic
 from m0index import migrations
 from m0kafka.apply import apply
@@ -37,10 +41,15 @@ from m0kafka.confluent import ConfluentCluster
 from m0kafka.plan import plan
 from m0kafka.wanted import Wanted
 
+from m0local.environment import command_environment
 from m0local.errors import StartError
+from m0local.kafka_users import credentials
 from m0local.ports import free_port, is_free
 from m0local.servers import KafkaServer, PostgresServer, Server, ValkeyServer
-from m0local.settings import PORTS, jars_dir
+from m0local.settings import PORTS, jars_dir, load
+
+OFFSETS = range(11_000, 14_000, 20)
+"""Where stacks of tests stand."""
 
 S = TypeVar("S", bound=Server)
 
@@ -187,6 +196,37 @@ def make_topics(options: KafkaOptions, topics: Sequence[Topic], partitions: int)
     apply(cluster, plan(Wanted(topics, partitions), cluster), {}, lambda _: None)
 
 
+@contextlib.asynccontextmanager
+async def broker_of(options: KafkaOptions) -> AsyncIterator[KafkaBroker]:
+    """Kafka, for the length of the block."""
+    broker = KafkaBroker(options)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+async def write(broker: Broker, messages: Sequence[Produce]) -> None:
+    """Write messages by a producer of their own. Raises Unavailable."""
+    producer = broker.producer()
+    await producer.start()
+    try:
+        await producer.send(messages)
+    finally:
+        await producer.stop()
+
+
+async def read(broker: Broker, topic: str) -> list[Record]:
+    """All that a topic holds now. Raises Unavailable."""
+    return [record async for batch in read_to_end(broker, topic) for record in batch]
+
+
+def kafka_of(env: Mapping[str, str], user: str, client: str) -> KafkaOptions:
+    """How a user reaches the Kafka of the stack whose environment this is."""
+    told = command_environment(env) | credentials(load(env), user)
+    return KafkaOptions.of(service_settings.load(told).kafka, client)
+
+
 R = TypeVar("R", RunningKafka, RunningPostgres, RunningValkey)
 
 
@@ -242,10 +282,9 @@ def valkey_server(directory: Path) -> Iterator[RunningValkey]:
         yield handle
 
 
-def free_offset(low: int = 11_000, high: int = 14_000) -> int:
+def free_offset() -> int:
     """Where a stack of a test's own may stand: an offset at which all its ports are free. Raises OSError."""
-    for _ in range(200):
-        offset = free_port(low, high) // 20 * 20
+    for offset in random.sample(OFFSETS, len(OFFSETS)):
         if all(is_free(port + offset) for port in PORTS.values()):
             return offset
-    raise OSError(f"no offset from {low} to {high} at which all ports of a stack are free")
+    raise OSError(f"no offset in {OFFSETS} at which all ports of a stack are free")

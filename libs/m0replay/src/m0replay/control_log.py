@@ -259,10 +259,10 @@ class ControlLog:
         if defined is None:
             defined = DefinedSet(payload, made.hash, record.value, made.lanes, keys, event.event_ms)
             known.sets[place] = defined
+            self._decide_again()
         elif event.event_ms > defined.said_ms:
             defined.value, defined.said_ms = record.value, event.event_ms
         defined.copies[partition] = Copy(record.offset, record.append_ms)
-        self._decide_again()
 
     def _lane(self, catalog: str, partition: int) -> LaneSets:
         return LaneSets(Lane(catalog, partition), self._deployment)
