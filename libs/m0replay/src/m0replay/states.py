@@ -190,15 +190,23 @@ def _turn_behind(header: HeaderMessage, states: Iterable[Restored]) -> Turn:
     return Turn(0, ())
 
 
-def bundle_state(heart: Heart, header: HeaderMessage, states: Sequence[Restored]) -> Restored:
-    """The bundle stage behind an epoch that others closed; `states` are those that its lanes go on from."""
+def bundle_state(
+    heart: Heart, header: HeaderMessage, states: Sequence[Restored], following: HeaderMessage | None = None
+) -> Restored:
+    """The bundle stage behind an epoch that others closed; `states` are those that its lanes go on from.
+
+    `following` is the next header where a lane that could tell what follows is not read: behind a gap it tells nothing.
+    """
     models = [found.manifest for found in states if found.manifest.stage == MODEL_STAGE]
     known = BundleHeader.decode(header.header)
     entities = Entities()
     state = BundleState(header.catalog, entities, heart.deployment.control_key)
     sources = {r.partition: SourceEntity(r.life, r.stage_digests) for r in header.lanes}
     prev = known.bundle_hash if known.leaf_count else known.prev_bundle_hash
-    state.continue_from(header.epoch_id, prev, _turn_behind(header, states), sources)
+    turn = _turn_behind(header, states)
+    if following is not None:
+        turn = Turn(following.generation, tuple(roots.partition for roots in following.lanes))
+    state.continue_from(header.epoch_id, prev, turn, sources)
     manifest = Manifest(
         stage=BUNDLE_STAGE,
         catalog=header.catalog,
