@@ -230,6 +230,7 @@ class World:
             (first, second, third),
             offset,
             in_force=NextGeneration(now, self.sets[now][1].hex()) if now else None,
+            in_force_lanes=lanes_of(self.sets[now][0]) if now else (),
         )
         payload = msgspec.structs.replace(payload, **changes)
         name = f"{self.catalog}:{partition}:{life}"

@@ -76,6 +76,7 @@ def _body(rng: random.Random, kind: str, digests: int) -> msgspec.Struct:
             1,
             lanes,
             rng.choice((None, (2, ZERO))),
+            (),
             following,
             ZERO,
             ZERO,

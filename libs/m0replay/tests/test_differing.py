@@ -9,7 +9,7 @@ from m0common.messages import LaneMessage, encode
 from m0lanes.bodies import FeatureRow, Marker
 from m0replay.differing import SHOWN, explain
 
-MARKER = Marker(7, 0, 10, 1, 1, (1, 3), None, ZERO, ZERO, ZERO, 1, ZERO, ZERO, (ZERO, ZERO))
+MARKER = Marker(7, 0, 10, 1, 1, (1, 3), None, (), ZERO, ZERO, ZERO, 1, ZERO, ZERO, (ZERO, ZERO))
 ROW = FeatureRow("COIN", 7, 10, (("a", 1), ("b", 2)), ZERO, False)
 
 

@@ -107,8 +107,9 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
 
     `follows` is the generation before its own when that one had no lanes and so no epochs, else its own; 0 where the
     lane knows of none before: it is the first, or the lane came into it behind a gap.
-    `next` is the generation that takes force behind it and `following` the release that runs this lane in it, zero
-    bytes where none is or the lane ends; `state_digests` are those of the stages passed so far.
+    `next` is the generation that takes force behind it, `next_lanes` are the lanes of that and `following` is the
+    release that runs this lane in it, zero bytes where none is or the lane ends; `state_digests` are those of the
+    stages passed so far.
     """
 
     epoch_id: Count
@@ -118,6 +119,7 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     follows: U32
     lanes: Annotated[tuple[Partition, ...], msgspec.Meta(min_length=1, max_length=PARTITIONS_MAX)]
     next: tuple[U32, Digest] | None
+    next_lanes: Annotated[tuple[Partition, ...], msgspec.Meta(max_length=PARTITIONS_MAX)]
     following: Digest
     set_hash: Digest
     rebase_hash: Digest

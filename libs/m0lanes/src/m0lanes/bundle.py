@@ -4,6 +4,12 @@ It reads the catalog's partition of `m0.predictions`, in which the messages of t
 lane that is far ahead of the others is passed over for a while and read again behind them. An epoch that a lane of it
 has gone past without a word, since raw has lost what it would have said, is missed: nobody waits for it.
 
+It is always the turn of one generation to close epochs, and its lanes are known. Whose turn is next comes with the
+marker of any of them that puts it in force. Where each of them goes on behind a gap that has swallowed that marker, it
+is the turn of the generation that the first of them comes into, as its signed `rebase` says: the one in force when it
+was repaired. What other lanes have said of generations between is missed, for nobody tells their order any more. So the
+same epochs are closed whatever was heard first, and none waits for what nobody can say.
+
 At every place in the log one release is in force in a catalog. Which one follows from the log and not from what a
 process has: whoever reads up to there, from whatever state, finds the same one, has taken the same messages and has
 closed the same epochs. Only what lanes say under it is taken; the rest waits until its release is in force, or until

@@ -1,7 +1,7 @@
 """Stage 4, one catalog: what its lanes have said of epochs that are not closed, one entity for each saying."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Annotated, NamedTuple
 
@@ -28,10 +28,9 @@ from m0common.stream.door import checked
 from m0lanes import tags
 from m0lanes.births import Birth, signed_rebase
 from m0lanes.bodies import STAGES, Generation, Marker, Prediction, decode_body
-from m0lanes.control import RebasePayload
 from m0lanes.entities import Entities, entity_key, key_parts
 from m0lanes.leaves import leaf_of
-from m0lanes.open_epochs import Passed, behind, lost, marker_of
+from m0lanes.open_epochs import Outlook, Passed, Turn, behind, gap_of, is_due, marker_of, outlook
 from m0lanes.packing import pack, unpack
 from m0lanes.pieces import pieces_of
 
@@ -39,14 +38,14 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
 class CatalogEntity(msgspec.Struct, frozen=True, array_like=True):
-    """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them, and the
-    lanes of that epoch that go on into it.
+    """The newest epoch closed, the newest bundle in the chain of headers, the generation in force behind them, and its
+    lanes.
     """
 
     last_epoch: CountOrNone = -1
     prev_bundle_hash: Digest = ZERO
     generation: U32 = 0
-    stays: tuple[U32, ...] = ()
+    lanes: tuple[U32, ...] = ()
 
 
 class SourceEntity(msgspec.Struct, frozen=True, array_like=True):
@@ -100,12 +99,11 @@ class BundleState:
         for _, value in entities.each(entity_key(tags.LEAF)):
             partition, said = unpack(value, tuple[int, Prediction])
             self._leaves.setdefault(said.epoch_id, {})[market_key(said.market_id), partition] = said
-        self._behind: dict[int, int] = {}
-        """The lanes whose life goes on behind a gap, and the generation of which they say the first epoch there."""
+        self._gaps: dict[int, Turn] = {}
         for key, signed in entities.each(entity_key(tags.BORN)):
             with suppress(DeadLetterError):
-                self._note_gap(int.from_bytes(key_parts(key)[0], "big"), signed_rebase(signed))
-        self._lost = lost(self._open, self._behind)
+                self._note_gap(int.from_bytes(key_parts(key)[0], "big"), gap_of(signed_rebase(signed)))
+        self._outlook = self._look()
 
     @property
     def generation(self) -> int:
@@ -119,7 +117,7 @@ class BundleState:
 
     def waiting(self, partition: int) -> int:
         """How many epochs that others may still close a lane has passed."""
-        return sum(partition in lanes for epoch_id, lanes in self._open.items() if epoch_id not in self._lost)
+        return sum(partition in lanes for epoch_id, lanes in self._open.items() if epoch_id not in self._outlook.lost)
 
     def stuck(self, waiting: Collection[int]) -> str | None:
         """Why nothing closes any more, with the remedy, where all lanes of the newest epoch are among those that wait;
@@ -130,17 +128,19 @@ class BundleState:
         newest = marker_of(self._open[max(self._open)])
         if not set(newest.lanes) <= set(waiting):
             return None
-        rebase = f"'m0 lane rebase {self._catalog}"
+        turn, rebase = self._outlook.turn, f"'m0 lane rebase {self._catalog}"
         for epoch_id, lanes in sorted(self._open.items()):
             missing = sorted(set(marker_of(lanes).lanes) - lanes.keys())
-            if missing and epoch_id not in self._lost:
+            if missing and epoch_id not in self._outlook.lost:
                 return (
                     f"the lanes wait for epoch {epoch_id}, of which lane {missing[0]} has said nothing: see it in 'm0 "
                     f"lane list', and where nothing else is wrong begin a new life: {rebase} --partition {missing[0]}'"
                 )
+        tells = [str(lane) for lane in turn.lanes if self._gaps.get(lane, turn).generation <= turn.generation]
         return (
-            f"the lanes wait, and none has said how generation {newest.generation} follows {self._now.generation}: "
-            f"begin new lives with {rebase}'"
+            f"the lanes wait, and no lane of generation {turn.generation} has said what follows it: see lane "
+            f"{' and '.join(tells) or 'list'} in 'm0 lane list', and where nothing else is wrong begin new lives with "
+            f"{rebase}'"
         )
 
     def is_beyond(self, message: LaneMessage) -> bool:
@@ -159,17 +159,17 @@ class BundleState:
         if message.kind != "marker":
             return False
         try:
-            return self._is_due(decode_body(message.body, Marker), self._next_generation())
+            return self._is_next(decode_body(message.body, Marker))
         except DeadLetterError:
             return True
 
     def continue_from(
-        self, last_epoch: int, prev_bundle_hash: bytes, generation: int, sources: dict[int, SourceEntity]
+        self, last_epoch: int, prev_bundle_hash: bytes, turn: Turn, sources: dict[int, SourceEntity]
     ) -> None:
-        """Begin behind an epoch that somebody else closed, as replay and newcomers do. `generation` is the one in force
-        from there on, 0 where that is not known.
+        """Begin behind an epoch that somebody else closed, as replay and newcomers do. `turn` is whose epochs come
+        next, generation 0 where that is not known.
         """
-        self._now = CatalogEntity(last_epoch, prev_bundle_hash, generation)
+        self._now = CatalogEntity(last_epoch, prev_bundle_hash, *turn)
         self._save()
         for partition, source in sorted(sources.items()):
             self.entities.put(source_key(partition), pack(source))
@@ -202,7 +202,7 @@ class BundleState:
             for place in sorted(place for place in leaves if place[1] == partition):
                 del leaves[place]
                 self.entities.drop(leaf_key(epoch, *place))
-        self._note_gap(partition, begins.payload)
+        self._note_gap(partition, gap_of(begins.payload))
         # only what was said under a release in force was taken, and what is whole was so before this life
         return self._closed(ZERO)
 
@@ -224,66 +224,34 @@ class BundleState:
         self.entities.put(closing_key(marker.epoch_id, partition), pack((partition, lanes[partition])))
         return self._closed(in_force)
 
-    def _note_gap(self, partition: int, payload: RebasePayload) -> None:
-        self._behind.pop(partition, None)
-        if payload.gap and payload.in_force is not None:
-            self._behind[partition] = payload.in_force.generation
+    def _note_gap(self, partition: int, gap: Turn | None) -> None:
+        self._gaps.pop(partition, None)
+        if gap is not None:
+            self._gaps[partition] = gap
+
+    def _look(self) -> Outlook:
+        return outlook(Turn(self._now.generation, self._now.lanes), self._open, self._gaps)
 
     def _closed(self, in_force: bytes) -> list[Closed]:
-        self._lost = lost(self._open, self._behind)
-        closed = list(self._closable(in_force))
+        """Close what can be closed in order of epochs. One that its lanes said under two releases, or under another
+        than the one `in_force`, is missed.
+        """
+        self._outlook = self._look()
+        closed: list[Closed] = []
+        for epoch_id in self._outlook.whole:
+            lanes = self._open[epoch_id]
+            marker = marker_of(lanes)
+            passed = {partition: lanes[partition] for partition in marker.lanes}
+            if _is_under_one(passed, in_force):
+                closed.append(self._close(marker, passed))
+                # behind an end the next generation tells under what it goes on
+                in_force = ZERO if in_force == ZERO or closed[-1].ends else closed[-1].in_force
         if closed:
-            self._lost = lost(self._open, self._behind)
+            self._outlook = self._look()
         return closed
 
-    def _closable(self, in_force: bytes) -> Iterator[Closed]:
-        """Close what can be closed in order of epochs, whatever the order in which lanes were heard.
-
-        One that is not whole and may still be holds up those behind it. One that cannot be any more is missed, and the
-        generation that it puts in force is the next all the same; so is one that its lanes said under two releases, or
-        under another than the one `in_force`.
-        """
-        generation = self._now.generation
-        said: list[tuple[Marker, dict[int, Passed]]] = []
-        for epoch_id, lanes in sorted(self._open.items()):
-            marker = marker_of(lanes)
-            if set(marker.lanes) <= lanes.keys():
-                said.append((marker, {p: lanes[p] for p in marker.lanes}))
-            elif epoch_id not in self._lost:
-                return
-            if any(self._is_due(passed.marker, generation) for passed in lanes.values()):
-                generation = behind(marker)
-                for whole, passed in said:
-                    if _is_under_one(passed, in_force):
-                        closed = self._close(whole, passed)
-                        # behind an end the next generation tells under what it goes on
-                        in_force = ZERO if in_force == ZERO or closed.ends else closed.in_force
-                        yield closed
-                said = []
-
-    def _next_generation(self) -> int:
-        """The generation that closes epochs next, behind those that are missed."""
-        generation = self._now.generation
-        for epoch_id, lanes in sorted(self._open.items()):
-            if epoch_id not in self._lost:
-                break
-            if any(self._is_due(passed.marker, generation) for passed in lanes.values()):
-                generation = behind(marker_of(lanes))
-        return generation
-
-    def _is_due(self, marker: Marker, generation: int) -> bool:
-        """Whether nothing unheard is before a marker where `generation` is the next to close epochs: those before its
-        own have closed theirs, for lanes that ended may lag behind; or its lane has come into its generation behind a
-        gap, or all lanes are behind one that went on from what is closed, and what was before is said no more.
-        """
-        stays = [self._behind.get(partition, 0) for partition in self._now.stays]
-        all_lost = bool(stays) and all(generation < begun <= marker.generation for begun in stays)
-        is_behind_gap = marker.generation > generation and (marker.follows == 0 or all_lost)
-        return (
-            generation in (marker.generation, marker.follows)
-            or is_behind_gap
-            or (generation == 0 and self._now.last_epoch >= 0)
-        )
+    def _is_next(self, marker: Marker) -> bool:
+        return is_due(marker, self._outlook.turn)
 
     def _close(self, marker: Marker, lanes: dict[int, Passed]) -> Closed:
         epoch_id = marker.epoch_id
@@ -322,8 +290,7 @@ class BundleState:
         )
         # an epoch without leaves is not in the chain of headers yet
         prev = header.bundle_hash if leaves else self._now.prev_bundle_hash
-        stays = tuple(p for p, passed in sorted(lanes.items()) if not passed.marker.ends)
-        self._now = CatalogEntity(epoch_id, prev, behind(marker), stays)
+        self._now = CatalogEntity(epoch_id, prev, *behind(marker))
         self._save()
         self._forget(epoch_id)
         for partition, passed in sorted(lanes.items()):
@@ -387,6 +354,7 @@ def facts(marker: Marker) -> tuple[object, ...]:
         marker.generation,
         marker.lanes,
         marker.next,
+        marker.next_lanes,
         marker.set_hash,
         marker.signer_set_id,
     )

@@ -135,7 +135,7 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `gap`: records between that marker and `offset` are gone, or it begins anew and `offset` is not where the lane
     began. What took force there is not known, so the lane says nothing before `in_force`, the set in force in the
-    catalog when this was written; None where there was none.
+    catalog when this was written, and `in_force_lanes` the lanes of that; None where there was none.
     """
 
     catalog: CatalogName
@@ -148,6 +148,7 @@ class RebasePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificates: Certificates = ()
     gap: bool = False
     in_force: NextGeneration | None = None
+    in_force_lanes: Annotated[tuple[Partition, ...], msgspec.Meta(max_length=PARTITIONS_MAX)] = ()
 
 
 class MarketOpenPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

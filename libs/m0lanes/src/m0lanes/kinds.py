@@ -106,7 +106,7 @@ HEART: dict[int, dict[int, Kind]] = {
     1: {
         tags.LANE: _lane(normalize_state.LaneEntity),
         tags.JOINS: _packed(tuple[U32, Digest], lambda _: entity_key(tags.JOINS)),
-        tags.SET: Kind(_set, lambda made, _: normalize_state.set_key(made)),
+        tags.SET: Kind(_set, lambda made, _: normalize_state.set_key(made.number, made.hash)),
         tags.MARKET: _packed(applied.MarketState, lambda made: entity_key(tags.MARKET, made.market.market_id)),
         tags.SEQ_HIGH: Kind(_number, _of_group(tags.SEQ_HIGH)),
         tags.SEQ_SEEN: Kind(_chunk(CHUNK // 8, CHUNK // 8), _chunk_of_group(tags.SEQ_SEEN)),

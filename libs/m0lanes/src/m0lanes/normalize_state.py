@@ -155,7 +155,7 @@ class NormalizeState:
             return False
         event_id = check_said_set(event, made, self.lane, self._standing(), self._deployment)
         self.sets[made.number, made.hash] = made
-        self.entities.put(set_key(made), raw)
+        self.entities.put(set_key(made.number, made.hash), raw)
         self.digest.add(event_id)
         self.settle()
         return True
@@ -256,7 +256,7 @@ class NormalizeState:
 
     def closing(self, payload: EpochEndPayload, rebase_hash: bytes) -> Marker:
         """The marker that closes an epoch; call `note` before the state is digested, with the input digest kept."""
-        now = self.in_force
+        now, following = self.in_force, named(payload.next)
         assert now is not None
         return Marker(
             payload.epoch_id,
@@ -265,8 +265,9 @@ class NormalizeState:
             payload.generation,
             self._lane.follows,
             payload.lanes,
-            named(payload.next),
-            self._follower(named(payload.next)),
+            following,
+            () if following is None else self.sets[following].lanes,
+            self._follower(following),
             now.hash,
             rebase_hash,
             now.params.get(SIGNER_SET_ID, 0),
@@ -369,12 +370,13 @@ class NormalizeState:
                 self._drop_set(key)
 
     def _drop_set(self, key: tuple[int, bytes]) -> None:
-        self.entities.drop(set_key(self.sets.pop(key)))
+        del self.sets[key]
+        self.entities.drop(set_key(*key))
 
 
-def set_key(made: Generation) -> bytes:
-    """Where a generation's payload stands."""
-    return entity_key(tags.SET, made.number.to_bytes(4, "big"), made.hash)
+def set_key(number: int, hashed: bytes) -> bytes:
+    """Where the payload of a generation stands, by its number and hash."""
+    return entity_key(tags.SET, number.to_bytes(4, "big"), hashed)
 
 
 def _body(made: Generation, *, reopened: bool) -> GenerationBody:

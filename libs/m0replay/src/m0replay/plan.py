@@ -54,7 +54,7 @@ async def plan(broker: Broker, heart: Heart, catalog: str, epoch_id: int, *, ful
                 note(lives, each)
             lives = lives or {roots.partition: {roots.life: epoch_id} for roots in header.lanes}
             made = Plan(at, found.states, {}, lives, following.get(epoch_id))
-            return await _with_other_lanes(broker, heart, header, made)
+            return await _with_other_lanes(broker, heart, header, made, following)
     return await _from_the_beginning(broker, catalog, epoch_id)
 
 
@@ -66,7 +66,9 @@ async def _known(broker: Broker, catalog: str, first: int, last: int) -> dict[in
     return known
 
 
-async def _with_other_lanes(broker: Broker, heart: Heart, header: HeaderMessage, made: Plan) -> Plan:
+async def _with_other_lanes(
+    broker: Broker, heart: Heart, header: HeaderMessage, made: Plan, following: Mapping[int, HeaderMessage]
+) -> Plan:
     """Add the lanes that later epochs name and the checkpoint's does not: opened again, or new."""
     starts: dict[int, int] = {}
     states = list(made.states)
@@ -82,7 +84,9 @@ async def _with_other_lanes(broker: Broker, heart: Heart, header: HeaderMessage,
                 f"lane {lane.catalog}/{partition} began behind the checkpoint of epoch {header.epoch_id}, and its "
                 "first manifest is not in the log any more: replay with FULL=1"
             )
-    states.append(bundle_state(heart, header, states))
+    is_read = {roots.partition for roots in header.lanes} <= made.lives.keys()
+    behind = None if is_read or not following else following[min(following)]
+    states.append(bundle_state(heart, header, states, behind))
     return Plan(made.checkpoint, states, starts, made.lives, made.recorded)
 
 

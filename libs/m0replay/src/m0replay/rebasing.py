@@ -219,7 +219,8 @@ def _behind(plan: RebasePlan, in_force: DefinedSet | None, *, gap: bool) -> Reba
     named = NextGeneration(in_force.payload.generation, in_force.hash.hex())
     is_lost = gap and plan.payload.partition in in_force.lanes
     return plan._replace(
-        payload=replace(plan.payload, gap=gap, in_force=named), again=in_force.value if is_lost else None
+        payload=replace(plan.payload, gap=gap, in_force=named, in_force_lanes=in_force.lanes),
+        again=in_force.value if is_lost else None,
     )
 
 

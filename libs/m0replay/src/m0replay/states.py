@@ -23,9 +23,12 @@ from m0lanes import tags
 from m0lanes.bundle import STAGE as BUNDLE_STAGE
 from m0lanes.bundle_state import BundleState, SourceEntity
 from m0lanes.checkpoints import gathered
+from m0lanes.control import CatalogSetPayload
 from m0lanes.entities import Entities, entity_key
+from m0lanes.generations import lanes_of
 from m0lanes.model import STAGE as MODEL_STAGE
-from m0lanes.normalize_state import LaneEntity
+from m0lanes.normalize_state import LaneEntity, set_key
+from m0lanes.open_epochs import Turn
 from m0lanes.packing import unpack
 from m0lanes.stages import Heart
 
@@ -175,22 +178,35 @@ def lane_entity(found: Restored) -> LaneEntity | None:
         return None
 
 
-def _generation_behind(header: HeaderMessage, states: Iterable[Restored]) -> int:
-    """The generation in force behind an epoch, as the lanes know it that the header names; 0 when none is read."""
+def _turn_behind(header: HeaderMessage, states: Iterable[Restored]) -> Turn:
+    """Whose epochs come behind one, as the lanes know it that the header names; generation 0 when none is read."""
     named = {(1, roots.partition) for roots in header.lanes}
-    lanes = (lane_entity(found) for found in states if (found.manifest.stage, found.manifest.partition) in named)
-    return next((now.pending[0] if now.pending else now.generation for now in lanes if now is not None), 0)
+    for found in states:
+        now = lane_entity(found) if (found.manifest.stage, found.manifest.partition) in named else None
+        key = None if now is None else now.pending or (now.generation, now.set_hash)
+        raw = None if key is None else found.entities.get(set_key(*key))
+        if key is not None and raw is not None:
+            return Turn(key[0], lanes_of(msgspec.json.decode(raw, type=CatalogSetPayload)))
+    return Turn(0, ())
 
 
-def bundle_state(heart: Heart, header: HeaderMessage, states: Sequence[Restored]) -> Restored:
-    """The bundle stage behind an epoch that others closed; `states` are those that its lanes go on from."""
+def bundle_state(
+    heart: Heart, header: HeaderMessage, states: Sequence[Restored], following: HeaderMessage | None = None
+) -> Restored:
+    """The bundle stage behind an epoch that others closed; `states` are those that its lanes go on from.
+
+    `following` is the next header where a lane that could tell what follows is not read: behind a gap it tells nothing.
+    """
     models = [found.manifest for found in states if found.manifest.stage == MODEL_STAGE]
     known = BundleHeader.decode(header.header)
     entities = Entities()
     state = BundleState(header.catalog, entities, heart.deployment.control_key)
     sources = {r.partition: SourceEntity(r.life, r.stage_digests) for r in header.lanes}
     prev = known.bundle_hash if known.leaf_count else known.prev_bundle_hash
-    state.continue_from(header.epoch_id, prev, _generation_behind(header, states), sources)
+    turn = _turn_behind(header, states)
+    if following is not None:
+        turn = Turn(following.generation, tuple(roots.partition for roots in following.lanes))
+    state.continue_from(header.epoch_id, prev, turn, sources)
     manifest = Manifest(
         stage=BUNDLE_STAGE,
         catalog=header.catalog,
