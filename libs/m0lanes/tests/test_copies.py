@@ -4,6 +4,7 @@ import lanes_world as world
 import pytest
 from lanes_copies import Copies
 from lanes_steps import FIRST, agrees, epochs, errors, opened, parked, ran, where
+from m0common.stream.core import Cut
 
 STAYS, COMES, NEW = sorted({where(group): group for group in world.GROUPS}.values())
 
@@ -48,6 +49,21 @@ def test_a_lane_that_the_set_in_force_names_and_that_never_heard_it_begin_still_
     log.end(FIRST + 2)
     (reason,) = parked(ran(log)[1])
     assert "generation 2, which never began here" in reason
+
+
+def test_copies_of_what_is_about_a_lane_cost_it_no_checkpoint():
+    log = opened((STAYS,))
+    log.define(2, groups=(STAYS,))
+    core = world.HEART.normalize()
+    for record in log.records:
+        list(core.feed(record))
+    for record in [record for record in log.records if record.partition == where(STAYS)]:
+        copy = log.raw(record.partition, record.value)
+        assert not [output for output in core.feed(copy) if isinstance(output, Cut)], record.value
+    log.end(FIRST + 1, following=2)
+    log.raw(where(STAYS), log.values[2])
+    log.end(FIRST + 2)
+    agrees(log)
 
 
 @pytest.mark.parametrize("seed", range(25 if not world.SOAK else 2_000))
