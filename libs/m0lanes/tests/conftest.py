@@ -15,6 +15,7 @@ for _name in (
     "lanes_noise",
     "lanes_steps",
     "lanes_story",
+    "lanes_copies",
     "lanes_gaps",
     "lanes_course",
 ):

@@ -44,12 +44,14 @@ class Barriers:
         """A set, perhaps the first of a lane that is not looked after yet. Raises DeadLetterError."""
         if record.offset <= slot.input_offset:
             return
-        slot.state.define(event, payload)
+        new = slot.state.define(event, payload)
         if self._slots.get(slot.lane) is None:
             self._slots.add(slot)
         slot.input_offset = record.offset
         slot.position += 1
-        yield self.cut(slot)
+        # anybody may carry copies of a set: they cost no checkpoint
+        if new:
+            yield self.cut(slot)
 
     def found(self, slot: Slot[NormalizeState], event: RawEvent, payload: CatalogSetPayload) -> Iterator[Output]:
         """A lane that is parked for want of a set reads one. With the right one it goes back to where it parked.

@@ -93,8 +93,7 @@ def counts(
     elif following is not None:
         clocks = [following]
     else:
-        # whoever may write could carry a marker into a partition that it is not about: only what is said of this very
-        # lane can stop it
+        _check_names(lane, payload)
         clocks = [made for made in sets.values() if made.number == payload.generation and lane.partition in made.lanes]
     _check_signature(name, clocks, event, genesis_hash)
     if payload.epoch_id <= place.last_epoch:
@@ -152,6 +151,17 @@ def joined(
 def _check_about_lanes(event: RawEvent) -> None:
     if event.group or event.market_id is not None:
         raise DeadLetterError("invalid_event", "epoch_end: group is empty and market_id null, it is about lanes")
+
+
+def _check_names(lane: Lane, payload: EpochEndPayload) -> None:
+    """Whoever may write could carry a marker into a partition that it is not about: only what is said of this very lane
+    can stop it.
+    """
+    if lane.partition not in payload.lanes:
+        raise DeadLetterError(
+            "wrong_partition",
+            f"the marker of epoch {payload.epoch_id} of {lane.catalog} is not about lane {lane.partition}",
+        )
 
 
 def _check_signature(name: str, clocks: list[Generation], event: RawEvent, genesis_hash: bytes) -> None:
