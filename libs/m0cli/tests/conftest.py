@@ -18,6 +18,7 @@ for _path in (
     _LIBS / "m0lanes/tests/lanes_toy.py",
     _LIBS / "m0lanes/tests/lanes_world.py",
     _LIBS / "m0replay/tests/catalog_world.py",
+    _LIBS / "m0replay/tests/dice_world.py",
     _LIBS / "m0replay/tests/recorded_world.py",
     _LIBS / "m0cli/tests/secured_kafka.py",
 ):

@@ -3,12 +3,17 @@
 import json
 
 import pytest
-from catalog_world import CONTROL, World
+from catalog_world import CONTROL, PARTITIONS, World
 from m0cli.catalog import Writing, app, put
 from m0cli.catalog_view import entries, listed, plan_json, plan_text
+from m0common.errors import SettingsError
+from m0common.stream.records import Produce
+from m0common.topics import RAW
 from m0replay.catalog_changes import lanes_of
 from typer.testing import CliRunner
 
+GENERATION_2 = b'"generation":2,"partitions"'
+"""Stands in the record of the set of a second generation, and in no marker."""
 NOW = Writing(CONTROL, ask=False, timeout_s=0, as_json=False)
 
 
@@ -91,6 +96,7 @@ async def test_a_catalog_of_the_log_is_listed_with_what_it_is(world):
     assert entry == {
         "catalog": "sports",
         "generation": 1,
+        "lost": None,
         "next_generation": None,
         "release": payload.release,
         "groups": ["eng.1", "es.1"],
@@ -144,3 +150,34 @@ async def test_a_plan_without_changes_names_the_release_of_the_installed_code(wo
     desk = await world.desk()
     (installed,) = desk.releases
     assert plan_text(desk.plan(desk.composed("sports"))) == f"sports: nothing to change, release {installed}"
+
+
+async def lost(world, folder):
+    """A world with the same log, but for the records of the second set of sports."""
+    other = World(folder)
+    other.groups("crypto", "btc")
+    await other.desk()
+    for partition in range(PARTITIONS):
+        for record in world.broker.log(RAW.name, partition):
+            if GENERATION_2 not in record.value:
+                other.broker.append([Produce(RAW.name, partition, None, record.value)])
+    return other
+
+
+async def test_a_catalog_whose_set_is_lost_is_shown_and_stands_in_no_others_way(world, tmp_path):
+    for groups, epoch_id in ((("eng.1",), 7), (("eng.1", "es.1"), 8)):
+        world.groups("sports", *groups)
+        desk = await world.desk()
+        await put(desk, desk.composed("sports"), NOW)
+        await world.mark("sports", epoch_id)
+    world.groups("crypto", "btc")
+    desk = await world.desk()
+    await put(desk, desk.composed("crypto"), NOW)
+    desk = await (await lost(world, tmp_path / "other")).desk()
+    crypto, sports = entries(desk)
+    assert (crypto["lost"], crypto["next_generation"]) == (None, 1)
+    assert (sports["lost"], sports["generation"], sports["epoch_id"], sports["groups"]) == (2, 2, 8, [])
+    assert "sports: generation 2, whose set is not in the log any more" in listed([crypto, sports])
+    await put(desk, desk.composed("crypto"), NOW)
+    with pytest.raises(SettingsError, match=r"catalog sports: the set of generation 2 is not in m0\.raw"):
+        desk.composed("sports")

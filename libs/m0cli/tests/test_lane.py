@@ -3,12 +3,14 @@
 import lanes_world as world
 import pytest
 from lanes_toy import Coins, OtherCoins
-from m0cli.lane import Asked, app, lanes_json, plans, plans_json, plans_text
+from m0cli.lane import Asked, app, confirmed, lanes_json, plans, plans_json, plans_text
 from m0common.canonical import ZERO
 from m0common.errors import SettingsError
 from m0lanes.generations import lanes_of, partition_of
 from m0replay.catalog_log import CatalogLog
+from m0replay.control_keys import ControlKey
 from m0replay.lanes import lane_rows
+from m0replay.rebasing import write_rebases
 from recorded_world import Recorded
 from typer.testing import CliRunner
 
@@ -173,3 +175,29 @@ async def test_a_lane_that_has_ended_is_given_no_new_life():
     ):
         await planned(recorded, partition=LANES[1])
     assert [plan.payload.partition for plan in await planned(recorded)] == [LANES[0]]
+
+
+async def test_what_was_shown_is_not_written_when_that_life_has_begun_meanwhile(recorded):
+    shown = await planned(recorded)
+    other = await planned(recorded, partition=LANES[1], origin=str(world.FIRST))
+    key = ControlKey(world.CONTROL, world.DEPLOYMENT.control_key, world.GENESIS)
+    await write_rebases(recorded.broker, key, other, recorded.clock)
+    with pytest.raises(SettingsError, match=rf"nothing is written: meanwhile lane coins/{LANES[1]} began life 1: run"):
+        confirmed(shown, await planned(recorded))
+
+
+async def test_markers_that_came_while_somebody_thought_are_gone_on_from():
+    log = world.season(2)
+    recorded = await Recorded().of(log.records)
+    shown = await planned(recorded)
+    since = len(log.records)
+    world.go_on(log, [2])
+    await recorded.of(log.records[since:])
+    now = confirmed(shown, await planned(recorded))
+    assert [(plan.payload.epoch_id, plan.payload.life) for plan in now] == [(LAST, 1)] * len(LANES)
+
+
+async def test_another_number_of_lanes_than_was_shown_is_not_written(recorded):
+    shown = await planned(recorded)
+    with pytest.raises(SettingsError, match="meanwhile the catalog's lanes are others"):
+        confirmed(shown, shown[:1])

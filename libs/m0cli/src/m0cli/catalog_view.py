@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from m0replay.catalog_changes import lanes_of
+from m0replay.catalog_changes import Standing, lanes_of
 from m0replay.catalog_desk import CatalogDesk, Plan
 from m0replay.shown import short
 
@@ -14,15 +14,19 @@ Json = dict[str, Any]
 
 
 def entries(desk: CatalogDesk) -> list[Json]:
-    """Every catalog of the log: generation, release, groups, lanes, epoch, retired, and the generation that is next."""
+    """Every catalog of the log: generation, release, groups, lanes, epoch, retired, the generation that is next, and
+    the one whose set the log has lost, where nothing says more than the markers do.
+    """
     found = []
     for name in desk.log.control.catalogs():
-        standing, marker = desk.log.standing(name), desk.log.control.newest(name)
+        lost, marker = desk.log.lost(name), desk.log.control.newest(name)
+        standing = desk.log.standing(name) if lost is None else Standing()
         shown = standing.in_force
         found.append(
             {
                 "catalog": name,
-                "generation": 0 if shown is None else shown.generation,
+                "generation": (lost or 0) if shown is None else shown.generation,
+                "lost": lost,
                 "next_generation": None if standing.ready is None else standing.ready.generation,
                 "release": None if shown is None else shown.release,
                 "groups": [] if shown is None else list(shown.groups),
@@ -80,6 +84,11 @@ def plan_text(plan: Plan) -> str:
 
 
 def _line(entry: Json) -> str:
+    if entry["lost"] is not None:
+        return (
+            f"{entry['catalog']}: generation {entry['lost']}, whose set is not in the log any more: write its record "
+            f"again from a backup, epoch {entry['epoch_id']}"
+        )
     if not entry["generation"]:
         return f"{entry['catalog']}: waits for its first marker, generation {entry['next_generation']} is written"
     state = "retired" if entry["retired"] else f"groups {', '.join(entry['groups'])}"

@@ -5,9 +5,8 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from m0common.errors import SettingsError
 from m0lanes.release import release_of
-from m0replay.domain_check import findings, installed
+from m0replay.domain_check import examine, installed
 from m0replay.shown import short
 
 app = typer.Typer(no_args_is_help=True, help="Domains: what is installed, and whether the heart can run it.")
@@ -28,27 +27,24 @@ def check(
     """Files, imports, types and models of installed domains, and a play of events in which they are restarted behind
     each; a line for each fault, exit code 1 if there is one. What it is at is said on standard error.
     """
-    try:
-        known = installed()
-    except SettingsError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
+    known = installed()
     for name in names or ():
         if name not in known:
             raise typer.BadParameter(f"no domain {name!r} is installed: there is {', '.join(known) or 'none'}")
-    found = {name: findings(name, known[name], partial(_tell, name)) for name in names or known}
-    # a domain whose files are not there has no release
-    release = {name: release_of(known[name]).hex() for name, faults in found.items() if not faults}
+    examined = {name: examine(name, known[name], partial(_tell, name)) for name in names or known}
+    # one that has faults may have no release
+    clear = {name: domain for name, (domain, faults) in examined.items() if domain is not None and not faults}
+    release = {name: release_of(domain).hex() for name, domain in clear.items()}
     if as_json:
-        rows = [{"domain": n, "release": release.get(n), "findings": faults} for n, faults in found.items()]
+        rows = [{"domain": n, "release": release.get(n), "findings": each.findings} for n, each in examined.items()]
         typer.echo(json.dumps({"domains": rows}))
     else:
-        for name, faults in found.items():
-            for fault in faults:
+        for name, each in examined.items():
+            for fault in each.findings:
                 typer.echo(f"{name}: {fault}")
-            if not faults:
-                typer.echo(f"{name} {known[name].version}: all clear, release {short(release[name])}")
-    if any(found.values()):
+            if name in clear:
+                typer.echo(f"{name} {clear[name].version}: all clear, release {short(release[name])}")
+    if any(each.findings for each in examined.values()):
         raise typer.Exit(EXIT_FAILED)
 
 

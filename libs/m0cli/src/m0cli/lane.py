@@ -8,17 +8,20 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 from m0chain.keyfile import plain_key
+from m0common.canonical import ZERO
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0common.stream.restored import Restored
+from m0lanes.control import RebasePayload
 from m0lanes.port import Domain
 from m0replay.catalog_log import CatalogLog
 from m0replay.lanes import LaneRow, lane_rows
 from m0replay.readable import unread
 from m0replay.rebasing import RebasePlan, check_rebase, plan_rebase, saved, write_rebases
 from m0replay.shown import short
+from msgspec.structs import replace
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -96,9 +99,11 @@ def rebase(
         check_release(release, f", or '{INSTALLED}'")
     file = control_key_file(key) if yes else None
 
+    asked = Asked(catalog, partition, release, origin)
+
     async def look(broker: Broker, settings: Settings) -> tuple[list[RebasePlan], Mapping[bytes, Domain]]:
         log, here = await _read(broker, settings), _installed()
-        return await plans(broker, log, Asked(catalog, partition, release, origin), here), here
+        return await plans(broker, log, asked, here), here
 
     found, installed = on_broker("lane", look, as_json)
     if not as_json:
@@ -111,13 +116,39 @@ def rebase(
         typer.confirm("Write it?", abort=True)
     control = file or control_key_file(key)
 
-    async def write(broker: Broker, settings: Settings) -> None:
+    async def write(broker: Broker, settings: Settings) -> list[RebasePlan]:
         log = await _read(broker, settings)
-        await write_rebases(broker, log.key(catalog, plain_key(control)), found, log.clock)
+        current = confirmed(found, await plans(broker, log, asked, installed))
+        await write_rebases(broker, log.key(catalog, plain_key(control)), current, log.clock)
+        return current
 
-    on_broker("lane", write, as_json)
-    said = json.dumps(plans_json(found, installed, written=True))
-    print(said if as_json else "Written: the lanes go on behind what they read.")
+    written = on_broker("lane", write, as_json)
+    if as_json:
+        print(json.dumps(plans_json(written, installed, written=True)))
+        return
+    if written != found:
+        print(f"Meanwhile the lanes went on:\n{plans_text(written, installed)}")
+    print("Written: the lanes go on behind what they read.")
+
+
+def confirmed(shown: Sequence[RebasePlan], current: Sequence[RebasePlan]) -> list[RebasePlan]:
+    """The plans of now, to be written since those that were shown are confirmed: only markers may have gone on.
+
+    Raises SettingsError when anything else differs: a life that has begun meanwhile would be begun by nobody again.
+    """
+    for before, now in zip(shown, current, strict=False):
+        if _promised(before) != _promised(now):
+            lane, lives = f"{now.payload.catalog}/{now.payload.partition}", (before.payload.life, now.payload.life)
+            what = f"began life {lives[1] - 1}" if lives[0] < lives[1] else "is not as it was shown"
+            raise SettingsError(f"nothing is written: meanwhile lane {lane} {what}: run the command again")
+    if len(shown) != len(current):
+        raise SettingsError("nothing is written: meanwhile the catalog's lanes are others: run the command again")
+    return list(current)
+
+
+def _promised(plan: RebasePlan) -> RebasePayload:
+    """What of a plan does not follow from the marker that the lane goes on from."""
+    return replace(plan.payload, epoch_id=0, roots=(ZERO.hex(),) * 3, offset=0)
 
 
 async def plans(broker: Broker, log: CatalogLog, asked: Asked, installed: Mapping[bytes, Domain]) -> list[RebasePlan]:

@@ -87,14 +87,22 @@ class CatalogLog:
 
     def standing(self, catalog: str) -> Standing:
         """The catalog as the log has it. Raises SettingsError when the log has lost the set in force."""
-        in_force, ready = self.control.in_force(catalog), self.control.ready(catalog)
-        marker = self.control.newest(catalog)
-        if in_force is None and marker is not None:
+        lost = self.lost(catalog)
+        if lost is not None:
             raise SettingsError(
-                f"catalog {catalog}: the set of generation {marker.payload.generation} is not in {RAW.name} any more: "
+                f"catalog {catalog}: the set of generation {lost} is not in {RAW.name} any more: "
                 "restore the topic, or write its record again from a backup"
             )
+        in_force, ready = self.control.in_force(catalog), self.control.ready(catalog)
         return Standing(None if in_force is None else in_force.payload, None if ready is None else ready.payload)
+
+    def lost(self, catalog: str) -> int | None:
+        """The generation in force, when the log has lost its set; None otherwise."""
+        marker = self.control.newest(catalog)
+        if marker is None or self.control.in_force(catalog) is not None:
+            return None
+        said = marker.payload
+        return said.generation if said.next is None else said.next.generation
 
     def key(self, catalog: str, keypair: Keypair) -> ControlKey:
         """The control key to sign with. Raises SettingsError when it is not the one in force in the catalog."""
@@ -114,9 +122,17 @@ class CatalogLog:
         return control_keys(self.deployment.control_key, self.deployment.genesis_hash, certificates)[-1]
 
     def others(self, catalog: str) -> dict[str, CatalogSetPayload]:
-        """The newest sets of all other catalogs."""
-        newest = {name: self.standing(name).newest for name in self.control.catalogs() if name != catalog}
-        return {name: payload for name, payload in newest.items() if payload is not None}
+        """The newest sets of all other catalogs, but for those whose set in force the log has lost: what groups such a
+        one has nothing says, and it may hold up no other.
+        """
+        found: dict[str, CatalogSetPayload] = {}
+        for name in self.control.catalogs():
+            if name == catalog or self.lost(name) is not None:
+                continue
+            newest = self.standing(name).newest
+            if newest is not None:
+                found[name] = newest
+        return found
 
     async def wait_in_force(self, payload: CatalogSetPayload, timeout_s: float) -> None:
         """Follow the log until a marker has put `payload` in force.

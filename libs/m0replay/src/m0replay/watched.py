@@ -14,6 +14,8 @@ from m0lanes.model import checked_distribution
 from m0lanes.port import Distribution, Domain, Event, Model, Refused, Step, View
 from m0lanes.view import Bodies, Space
 
+from m0replay.told import Raised, in_words
+
 R = TypeVar("R")
 TEXT_MAX = 300
 
@@ -35,27 +37,35 @@ class Notes:
         return list(self._faults.values())
 
     def call(self, where: str, call: Callable[[], R], *, refuses: bool = False) -> R:
-        """What a call comes to. Whatever it raises is a fault, but for Refused where the port has it."""
+        """What a call comes to. Whatever it raises is a fault, but for Refused where the port has it.
+
+        Raises Refused and Raised, which the heart makes letters of: what would end a service does not end a check.
+        """
         try:
             return call()
         except Refused as error:
             if not refuses:
                 self.fault(
-                    where, f"only check, outcome, normalize and learn refuse, here it must not: {error}", "Refused"
+                    where,
+                    f"only check, outcome, normalize and learn refuse, here it must not: {in_words(error, str)}",
+                    "Refused",
                 )
             raise
-        except Exception as error:
-            self.fault(
-                where, f"raises {error!r:.200}: raise Refused where an event means nothing", type(error).__name__
-            )
+        except KeyboardInterrupt:
             raise
+        except BaseException as error:
+            what = in_words(error)
+            self.fault(where, f"raises {what}: raise Refused where an event means nothing", type(error).__name__)
+            raise Raised(what) from error
 
     def bound(self, where: str, check: Callable[[], object]) -> None:
         """Note what the heart would refuse of a result."""
         try:
             check()
-        except Exception as error:  # noqa: BLE001 - what is no result at all fails in any way
-            self.fault(where, f"the heart refuses its result: {error}", "result")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - what is no result at all fails in any way
+            self.fault(where, f"the heart refuses its result: {in_words(error, str)}", "result")
 
     def step(self, where: str, view: View, made: Step, bodies: Mapping[str, type[msgspec.Struct]] | None) -> Step:
         """A step, noted when the heart would refuse it. `bodies`: what may be said; None where nothing may."""
@@ -66,10 +76,13 @@ class Notes:
                 self.fault(where, "says or stops something, which is for normalize alone", "says")
             return made
         self.bound(where, lambda: Bodies(bodies).said(made.say))
-        for market_id in getattr(made, "stop", ()):
+        self.bound(where, lambda: self._stops(where, view, made))
+        return made
+
+    def _stops(self, where: str, view: View, made: Step) -> None:
+        for market_id in made.stop:
             if view.market(market_id) is None:
                 self.fault(where, f"stops {market_id}, which is not open", "stop")
-        return made
 
 
 class WatchedModel:
