@@ -93,7 +93,7 @@ async def test_a_standby_is_ready_says_who_leads_and_goes_on_when_the_leader_sto
 
 
 async def test_a_partition_whose_state_does_not_restore_makes_the_leader_degraded_and_ready(dsn, house):
-    world = World([Lane(1, "works", 0), Lane(1, "stood still", 0)])
+    world = World([Lane(1, "works", 0), Lane(1, "stood", 0)])
     works, broken = world.lanes
     await world.broker.create_topics(TOPICS, PARTITIONS)
     for lane, window_end_ms in ((broken, world.now_ms), (works, world.now_ms + 10 * HOUR_MS)):
@@ -109,7 +109,7 @@ async def test_a_partition_whose_state_does_not_restore_makes_the_leader_degrade
         assert said.status_code == 200
         body = msgspec.json.decode(said.body)
         assert body["status"] == "degraded"
-        assert body["notes"]["state"].startswith("nothing of partition 0 is cut, since the newest state of lane stood")
+        assert body["notes"]["state"].startswith("nothing of partition 0 is cut, since the newest state of lane stood/0")
     assert "state" not in status.notes, "who does not lead says nothing of it"
 
 
