@@ -109,7 +109,9 @@ async def test_a_partition_whose_state_does_not_restore_makes_the_leader_degrade
         assert said.status_code == 200
         body = msgspec.json.decode(said.body)
         assert body["status"] == "degraded"
-        assert body["notes"]["state"].startswith("nothing of partition 0 is cut, since the newest state of lane stood/0")
+        assert body["notes"]["state"].startswith(
+            "nothing of partition 0 is cut, since the newest state of lane stood/0"
+        )
     assert "state" not in status.notes, "who does not lead says nothing of it"
 
 

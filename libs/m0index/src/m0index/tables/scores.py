@@ -48,7 +48,8 @@ async def unscored(connection: Connection, now_ms: int, behind: tuple[int, str],
             WHERE resolution IS NOT NULL AND resolution <> 255 AND NOT scored AND (resolved_ms, market_id) > (%s, %s)
             ORDER BY resolved_ms, market_id LIMIT %s
         ), newest AS MATERIALIZED (
-            SELECT c.*, final.window_start_ms AS final_from_ms FROM catalogs c LEFT JOIN LATERAL (
+            SELECT c.catalog, c.epoch_ms, c.commit_ms, c.reveal_ms, final.window_start_ms AS final_from_ms
+            FROM catalogs c LEFT JOIN LATERAL (
                 SELECT e.window_start_ms FROM epochs e WHERE e.catalog = c.catalog AND e.public_status = 'finalized'
                 ORDER BY e.window_end_ms DESC, e.epoch_id DESC LIMIT 1
             ) final ON true
