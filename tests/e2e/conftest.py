@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "e2e_stops"):
+for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "e2e_stops", "e2e_failures"):
     _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
     sys.modules[_name] = _module = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(_module)

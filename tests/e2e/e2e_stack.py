@@ -33,6 +33,7 @@ class Stack:
 
     def __init__(self, home: Path, offset: int, told: Mapping[str, str] | None = None) -> None:
         self.home = home
+        self.is_new = not (home / "kafka").exists()
         self.offset = offset
         own = {"M0_HOME": str(home), "M0_PORT_OFFSET": str(offset), **(told or {})}
         kept = {

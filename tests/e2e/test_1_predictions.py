@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from e2e_failures import failures, processes
 from e2e_stack import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -81,6 +82,14 @@ def test_replay_of_a_damaged_log_names_the_first_difference(stack: Stack, mutati
     assert done.returncode == 1
     assert "DIFFERS" in done.stdout
     assert "lane crypto/" in done.stdout
+
+
+def test_in_ordinary_work_no_counter_of_failures_moves_in_any_process(stack: Stack):
+    if not stack.is_new:
+        pytest.skip("the stack was off before: the epochs that it missed meanwhile are counted")
+    stack.all_ready()
+    assert {name.split("-")[0] for name in processes(stack)} >= {"ingest", "model", "signer", "indexer", "jobs", "api"}
+    assert failures(stack) == {}
 
 
 def test_a_second_up_says_that_it_is_running_and_changes_nothing(stack: Stack):

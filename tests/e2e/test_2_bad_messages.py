@@ -6,6 +6,7 @@ import time
 
 import e2e_log as log
 import pytest
+from e2e_failures import failures
 from e2e_stack import Stack
 from m0common.errors import MessageTooLarge, Unavailable
 from m0common.stream.kafka_security import ANONYMOUS
@@ -82,6 +83,12 @@ def test_each_bad_message_becomes_one_dead_letter_and_predictions_go_on(stack: S
         assert letter.value == value[:4096], name
     newest = stack.finalized("crypto")[0]["epoch_id"]
     stack.wait("the lane to go on", lambda: stack.finalized("crypto")[0]["epoch_id"] > newest, 120)
+
+
+def test_what_was_bad_shows_in_the_counters_of_failures_of_the_stage_that_met_it(stack: Stack):
+    moved = [name for name in failures(stack) if "m0_stage_dead_letters_total" in name]
+    assert moved
+    assert {name.split(":")[0] for name in moved} == {"normalize"}
 
 
 def test_a_message_above_the_limit_is_refused_to_its_sender(stack: Stack):

@@ -79,7 +79,7 @@ class Walk:
             config = settings.Settings(
                 signer=settings.Signer(name=f"signer-{index}", depth="bundle"), catalogs={"coins": settings.Catalog()}
             )
-            port, guard = vm.port(index), Guard(self.folder / f"{index}.guard", bytes(vm.program))
+            port, guard = vm.port(index), await Guard.open(self.folder / f"{index}.guard", bytes(vm.program))
             guards.append(guard)
             signer = Signer(
                 config,
@@ -99,7 +99,7 @@ class Walk:
         finally:
             for task, guard in zip(tasks, guards, strict=True):
                 await end_task(task)
-                guard.close()
+                await guard.close()
 
     async def index(self, pool):
         """What the chain says of the epoch, its bundle from the log, and the announcement."""

@@ -90,3 +90,27 @@ def test_signer_sets_are_created_with_ascending_keys():
     made = Oracle(KEY).create_signer_set(KEY, KEY, 1, 2, keys[::-1])
     args = idl.oracle().decode_args(bytes(made.data))[1]
     assert args["keys"] == sorted(keys, key=bytes)
+
+
+@pytest.mark.parametrize("resolved", [False, True])
+def test_the_first_bytes_of_a_market_say_what_changes_in_it(resolved):
+    fields = {
+        "version": 1, "bump": 2, "market_key": bytes(range(32)), "catalog": b"sports".ljust(16, b"\0"), "state": 3,
+        "outcome_count": 3, "resolved": resolved, "resolution": 2, "schema_version": 1, "opens_ms": 1,
+        "resolves_after_ms": 2, "resolved_ms": 3, "evidence_hash": bytes(32), "created_slot": 4, "market_id": "M",
+        "group": "g", "title": "t", "outcomes": ["A", "B", "C"],
+    }  # fmt: skip
+    data = idl.registry().encode_account("Market", fields)
+    head = accounts.market_head(data[: accounts.MARKET_HEAD_BYTES])
+    whole = accounts.market(data)
+    assert (head.market_key, head.state) == (whole.market_key, whole.state)
+    assert head.resolution == (whole.resolution if resolved else None)
+    assert data[accounts.MARKET_KEY_AT :].startswith(whole.market_key)
+    for bad in (data, data[:61], bytes(62), data[:58] + b"\x09" + data[59:62]):
+        with pytest.raises(DecodeError, match="Market account"):
+            accounts.market_head(bad)
+
+
+def test_the_id_of_an_epoch_lies_where_epochs_are_asked_for_by_it():
+    assert idl.oracle().fields("Epoch")[:4] == ["version", "bump", "catalog", "epoch_id"]
+    assert accounts.EPOCH_ID_AT == 8 + 1 + 1 + 16

@@ -191,6 +191,10 @@ async def test_program_accounts_are_found_by_type_and_content(world):
         found = await client.program_accounts(world.oracle.program, discriminator, {10: (1).to_bytes(4, "little")})
         assert [accounts.signer_set(a.data).id for a in found] == [1]
         assert await client.program_accounts(world.oracle.program, discriminator, {10: (2).to_bytes(4, "little")}) == []
+        (head,) = await client.program_accounts(world.oracle.program, discriminator, first_bytes=14)
+        assert (head.address, head.data) == (found[0].address, found[0].data[:14])
+        (bare,) = await client.program_accounts(world.oracle.program, discriminator, {10: b"\x01"}, first_bytes=0)
+        assert (bare.address, bare.data) == (found[0].address, b"")
 
 
 async def test_a_subscription_survives_the_node_and_says_when_to_backfill(world):

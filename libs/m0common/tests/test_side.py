@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+import pytest
 from m0common.metrics import SIDE_FAILURES
 from m0common.side import SideTasks
 from m0common.tasks import end_task
@@ -75,3 +76,15 @@ async def test_the_note_goes_once_the_task_holds():
     async with running(side, "recovers", recovers):
         await until(lambda: side.notes() is not None)
         await until(lambda: side.notes() is None)
+
+
+async def test_what_is_no_fault_of_the_task_alone_comes_through():
+    side, before = SideTasks(first_pause_s=0.001), failures("led")
+    raised = [ValueError("its own"), KeyError("who leads is another")]
+
+    async def led():
+        raise raised.pop(0)
+
+    with pytest.raises(KeyError, match="another"):
+        await side.run("led", led, through=(KeyError,))
+    assert failures("led") == before + 1

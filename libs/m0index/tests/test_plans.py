@@ -8,7 +8,7 @@ import pytest
 from m0common.settings import Postgres
 from m0common.store import postgres
 from m0index.queries import bundles, epochs, markets, predictions
-from m0index.tables import entities, history, outbox, outcomes, overdue, positions, waiting
+from m0index.tables import entities, history, outbox, outcomes, overdue, positions, scores, waiting
 from m0local.testing import index_server
 
 pytestmark = pytest.mark.postgres
@@ -35,6 +35,7 @@ FILL = """
     INSERT INTO chain_events SELECT 's' || n, 0, 0, 'p', 'n', 'epoch:c:' || n, n, n, 1, 'finalized', '{}'
         FROM generate_series(1, 20000) n;
     INSERT INTO scores SELECT 'M' || n, 1, 'm', 'c', 1, 1, 1, 1 FROM generate_series(1, 20000) n WHERE n % 50 <> 1;
+    UPDATE markets SET scored = EXISTS (SELECT FROM scores WHERE scores.market_id = markets.market_id);
     INSERT INTO outcomes SELECT 'M' || n, 0, n, 'c' || n % 4, sha256(''), 1, 's', 1 FROM generate_series(1, 20000) n;
     INSERT INTO provisional SELECT 'M' || n, 'c' || n % 4, n, 0, 1, 1, 1 << 30, '[]', 1, 0, 'm', sha256('')
         FROM generate_series(1, 20000) n;
@@ -83,6 +84,7 @@ WRITTEN = {
     "an outcome's standing": lambda c: outcomes.standing(c, "M5"),
     "epochs that nobody finished": lambda c: overdue.stuck_epochs(c, MUCH, ("c1", 500), 100),
     "epochs to close": lambda c: overdue.closable_epochs(c, MUCH, (500, "c1"), 100),
+    "markets to score": lambda c: scores.unscored(c, MUCH, (500, "M5"), 100),
     "headers that wait for a piece": lambda c: waiting.headers_for(c, HASH),
     "pieces by name": lambda c: waiting.pieces(c, [HASH]),
     "positions": lambda c: positions.of(c, "r", "k", []),

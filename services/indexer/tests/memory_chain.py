@@ -1,11 +1,11 @@
 """The indexer's port over a ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from index_scene import Ledger
 from m0_indexer.chain import Listing
-from m0chain import RpcRejected, accounts
+from m0chain import RpcRejected, accounts, pda
 from m0chain.rpc import SignatureInfo, TransactionRecord
 from m0common.errors import Unavailable
 from m0index.tables.history import Cursor
@@ -24,6 +24,12 @@ class MemoryChain(Ledger):
     hash: str = "genesis"
     listed_max: int = 1 << 62
     fetched: list[str] = field(default_factory=list)
+    asked: list[bytes] = field(default_factory=list)
+    """parts of the markets"""
+    whole: int = 0
+    """markets given whole"""
+    _markets: dict[Pubkey, accounts.Market] = field(default_factory=dict)
+    _epochs: dict[Pubkey, accounts.Epoch] = field(default_factory=dict)
 
     def _up(self, method: str) -> None:
         if self.down:
@@ -64,10 +70,26 @@ class MemoryChain(Ledger):
         self._up("slot")
         return self.final_slot
 
-    async def markets(self, registry: Pubkey) -> list[accounts.Market]:
+    async def market_heads(self, registry: Pubkey, digit: bytes) -> dict[Pubkey, accounts.MarketHead]:
         self._up("markets")
-        return [a for a in self.market_accounts if registry]
+        self.asked.append(digit)
+        self._markets = {pda.market(registry, each.market_id): each for each in self.market_accounts}
+        return {
+            address: accounts.MarketHead(each.market_key, each.state, each.resolution if each.resolved else None)
+            for address, each in self._markets.items()
+            if each.market_key.startswith(digit)
+        }
 
-    async def epochs(self, oracle: Pubkey) -> list[accounts.Epoch]:
+    async def epoch_addresses(self, oracle: Pubkey, digit: bytes) -> list[Pubkey]:
         self._up("epochs")
-        return [a for a in self.epoch_accounts if oracle]
+        self._epochs = {pda.epoch(oracle, each.catalog, each.epoch_id): each for each in self.epoch_accounts}
+        return [at for at, each in self._epochs.items() if each.epoch_id.to_bytes(8, "little").startswith(digit)]
+
+    async def markets(self, addresses: Sequence[Pubkey]) -> list[accounts.Market]:
+        self._up("markets")
+        self.whole += len(addresses)
+        return [self._markets[address] for address in addresses]
+
+    async def epochs(self, addresses: Sequence[Pubkey]) -> list[accounts.Epoch]:
+        self._up("epochs")
+        return [self._epochs[address] for address in addresses]

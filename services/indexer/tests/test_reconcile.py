@@ -7,6 +7,7 @@ from m0chain.accounts import EpochStatus, MarketState
 from m0common.ids import market_key
 from m0common.messages import RegistryMarket
 from m0common.topics import REGISTRY
+from m0index.events import entity
 from solders.pubkey import Pubkey
 
 pytestmark = pytest.mark.postgres
@@ -105,6 +106,33 @@ async def test_an_epoch_whose_events_were_lost_is_taken_from_its_account(bench, 
     assert tuple(row.values()) == ("finalized", True, bench.scene.hash_of(bundle), 99)
     signers = await bench.rows("SELECT revealed FROM epoch_signers WHERE revealed")
     assert len(signers) == 2
+
+
+async def test_more_than_is_asked_for_at_once_is_asked_for_in_parts_and_nothing_is_left_out(bench, reconciler):
+    for name in ("A", "B", "C"):
+        bench.scene.market(name)
+    bench.chain.finalize()
+    await bench.index()
+    bench.chain.market_accounts = [market_account(name) for name in ("A", "B", "MISSED")]
+    bench.chain.market_accounts.append(market_account("C", MarketState.DEPRECATED, 2))
+    reconciler.at_once, reconciler.pace_s = 2, 0.0
+    assert await reconciler.once() == []
+    assert await reconciler.once() == sorted(entity(each) for each in bench.chain.market_accounts[2:])
+    assert bench.chain.asked == 2 * [bytes([byte]) for byte in range(256)]
+    assert bench.chain.whole == 2 * 2, "what agrees is not fetched"
+
+
+async def test_epochs_are_asked_for_in_parts_too(bench, reconciler):
+    bench.scene.set_up()
+    bundles = [bench.scene.bundle(number, {"A": SPLIT}) for number in (7, 8, 7 + 256)]
+    bench.chain.finalize()
+    await bench.index()
+    bench.chain.epoch_accounts = [epoch_account(bundle) for bundle in bundles]
+    reconciler.at_once, reconciler.pace_s = 0, 0.0
+    await reconciler.once()
+    assert len(await reconciler.once()) == 3
+    rows = await bench.rows("SELECT epoch_id FROM epochs ORDER BY epoch_id")
+    assert [row["epoch_id"] for row in rows] == [7, 8, 263]
 
 
 def test_the_accounts_of_these_tests_have_the_fields_of_the_programs():

@@ -2,9 +2,10 @@
 
 import pytest
 from ingest_world import SECOND
-from m0_ingest import listing
+from m0_ingest import listing, metrics
 from m0_ingest.listing import LISTING, Lister, ListingState
 from m0chain import RpcUnavailable, TransactionFailed
+from m0common.errors import InvalidValue
 
 
 class FakeRegistry:
@@ -110,6 +111,35 @@ async def test_a_market_that_is_over_is_not_created(rig):
     registry = FakeRegistry()
     await listed(rig, registry, 100)
     assert set(registry.markets) == {"FB_1"}
+
+
+NO_FAULT_OF_THE_CHAIN = [InvalidValue("title of 300 bytes: at most 128"), RuntimeError("the key is throttled")]
+
+
+@pytest.mark.parametrize("failure", NO_FAULT_OF_THE_CHAIN)
+async def test_a_market_that_fails_before_it_reaches_the_chain_is_given_up_and_noted_and_the_others_go_on(rig, failure):
+    registry, before = FakeRegistry(*[failure] * listing.TRIES), refused()
+    lister = await listed(rig, registry, 500)
+    assert registry.markets == {}
+    assert lister.problem is None
+    assert lister.note.startswith("FB_1 is not listed: ")
+    assert str(failure) in lister.note
+    assert refused() == before + 1
+    lister = await listed(await rig.reborn(), registry, 1_500)
+    assert set(registry.markets) == {"BTC_1"}
+    assert lister.note is None
+
+
+@pytest.mark.parametrize("failure", NO_FAULT_OF_THE_CHAIN)
+async def test_what_fails_only_sometimes_is_listed_after_all(rig, failure):
+    registry = FakeRegistry(*[failure] * (listing.TRIES - 1))
+    lister = await listed(rig, registry, 500)
+    assert set(registry.markets) == {"FB_1"}
+    assert (lister.problem, lister.note) == (None, None)
+
+
+def refused():
+    return sum(metrics.LISTED.failures().values())
 
 
 @pytest.mark.parametrize("failure", [RpcUnavailable("gone"), TransactionFailed("Custom(1)", 0)])

@@ -208,6 +208,37 @@ async def test_before_anybody_sets_a_catalog_nothing_is_sent_and_ingest_is_ready
     assert chain.created == []
 
 
+class BrokenKey(Chain):
+    """Whose markets nobody can sign for one catalog."""
+
+    async def create(self, market):
+        if market.catalog == "sports":
+            raise RuntimeError("ThrottlingException: rate exceeded")
+        return await super().create(market)
+
+
+async def test_a_listing_that_fails_for_any_reason_is_said_and_everything_else_goes_on(broker, config):
+    chain, status = BrokenKey(broker), Status("ingest")
+    await put(broker, catalog_set("sports"), catalog_set("crypto"))
+    task = asyncio.create_task(ingest_of(broker, chain, config, None, status).run())
+    async with asyncio.timeout(60):
+        while not (chain.created and _markers(broker) > 2 and _said(status.ready, "listing of sports")):
+            assert not task.done()
+            await asyncio.sleep(0.05)
+    assert "RuntimeError: ThrottlingException" in _said(status.ready, "listing of sports")
+    assert _said(status.ready, "listing of crypto") is None
+    task.cancel()
+    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+
+
+def _markers(broker):
+    return sum(event.kind == "epoch_end" for event in raw_events(broker))
+
+
+def _said(checks, name):
+    return checks[name]() if name in checks else None
+
+
 class FarChain:
     async def chain_time(self):
         return SystemClock().now_ms() + 120_000

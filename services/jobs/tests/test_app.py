@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 from functools import partial
 
+import msgspec
 import pytest
 from jobs_house import BASE_MS, FIRST
 from m0_jobs.app import Jobs, observed
@@ -21,6 +22,9 @@ from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce, Record
 from m0common.topics import OUTCOMES, TOPICS
 from m0index.positions import Positions
+from trim_world import PARTITIONS, Lane, World
+
+HOUR_MS = 3_600_000
 
 
 async def until(condition, timeout_s=60.0):
@@ -88,6 +92,29 @@ async def test_a_standby_is_ready_says_who_leads_and_goes_on_when_the_leader_sto
         assert second.facts["leader"]().startswith("leads")
 
 
+async def test_a_partition_whose_state_does_not_restore_makes_the_leader_degraded_and_ready(dsn, house):
+    world = World([Lane(1, "works", 0), Lane(1, "stood", 0)])
+    works, broken = world.lanes
+    await world.broker.create_topics(TOPICS, PARTITIONS)
+    for lane, window_end_ms in ((broken, world.now_ms), (works, world.now_ms + 10 * HOUR_MS)):
+        lane.work(3)
+        lane.window_end_ms = window_end_ms
+    await world.save_manifest(broken, msgspec.structs.replace(await world.save_state(broken), digest=bytes(32)))
+    await world.checkpoint(works)
+    status = Status("jobs")
+    async with running(dsn, house, world.broker, status):
+        await until(lambda: "state" in status.notes and status.notes["state"]() is not None)
+        await until(lambda: status.ready["outcomes"]() is None)
+        said = status.respond(status.ready)
+        assert said.status_code == 200
+        body = msgspec.json.decode(said.body)
+        assert body["status"] == "degraded"
+        assert body["notes"]["state"].startswith(
+            "nothing of partition 0 is cut, since the newest state of lane stood/0"
+        )
+    assert "state" not in status.notes, "who does not lead says nothing of it"
+
+
 def outcome_of(market_id):
     return MarketOutcome(market_id, "sports", 1, b"e" * 32, BASE_MS, "test")
 
@@ -96,7 +123,8 @@ def outcome_of(market_id):
 async def running(dsn, house, broker, status):
     """A process of jobs."""
     config = settings.Settings(
-        postgres=settings.Postgres(dsn=dsn), jobs=settings.Jobs(crank_interval_ms=100, resolve_wait_ms=0)
+        postgres=settings.Postgres(dsn=dsn),
+        jobs=settings.Jobs(crank_interval_ms=100, resolve_wait_ms=0, trim_interval_ms=100, replay_horizon_ms=HOUR_MS),
     )
     async with rows.opened(config.postgres, "jobs") as leases:
         jobs = Jobs(

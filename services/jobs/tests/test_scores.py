@@ -2,8 +2,11 @@ import math
 
 import pytest
 from jobs_house import BASE_MS, COMMIT_MS, EPOCH_MS, FIRST, REVEAL_MS
+from m0_jobs import metrics
 from m0_jobs.scores import Scorer
 from m0common.clock import ManualClock
+from m0common.store.postgres import transaction
+from m0index.tables.scores import unscored
 
 RESOLVED_MS = BASE_MS + 2 * EPOCH_MS + 500
 P = (600_000_000, 300_000_000, 100_000_000)
@@ -84,3 +87,64 @@ async def test_an_outcome_beyond_the_leaf_is_not_scored_and_harms_nobody(house, 
     await final(house, 2, market_id="M2")
     await house.index_market("M2", 0, resolution=1, resolved_ms=RESOLVED_MS)
     assert await Scorer(house.pool, lease, clock).run() == 1
+
+
+async def many_resolved(house, count):
+    for number in range(count):
+        await house.index_market(f"N{number}", 0, resolution=0, resolved_ms=RESOLVED_MS + number)
+
+
+async def test_markets_that_can_never_be_scored_hold_up_none_behind_them(house, clock, lease):
+    clock.advance(10**9)
+    await many_resolved(house, 7)  # nothing was ever predicted of them
+    await final(house, 1)
+    await house.index_market("M1", 0, resolution=0, resolved_ms=RESOLVED_MS + 100)
+    scorer = Scorer(house.pool, lease, clock, batch=3)
+    assert [await scorer.run() for _ in range(3)] == [0, 0, 1]
+    await final(house, 2, market_id="N0")
+    assert [await scorer.run() for _ in range(3)] == [1, 0, 0], "it begins at the head again"
+
+
+async def test_a_run_looks_at_no_more_than_a_page_however_many_are_resolved(house, clock, lease):
+    clock.advance(10**9)
+    for number in range(5):
+        await final(house, number, market_id=f"N{number}")
+    await many_resolved(house, 5)
+    scorer = Scorer(house.pool, lease, clock, batch=2)
+    assert [await scorer.run() for _ in range(4)] == [2, 2, 1, 0]
+
+
+async def test_what_is_scored_is_not_looked_at_again(house, clock, lease):
+    clock.advance(10**9)
+    await resolved(house)
+    await final(house, 1)
+    assert await Scorer(house.pool, lease, clock).run() == 1
+    async with transaction(house.pool) as connection:
+        assert await unscored(connection, clock.now_ms(), (-1, ""), 10) == []
+
+
+async def test_a_market_that_was_scored_before_it_could_say_so_is_noted_and_keeps_its_score(house, clock, lease):
+    clock.advance(10**9)
+    await resolved(house)
+    await final(house, 1)
+    assert await Scorer(house.pool, lease, clock).run() == 1
+    await house.execute("UPDATE markets SET scored = false")
+    await final(house, 2, (0, 10**9, 0))
+    assert await Scorer(house.pool, lease, clock).run() == 0
+    assert [index for index, *_ in await scores(house)] == [1]
+    assert [row["scored"] for row in await house.rows("SELECT scored FROM markets")] == [True]
+
+
+async def test_a_leaf_that_cannot_be_read_is_counted_and_harms_nobody(house, clock, lease):
+    clock.advance(10**9)
+    await many_resolved(house, 2)
+    await final(house, 1, market_id="N0")
+    await final(house, 2, market_id="N1")
+    await house.execute("UPDATE leaves SET leaf = substring(leaf FROM 1 FOR 60) WHERE market_id = 'N0'")
+    before = unscorable()
+    assert await Scorer(house.pool, lease, clock).run() == 1
+    assert unscorable() == before + 1
+
+
+def unscorable():
+    return sum(value for _, value in metrics.UNSCORABLE.values())

@@ -275,15 +275,21 @@ async def test_nothing_is_cut_of_a_partition_while_the_newest_state_of_a_lane_in
     for _ in range(12):
         held, before = await turn()
     assert held == 0
+    assert trimmer.notes() is None
     assert all(before)
     for _ in range(8):
         held, after = await turn(bent=world.lanes[1])
     assert held == 1
+    assert trimmer.notes() == (
+        "nothing of partition 0 is cut, since the newest state of lane b/0 in m0.state.feature.v1 does not restore: "
+        "restore the topic, or m0 lane rebase b"
+    )
     assert (after[0], after[2]) == (before[0], before[2])  # the other stages' states of that marker too
     assert after[1] > before[1]
     for _ in range(2):
         held, then = await turn()
     assert held == 0
+    assert trimmer.notes() is None
     assert all(later > earlier for later, earlier in zip(then, after, strict=True))
 
 

@@ -4,6 +4,9 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+from m0_signer.database import Database
+
 _HERE = Path(__file__).parent
 _LIBS = _HERE.parents[2] / "libs"
 sys.path.insert(0, str(_HERE))
@@ -16,3 +19,11 @@ for _path in (
         _spec = importlib.util.spec_from_file_location(_path.stem, _path)
         sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)
         _spec.loader.exec_module(sys.modules[_path.stem])
+
+
+@pytest.fixture
+async def database(tmp_path):
+    """The file of a guard."""
+    opened = await Database.open(tmp_path / "guard")
+    yield opened
+    await opened.close()

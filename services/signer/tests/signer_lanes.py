@@ -3,7 +3,6 @@
 import asyncio
 
 import lanes_world as world
-from m0_signer.database import Database
 from m0_signer.depth import StartAgain
 from m0_signer.published import Standing
 from m0_signer.raw_depth import RawDepth
@@ -48,13 +47,13 @@ async def nothing_published(_catalog):
 class Feeder:
     """Feeds a depth, choosing the partition of the next record; `start` again is a restart after kill -9."""
 
-    def __init__(self, folder, records, rng, launch=in_memory, workers=2, published=nothing_published):
+    def __init__(self, database, records, rng, launch=in_memory, workers=2, published=nothing_published):
         self.logs = [[r for r in records if r.partition == p] for p in range(PARTITIONS)]
         self.rng = rng
         self.said = {}
         self.lost = 0
         self.turns = 0
-        self.depth = RawDepth(HEART, launch, workers, Database(folder / "guard"), CATALOGS, published)
+        self.depth = RawDepth(HEART, launch, workers, database, CATALOGS, published)
         self.next = {}
 
     async def start(self):

@@ -4,8 +4,6 @@ import lanes_world as world
 import pytest
 from broken_bytes import BROKEN
 from m0_signer.bundle_depth import BundleDepth
-from m0_signer.database import Database
-from m0_signer.guard import Guard
 from m0_signer.published import Standing
 from m0_signer.read import Claims
 from m0common.messages import encode
@@ -33,9 +31,9 @@ class Listener:
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_a_claim_that_cannot_be_read_is_passed_over_and_the_next_one_is_heard(tmp_path, live, broken):
+async def test_a_claim_that_cannot_be_read_is_passed_over_and_the_next_one_is_heard(live, broken):
     header, desk = live.headers[0], Listener()
-    claims = Claims(Guard(tmp_path / "guard", bytes(32)), desk, frozenset({"coins"}))
+    claims = Claims(desk, frozenset({"coins"}))
     with capture_logs() as logs:
         for offset, value in enumerate([broken(encode(header), "coins"), encode(header)]):
             await claims.take(Record(HEADERS.name, 0, offset, None, value, append_ms=BASE_MS))
@@ -45,7 +43,7 @@ async def test_a_claim_that_cannot_be_read_is_passed_over_and_the_next_one_is_he
 
 @pytest.mark.parametrize("broken", BROKEN)
 async def test_a_new_signer_goes_on_from_a_published_state_between_predictions_that_cannot_be_read(
-    tmp_path, live, broken
+    database, live, broken
 ):
     stage = Stage()
     await stage.prepare()
@@ -60,7 +58,7 @@ async def test_a_new_signer_goes_on_from_a_published_state_between_predictions_t
         behind = await published(live.recorded.broker, live.headers[1])
         return Standing(True, [*behind.states, bundle_state(HEART, behind.header, behind.states)])
 
-    depth = BundleDepth(HEART, stage.broker, Database(tmp_path / "guard"), ["coins"], standing)
+    depth = BundleDepth(HEART, stage.broker, database, ["coins"], standing)
     where = [TopicPartition(depth.topic, partition) for partition in range(PARTITIONS)]
     consumer = stage.broker.consumer()
     starts = await depth.start(await consumer.begin_offsets(where), await consumer.end_offsets(where))

@@ -10,7 +10,6 @@ import pytest
 from lanes_fleet import Fleet, Instance
 from lanes_toy import Coins, OtherCoins
 from m0_signer.bundle_depth import BundleDepth
-from m0_signer.database import Database
 from m0_signer.depth import StartAgain
 from m0_signer.kept import KeptStates
 from m0_signer.published import Standing
@@ -34,9 +33,9 @@ class Machine:
     """One signer's depth on a broker; `start` again on the same file is a restart after kill -9."""
 
     def __init__(
-        self, folder, stage, kind, published=nothing, catalogs=("coins",), heart=HEART, launch=in_memory, workers=2
+        self, database, stage, kind, published=nothing, catalogs=("coins",), heart=HEART, launch=in_memory, workers=2
     ):
-        self.database = Database(folder / "guard")
+        self.database = database
         self.launch, self.workers = launch, workers
         self.stage, self.kind, self.published, self.catalogs = stage, kind, published, catalogs
         self.heart = heart
@@ -100,19 +99,19 @@ def expected(live):
     return {message.epoch_id: message.header for message in live.headers}
 
 
-async def machine(folder, kind, live, **options):
+async def machine(database, kind, live, **options):
     stage = Stage()
     await stage.prepare()
     stage.publish(live.raw)
     stage.publish(live.predictions)
-    return Machine(folder, stage, kind, **options)
+    return Machine(database, stage, kind, **options)
 
 
 @pytest.mark.parametrize("kind", ["raw", "bundle"])
 @pytest.mark.parametrize("seed", range(6))
-async def test_a_depth_that_is_killed_and_saves_at_any_moment_says_what_the_stages_said(tmp_path, live, kind, seed):
+async def test_a_depth_that_is_killed_and_saves_at_any_moment_says_what_the_stages_said(database, live, kind, seed):
     rng = random.Random(seed)
-    one = await machine(tmp_path, kind, live)
+    one = await machine(database, kind, live)
     await one.start()
     for _ in range(12):
         await one.read(rng.randrange(40))
@@ -126,9 +125,9 @@ async def test_a_depth_that_is_killed_and_saves_at_any_moment_says_what_the_stag
 
 
 @pytest.mark.parametrize("kind", ["raw", "bundle"])
-async def test_a_depth_without_the_release_of_a_lane_says_what_to_install(tmp_path, live, kind):
+async def test_a_depth_without_the_release_of_a_lane_says_what_to_install(database, live, kind):
     without = Heart(world.DEPLOYMENT, {world.OTHER_RELEASE: OtherCoins()}, bytes([9]) * 32)
-    one = await machine(tmp_path, kind, live, heart=without, launch=partial(in_memory, without))
+    one = await machine(database, kind, live, heart=without, launch=partial(in_memory, without))
     for _ in range(2):  # and so behind a restart
         await one.start()
         await one.read()
@@ -139,11 +138,11 @@ async def test_a_depth_without_the_release_of_a_lane_says_what_to_install(tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["raw", "bundle"])
-async def test_an_epoch_that_was_computed_and_not_decided_is_still_known_after_a_restart(tmp_path, live, kind):
-    one = await machine(tmp_path, kind, live)
+async def test_an_epoch_that_was_computed_and_not_decided_is_still_known_after_a_restart(database, live, kind):
+    one = await machine(database, kind, live)
     await one.start()
     await one.read()
-    one.depth.decided("coins", live.headers[0].epoch_id)
+    await one.database.write([one.depth.decided("coins", live.headers[0].epoch_id)])
     await one.depth.save(one.next)
     one.said.clear()
     await one.start()
@@ -152,43 +151,43 @@ async def test_an_epoch_that_was_computed_and_not_decided_is_still_known_after_a
     assert sum(ends.values()) - sum(one.next.values()) < sum(ends.values()) / 3  # held events are read again
 
 
-async def test_saving_writes_what_changed_and_not_the_whole_state(tmp_path, live):
-    one = await machine(tmp_path, "raw", live)
+async def test_saving_writes_what_changed_and_not_the_whole_state(database, live):
+    one = await machine(database, "raw", live)
     await one.start()
     await one.read()
     await one.depth.save(one.next)
-    rows = one.database.execute("SELECT count(*) FROM entity").fetchone()[0]
-    before = one.database.execute("SELECT total_changes()").fetchone()[0]
+    rows = (await one.database.read("SELECT count(*) FROM entity"))[0][0]
+    before = (await one.database.read("SELECT total_changes()"))[0][0]
     record = world.season(7).records[len(world.season(6).records)]
     await one.depth.feed(record)
     await one.depth.save(one.next)
-    changes = one.database.execute("SELECT total_changes()").fetchone()[0] - before
+    changes = (await one.database.read("SELECT total_changes()"))[0][0] - before
     assert rows > 60
     assert changes < rows / 2
 
 
-async def test_a_damaged_state_is_computed_again(tmp_path, live):
-    one = await machine(tmp_path, "raw", live)
+async def test_a_damaged_state_is_computed_again(database, live):
+    one = await machine(database, "raw", live)
     await one.start()
     await one.read(60)
     await one.depth.save(one.next)
-    one.database.execute("UPDATE entity SET value = x'00' WHERE stage = 2")
+    await one.database.write([("UPDATE entity SET value = x'00' WHERE stage = 2", ())])
     await one.start()
     assert set(one.next.values()) == {0}
     await one.read()
     assert one.said == expected(live)
     await one.depth.save(one.next)
-    assert KeptStates(one.database, RAW.name).states()["coins"]
+    assert (await KeptStates(one.database, RAW.name).states())["coins"]
 
 
-async def test_of_another_depth_nothing_is_gone_on_from(tmp_path, live):
-    one = await machine(tmp_path, "raw", live)
+async def test_of_another_depth_nothing_is_gone_on_from(database, live):
+    one = await machine(database, "raw", live)
     await one.start()
     await one.read()
     await one.depth.save(one.next)
     one.kind = "bundle"
     await one.start()
-    assert KeptStates(one.database, PREDICTIONS.name).states() == {}
+    assert await KeptStates(one.database, PREDICTIONS.name).states() == {}
     await one.read()
     assert one.said == expected(live)
 
@@ -203,11 +202,11 @@ def lane_by_lane(live):
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_lanes_far_ahead_of_others_are_read_again_behind_them(tmp_path, long, seed):
+async def test_lanes_far_ahead_of_others_are_read_again_behind_them(database, long, seed):
     stage = Stage()
     await stage.prepare()
     stage.publish(lane_by_lane(long))
-    one = Machine(tmp_path, stage, "bundle")
+    one = Machine(database, stage, "bundle")
     await one.start()
     rng = random.Random(seed)
     for _ in range(40):
@@ -223,12 +222,12 @@ async def test_lanes_far_ahead_of_others_are_read_again_behind_them(tmp_path, lo
     assert one.depth.notes() is None
 
 
-async def test_a_lane_whose_messages_are_gone_while_it_waits_is_not_passed_over(tmp_path, long):
+async def test_a_lane_whose_messages_are_gone_while_it_waits_is_not_passed_over(database, long):
     stage = Stage()
     await stage.prepare()
     records = lane_by_lane(long)
     stage.publish(records)
-    one = Machine(tmp_path, stage, "bundle")
+    one = Machine(database, stage, "bundle")
     await one.start()
     stage.broker.truncate(PREDICTIONS.name, records[0].partition, len(records) - 20)
     with pytest.raises(OffsetsGone):
@@ -236,8 +235,8 @@ async def test_a_lane_whose_messages_are_gone_while_it_waits_is_not_passed_over(
 
 
 @pytest.mark.parametrize("kind", ["raw", "bundle"])
-async def test_a_state_that_the_log_does_not_reach_back_to_makes_the_catalog_abstain_and_says_so(tmp_path, live, kind):
-    one = await machine(tmp_path, kind, live)
+async def test_a_state_that_the_log_does_not_reach_back_to_makes_the_catalog_abstain_and_says_so(database, live, kind):
+    one = await machine(database, kind, live)
     await one.start()
     await one.read(40)
     await one.depth.save(one.next)
@@ -252,8 +251,8 @@ async def test_a_state_that_the_log_does_not_reach_back_to_makes_the_catalog_abs
 
 
 @pytest.mark.parametrize("kind", ["raw", "bundle"])
-async def test_a_catalog_without_any_final_epoch_begins_where_the_log_does(tmp_path, live, kind):
-    one = await machine(tmp_path, kind, live, catalogs=("coins", "other"))
+async def test_a_catalog_without_any_final_epoch_begins_where_the_log_does(database, live, kind):
+    one = await machine(database, kind, live, catalogs=("coins", "other"))
     one.stage.broker.truncate(RAW.name, 0, 1 << 30)
     one.stage.broker.truncate(PREDICTIONS.name, (live.predictions[0].partition + 1) % PARTITIONS, 1 << 30)
     await one.start()
@@ -300,13 +299,13 @@ class Rebased:
         return Standing(True, [*states, bundle_state(HEART, header, states)])
 
 
-async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(tmp_path):
+async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(database):
     edited = bytes([13]) * 32
     made = Rebased(3, Heart(world.DEPLOYMENT, {edited: Coins()}, bytes([4]) * 32), edited)
     stage = Stage()
     await stage.prepare()
     stage.publish(r for p in range(PARTITIONS) for r in made.fleet.topics.log(PREDICTIONS.name, p))
-    one = Machine(tmp_path, stage, "bundle")
+    one = Machine(database, stage, "bundle")
     await one.start()
     await one.read()
     assert one.said == {epoch: header for epoch, header in made.headers().items() if epoch <= world.FIRST + 3}
@@ -316,13 +315,13 @@ async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_r
 
 @pytest.mark.parametrize("restarts", [False, True])
 async def test_a_signer_that_computes_from_raw_goes_on_behind_a_rebase_once_an_epoch_of_the_new_lives_is_final(
-    tmp_path, monkeypatch, restarts
+    database, monkeypatch, restarts
 ):
     monkeypatch.setattr("m0_signer.raw_depth.LOOK_S", 0.0)
     made = Rebased(4)
     stage = Stage()
     await stage.prepare()
-    one = Machine(tmp_path, stage, "raw", made.published)
+    one = Machine(database, stage, "raw", made.published)
     stage.publish(made.raw[: made.since])
     await one.start()
     await one.read()
@@ -355,7 +354,7 @@ UPGRADED = Heart(world.DEPLOYMENT, {EDITED: Coins()}, bytes([4]) * 32)
 
 
 @pytest.mark.parametrize("behind", ["all that the old code said", "half of it", "nothing"])
-async def test_a_signer_that_bundles_is_upgraded_and_goes_on_behind_the_rebase_to_its_release(tmp_path, behind):
+async def test_a_signer_that_bundles_is_upgraded_and_goes_on_behind_the_rebase_to_its_release(database, behind):
     made = Rebased(3, UPGRADED, EDITED)
     said = [r for p in range(PARTITIONS) for r in made.fleet.topics.log(PREDICTIONS.name, p)]
     stage = Stage()
@@ -363,7 +362,7 @@ async def test_a_signer_that_bundles_is_upgraded_and_goes_on_behind_the_rebase_t
     old = [r for r in said if msgspec.msgpack.decode(r.value, type=LaneMessage).release != EDITED]
     assert old == said[: len(old)]
     stage.publish(old)
-    one = Machine(tmp_path, stage, "bundle", made.published)
+    one = Machine(database, stage, "bundle", made.published)
     if behind != "nothing":
         await one.start()
         await one.read(len(old) // 2 if behind == "half of it" else 1 << 30)
@@ -396,13 +395,13 @@ class Rolled(Rebased):
 
 @pytest.mark.parametrize("read", [0.0, 0.4, 0.9])
 async def test_a_signer_that_computes_from_raw_is_upgraded_before_it_has_read_up_to_the_switch(
-    tmp_path, monkeypatch, read
+    database, monkeypatch, read
 ):
     monkeypatch.setattr("m0_signer.raw_depth.LOOK_S", 0.0)
     made = Rolled()
     stage = Stage()
     await stage.prepare()
-    one = Machine(tmp_path, stage, "raw", made.published)
+    one = Machine(database, stage, "raw", made.published)
     stage.publish(made.raw[: int(made.since * read)])
     await one.start()
     await one.read()

@@ -45,22 +45,22 @@ class Member:
         self.vm, self.index, self.path = vm, index, folder / f"guard-{index}"
         self.reports = []
         self.guard = None
-        self.start()
 
-    def start(self):
-        self.guard = Guard(self.path, bytes(self.vm.program))
+    async def start(self):
+        self.guard = await Guard.open(self.path, bytes(self.vm.program))
         port = self.vm.port(self.index)
         self.runner = Runner(self.guard, port, port.key, ManualClock(), self.reports.append, FAST)
-        for decision in self.guard.unfinished():
+        for decision in await self.guard.unfinished():
             self.runner.start(decision)
 
     async def die(self):
         await self.runner.stop()
-        self.guard.close()
+        await self.guard.close()
 
-    def sign(self, bundle):
+    async def sign(self, bundle):
         header = BundleHeader.decode(bundle.header)
-        self.runner.start(self.guard.decide(bundle.catalog, bundle.epoch_id, header.bundle_hash, bundle.header))
+        hashed = header.bundle_hash
+        self.runner.start(await self.guard.decide(bundle.catalog, bundle.epoch_id, hashed, bundle.header))
 
     def actions(self):
         return [(r.action, r.epoch_id) for r in self.reports]
@@ -69,6 +69,8 @@ class Member:
 @contextlib.asynccontextmanager
 async def members(vm, folder):
     group = [Member(vm, i, folder) for i in range(len(vm.keys))]
+    for member in group:
+        await member.start()
     try:
         yield group
     finally:
@@ -90,7 +92,7 @@ def vm():
 async def test_three_signers_open_commit_reveal_and_finalize_one_root(vm, bundles, tmp_path):
     async with members(vm, tmp_path) as group:
         for member in group:
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await asyncio.gather(*(m.runner.idle() for m in group))
         final = vm.catalog("coins").finalized(FIRST_EPOCH)
         assert final.bundle_hash == BundleHeader.decode(bundles[0].header).bundle_hash
@@ -104,7 +106,7 @@ async def test_three_signers_open_commit_reveal_and_finalize_one_root(vm, bundle
 async def test_the_attestation_reported_is_a_valid_signature_over_the_bundle(vm, bundles, tmp_path):
     async with members(vm, tmp_path) as group:
         for member in group:
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await asyncio.gather(*(m.runner.idle() for m in group))
         keys = [bytes(k.pubkey()) for k in vm.keys]
         header = BundleHeader.decode(bundles[0].header)
@@ -121,7 +123,7 @@ async def test_the_attestation_reported_is_a_valid_signature_over_the_bundle(vm,
 async def test_one_missing_signer_delays_to_the_commit_deadline_and_no_further(vm, bundles, tmp_path):
     async with members(vm, tmp_path) as group:
         for member in group[:2]:
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await until(lambda: sum(a == "commit" for m in group for a, _ in m.actions()) == 2)
         await asyncio.sleep(0.1)
         assert vm.epoch("coins", FIRST_EPOCH).revealed == 0
@@ -133,13 +135,13 @@ async def test_one_missing_signer_delays_to_the_commit_deadline_and_no_further(v
 async def test_a_signer_killed_between_commit_and_reveal_goes_on_with_its_salt(vm, bundles, tmp_path):
     async with members(vm, tmp_path) as group:
         for member in group[:2]:
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await until(lambda: vm.epoch("coins", FIRST_EPOCH) and vm.epoch("coins", FIRST_EPOCH).committed == 0b011)
         for member in group[:2]:
             await member.die()
         vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + 1000)
         for member in group[:2]:
-            member.start()
+            await member.start()
         await asyncio.gather(*(m.runner.idle() for m in group))
         assert vm.epoch("coins", FIRST_EPOCH).status is EpochStatus.FINALIZED
 
@@ -148,10 +150,10 @@ async def test_epochs_of_a_catalog_become_final_in_order_even_when_the_older_one
     vm.set_time(BASE_MS + 2 * EPOCH_MS)
     async with members(vm, tmp_path) as group:
         for member in group[:2]:
-            member.sign(bundles[0])  # the third is missing: waits for the commit deadline
+            await member.sign(bundles[0])  # the third is missing: waits for the commit deadline
         await until(lambda: vm.epoch("coins", FIRST_EPOCH) is not None)
         for member in group:
-            member.sign(bundles[1])
+            await member.sign(bundles[1])
         await until(lambda: (e := vm.epoch("coins", FIRST_EPOCH + 1)) and e.quorum() is not None)
         await asyncio.sleep(0.1)
         assert vm.catalog("coins").finalized_count == 0
@@ -164,21 +166,21 @@ async def test_epochs_of_a_catalog_become_final_in_order_even_when_the_older_one
 
 async def test_without_a_quorum_the_epoch_ends_unfinalized(vm, bundles, tmp_path):
     async with members(vm, tmp_path) as group:
-        group[0].sign(bundles[0])
+        await group[0].sign(bundles[0])
         await until(lambda: ("commit", FIRST_EPOCH) in group[0].actions())
         vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + 1000)
         await until(lambda: ("reveal", FIRST_EPOCH) in group[0].actions())
         vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + REVEAL_MS + 1000)
         await group[0].runner.idle()
         assert vm.catalog("coins").finalized_count == 0
-        assert group[0].guard.unfinished() == []
+        assert await group[0].guard.unfinished() == []
 
 
 async def test_a_node_that_is_away_is_waited_for(vm, bundles, tmp_path):
     vm.down = True
     async with members(vm, tmp_path) as group:
         for member in group:
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await asyncio.sleep(0.1)
         vm.down = False
         await asyncio.gather(*(m.runner.idle() for m in group))
@@ -189,7 +191,7 @@ async def test_a_paused_program_is_waited_for(vm, bundles, tmp_path):
     async with members(vm, tmp_path) as group:
         vm.do(vm.oracle.set_paused(vm.admin.pubkey(), paused=True))
         for member in group:
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await asyncio.sleep(0.1)
         assert vm.epoch("coins", FIRST_EPOCH) is None
         vm.do(vm.oracle.set_paused(vm.admin.pubkey(), paused=False))
@@ -204,7 +206,7 @@ async def test_an_epoch_that_all_sign_moves_no_counter_of_failures_although_they
     async with members(vm, tmp_path) as group:
         for member in group:
             member.runner._hold_back = no_turns  # all at once, so that they meet
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await asyncio.gather(*(m.runner.idle() for m in group))
     assert vm.epoch("coins", FIRST_EPOCH).status is EpochStatus.FINALIZED
     assert [each.failures() for each in counters] == before
@@ -225,7 +227,7 @@ async def test_an_error_of_any_kind_in_a_step_is_counted_and_the_epoch_goes_on(v
         first = group[0].runner
         first._key = ThrottledKey(first._key, 3)
         for member in group[:2]:  # both are needed for the quorum
-            member.sign(bundles[0])
+            await member.sign(bundles[0])
         await until(lambda: sum(action == "commit" for m in group for action, _ in m.actions()) == 2)
         vm.set_time(BASE_MS + EPOCH_MS + COMMIT_MS + 1000)
         await asyncio.gather(*(m.runner.idle() for m in group))
@@ -240,7 +242,7 @@ async def test_an_error_that_stays_ends_with_the_epoch_and_not_before(vm, bundle
         member = group[0]
         member.runner._key = ThrottledKey(member.runner._key, 1 << 30)
         for each in group:
-            each.sign(bundles[0])
+            await each.sign(bundles[0])
         await until(lambda: sum(action == "reveal" for m in group for action, _ in m.actions()) == 2)
         assert member.runner.in_flight == 1 or vm.catalog("coins").finalized_count == 1
         await asyncio.gather(*(m.runner.idle() for m in group))

@@ -1,6 +1,7 @@
 """Lanes in worker processes say what the chain says, whoever dies when; the desk has its turn meanwhile."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -23,6 +24,8 @@ from signer_lanes import CATALOGS, Feeder, go_on, two_catalogs
 from signer_log import FIRST_EPOCH, HEART, PARTITIONS
 
 BEGIN = Begin(HEART.deployment.genesis_hash, HEART.deployment.control_key, PARTITIONS, CATALOGS)
+
+SOON = 5
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +56,24 @@ class Processes:
 
 
 class Mortal(MemoryLink):
-    """A worker that dies at some of the things it says."""
+    """A worker that dies at some of the things it says, at the latest at a certain one."""
 
-    def __init__(self, rng, dies):
+    def __init__(self, rng, dies, at_last):
         super().__init__()
-        self.rng, self.dies = rng, dies
+        self.rng, self.dies, self.at_last, self.heard = rng, dies, at_last, 0
 
     async def receive(self):
         said = await super().receive()
-        if self.rng.random() < self.dies:
+        self.heard += 1
+        if self.rng.random() < self.dies or self.heard == self.at_last:
             raise WorkerLost("killed by the test")
         return said
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-async def test_workers_say_what_one_chain_says_in_any_order_of_partitions(tmp_path, records, expected, workers):
+async def test_workers_say_what_one_chain_says_in_any_order_of_partitions(database, records, expected, workers):
     processes = Processes()
-    one = Feeder(tmp_path, records, random.Random(workers), processes.launch, workers)
+    one = Feeder(database, records, random.Random(workers), processes.launch, workers)
     await one.start()
     try:
         await one.read()
@@ -84,10 +88,10 @@ async def test_workers_say_what_one_chain_says_in_any_order_of_partitions(tmp_pa
 @pytest.mark.parametrize("workers", [1, 2, 3, 9])
 @pytest.mark.parametrize("seed", range(3))
 async def test_what_workers_handed_over_is_gone_on_from_wherever_the_signer_is_killed(
-    tmp_path, records, expected, workers, seed
+    database, records, expected, workers, seed
 ):
     rng = random.Random(seed)
-    one = Feeder(tmp_path, records, rng, workers=workers)
+    one = Feeder(database, records, rng, workers=workers)
     await one.start()
     for _ in range(12):
         await one.read(rng.randrange(80))
@@ -101,18 +105,20 @@ async def test_what_workers_handed_over_is_gone_on_from_wherever_the_signer_is_k
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_workers_that_die_at_any_moment_lose_nothing(tmp_path, records, expected, seed):
+async def test_workers_that_die_at_any_moment_lose_nothing(database, records, expected, seed):
     rng = random.Random(seed)
 
-    async def launch():
-        return Mortal(rng, 0.03)
+    launched = itertools.count()
 
-    one = Feeder(tmp_path, records, rng, launch, workers=3)
+    async def launch():
+        return Mortal(rng, 0.03, SOON if next(launched) < 12 else None)
+
+    one = Feeder(database, records, rng, launch, workers=3)
     await one.start()
     while one.left or one.depth.works:
         await one.read(rng.randrange(1, 60))
         await one.save()
-    assert one.lost > 3
+    assert one.lost > 3, "the first four crews of three die soon"
     assert one.said == expected
 
 
@@ -123,10 +129,10 @@ async def until_lost(one):
 
 
 async def test_a_worker_killed_in_the_middle_of_its_work_is_noticed_and_its_lanes_begin_again_from_what_was_saved(
-    tmp_path, records, expected
+    database, records, expected
 ):
     processes = Processes()
-    one = Feeder(tmp_path, records, random.Random(1), processes.launch, workers=2)
+    one = Feeder(database, records, random.Random(1), processes.launch, workers=2)
     await one.start()
     try:
         await one.read(len(records) // 2)
@@ -148,9 +154,9 @@ async def test_a_worker_killed_in_the_middle_of_its_work_is_noticed_and_its_lane
     assert len(processes.links) == 4
 
 
-async def test_the_desk_has_its_turn_while_workers_compute(tmp_path, records, expected):
+async def test_the_desk_has_its_turn_while_workers_compute(database, records, expected):
     processes = Processes()
-    one = Feeder(tmp_path, records, random.Random(1), processes.launch, workers=1)
+    one = Feeder(database, records, random.Random(1), processes.launch, workers=1)
     await one.start()
     turns = 0
 
@@ -193,14 +199,14 @@ class Busy(MemoryLink):
         return await super().receive()
 
 
-async def test_a_worker_has_only_so_much_before_it_and_the_reader_waits_for_it(tmp_path):
+async def test_a_worker_has_only_so_much_before_it_and_the_reader_waits_for_it(database):
     link = Busy()
 
     async def launch():
         return link
 
     letters = REGISTRY.get_sample_value("m0_signer_dead_letters_total", {"topic": RAW.name}) or 0
-    one = Feeder(tmp_path, [], random.Random(1), launch, workers=1)
+    one = Feeder(database, [], random.Random(1), launch, workers=1)
     await one.start()
     given = 0
     while True:
@@ -287,9 +293,9 @@ async def test_a_worker_that_cannot_be_started_is_a_lost_one():
         await Crew.start(launch, 2, BEGIN, HEART.build)
 
 
-async def test_a_signal_to_stop_is_left_to_the_desk(tmp_path, records, expected):
+async def test_a_signal_to_stop_is_left_to_the_desk(database, records, expected):
     processes = Processes()
-    one = Feeder(tmp_path, records, random.Random(1), processes.launch, workers=2)
+    one = Feeder(database, records, random.Random(1), processes.launch, workers=2)
     await one.start()
     try:
         await one.read(50)
@@ -324,13 +330,13 @@ async def test_workers_end_with_who_started_them(tmp_path):
     assert alive == []
 
 
-async def test_lanes_that_are_parked_in_a_worker_are_named_and_others_go_on(tmp_path):
+async def test_lanes_that_are_parked_in_a_worker_are_named_and_others_go_on(database):
     coins, notes = two_catalogs(2)
     lanes = lanes_of(coins.payload(1))
     coins.define(2, partitions=lanes[1:])  # one lane does not get it
     coins.end(FIRST_EPOCH + 2, following=2)
     go_on((notes,), range(2, 4))
-    one = Feeder(tmp_path, coins.records, random.Random(1), workers=2)
+    one = Feeder(database, coins.records, random.Random(1), workers=2)
     await one.start()
     await one.read()
     assert f"coins/{lanes[0]}: " in one.depth.notes()
@@ -342,11 +348,11 @@ async def test_lanes_that_are_parked_in_a_worker_are_named_and_others_go_on(tmp_
     assert f"coins/{lanes[0]}: " in one.depth.notes()
 
 
-async def test_of_a_rebased_catalog_nothing_is_said_any_more_while_others_go_on(tmp_path):
+async def test_of_a_rebased_catalog_nothing_is_said_any_more_while_others_go_on(database):
     coins, notes = two_catalogs(2)
     coins.rebase(lanes_of(coins.payload(1))[0], FIRST_EPOCH, [bytes([n]) * 32 for n in (1, 2, 3)], 0)
     go_on((coins, notes), range(2, 4))
-    one = Feeder(tmp_path, coins.records, random.Random(1), workers=3)
+    one = Feeder(database, coins.records, random.Random(1), workers=3)
     await one.start()
     await one.read()
     assert "abstains from coins" in one.depth.notes()

@@ -273,6 +273,32 @@ def registry_catalog(data: bytes) -> RegistryCatalog:
     return _decode(idl.registry(), "Catalog", RegistryCatalog, data)
 
 
+MARKET_KEY_AT = 10
+"""Offset of the market's key, a hash, in the data of `Market`."""
+MARKET_HEAD_BYTES = 62
+"""So many first bytes of `Market` are a MarketHead."""
+EPOCH_ID_AT = 26
+"""Offset of the id, little endian, in the data of `Epoch`."""
+
+
+class MarketHead(msgspec.Struct, frozen=True):
+    """What changes in a market, without what was said when it was created; `resolution` None: not resolved."""
+
+    market_key: bytes
+    state: MarketState
+    resolution: int | None
+
+
+def market_head(data: bytes) -> MarketHead:
+    """Decode the first MARKET_HEAD_BYTES of `Market`."""
+    if len(data) != MARKET_HEAD_BYTES or data[:8] != idl.registry().accounts["Market"]:
+        raise DecodeError(f"Market account: {len(data)} bytes that begin with {data[:8].hex()}, not its first 62")
+    state, _, resolved, resolution = data[58:]
+    if state not in set(MarketState):
+        raise DecodeError(f"Market account: {state} is not a valid MarketState")
+    return MarketHead(data[MARKET_KEY_AT:42], MarketState(state), resolution if resolved else None)
+
+
 def market(data: bytes) -> Market:
     """Decode `Market`."""
     return _decode(idl.registry(), "Market", Market, data, state=MarketState)

@@ -11,7 +11,7 @@ import msgspec
 import stamina
 from m0common.secret import SecretUrl
 from solana.rpc.commitment import Commitment
-from solana.rpc.models import MemcmpOpts
+from solana.rpc.models import DataSliceOpts, MemcmpOpts
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
@@ -175,12 +175,21 @@ class ChainClient:
         return result
 
     async def program_accounts(
-        self, program: Pubkey, discriminator: bytes, memcmp: Mapping[int, bytes] | None = None
+        self,
+        program: Pubkey,
+        discriminator: bytes,
+        memcmp: Mapping[int, bytes] | None = None,
+        first_bytes: int | None = None,
     ) -> list[Account]:
-        """All accounts of one type; `memcmp` maps an offset into the data to the bytes wanted there."""
+        """All accounts of one type; `memcmp` maps an offset into the data to the bytes wanted there. With `first_bytes`
+        they come with so much of their data only.
+        """
+        part = None if first_bytes is None else DataSliceOpts(offset=0, length=first_bytes)
         wanted = {0: discriminator, **(memcmp or {})}
         filters: list[int | MemcmpOpts] = [MemcmpOpts(offset=o, bytes=_base58(b)) for o, b in wanted.items()]
-        response = await self.call(lambda c: c.get_program_accounts(program, encoding="base64", filters=filters))
+        response = await self.call(
+            lambda c: c.get_program_accounts(program, encoding="base64", data_slice=part, filters=filters)
+        )
         return [
             Account(keyed.pubkey, keyed.account.owner, keyed.account.lamports, bytes(keyed.account.data), 0)
             for keyed in response.value

@@ -7,6 +7,7 @@ What may not fail alone does not belong here.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from m0common import metrics
 from m0common.telemetry.logs import logger
@@ -28,14 +29,20 @@ class SideTasks:
         """What does not work at the moment, None when everything does."""
         return "; ".join(f"{name}: {why}" for name, why in sorted(self._failed.items())) or None
 
-    async def run(self, name: str, begin: Callable[[], Awaitable[None]]) -> None:
-        """Run a task again and again, with growing pauses; until cancelled."""
+    async def run(
+        self, name: str, begin: Callable[[], Awaitable[object]], through: tuple[type[Exception], ...] = ()
+    ) -> NoReturn:
+        """Run a task again and again, with growing pauses; until cancelled, or it raises what is to come `through`
+        because it is no fault of the task alone.
+        """
         loop, pause_s = asyncio.get_running_loop(), self.first_pause_s
         while True:
             well = loop.call_later(self.held_s, self._failed.pop, name, None)
             began_s = loop.time()
             try:
                 await begin()
+            except through:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
                 self._note(name, error)
             finally:

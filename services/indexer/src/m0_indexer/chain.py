@@ -1,6 +1,6 @@
 """What the indexer needs of a Solana node."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,12 +57,20 @@ class Chain(Protocol):
         """The newest final slot."""
         ...
 
-    async def markets(self, registry: Pubkey) -> list[accounts.Market]:
-        """Every market account, as final."""
+    async def market_heads(self, registry: Pubkey, digit: bytes) -> dict[Pubkey, accounts.MarketHead]:
+        """What changes in every market whose key begins with `digit`, by address, as final."""
         ...
 
-    async def epochs(self, oracle: Pubkey) -> list[accounts.Epoch]:
-        """Every epoch account that is not closed, as final."""
+    async def epoch_addresses(self, oracle: Pubkey, digit: bytes) -> list[Pubkey]:
+        """Every epoch that is not closed and whose id, little endian, begins with `digit`, as final."""
+        ...
+
+    async def markets(self, addresses: Sequence[Pubkey]) -> list[accounts.Market]:
+        """Those market accounts that there are, as final."""
+        ...
+
+    async def epochs(self, addresses: Sequence[Pubkey]) -> list[accounts.Epoch]:
+        """Those epoch accounts that there are, as final."""
         ...
 
 
@@ -106,15 +114,26 @@ class NodeChain:
         """The newest final slot."""
         return (await self._finalized.call(lambda c: c.get_slot())).value
 
-    async def markets(self, registry: Pubkey) -> list[accounts.Market]:
-        """Every market account, as final."""
-        found = await self._finalized.program_accounts(registry, idl.registry().accounts["Market"])
-        return [accounts.market(account.data) for account in found]
+    async def market_heads(self, registry: Pubkey, digit: bytes) -> dict[Pubkey, accounts.MarketHead]:
+        found = await self._finalized.program_accounts(
+            registry,
+            idl.registry().accounts["Market"],
+            {accounts.MARKET_KEY_AT: digit} if digit else None,
+            accounts.MARKET_HEAD_BYTES,
+        )
+        return {account.address: accounts.market_head(account.data) for account in found}
 
-    async def epochs(self, oracle: Pubkey) -> list[accounts.Epoch]:
-        """Every epoch account that is not closed, as final."""
-        found = await self._finalized.program_accounts(oracle, idl.oracle().accounts["Epoch"])
-        return [accounts.epoch(account.data) for account in found]
+    async def epoch_addresses(self, oracle: Pubkey, digit: bytes) -> list[Pubkey]:
+        found = await self._finalized.program_accounts(
+            oracle, idl.oracle().accounts["Epoch"], {accounts.EPOCH_ID_AT: digit} if digit else None, 0
+        )
+        return [account.address for account in found]
+
+    async def markets(self, addresses: Sequence[Pubkey]) -> list[accounts.Market]:
+        return [accounts.market(each.data) for each in await self._finalized.accounts(addresses) if each is not None]
+
+    async def epochs(self, addresses: Sequence[Pubkey]) -> list[accounts.Epoch]:
+        return [accounts.epoch(each.data) for each in await self._finalized.accounts(addresses) if each is not None]
 
 
 async def _after(client: ChainClient, program: Pubkey, since: Cursor | None) -> list[SignatureInfo]:

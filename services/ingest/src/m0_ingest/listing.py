@@ -11,6 +11,7 @@ import msgspec
 from m0chain import ChainClient, ChainError, Registry, Sender, TransactionFailed, pda
 from m0chain.accounts import MarketState
 from m0common.clock import Clock
+from m0common.errors import M0Error
 from m0common.telemetry.logs import logger
 from solders.keypair import Keypair
 
@@ -144,6 +145,9 @@ class Lister:
         self._lead_ms = lead_ms
         self._first_wait_s = first_wait_s
         self.problem: str | None = None
+        """Why a market is not listed yet."""
+        self.note: str | None = None
+        """The last market that was given up, until another one is listed."""
 
     async def turn(self) -> int:
         """List what is due now; returns milliseconds until there may be more. Raises Unavailable, and Fenced."""
@@ -185,22 +189,27 @@ class Lister:
         return 0
 
     async def _list(self, market: NewMarket) -> None:
-        """Create one market; after TRIES refusals by the chain it is given up, an unavailable chain is waited for."""
+        """Create one market: an unavailable chain is waited for; after TRIES refusals, by the chain or by whatever
+        stands before it, the market is given up, and the others go on.
+        """
         refusals, wait = 0, self._first_wait_s
         while True:
             try:
                 created = await self._registry.create(market)
-            except ChainError as error:
-                refusals += isinstance(error, TransactionFailed)
-                self.problem = f"{market.market_id} cannot be listed: {error}"
-                log.warning("listing failed", market_id=market.market_id, reason=str(error), refusals=refusals)
-                metrics.RETRIES.labels("chain").inc()
+            except Exception as error:  # noqa: BLE001 - one market is listed or not, and nothing else depends on it
+                refused = not isinstance(error, ChainError) or isinstance(error, TransactionFailed)
+                refusals += refused
+                reason = str(error) if isinstance(error, M0Error) else f"{type(error).__name__}: {error}"
+                self.problem = f"{market.market_id} cannot be listed: {reason}"
+                log.warning("listing failed", market_id=market.market_id, reason=reason, refusals=refusals)
+                metrics.RETRIES.labels("chain" if isinstance(error, ChainError) else "listing").inc()
                 if refusals >= TRIES:
+                    self.problem, self.note = None, f"{market.market_id} is not listed: {reason}"
                     metrics.LISTED.labels(self.catalog, "refused").inc()
                     return
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT_S)
             else:
-                self.problem = None
+                self.problem = self.note = None
                 metrics.LISTED.labels(self.catalog, "created" if created else "found").inc()
                 return

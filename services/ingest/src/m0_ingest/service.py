@@ -11,7 +11,7 @@ from m0chain.keyfile import plain_key
 from m0common.clock import Clock, SlewedClock
 from m0common.cursors import Cursors
 from m0common.deployment import Deployment
-from m0common.errors import M0Error, SettingsError
+from m0common.errors import Fenced, M0Error, SettingsError, Unavailable
 from m0common.http import Check, Status
 from m0common.leases.candidate import Candidate, holder_name
 from m0common.leases.port import Leases
@@ -127,7 +127,8 @@ class Ingest:
     async def run(self) -> None:
         """Follow the log, and run every part whenever it is this process's turn; until cancelled.
 
-        The looks at the chain's clock may fail alone; when another task fails all stop and its error is raised.
+        The looks at the chain's clock and the listing of markets may fail alone; when another task fails all stop and
+        its error is raised.
         """
         for topic in (RAW, OUTCOMES, CURSORS):
             found = await self._retry.run(partial(self._broker.partitions, topic.name))
@@ -223,8 +224,12 @@ class Ingest:
         with (
             _shown(self._status.notes, f"replay of {name}", lambda: replayer.note),
             _shown(self._status.ready, f"listing of {name}", lambda: lister.problem),
+            _shown(self._status.notes, f"listing of {name}", lambda: lister.note),
         ):
-            await take_turns(replayer.turn, lister.turn)
+            listing = partial(
+                self._side.run, f"listing of {name}", partial(take_turns, lister.turn), (Unavailable, Fenced)
+            )
+            await take_turns(replayer.turn, listing)
 
     def _lateness_ms(self, catalog: str) -> int:
         return self._settings.catalogs.get(catalog, Catalog()).lateness_ms

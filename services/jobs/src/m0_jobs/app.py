@@ -61,11 +61,14 @@ class Jobs:
 
     async def _lead(self, tenure: Tenure) -> None:
         metrics.LEADER.set(1)
-        scheduler = self._scheduler(tenure.lease)
+        unborn = partial(no_life, deployment=self.deployment)
+        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, unborn)
+        scheduler = self._scheduler(tenure.lease, trimmer)
         scheduler.start()
         positions = Positions(GROUP, self.broker, partial(fenced, self.pool, tenure.lease))
         loop = outcome_loop(OutcomeStore(positions, self.clock), self.broker, self.config.stage)
         self.status.ready["outcomes"] = loop.ready
+        self.status.notes["state"] = trimmer.notes
         try:
             await loop.run()
         except Fenced as error:
@@ -73,18 +76,16 @@ class Jobs:
         finally:
             metrics.LEADER.set(0)
             self.failed.clear()
-            del self.status.ready["outcomes"]
+            del self.status.ready["outcomes"], self.status.notes["state"]
             scheduler.shutdown(wait=False)
 
-    def _scheduler(self, lease: Lease) -> AsyncIOScheduler:
+    def _scheduler(self, lease: Lease, trimmer: Trimmer) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone="UTC")
         resolver = Resolver(
             self.pool, self.chain, Registry(self.registry), self.clock, self.config.jobs.resolve_wait_ms
         )
         cranks = Cranks(self.pool, self.chain, Oracle(self.oracle), self.config.jobs.close_epochs_after_ms)
         scorer = Scorer(self.pool, lease, self.clock)
-        unborn = partial(no_life, deployment=self.deployment)
-        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, unborn)
         often_s, rarely_s = self.config.jobs.crank_interval_ms / 1000, self.config.jobs.trim_interval_ms / 1000
         for name, job, every_s in (
             ("resolve", resolver.run, often_s),

@@ -37,6 +37,10 @@ CRANKED: Final = counter(
     failures=("failed",),
 )  # fmt: skip
 SCORED: Final = counter("m0_jobs_scored_markets_total", "markets", "Markets scored.", CATALOG)
+UNSCORABLE: Final = counter(
+    "m0_jobs_unscorable_markets_total", "markets", "Markets looked at whose last prediction cannot be scored.", ERROR,
+    failures=True,
+)  # fmt: skip
 DEAD_LETTERS: Final = counter(
     "m0_jobs_dead_letters_total", "letters", "Outcomes that could not be taken in, by what was wrong.", ERROR,
     failures=True,

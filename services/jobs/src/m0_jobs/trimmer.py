@@ -42,6 +42,12 @@ class Trimmer:
     horizon_ms: int
     no_life: Callable[[Manifest], str | None]
     _before: dict[TopicPartition, int] = field(default_factory=dict)
+    _broken: dict[int, Kept] = field(default_factory=dict)
+    """By partition of which nothing is cut, a lane whose newest state does not restore."""
+
+    def notes(self) -> str | None:
+        """Partitions that the newest run held, and what to do."""
+        return "; ".join(_held(partition, lane) for partition, lane in sorted(self._broken.items())) or None
 
     async def run(self) -> int:
         """Carry forward and cut; how many offsets were cut. Raises Unavailable."""
@@ -50,17 +56,18 @@ class Trimmer:
         now_ms = trim.newest_windows(manifests)
         held = trim.whole(manifests, begins, ends)
         standing = trim.standing(held, now_ms, self.horizon_ms)
-        broken = {each.lane.partition for each in standing if not await self._carry(each)}
+        broken = {each.lane.partition: each for each in standing if not await self._carry(each)}
         points = trim.cut_points(held, now_ms, self.horizon_ms)
         agreed = {where: min(offset, self._before.get(where, 0)) for where, offset in points.items()}
         due = {where: offset for where, offset in agreed.items() if offset > begins[where]}
-        for each in trim.newest_in({where.partition for where in due} - broken, held):
+        for each in trim.newest_in({where.partition for where in due} - broken.keys(), held):
             if each not in standing and each.lane.partition not in broken and await self._restored(each) is None:
-                broken.add(each.lane.partition)
+                broken[each.lane.partition] = each
         cuts = {where: offset for where, offset in due.items() if where.partition not in broken}
         if cuts:
             await self.broker.delete_before(cuts)
         self._before = points
+        self._broken = broken
         metrics.HELD_PARTITIONS.set(len(broken))
         _measure(begins, ends, cuts)
         return sum(offset - begins[where] for where, offset in cuts.items())
@@ -127,6 +134,14 @@ class Trimmer:
         async with contextlib.aclosing(read_to_end(self.broker, topic, [partition], starts, ends)) as log:
             (record,) = [record async for records in log for record in records]
         return decoded(_manifest, record.value, "not_a_manifest")
+
+
+def _held(partition: int, lane: Kept) -> str:
+    catalog = lane.lane.catalog
+    return (
+        f"nothing of partition {partition} is cut, since the newest state of lane {catalog}/{partition} in "
+        f"{lane.state.topic} does not restore: restore the topic, or m0 lane rebase {catalog}"
+    )
 
 
 def _measure(

@@ -66,7 +66,7 @@ class Signer:
         depth = self._depth()
         desk.attach(depth)
         every_ms = self.config.stage.checkpoint_interval_ms
-        sources = (Claims(self.guard, desk, depth.catalogs), Computing(depth, desk, every_ms))
+        sources = (Claims(desk, depth.catalogs), Computing(depth, desk, every_ms))
         readers = [Reader(self.broker, source) for source in sources]
         for reader in readers:
             self.status.ready[reader.topic] = lambda reader=reader: reader.problem  # type: ignore[misc]
@@ -75,11 +75,12 @@ class Signer:
         self.status.notes["lanes"] = depth.notes
         self.status.notes["headers"] = desk.notes
         self.status.notes["side tasks"] = side.notes
-        for decision in self.guard.unfinished():
+        for decision in await self.guard.unfinished():
             _log.info("resumed", catalog=decision.catalog, epoch_id=decision.epoch_id)
             runner.start(decision)
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(desk.run(depth.catalogs), name="ask the chain")
                 for reader in readers:
                     tasks.create_task(reader.run(), name=f"read {reader.topic}")
                 tasks.create_task(side.run("report", reporter.run), name="report")

@@ -1,11 +1,24 @@
-"""The file in which a signer keeps what must survive it: SQLite, held exclusively, on disk when a call returns."""
+"""The file in which a signer keeps what must survive it: SQLite, held exclusively, used by one thread that owns it.
 
-import contextlib
+The event loop never waits for the disk. Works are done one at a time in the order in which they were given, each in a
+transaction of its own; what was given is done, also when whoever gave it is cancelled before it is.
+"""
+
+import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any, Self, TypeVar
 
 from m0common.errors import M0Error
+
+T = TypeVar("T")
+Statement = tuple[str, tuple[object, ...]]
+"""SQL and its values."""
+Row = tuple[Any, ...]
+"""As SQLite gives it: the types are those of the columns that were asked for."""
 
 
 class GuardBusy(M0Error):
@@ -13,43 +26,75 @@ class GuardBusy(M0Error):
 
 
 class Database:
-    """The file at `path`, held until closed. `synchronous=FULL` fsyncs every transaction. Not for several threads."""
+    """The file, held until closed. `synchronous=FULL` forces every transaction to disk before it is reported."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+    def __init__(self, thread: ThreadPoolExecutor, connection: sqlite3.Connection) -> None:
+        self._thread, self._connection = thread, connection
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """The file at `path`, made when it does not exist. Raises GuardBusy when another process holds it."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix=path.name)
         try:
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode=TRUNCATE")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("BEGIN EXCLUSIVE")
-            self._db.execute("COMMIT")  # in exclusive mode the lock stays
-        except sqlite3.OperationalError as error:
-            self._db.close()
-            if "locked" in str(error):
-                raise GuardBusy(f"guard {path} is held by another signer: stop it first") from error
-            raise M0Error(f"guard {path} cannot be used: {error}") from error
-
-    def execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
-        """Run one statement."""
-        return self._db.execute(statement, values)
-
-    def tables(self, script: str) -> None:
-        """Make tables that do not exist."""
-        self._db.executescript(script)
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything inside is on disk together when the block ends, or not at all."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
+            return cls(thread, await _on(thread, partial(_connect, path)))
         except BaseException:
-            self._db.execute("ROLLBACK")
+            thread.shutdown(wait=False)
             raise
-        self._db.execute("COMMIT")
 
-    def close(self) -> None:
-        """Release the file."""
-        self._db.close()
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns: whatever it wrote is on disk then. When it raises, nothing is.
+
+        The work is in its place behind those given before from the moment of the call.
+        """
+        return await _on(self._thread, partial(_in_transaction, self._connection, work))
+
+    async def write(self, statements: Iterable[Statement]) -> None:
+        """Everything at once: on disk when this returns. The thread that owns the file reads `statements`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for sql, values in statements:
+                connection.execute(sql, values)
+
+        await self.run(work)
+
+    async def read(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
+        """All rows that a statement finds."""
+        return await self.run(lambda connection: connection.execute(sql, values).fetchall())
+
+    async def close(self) -> None:
+        """Release the file, behind everything that was given before."""
+        await _on(self._thread, self._connection.close)
+        self._thread.shutdown(wait=False)
+
+
+async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.shield(asyncio.wrap_future(thread.submit(work)))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0.5)  # refuses every other thread
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=TRUNCATE")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")  # in exclusive mode the lock stays
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if "locked" in str(error):
+            raise GuardBusy(f"guard {path} is held by another signer: stop it first") from error
+        raise M0Error(f"guard {path} cannot be used: {error}") from error
+    return connection
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return result

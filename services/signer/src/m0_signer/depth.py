@@ -11,7 +11,8 @@ from m0common.stream.restored import Restored
 from m0common.telemetry.logs import logger
 from m0replay.states import reads_from
 
-from m0_signer.database import Database
+from m0_signer import kept
+from m0_signer.database import Database, Statement
 from m0_signer.kept import KeptStates
 from m0_signer.published import Standing
 from m0_signer.unsaved import Unsaved
@@ -55,11 +56,12 @@ class Depth(ABC):
         """
         self.abstains.clear()
         self._unsaved = Unsaved()
-        kept, reached = self._kept.states(), self._kept.next_offsets()
+        await self._kept.prepare()
+        before, reached = await self._kept.states(), await self._kept.next_offsets()
         states: list[Restored] = []
         starts: dict[TopicPartition, list[int]] = {where: [] for where in begins}
         for catalog in sorted(self.catalogs):
-            mine = kept.get(catalog, [])
+            mine = before.get(catalog, [])
             own = {where: begin for where, begin in begins.items() if self.concerns(catalog, where.partition)}
             needs = {where: self._needs(mine, reached, where, begin) for where, begin in own.items()}
             if not mine or any(needs[where] < begin for where, begin in own.items()):
@@ -70,7 +72,7 @@ class Depth(ABC):
                 for where, at in needs.items():
                     starts[where].append(at)
         await self._begin(states, begins, ends)
-        for header in self._kept.computed():
+        for header in await self._kept.computed():
             if header.catalog in self.catalogs:
                 self._undecided.setdefault(header.catalog, {})[header.epoch_id] = header
         return {where: min(at, default=ends[where]) for where, at in starts.items()}
@@ -91,16 +93,16 @@ class Depth(ABC):
     async def _adopted(self, catalog: str, begins: Offsets, *, anew: bool) -> list[Restored]:
         """States to start a catalog from; none for the beginning of the log, or where it abstains."""
         if anew and not any(begins.values()):
-            self._kept.replace(catalog, [])
+            await self._kept.replace(catalog, [])
             return []
         standing = await self._published(catalog)
         states = await self._placed(standing.states)
         if states and all(self._needs(states, {}, where, begin) >= begin for where, begin in begins.items()):
-            self._kept.replace(catalog, states)
+            await self._kept.replace(catalog, states)
             return states
-        self._kept.replace(catalog, [])
+        await self._kept.replace(catalog, [])
         if standing.has_finals or not anew:
-            self._abstain(
+            await self._abstain(
                 catalog,
                 f"{self.topic} no longer reaches back to where this signer was with {catalog}, and no published state "
                 "of a final epoch restores: it abstains until it is started again and one does",
@@ -130,11 +132,11 @@ class Depth(ABC):
     def _computes(self, catalog: str) -> bool:
         return catalog in self.catalogs and catalog not in self.abstains
 
-    def _abstain(self, catalog: str, reason: str) -> None:
+    async def _abstain(self, catalog: str, reason: str) -> None:
         """Nothing of a catalog is computed from here on, and nothing of it is kept."""
         self.abstains[catalog] = reason
         self._unsaved.drop(catalog)
-        self._kept.replace(catalog, [])
+        await self._kept.replace(catalog, [])
         _log.error("abstains", catalog=catalog, reason=reason)
 
     def undecided(self) -> list[HeaderMessage]:
@@ -142,17 +144,18 @@ class Depth(ABC):
         found = [header for waiting in self._undecided.values() for header in waiting.values()]
         return sorted(found, key=lambda header: (header.epoch_id, header.catalog))
 
-    def decided(self, catalog: str, epoch_id: int) -> None:
-        """Called inside the guard's transaction when an epoch is decided."""
+    def decided(self, catalog: str, epoch_id: int) -> Statement:
+        """Forget an epoch that is decided; what is to be written with the decision, before the next saving."""
         self._undecided.get(catalog, {}).pop(epoch_id, None)
-        self._kept.decided(catalog, epoch_id)
+        return kept.decided(catalog, epoch_id)
 
     async def save(self, next_offsets: Offsets) -> None:
         """Keep every lane as it stands; `next_offsets` say up to where the topic was read. Raises WorkerLost."""
         for cut in await self._cuts():
             self.take_cut(cut)
         offsets = {where.partition: at for where, at in next_offsets.items()}
-        self._kept.save(self._unsaved, offsets, self.undecided())
+        # until it is done everything stays unsaved: stopped here, it is all written again
+        await self._kept.save(self._unsaved.lanes(), offsets, self.undecided())
         self._unsaved = Unsaved()
 
     @property

@@ -136,7 +136,7 @@ class RawDepth(Depth):
             for said in message.messages:
                 self._close(said)
         elif isinstance(message, Wanted):
-            self._await(message)
+            await self._await(message)
         elif isinstance(message, LaneState):
             self.take_state(message.manifest, message.entries)
         elif isinstance(message, Parked):
@@ -155,12 +155,12 @@ class RawDepth(Depth):
             elif isinstance(output, Letter):
                 metrics.DEAD_LETTERS.labels(self.topic).inc()
 
-    def _await(self, wanted: Wanted) -> None:
+    async def _await(self, wanted: Wanted) -> None:
         catalog, partition = wanted.load.lane
         if catalog not in self.catalogs:
             return
         self._awaited.setdefault(catalog, {})[partition] = wanted.life + 1
-        self._abstain(
+        await self._abstain(
             catalog,
             f"lane {catalog}/{partition} was rebased to epoch {wanted.load.epoch_id}: this signer abstains from "
             f"{catalog} until others have made an epoch behind it final",
@@ -182,7 +182,7 @@ class RawDepth(Depth):
                 continue
             if self._serves(found, self._awaited.get(catalog, {}), left.get(catalog)):
                 await self.save(next_offsets)
-                self._kept.replace(catalog, found)
+                await self._kept.replace(catalog, found)
                 _log.info("catalog_followed", catalog=catalog)
                 raise StartAgain
 

@@ -20,7 +20,6 @@ from m0common.topics import HEADERS
 from m0_signer import metrics
 from m0_signer.depth import Depth, StartAgain
 from m0_signer.desk import Desk
-from m0_signer.guard import Guard
 from m0_signer.workers.crew import OtherBuild
 from m0_signer.workers.link import WorkerLost
 
@@ -145,20 +144,12 @@ class Claims:
 
     topic = HEADERS.name
 
-    def __init__(self, guard: Guard, desk: Desk, catalogs: frozenset[str]) -> None:
-        self._guard, self._desk, self._catalogs = guard, desk, catalogs
+    def __init__(self, desk: Desk, catalogs: frozenset[str]) -> None:
+        self._desk, self._catalogs = desk, catalogs
 
     async def start(self, begins: Offsets, _ends: Offsets) -> dict[TopicPartition, int]:
-        """See Source. Claims that the log no longer holds are of epochs that are long over: they are let go."""
-        self._desk.begin()
-        starts = {}
-        for where, begin in begins.items():
-            kept = self._guard.place(*where)
-            starts[where] = begin if kept is None else max(kept, begin)
-            if kept is not None and kept < begin:
-                _log.warning("claims_gone", partition=where.partition, wanted=kept, first=begin)
-                self._guard.forget_links()
-        return starts
+        """See Source."""
+        return await self._desk.begin(begins)
 
     async def take(self, record: Record) -> None:
         """See Source."""

@@ -122,12 +122,12 @@ class Runner:
                 members = members or await self._members(decision)
                 member = members.index(self._key.public_key)
                 if member is None:
-                    self._finish(decision, "not_a_member")
+                    await self._finish(decision, "not_a_member")
                     return
                 step, now_ms = await self._look(decision, members, member)
                 doing = step.do
                 if doing is Do.DONE:
-                    self._finish(decision, step.why)
+                    await self._finish(decision, step.why)
                     return
                 if doing is Do.WAIT:
                     await self._wait(wake, step, now_ms)
@@ -223,8 +223,8 @@ class Runner:
             attestation, landed.signature, landed.slot, self._clock.now_ms(),
         )  # fmt: skip
 
-    def _finish(self, decision: Decision, how: str) -> None:
-        self._guard.finish(decision.catalog, decision.epoch_id, how)
+    async def _finish(self, decision: Decision, how: str) -> None:
+        await self._guard.finish(decision.catalog, decision.epoch_id, how)
         metrics.FINISHED.labels(how).inc()
         level = _log.info if how in {"finalized", "superseded"} else _log.warning
         level("epoch_over", catalog=decision.catalog, epoch_id=decision.epoch_id, how=how)

@@ -1,6 +1,6 @@
 """What lanes have come to since they were last saved."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 from m0common.messages import Manifest, StateBatch
@@ -9,6 +9,8 @@ from m0common.stream.core import Cut
 _decode_batch = msgspec.msgpack.Decoder(StateBatch).decode
 Place = tuple[str, int, int]
 """Catalog, stage and partition."""
+Changed = tuple[Place, Manifest, dict[bytes, bytes | None]]
+"""A lane's newest manifest, and what changed in it: by key, None where it is gone."""
 
 
 class Unsaved:
@@ -36,7 +38,6 @@ class Unsaved:
         for place in [place for place in self._manifests if place[0] == catalog]:
             del self._manifests[place], self._entities[place]
 
-    def lanes(self) -> Iterator[tuple[Place, Manifest, dict[bytes, bytes | None]]]:
-        """Every lane, with what changed in it."""
-        for place, manifest in self._manifests.items():
-            yield place, manifest, self._entities[place]
+    def lanes(self) -> list[Changed]:
+        """Every lane as it stands now, with what changed in it."""
+        return [(place, manifest, dict(self._entities[place])) for place, manifest in self._manifests.items()]

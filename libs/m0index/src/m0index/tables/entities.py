@@ -111,6 +111,19 @@ async def markets(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, 
     return {row["market_key"]: msgspec.convert(row, MarketRow) for row in await found.fetchall()}
 
 
+async def how_many(connection: Connection, at_most: int) -> tuple[int, int]:
+    """Markets, and epochs that are not closed on chain; neither is counted beyond `at_most`."""
+    found = await connection.execute(
+        """
+        SELECT (SELECT count(*) FROM (SELECT FROM markets LIMIT %(most)s) m) AS markets,
+            (SELECT count(*) FROM (SELECT FROM epochs WHERE NOT closed LIMIT %(most)s) e) AS epochs
+        """,
+        {"most": at_most},
+    )
+    (row,) = await found.fetchall()
+    return row["markets"], row["epochs"]
+
+
 async def every_market(connection: Connection) -> AsyncIterator[list[MarketRow]]:
     """All markets by id, some at a time."""
     after = ""
