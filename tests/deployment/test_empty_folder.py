@@ -44,13 +44,14 @@ def test_a_service_names_what_it_lacks_of_its_deployment(service, missing, folde
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_starts_in_an_empty_folder_and_shows_no_secret(service, folder, node):
+def test_a_service_starts_in_an_empty_folder_shows_no_secret_and_stops_when_told(service, folder, node):
     bind, secrets = f"127.0.0.1:{free_port()}", marked(node)
     folder.make_keys(secrets["M0_KEY_PASSPHRASE"])
     told = folder.identity() | secrets | {"M0_BIND": bind, "M0_PROMETHEUS_BIND": bind, "M0_LOG_LEVEL": "debug"}
     paths = ("health", "ready", "metrics", *(("v1/info", "v1/markets") if service == "api" else ()))
     with running(service, folder, folder.environment(folder.settings_file(), **told)) as process:
         answers = {path: answered(f"http://{bind}/{path}", process) for path in paths}
+    assert process.returncode == 0, "it was told to stop"
     assert answers["health"].status_code == 200
     assert answers["ready"].status_code == 503
     said = (folder.mounted / "log").read_text() + "".join(f"{a.headers} {a.text}" for a in answers.values())

@@ -13,15 +13,15 @@ from m0_indexer.follow import Follower
 from m0_indexer.publish import Publisher
 from m0_ingest.writer import ConnectorWriter
 from m0_realtime.service import Realtime
-from m0_signer.app import Signer
 from m0_signer.guard import Guard
 from m0_signer.runner import Pace
+from m0_signer.service import Signer
 from m0chain import Programs
 from m0chain.idl import ORACLE
 from m0common import settings
 from m0common.clock import ManualClock
-from m0common.http import Status
 from m0common.messages import HeaderMessage
+from m0common.process import Process
 from m0common.store.postgres import transaction
 from m0common.tasks import end_task
 from m0common.telemetry.context import ids_of
@@ -81,19 +81,14 @@ class Walk:
             )
             port, guard = vm.port(index), await Guard.open(self.folder / f"{index}.guard", bytes(vm.program))
             guards.append(guard)
-            signer = Signer(
-                config,
-                Programs(vm.program, Pubkey.new_unique()),
-                lanes.HEART,
-                self.stages.broker,
-                port,
-                port.key,
-                guard,
-                ManualClock(),
-                Status(f"signer-{index}"),
-                pace=FAST,
-            )
-            tasks.append(asyncio.create_task(signer.run()))
+            deployed = Programs(vm.program, Pubkey.new_unique())
+            signer = Signer(deployed, lanes.HEART, self.stages.broker, port, port.key, guard, pace=FAST)
+
+            async def compose(process, signer=signer):
+                signer.begin(process)
+
+            process = Process(config.signer.name, config, ManualClock())
+            tasks.append(asyncio.create_task(process.live(compose)))
         try:
             yield vm
         finally:
@@ -136,8 +131,9 @@ async def test_one_trace_leads_from_a_raw_event_to_its_transactions_and_its_fram
 
             await stages.until(reported)
         port = free_port()
-        service = Realtime(stages.broker, f"127.0.0.1:{port}", ManualClock(), settings.Realtime())
-        serving = asyncio.create_task(service.run())
+        process = Process("realtime", settings.Settings(), ManualClock())
+        service = Realtime(stages.broker, f"127.0.0.1:{port}", process.clock, process.status)
+        serving = asyncio.create_task(process.live(service.begin))
         await stages.until(service.finalized.ready.is_set)
         async with connect(f"ws://127.0.0.1:{port}/ws", compression=None) as socket:
             client = Talk(socket)

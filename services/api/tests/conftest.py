@@ -8,13 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # for api_served
 sys.path.insert(0, str(Path(__file__).parents[2] / "indexer/tests"))  # for memory_chain
 sys.path.insert(0, str(Path(__file__).parents[3] / "libs/m0index/tests"))  # for index_scene
 
 import httpx2
 import pytest
+from api_served import served
 from index_scene import EPOCH_MS, Scene
-from m0_api.app import create_app
 from m0_indexer.consume import BundleStore
 from m0_indexer.follow import Follower
 from m0_indexer.provisional import ProvisionalStore
@@ -143,16 +144,13 @@ def settings(dsn, world):
 
 
 @pytest.fixture
-def app(settings):
-    return create_app(settings, ManualClock(NOW_EPOCH * EPOCH_MS))
+def clock():
+    return ManualClock(NOW_EPOCH * EPOCH_MS)
 
 
 @pytest.fixture
-async def client(app):
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api") as opened,
-    ):
+async def client(settings, clock):
+    async with served(settings, clock) as (_, opened):
         yield opened
 
 

@@ -2,13 +2,12 @@
 
 import hashlib
 
-import httpx2
 import pytest
 import schemathesis
+from api_served import served
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from m0_api.app import create_app
 from m0_api.caching import matches
 from m0_api.observe import MAX_ID_BYTES
 from m0common.secret import SecretUrl
@@ -118,11 +117,7 @@ async def test_info_names_the_public_node_and_never_the_one_that_is_used(setting
     private, public = "https://node.example/v2/private-key-of-ours", "https://public.example"
     for said in (public, ""):
         solana = Solana(rpc_url=SecretUrl(private), ws_url=SecretUrl(private), public_rpc_url=said)
-        app = create_app(settings.model_copy(update={"solana": solana}))
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api") as client,
-        ):
+        async with served(settings.model_copy(update={"solana": solana})) as (_, client):
             answer = await client.get("/v1/info")
         assert (answer.json()["rpc_url"], answer.json()["ws_url"]) == (said or None, None)
         assert "node.example" not in answer.text

@@ -6,9 +6,8 @@ import random
 
 import psycopg
 import pytest
-from httpx2 import ASGITransport, AsyncClient
+from api_served import served
 from m0_api import paging
-from m0_api.app import create_app
 from m0common.canonical import BundleHeader
 from m0common.settings import Postgres
 from m0index import changes
@@ -216,11 +215,7 @@ async def test_a_database_that_is_not_migrated_or_not_there_makes_it_unready_and
         (bare, "the database has no schema: start the indexer"),
         ("postgresql://m0@127.0.0.1:1/m0", "Connection refused"),
     ):
-        app = create_app(settings.model_copy(update={"postgres": Postgres(dsn=address)}))
-        async with (
-            app.router.lifespan_context(app),
-            AsyncClient(transport=ASGITransport(app), base_url="http://api") as c,
-        ):
+        async with served(settings.model_copy(update={"postgres": Postgres(dsn=address)})) as (app, c):
             app.state.pool.timeout = 0.5
             async with asyncio.timeout(60):
                 while why not in (await ready(c, 503)).json()["problems"].get("postgres", ""):  # noqa: ASYNC110

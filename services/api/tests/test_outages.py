@@ -3,8 +3,7 @@
 import asyncio
 
 import pytest
-from httpx2 import ASGITransport, AsyncClient
-from m0_api.app import create_app
+from api_served import served
 from m0_api.deadline import Deadline
 
 pytestmark = pytest.mark.postgres
@@ -30,9 +29,8 @@ async def named(client, wanted):
 @pytest.fixture
 async def client(settings):
     hasty = settings.postgres.model_copy(update={"answer_timeout_ms": 2500})
-    app = create_app(settings.model_copy(update={"postgres": hasty}))
-    async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app), base_url="http://api") as c:
-        yield c
+    async with served(settings.model_copy(update={"postgres": hasty})) as (_, opened):
+        yield opened
 
 
 async def test_a_database_that_hangs_costs_a_503_and_readiness_and_nothing_afterwards(client, database):

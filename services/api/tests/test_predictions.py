@@ -77,10 +77,10 @@ async def test_a_bundle_that_the_chain_has_not_decided_is_never_shown(client):
         assert max(each["epoch_id"] for each in items) == 106
 
 
-async def test_an_open_epoch_passes_with_the_clock_and_no_kept_answer_outlives_it(app, client):
+async def test_an_open_epoch_passes_with_the_clock_and_no_kept_answer_outlives_it(client, clock):
     path = "/v1/predictions/EPL_002/latest"
     assert (await client.get(path)).json()["status"] == "provisional"
-    app.state.clock.advance(20_000 + PROVISIONAL_GRACE_MS)
+    clock.advance(20_000 + PROVISIONAL_GRACE_MS)
     assert (await client.get(path)).json()["status"] == "finalized"
 
 

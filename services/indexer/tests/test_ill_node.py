@@ -9,13 +9,13 @@ import time
 import httpx2
 import psycopg
 import pytest
-from m0_indexer.service import IndexerService
+from m0_indexer.__main__ import compose_on
 from m0common import settings
 from m0common.clock import SystemClock
 from m0common.errors import Unavailable
 from m0common.messages import encode
+from m0common.process import Process
 from m0common.secret import SecretUrl
-from m0common.tasks import end_task
 from m0common.topics import BUNDLES, HEADERS
 from m0local.ill_node import ILLNESSES, IllNode, refuses
 from m0local.ports import free_port
@@ -53,13 +53,18 @@ async def running(dsn, broker, node):
             oracle_program_id=str(Pubkey.new_unique()), registry_program_id=str(Pubkey.new_unique())
         ),
     )
-    service = IndexerService(config, broker, SystemClock())
-    task = asyncio.create_task(service.run())
+    process = Process("indexer", config, SystemClock())
+    task = asyncio.create_task(process.live(lambda process: compose_on(process, broker)))
     try:
-        yield service
+        yield process.status
         assert not task.done()
     finally:
-        await end_task(task)
+        process.stop()
+        await task
+
+
+def problems(status):
+    return "; ".join(problem for check in status.ready.values() if (problem := check()) is not None)
 
 
 async def until(condition, within_s=120):
@@ -71,23 +76,23 @@ async def until(condition, within_s=120):
 async def test_every_illness_of_the_node_is_named_and_passes(dsn, pool, broker, localnet):
     async with IllNode(localnet) as node:
         node.illness = ILLNESSES["html"]()
-        async with running(dsn, broker, node) as service:
-            await until(lambda: "HTTP 502" in (service.ready() or ""))
+        async with running(dsn, broker, node) as status:
+            await until(lambda: "HTTP 502" in problems(status))
             for illness in ILLNESSES.values():
                 node.illness = None
-                await until(lambda: service.ready() is None)
+                await until(lambda: not problems(status))
                 node.illness = illness()
-                await until(lambda: service.ready() is not None)
+                await until(lambda: problems(status))
             node.illness = None
-            await until(lambda: service.ready() is None)
+            await until(lambda: not problems(status))
 
 
 async def test_a_node_without_get_program_accounts_is_a_note(dsn, pool, broker, localnet):
     async with IllNode(localnet) as node:
         node.illness = refuses("getProgramAccounts")
-        async with running(dsn, broker, node) as service:
-            await until(lambda: "getProgramAccounts" in (service.notes() or ""))
-            await until(lambda: service.ready() is None)
+        async with running(dsn, broker, node) as status:
+            await until(lambda: "getProgramAccounts" in (status.notes["side tasks"]() or ""))
+            await until(lambda: not problems(status))
 
 
 def drop_schema(dsn):
@@ -114,10 +119,10 @@ async def test_an_index_whose_schema_was_dropped_is_made_anew_and_filled_again_f
             while await stored() != [7]:  # noqa: ASYNC110 - the database is asked
                 await asyncio.sleep(0.1)
 
-    async with IllNode(localnet) as node, running(dsn, broker, node) as service:
-        await until(lambda: service.ready() is None)
+    async with IllNode(localnet) as node, running(dsn, broker, node) as status:
+        await until(lambda: not problems(status))
         await until_stored()
         await asyncio.to_thread(drop_schema, dsn)  # it waits for the service's transactions, which go on meanwhile
-        await until(lambda: service.ready() is not None)
+        await until(lambda: problems(status))
         await until_stored()
-        await until(lambda: service.ready() is None)
+        await until(lambda: not problems(status))

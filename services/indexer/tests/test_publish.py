@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
-from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
 from m0_indexer.publish import EPOCHS_AT_ONCE
+from m0_indexer.service import Indexer, check_chain, repeat_registry_if_lost
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import FinalizedEpoch, FinalizedPrediction, RegistryMarket, encode
+from m0common.process import Process
+from m0common.settings import Settings
 from m0common.telemetry.traces import epoch_trace
 from m0common.topics import BUNDLES, FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, HEADERS, REGISTRY
 
@@ -177,17 +179,16 @@ async def test_the_whole_indexer_takes_an_epoch_from_the_chain_to_the_broker_and
     for piece in bundle.pieces:
         await bench.produce(BUNDLES.name, b"sports", piece)
     await bench.produce(HEADERS.name, b"sports", encode(bundle.message))
-    indexer = Indexer(bench.scene.programs, bench.chain, bench.pool, bench.broker, bench.clock)
-    stopped = asyncio.Event()
-    work = asyncio.create_task(indexer.run(stopped))
+    process = Process("indexer", Settings(), bench.clock)
+
+    async def compose(process):
+        Indexer(bench.scene.programs, bench.chain, bench.pool, bench.broker).begin(process)
+
+    work = asyncio.create_task(process.live(compose))
     async with asyncio.timeout(60):
         while not epochs_sent(bench):  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.05)
-    assert {name: check() for name, check in indexer.checks.items()} == {
-        "bundles": None,
-        "m0_registry": None,
-        "m0_oracle": None,
-    }
-    stopped.set()
+    assert [name for name, check in process.status.ready.items() if check() is not None] == []
+    process.stop()
     await asyncio.wait_for(work, 60)
     assert sum(bench.broker.committed("m0-indexer").values()) == len(bundle.pieces) + 1

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 
 import pytest
-from m0_indexer.app import Indexer
+from m0_indexer.service import Indexer
 from m0common.messages import RegistryMarket
+from m0common.process import Process
+from m0common.settings import Settings
 from m0common.side import SideTasks
-from m0common.tasks import end_task
 from m0common.topics import REGISTRY
 
 pytestmark = pytest.mark.postgres
@@ -22,14 +23,19 @@ async def until(condition, within_s=60):
 @contextlib.asynccontextmanager
 async def running(bench):
     side = SideTasks(first_pause_s=0.01, longest_pause_s=0.02)
-    indexer = Indexer(bench.scene.programs, bench.chain, bench.pool, bench.broker, bench.clock, side=side)
-    task = asyncio.create_task(indexer.run(asyncio.Event()))
+    process = Process("indexer", Settings(), bench.clock, side=side)
+
+    async def compose(process):
+        Indexer(bench.scene.programs, bench.chain, bench.pool, bench.broker).begin(process)
+
+    task = asyncio.create_task(process.live(compose))
     try:
-        await until(lambda: "m0_registry" in indexer.checks)
-        yield indexer
+        await until(lambda: "m0_registry" in process.status.ready)
+        yield process.status
         assert not task.done()
     finally:
-        await end_task(task)
+        process.stop()
+        await task
 
 
 def announced(bench):
@@ -38,14 +44,12 @@ def announced(bench):
 
 async def test_a_node_that_refuses_accounts_alone_stops_neither_following_nor_publishing(bench):
     bench.chain.refused = {"markets"}
-    async with running(bench) as indexer:
-        await until(lambda: "the node refuses markets" in (indexer.side.notes() or ""))
+    async with running(bench) as status:
+        await until(lambda: "the node refuses markets" in (status.notes["side tasks"]() or ""))
         bench.scene.market("A")
         bench.chain.finalize()
         await until(lambda: announced(bench) == ["A"])
-        assert {name: check() for name, check in indexer.checks.items()} == {
-            "bundles": None, "m0_registry": None, "m0_oracle": None,
-        }  # fmt: skip
+        assert [name for name, check in status.ready.items() if check() is not None] == []
 
 
 @pytest.mark.parametrize("method", ["listing", "transaction"])
@@ -53,8 +57,8 @@ async def test_a_node_that_refuses_the_history_is_named_waited_for_and_read_on(b
     bench.chain.refused = {method}
     bench.scene.market("A")
     bench.chain.finalize()
-    async with running(bench) as indexer:
-        await until(lambda: f"the node refuses {method}" in (indexer.checks["m0_registry"]() or ""))
+    async with running(bench) as status:
+        await until(lambda: f"the node refuses {method}" in (status.ready["m0_registry"]() or ""))
         bench.chain.refused = set()
         await until(lambda: announced(bench) == ["A"])
-        await until(lambda: indexer.checks["m0_registry"]() is None)
+        await until(lambda: status.ready["m0_registry"]() is None)

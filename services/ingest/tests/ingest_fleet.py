@@ -14,13 +14,13 @@ from pathlib import Path
 from control_world import CLOCK, CONTROL, GENESIS, OTHER
 from m0_ingest.service import Ingest, Keys
 from m0common.clock import SystemClock
-from m0common.http import Status
 from m0common.leases import rows
 from m0common.messages import RegistryMarket, encode
+from m0common.process import Process, lived
 from m0common.settings import Catalog, Settings
-from m0common.stream.kafka import KafkaBroker
-from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.records import Produce
+from m0common.stream.service import broker_of
+from m0common.tasks import end_task
 from m0common.topics import REGISTRY
 from m0lanes.domains import load_domains
 
@@ -57,22 +57,23 @@ def settings(bootstrap, dsn, catalogs):
     )
 
 
-async def serve(says, bootstrap, dsn, config, *catalogs):
-    told, status = settings(bootstrap, dsn, catalogs), Status("ingest")
-    broker = KafkaBroker(KafkaOptions.of(told.kafka, "ingest"))
-    async with rows.opened(told.postgres, "ingest") as leases:
-        ingest = Ingest(
-            told, Path(config), broker, leases, Chain(broker), Keys(CLOCK, OTHER), load_domains(), SystemClock(), status
-        )
-        work = asyncio.ensure_future(ingest.run())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-        saying = asyncio.create_task(say(status, Path(says)))
-        try:
-            await asyncio.gather(work, return_exceptions=False)
-        except asyncio.CancelledError:
-            pass
-        finally:
-            saying.cancel()
+def serve(says, bootstrap, dsn, config, *catalogs):
+    told = settings(bootstrap, dsn, catalogs)
+
+    async def compose(process):
+        saying = asyncio.create_task(say(process.status, Path(says)))
+        process.closes("what it says", lambda: end_task(saying))
+        broker = broker_of(process)
+        leases = await process.enter("the leases", rows.opened(told.postgres, "ingest"))
+        await Ingest(
+            told, Path(config), broker, leases, Chain(broker), Keys(CLOCK, OTHER), load_domains(), process.clock,
+            process.status,
+        ).begin(process)  # fmt: skip
+
+    async def main():
+        return await lived(Process("ingest", told, SystemClock()), compose, None)
+
+    sys.exit(asyncio.run(main()))
 
 
 async def say(status, path):
@@ -86,7 +87,7 @@ async def say(status, path):
         await asyncio.sleep(SAY_EVERY_S)
 
 
-class Process:
+class Member:
     """One of them, seen from the test."""
 
     def __init__(self, folder, name, *arguments):
@@ -128,4 +129,4 @@ class Process:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:]))
+    serve(*sys.argv[1:])

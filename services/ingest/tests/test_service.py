@@ -17,6 +17,7 @@ from m0common.errors import SettingsError
 from m0common.http import Status
 from m0common.leases.memory import MemoryLeases
 from m0common.messages import LaneMessage, MarketOutcome, RawEvent, RegistryMarket, encode
+from m0common.process import Process
 from m0common.settings import Catalog, Settings
 from m0common.stream.core import Letter
 from m0common.stream.memory import MemoryBroker
@@ -122,31 +123,47 @@ async def broker():
     return made
 
 
-def ingest_of(broker, chain, config, leases=None, status=None, chain_time=None):
-    return Ingest(
-        settings(),
+async def run(process, broker, chain, config, chain_time=None):
+    """Ingest until the process is stopped; raises what ends it."""
+    ingest = Ingest(
+        process.settings,
         config,
         broker,
-        leases or MemoryLeases(SystemClock()),
+        MemoryLeases(process.clock),
         chain,
         Keys(CLOCK, OTHER),
         load_domains(),
-        SystemClock(),
-        status or Status("ingest"),
+        process.clock,
+        process.status,
         chain_time,
     )
+    await process.live(ingest.begin)
 
 
-async def live(broker, chain, config, seconds, chain_time=None):
-    """One life of ingest; what is wrong at its end."""
-    status = Status("ingest")
-    task = asyncio.create_task(ingest_of(broker, chain, config, None, status, chain_time).run())
-    await asyncio.sleep(seconds)
-    problems = [problem for check in status.ready.values() if (problem := check()) is not None]
+async def live(broker, chain, config, done, chain_time=None):
+    """One life of ingest, until `done` of what is wrong; returns what is noted then."""
+    process = Process("ingest", settings(), SystemClock())
+    status, task = process.status, asyncio.create_task(run(process, broker, chain, config, chain_time))
+    async with asyncio.timeout(100):
+        while not done([problem for check in status.ready.values() if (problem := check()) is not None]):
+            assert not task.done()
+            await asyncio.sleep(0.1)
     notes = [note for check in status.notes.values() if (note := check()) is not None]
-    task.cancel()
-    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
-    return problems, notes
+    process.stop()
+    await task
+    return notes
+
+
+def took_in(broker, times):
+    """When every lane has so many markers, and every catalog a market."""
+
+    def done(problems):
+        kinds, _, _ = normalized(broker)
+        opened = all(kinds[catalog, "market_opened"] for catalog in GROUPS)
+        marked = all(kinds[name, "marker"] >= times * len(lanes_of(catalog_set(name))) for name in GROUPS)
+        return not problems and opened and marked
+
+    return done
 
 
 def normalized(broker):
@@ -173,9 +190,8 @@ def raw_events(broker):
 async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, config):
     chain = Chain(broker)
     await put(broker, catalog_set("sports"), catalog_set("crypto"))
-    for _ in range(2):
-        problems, _ = await live(broker, chain, config, 3.0)
-        assert problems == []
+    for times in (3, 6):
+        await live(broker, chain, config, took_in(broker, times))
     kinds, letters, drops = normalized(broker)
     assert letters == []
     assert {reason for _, reason in drops} <= {"repeat"}
@@ -201,8 +217,7 @@ async def test_two_lives_of_ingest_feed_the_lanes_without_a_dead_letter(broker, 
 
 async def test_before_anybody_sets_a_catalog_nothing_is_sent_and_ingest_is_ready(broker, config):
     chain = Chain(broker)
-    problems, notes = await live(broker, chain, config, 1.5)
-    assert problems == []
+    notes = await live(broker, chain, config, lambda problems: not problems)
     assert any("season 1 begins when the set in force of sports names at.1, de.1" in note for note in notes)
     assert raw_events(broker) == []
     assert chain.created == []
@@ -218,17 +233,18 @@ class BrokenKey(Chain):
 
 
 async def test_a_listing_that_fails_for_any_reason_is_said_and_everything_else_goes_on(broker, config):
-    chain, status = BrokenKey(broker), Status("ingest")
+    chain, process = BrokenKey(broker), Process("ingest", settings(), SystemClock())
+    status = process.status
     await put(broker, catalog_set("sports"), catalog_set("crypto"))
-    task = asyncio.create_task(ingest_of(broker, chain, config, None, status).run())
+    task = asyncio.create_task(run(process, broker, chain, config))
     async with asyncio.timeout(60):
         while not (chain.created and _markers(broker) > 2 and _said(status.ready, "listing of sports")):
             assert not task.done()
             await asyncio.sleep(0.05)
     assert "RuntimeError: ThrottlingException" in _said(status.ready, "listing of sports")
     assert _said(status.ready, "listing of crypto") is None
-    task.cancel()
-    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+    process.stop()
+    await task
 
 
 def _markers(broker):
@@ -246,28 +262,25 @@ class FarChain:
 
 async def test_no_epoch_ends_while_the_chain_says_that_the_time_is_wrong(broker, config):
     await put(broker, catalog_set("sports"))
-    problems, _ = await live(broker, Chain(broker), config, 0.5, FarChain())
-    assert any("more than 60 s apart" in problem for problem in problems)
+    far = lambda problems: any("more than 60 s apart" in problem for problem in problems)  # noqa: E731
+    await live(broker, Chain(broker), config, far, FarChain())
     assert {event.kind for event in raw_events(broker)} == {"catalog_set"}
 
 
 async def test_cursors_that_belong_to_another_log_are_refused_with_the_remedy(broker, config):
     await put(broker, catalog_set("sports"))
-    await live(broker, Chain(broker), config, 2.0)
+    await live(broker, Chain(broker), config, lambda _: any(e.kind == "market_open" for e in raw_events(broker)))
     del broker.logs.topics[RAW.name]
     await broker.create_topics([RAW], PARTITIONS)
-    with pytest.raises(ExceptionGroup) as refused:
-        await ingest_of(broker, Chain(broker), config).run()
-    (error,) = refused.value.exceptions
-    assert isinstance(error, LogLost)
-    assert "restore the topic, or delete m0.cursors.v1 too to begin anew" in str(error)
+    with pytest.raises(LogLost, match=r"restore the topic, or delete m0\.cursors\.v1 too to begin anew"):
+        await run(Process("ingest", settings(), SystemClock()), broker, Chain(broker), config)
 
 
 async def test_another_count_of_partitions_is_refused(config):
     broker = MemoryBroker()
     await broker.create_topics(TOPICS, PARTITIONS // 2)
     with pytest.raises(SettingsError, match=r"m0\.raw\.v1 has 4 partitions and 8 are configured"):
-        await ingest_of(broker, Chain(broker), config).run()
+        await run(Process("ingest", settings(), SystemClock()), broker, Chain(broker), config)
 
 
 async def test_ingest_without_a_catalog_does_not_start(broker, config):

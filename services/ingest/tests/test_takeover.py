@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import pytest
 from control_world import CLOCK, OTHER, set_value
-from ingest_fleet import PARTITIONS, Process
+from ingest_fleet import PARTITIONS, Member
 from m0common.messages import RawEvent
 from m0common.stream.follow import read_to_end
 from m0common.stream.kafka_options import KafkaOptions
@@ -42,7 +42,7 @@ class Fleet:
         self.processes = []
 
     def begin(self):
-        process = Process(self._folder, f"ingest-{len(self.processes)}", *self._arguments)
+        process = Member(self._folder, f"ingest-{len(self.processes)}", *self._arguments)
         self.processes.append(process)
         return process
 

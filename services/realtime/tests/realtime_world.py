@@ -19,7 +19,9 @@ from m0common.messages import (
     RegistryMarket,
     encode,
 )
+from m0common.process import Process
 from m0common.settings import Realtime as RealtimeSettings
+from m0common.settings import Settings
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REALTIME_ANCHORS, REGISTRY
@@ -108,8 +110,10 @@ class World:
     @contextlib.asynccontextmanager
     async def service(self, wait=True, **settings):
         """The service, running; ready unless told otherwise."""
-        service = Realtime(self.broker, f"127.0.0.1:{self.port}", self.clock, RealtimeSettings(**settings))
-        task = asyncio.create_task(service.run())
+        process = Process("realtime", Settings(realtime=RealtimeSettings(**settings)), self.clock)
+        self.status = process.status
+        service = self.realtime(process)
+        task = asyncio.create_task(process.live(service.begin))
         try:
             ready = asyncio.create_task(service.finalized.ready.wait())
             if wait:
@@ -118,9 +122,13 @@ class World:
             yield service
         finally:
             ready.cancel()
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            process.stop()
+            await task
+
+    def realtime(self, process):
+        """The service at the port of this world."""
+        bind, settings = f"127.0.0.1:{self.port}", process.settings.realtime
+        return Realtime(self.broker, bind, process.clock, process.status, settings)
 
     @contextlib.asynccontextmanager
     async def client(self, **headers):

@@ -10,6 +10,8 @@ from m0_realtime import limits
 from m0_realtime.numbering import Anchor
 from m0common.errors import SettingsError
 from m0common.messages import FinalizedPrediction
+from m0common.process import Process
+from m0common.settings import Settings
 from m0common.stream.door import PROVISIONAL_GRACE_MS
 from m0common.stream.records import Produce
 from m0common.topics import FINALIZED_EPOCHS, FINALIZED_PREDICTIONS, PROVISIONAL, REALTIME_ANCHORS, REGISTRY
@@ -527,10 +529,9 @@ async def test_a_restart_tells_clients_to_come_back(world):
 
 async def test_a_taken_address_is_one_clear_sentence(world):
     async with world.service():
-        from m0_realtime.service import Realtime
-
+        second = Process("realtime", Settings(), world.clock)
         with pytest.raises(SettingsError, match=f"127.0.0.1:{world.port} cannot be bound"):
-            await Realtime(world.broker, f"127.0.0.1:{world.port}", world.clock).run()
+            await second.live(world.realtime(second).begin)
 
 
 BROKEN = [
@@ -578,15 +579,15 @@ async def test_an_anchor_that_cannot_be_read_is_passed_over(world):
 
 
 async def test_the_broker_may_go_away_for_a_while_and_readiness_says_so(world):
-    async with world.service() as service, world.client() as client:
+    async with world.service(), world.client() as client:
         await client.subscribe("epochs.sports")
         await client.hear_op("snapshot")
         world.broker.faults.down = True
-        await until(lambda: "no broker has answered" in str(service.status.ready["log"]()))
+        await until(lambda: "no broker has answered" in str(world.status.ready["log"]()))
         world.broker.faults.down = False
         await world.epoch(3)
         assert (await client.hear_op("update"))["seq"] == 3
-        await until(lambda: service.status.ready["log"]() is None)
+        await until(lambda: world.status.ready["log"]() is None)
 
 
 async def until(condition):

@@ -35,7 +35,7 @@ SIGNER_DEPTHS = {"signer-1": "bundle", "signer-2": "bundle", "signer-3": "raw"}
 PUBLIC = ("api", "realtime")
 _MODULES = {**dict.fromkeys(SIGNER_DEPTHS, "m0_signer"), "warden": "m0local.seasons"}
 SERVER_STOP_S = 4
-SERVICE_STOP_S = 5
+SERVICE_STOP_S = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,13 @@ import os
 from collections.abc import Iterable
 from contextlib import aclosing
 
-from m0common.clock import system_clock
 from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.deployment import Deployment
 from m0common.errors import InvalidValue, M0Error
-from m0common.http import Status, status_server
-from m0common.process import run_service
-from m0common.settings import Settings
+from m0common.process import Process, run
 from m0common.stream.broker import Broker
 from m0common.stream.follow import read_to_end
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.stream.service import broker_of
 from m0common.telemetry.logs import logger
 from m0common.topics import CURSORS
 from m0replay.catalog_changes import season_set
@@ -41,6 +38,12 @@ class Warden:
     def problem(self) -> str | None:
         """What keeps it from its work, None when nothing does."""
         return "; ".join(self.problems.values()) or None
+
+    async def run(self) -> None:
+        """Look from time to time; until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(POLL_S)
 
     async def look(self) -> None:
         """Sign and write what is asked for and not in the log yet."""
@@ -84,29 +87,20 @@ class Warden:
             log.info("season_set", catalog=catalog, season=asked.season, generation=payload.generation)
 
 
-async def serve(settings: Settings) -> None:
-    """Watch until cancelled. Raises SettingsError when the key cannot be read."""
-    stack = local.load(os.environ)
-    broker = KafkaBroker(KafkaOptions.of(settings.kafka, "warden"))
+async def compose(process: Process) -> None:
+    """The warden with the stack's control keys. Raises SettingsError when a key cannot be read."""
+    settings, stack = process.settings, local.load(os.environ)
+    broker = broker_of(process)
     # no domain is needed: it composes no set
-    desk = CatalogDesk(broker, Deployment.of(settings), stack.config_dir, stack.keys, {}, system_clock(settings.env))
+    desk = CatalogDesk(broker, Deployment.of(settings), stack.config_dir, stack.keys, {}, process.clock)
     warden = Warden(desk, ControlKeys(stack.control_keys), broker, settings.catalogs)
-    status = Status("warden")
-    status.ready["seasons"] = warden.problem
-    server = status_server(status, settings.telemetry.prometheus_bind)
-    await server.start()
-    try:
-        while True:
-            await warden.look()
-            await asyncio.sleep(POLL_S)
-    finally:
-        await server.stop()
-        await broker.close()
+    process.status.ready["seasons"] = warden.problem
+    process.task("seasons", warden.run)
 
 
 def main() -> None:
     """The process."""
-    run_service("warden", ("deployment", "kafka", "catalogs"), serve)
+    run("warden", ("deployment", "kafka", "catalogs"), compose)
 
 
 if __name__ == "__main__":

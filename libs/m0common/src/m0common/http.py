@@ -88,7 +88,7 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Bind and serve; SettingsError when the port is taken."""
+        """Bind and begin to serve; SettingsError when the port is taken."""
         self._task = asyncio.create_task(self._serve())
         while not self._server.started:
             if self._task.done():
@@ -96,18 +96,21 @@ class HttpServer:
                 raise SettingsError(f"{self._server.config.host}:{self._server.config.port} cannot be bound")
             await asyncio.sleep(0.01)
 
+    async def run(self) -> None:
+        """Until `stop`, and until open requests are finished. Raises what ended the server otherwise."""
+        if self._task is not None:
+            await self._task
+
+    def stop(self) -> None:
+        """Take no more requests, finish the open ones, and end `run`."""
+        self._server.should_exit = True
+
     async def _serve(self) -> None:
         host, port = self._server.config.host, self._server.config.port
         try:
             await self._server._serve()  # noqa: SLF001 - serve() would take over the signal handlers
         except SystemExit as error:
             raise SettingsError(f"{host}:{port} is taken: stop what holds it or choose another address") from error
-
-    async def stop(self) -> None:
-        """Finish open requests and stop."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
 
 
 def status_server(status: Status, bind: str) -> HttpServer:

@@ -137,7 +137,6 @@ class Stage(Section):
     batch_records: int = Field(default=500, ge=1, description="Records of one poll at most.")
     poll_timeout_ms: int = Field(default=500, ge=1, description="How long an empty poll waits.")
     commit_interval_ms: int = Field(default=2000, ge=0, description="Offsets are committed this often.")
-    drain_grace_ms: int = Field(default=3000, ge=0, description="After SIGTERM, work in hand may take this long.")
     checkpoint_interval_ms: int = Field(default=60_000, ge=100, description="Between two checkpoints of a lane.")
     checkpoint_records: int = Field(default=50_000, ge=1, description="Records between two checkpoints of a lane.")
     provisional_interval_ms: int = Field(default=1000, ge=10, description="Between provisional outputs of a market.")
@@ -217,6 +216,9 @@ class Settings(Section):
     )
     key_passphrase: Secret = Field(default=Secret(), description="Opens the signer's key file.")
     bind: str = Field(default="", description="host:port to serve on; empty: the service's own.")
+    drain_ms: int = Field(
+        default=3000, ge=0, description="After SIGTERM work in hand may take this long, and closing 2 s more."
+    )
     api_base: str = Field(default="http://127.0.0.1:8080", description="Where the API is, for commands.")
     auto_release: bool = Field(
         default=False, description="`m0 up` moves catalogs on to the releases it has installed; dev alone."
@@ -249,6 +251,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_CATALOGS_DIR": ("catalogs_dir",),
     "M0_KEY_PASSPHRASE": ("key_passphrase",),
     "M0_BIND": ("bind",),
+    "M0_DRAIN_MS": ("drain_ms",),
     "M0_API_BASE": ("api_base",),
     "M0_LOG_LEVEL": ("telemetry", "log_level"),
     "M0_OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otel_exporter_otlp_endpoint"),

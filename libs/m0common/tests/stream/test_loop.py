@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from stream_run import Echo, eventually, running
 
-SETTINGS = Stage(poll_timeout_ms=20, commit_interval_ms=0, drain_grace_ms=300)
+SETTINGS = Stage(poll_timeout_ms=20, commit_interval_ms=0)
 
 
 class Order:

@@ -24,7 +24,6 @@ QUICK = Stage(
     commit_interval_ms=50,
     provisional_interval_ms=20,
     checkpoint_interval_ms=300,
-    drain_grace_ms=1000,
 )
 _header = msgspec.msgpack.Decoder(HeaderMessage).decode
 _manifest = msgspec.msgpack.Decoder(Manifest).decode

@@ -8,12 +8,14 @@ import httpx2
 import lanes_world as lanes
 import pytest
 from loop_world import NAMES, QUICK
+from m0common.clock import SystemClock
 from m0common.errors import Unavailable
 from m0common.messages import ProvisionalPrediction, ProvisionalRow, encode
-from m0common.settings import Settings, Telemetry
+from m0common.process import EXIT_OK, Process, lived
+from m0common.settings import Settings
 from m0common.stream.loop import StageLoop
 from m0common.stream.records import Produce
-from m0common.stream.service import serve
+from m0common.stream.service import begin_loop
 from m0common.topics import PROVISIONAL, PROVISIONAL_ROWS
 from m0lanes.generations import lanes_of, partition_of
 from msgspec import msgpack
@@ -155,9 +157,13 @@ async def test_a_parked_lane_degrades_a_stage_and_all_of_them_make_it_unready(me
     stages.start("bundle")
     await stages.until_closed(stages.first)
     await stages.stop("feature")
-    settings = Settings(telemetry=Telemetry(prometheus_bind=bind), stage=QUICK)
     loops["feature"] = StageLoop(stages.heart.feature(), stages.broker, QUICK, group="feature", member="feature")
-    serving = asyncio.create_task(serve("feature", settings, stages.broker, lambda: loops["feature"]))
+    process = Process("feature", Settings(), SystemClock())
+
+    async def compose(process: Process) -> None:
+        begin_loop(process, "feature", loops["feature"])
+
+    serving = asyncio.create_task(lived(process, compose, bind))
     stages.tasks["feature"] = serving
     await stages.until(lambda: loops["feature"].ready() is None)
     ready = await get(bind, "/ready")
@@ -178,8 +184,8 @@ async def test_a_parked_lane_degrades_a_stage_and_all_of_them_make_it_unready(me
             assert ready.status_code == 503
             assert "every lane is parked" in ready.text
     assert (await get(bind, "/health")).status_code == 200
-    loops["feature"].stop()
-    assert await asyncio.wait_for(serving, 10) == 0
+    process.stop()
+    assert await asyncio.wait_for(serving, 60) == EXIT_OK
     del stages.tasks["feature"]
 
 

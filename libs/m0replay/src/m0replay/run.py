@@ -104,7 +104,8 @@ class Run:
         if self._made.checkpoint is None:
             return starts
         lives = {s.manifest.partition: s.manifest.life for s in states if s.manifest.stage == 1}
-        for partition, begin in (await _begins(self._broker, lives.keys() & starts.keys() & self._made.lives.keys())).items():
+        named = lives.keys() & starts.keys() & self._made.lives.keys()
+        for partition, begin in (await _begins(self._broker, named)).items():
             start = starts[partition]
             if start < begin and self._course.needs(partition, lives[partition], self._made.checkpoint):
                 raise M0Error(

@@ -17,8 +17,8 @@ from solders.pubkey import Pubkey
 
 from m0_indexer import metrics
 from m0_indexer.chain import Chain
+from m0_indexer.events import happens
 from m0_indexer.plan import Chunk, plan
-from m0_indexer.tasks import happens
 
 FETCH_AT_ONCE = 8
 POLL_S = 1.0

@@ -18,7 +18,7 @@ from m0index.tables import history, outbox
 
 from m0_indexer import metrics
 from m0_indexer.bodies import Bodies, Heads, is_gone, read_whole
-from m0_indexer.tasks import happens
+from m0_indexer.events import happens
 from m0_indexer.tracing import announcing
 
 BATCH = 500

@@ -22,7 +22,7 @@ from m0index.tables import entities, history
 
 from m0_indexer import metrics
 from m0_indexer.chain import Chain
-from m0_indexer.tasks import happens
+from m0_indexer.events import happens
 
 EVERY_S = 3_600.0
 """A pass asks for much, so rarely; what gives reason to doubt is looked into at once."""

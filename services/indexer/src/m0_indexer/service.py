@@ -1,123 +1,106 @@
-"""The indexer as a process: waits for what it depends on, then indexes until it is stopped."""
+"""The indexer put together: what runs, and which of it may fail alone."""
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
+from functools import partial
 
-from m0chain import ChainError, Programs
-from m0chain.pulse import beating
-from m0common.clock import Clock
-from m0common.errors import Unavailable
-from m0common.http import Check
-from m0common.pooler import refuse_pooler
-from m0common.settings import Settings
-from m0common.store import postgres, pulse
+from m0chain import Programs
+from m0chain.idl import ORACLE, REGISTRY
+from m0common.errors import SettingsError
+from m0common.process import Process
+from m0common.secret import SecretUrl
 from m0common.store.postgres import Pool, transaction
-from m0common.stream.broker import Broker
-from m0common.stream.service import member_name
-from m0common.telemetry.logs import logger
-from m0index import migrations
-from m0index.schema import Schema
+from m0common.stream.broker import Broker, TopicPartition
+from m0common.stream.follow import Follower as LogFollower
+from m0common.stream.follow import bounds
+from m0common.stream.service import begin_loop
+from m0common.topics import REGISTRY as REGISTRY_TOPIC
+from m0index.apply import registry_envelope
+from m0index.tables import entities, history, outbox
+from m0index.tables.history import Cursor
+from solders.pubkey import Pubkey
 
-from m0_indexer.app import Indexer, check_chain, repeat_registry_if_lost
-from m0_indexer.chain import NodeChain
-from m0_indexer.tasks import after, happens, together
+from m0_indexer.chain import Chain, wakes
+from m0_indexer.consume import BundleStore, bundle_loop
+from m0_indexer.follow import Follower
+from m0_indexer.provisional import ProvisionalStore, read
+from m0_indexer.publish import Publisher
+from m0_indexer.reconcile import Reconciler
+from m0_indexer.sweep import Sweeper
 
-RETRY_S = 1.0
-
-_log = logger(__name__)
+GENESIS = "genesis"
 
 
-class IndexerService:
-    """What `m0common.stream.service` runs. Raises SettingsError when programs are not named or the chain is another."""
-
-    def __init__(self, settings: Settings, broker: Broker, clock: Clock) -> None:
-        self._settings = settings
-        self._broker = broker
-        self._clock = clock
-        self._stopped = asyncio.Event()
-        self._indexer: Indexer | None = None
-        self._schema = Schema()
-        self._pulses: list[Check] = []
-        """of the node and the database: whether they answer, whoever asks"""
-        self._problem: str | None = "starting"
-
-    def ready(self) -> str | None:
-        """None when the tables are up to date with the chain and every bundle that waited is stored."""
-        checks: list[Check] = [*self._pulses, lambda: self._problem]
-        if self._indexer is not None:
-            checks += self._indexer.checks.values()
-        return next((problem for check in checks if (problem := check()) is not None), None)
-
-    def notes(self) -> str | None:
-        """What fails beside the index: reconciliation, live values, notifications; a schema that is newer."""
-        beside = None if self._indexer is None else self._indexer.side.notes()
-        return "; ".join(filter(None, (self._schema.note(), beside))) or None
-
-    def healthy(self) -> str | None:
-        """Always None: a part that cannot go on ends the process."""
-        return None
-
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopped.set()
-
-    async def run(self) -> None:
-        """Until stopped."""
-        grace_s = self._settings.stage.drain_grace_ms / 1000
-        await together({"work": self._work(), "stop": after(self._stopped, grace_s)})
-
-    async def _work(self) -> None:
-        settings = self._settings
-        deployed = Programs.of(settings)
-        async with contextlib.AsyncExitStack() as stack:
-            chain = NodeChain(settings.solana)
-            stack.push_async_callback(chain.close)
-            pool = await stack.enter_async_context(postgres.opened(settings.postgres, name="indexer"))
-            node = await stack.enter_async_context(beating(settings.solana.rpc_url, self._clock.now_ms))
-            database = await stack.enter_async_context(
-                pulse.beating(settings.postgres.dsn, "indexer", self._schema.ask)
+async def check_chain(pool: Pool, chain: Chain, now_ms: int) -> None:
+    """Refuse to mix two chains in one database. Raises SettingsError."""
+    genesis = await chain.genesis()
+    async with transaction(pool) as connection:
+        known = await history.cursor(connection, GENESIS)
+        if known is None:
+            await history.move_cursor(connection, GENESIS, Cursor(genesis, 0), now_ms)
+        elif known.signature != genesis:
+            raise SettingsError(
+                f"this database indexes the chain {known.signature}, the node serves {genesis}: "
+                "use an empty database, or point M0_RPC_URL at the old chain"
             )
-            self._pulses = [node.problem, database.problem]
-            await self._prepare(pool, chain)
-            self._indexer = Indexer(
-                deployed,
-                chain,
-                pool,
-                self._broker,
-                self._clock,
-                settings.stage,
-                settings.solana.ws_url,
-                member_name("indexer"),
+
+
+async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> int:
+    """Announce every market again when the registry topic is empty; how many."""
+    partition = TopicPartition(REGISTRY_TOPIC.name, 0)
+    if (await bounds(broker, [partition])).ends[partition]:
+        return 0
+    async with transaction(pool) as connection:
+        if await outbox.size(connection):
+            return 0
+        repeated = 0
+        async for rows in entities.every_market(connection):
+            await outbox.put(connection, [registry_envelope(row) for row in rows], now_ms)
+            repeated += len(rows)
+    return repeated
+
+
+@dataclass(slots=True)
+class Indexer:
+    """Everything that runs. `ws_url` None: no subscription, only polling."""
+
+    programs: Programs
+    chain: Chain
+    pool: Pool
+    broker: Broker
+    ws_url: SecretUrl | None = None
+    member: str | None = None
+
+    def begin(self, process: Process) -> None:
+        """Begin its tasks: following, storing and publishing fail only in a way that a restart should cure.
+
+        Everything else may fail alone: what it does is missing then, and nothing that is final is wrong or late.
+        """
+        clock, publish = process.clock, asyncio.Event()
+        publisher = Publisher(self.pool, self.broker, clock, publish)
+        store = BundleStore(clock, publish.set)
+        live = ProvisionalStore(self.pool)
+        reconciler = Reconciler(self.programs, self.chain, self.pool, clock)
+        newest = LogFollower.waiting(self.broker, "indexer-provisional")
+        process.task("publish", publisher.run)
+        begin_loop(process, "bundles", bundle_loop(store, self.pool, self.broker, process.settings.stage, self.member))
+        process.side("sweep", Sweeper(self.pool, clock).run)
+        process.side("provisional", live.run)
+        process.side("read provisional", lambda: read(live, newest))
+        process.side("reconcile", reconciler.run)
+        for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
+            follower = Follower(
+                name, program, self.programs, self.chain, self.pool, clock, publish.set, reconciler.doubt
             )
-            self._problem = None
-            await together({"index": self._indexer.run(self._stopped), "schema": self._keep_schema(pool, chain)})
+            process.status.ready[name] = follower.ready
+            wake = asyncio.Event()
+            process.task(f"follow {name}", partial(follower.run, wake))
+            if self.ws_url is not None:
+                process.side(f"listen {name}", partial(_listen, self.ws_url, program, wake))
 
-    async def _keep_schema(self, pool: Pool, chain: NodeChain) -> None:
-        """An index that was taken away is begun again; never ends by itself."""
-        while True:
-            await asyncio.sleep(RETRY_S)
-            if self._schema.lacking():
-                _log.error("schema_lacking", reason="the database lost its schema, or was replaced by an empty one")
-                await self._prepare(pool, chain)
-                self._problem = None
 
-    async def _prepare(self, pool: Pool, chain: NodeChain) -> None:
-        while True:
-            try:
-                await refuse_pooler(
-                    self._settings.postgres.dsn, "the indexer changes the schema under a session's lock"
-                )
-                await asyncio.to_thread(migrations.upgrade, self._settings.postgres.dsn)
-                async with transaction(pool) as connection:
-                    if (unusable := await self._schema.ask(connection)) is not None:
-                        raise Unavailable(unusable)  # noqa: TRY301 - waited for like everything else
-                await check_chain(pool, chain, self._clock.now_ms())
-                await repeat_registry_if_lost(pool, self._broker, self._clock.now_ms())
-            except (Unavailable, ChainError) as error:
-                self._problem = f"waiting: {error}"
-                _log.warning("start_waits", error=str(error))
-                if await happens(self._stopped, RETRY_S):
-                    self._stopped.set()
-                    return
-            else:
-                return
+async def _listen(ws_url: SecretUrl, program: Pubkey, wake: asyncio.Event) -> None:
+    async with contextlib.aclosing(wakes(ws_url, program)) as notes:
+        async for _ in notes:
+            wake.set()

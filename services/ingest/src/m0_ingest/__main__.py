@@ -1,44 +1,41 @@
 """`python -m m0_ingest`: connectors, listing and the epoch clock."""
 
-from contextlib import AsyncExitStack
 from pathlib import Path
 
+from m0chain import Programs, Registry, node_client
+from m0chain.keyfile import plain_key
 from m0chain.pulse import beating
-from m0common.clock import system_clock
-from m0common.http import Status, status_server
 from m0common.leases import rows
-from m0common.process import run_service
-from m0common.settings import Settings
-from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0common.process import Process, run
+from m0common.stream.service import broker_of
 from m0lanes.domains import load_domains
 
-from m0_ingest.chain import chain_parts
+from m0_ingest.chain import Chain
+from m0_ingest.listing import ChainRegistry
 from m0_ingest.service import Ingest, Keys
 
-SERVICE = "ingest"
+NAME = "ingest"
 NEEDS = ("deployment", "kafka", "postgres", "solana", "keys_dir", "catalogs_dir", "catalogs")
 
 
-async def serve(settings: Settings) -> None:
-    """Run until cancelled."""
-    status = Status(SERVICE)
-    async with AsyncExitStack() as stack:
-        broker = KafkaBroker(KafkaOptions.of(settings.kafka, SERVICE))
-        stack.push_async_callback(broker.close)
-        registry, chain = chain_parts(settings, stack)
-        keys = Keys.load(Path(settings.keys_dir))
-        clock = system_clock(settings.env)
-        pulse = await stack.enter_async_context(beating(settings.solana.rpc_url, clock.now_ms))
-        status.ready["node"] = pulse.problem
-        leases = await stack.enter_async_context(rows.opened(settings.postgres, SERVICE))
-        ingest = Ingest(
-            settings, Path(settings.catalogs_dir), broker, leases, registry, keys, load_domains(), clock, status, chain
-        )
-        server = status_server(status, settings.telemetry.prometheus_bind)
-        await server.start()
-        stack.push_async_callback(server.stop)
-        await ingest.run()
+async def compose(process: Process) -> None:
+    """Every part of ingest on Kafka, Postgres' leases and a node."""
+    settings = process.settings
+    programs, folder = Programs.of(settings), Path(settings.keys_dir)
+    registrar, keys = plain_key(folder / "registrar.json"), Keys.load(folder)
+    broker = broker_of(process)
+    client = await process.enter("the node", node_client(settings.solana, programs))
+    top_up = settings.solana.cluster == "localnet"
+    registry = ChainRegistry(client, Registry(programs.registry), registrar, top_up=top_up)
+    pulse = await process.enter("the node's pulse", beating(settings.solana.rpc_url, process.clock.now_ms))
+    process.status.ready["node"] = pulse.problem
+    leases = await process.enter("the leases", rows.opened(settings.postgres, NAME))
+    catalogs = Path(settings.catalogs_dir)
+    ingest = Ingest(
+        settings, catalogs, broker, leases, registry, keys, load_domains(), process.clock, process.status, Chain(client)
+    )
+    await ingest.begin(process)
 
 
 if __name__ == "__main__":
-    run_service(SERVICE, NEEDS, serve)
+    run(NAME, NEEDS, compose)

@@ -15,6 +15,7 @@ from m0common.errors import Fenced, M0Error, SettingsError, Unavailable
 from m0common.http import Check, Status
 from m0common.leases.candidate import Candidate, holder_name
 from m0common.leases.port import Leases
+from m0common.process import Process
 from m0common.settings import Catalog, Settings
 from m0common.side import SideTasks
 from m0common.stream.broker import Broker
@@ -95,7 +96,7 @@ class Ingest:
         self._retry = Retry("ingest", metrics.RETRIES.labels("broker").inc)
         self._watch = ChainWatch(chain)
         self._epoch_clock: SlewedClock | None = None
-        self._side = SideTasks()
+        self._listing = SideTasks()
         self._feeds = {
             name: feed for name in settings.catalogs if (feed := feed_of(name, config_dir, domains)) is not None
         }
@@ -106,7 +107,7 @@ class Ingest:
         status.ready["broker"] = lambda: self._retry.problem
         status.ready["control records"] = lambda: self._follower.problem
         status.ready["clock"] = lambda: self._watch.problem
-        status.notes["side tasks"] = self._side.notes
+        status.notes["listing"] = self._listing.notes
 
     def _part(self, name: str, run: Run) -> Part:
         candidate = Candidate(
@@ -124,22 +125,22 @@ class Ingest:
         self._status.facts[f"leader of {name}"] = candidate.says
         return part
 
-    async def run(self) -> None:
-        """Follow the log, and run every part whenever it is this process's turn; until cancelled.
+    async def begin(self, process: Process) -> None:
+        """Follow the log, and run every part whenever it is this process's turn.
 
-        The looks at the chain's clock and the listing of markets may fail alone; when another task fails all stop and
-        its error is raised.
+        The looks at the chain's clock and the listing of markets may fail alone.
         """
-        for topic in (RAW, OUTCOMES, CURSORS):
-            found = await self._retry.run(partial(self._broker.partitions, topic.name))
-            refuse_other_count(topic, found, self._deployment.partitions)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follower.run(), name="log")
+        with process.waits("Kafka"):
+            for topic in (RAW, OUTCOMES, CURSORS):
+                found = await self._retry.run(partial(self._broker.partitions, topic.name))
+                refuse_other_count(topic, found, self._deployment.partitions)
+        process.task("log", self._follower.run)
+        with process.waits("the end of the log"):
             await self._follower.caught_up.wait()
             await self._check_log()
-            group.create_task(self._side.run("clocks", self._look_at_clocks), name="clocks")
-            for part in self._parts:
-                group.create_task(part.run(), name=part.name)
+        process.side("clocks", self._look_at_clocks)
+        for part in self._parts:
+            process.task(f"part {part.name}", part.run)
 
     async def _check_log(self) -> None:
         """Refuse to go on from cursors that belong to another log: the lanes would miss everything sent before."""
@@ -227,7 +228,7 @@ class Ingest:
             _shown(self._status.notes, f"listing of {name}", lambda: lister.note),
         ):
             listing = partial(
-                self._side.run, f"listing of {name}", partial(take_turns, lister.turn), (Unavailable, Fenced)
+                self._listing.run, f"listing of {name}", partial(take_turns, lister.turn), (Unavailable, Fenced)
             )
             await take_turns(replayer.turn, listing)
 

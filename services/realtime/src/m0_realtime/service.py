@@ -4,6 +4,7 @@ import asyncio
 
 from m0common.clock import Clock
 from m0common.http import Status
+from m0common.process import Process
 from m0common.settings import Realtime as Settings
 from m0common.stream.broker import Broker
 
@@ -21,17 +22,16 @@ PROVISIONAL_STEP = 1000
 
 
 class Realtime:
-    """Reads the log, serves clients. `run` returns only by an error or by being cancelled."""
+    """Reads the log, serves clients, and says in `status` whether it can."""
 
-    def __init__(self, broker: Broker, bind: str, clock: Clock, settings: Settings = DEFAULTS) -> None:
-        self.status = Status("realtime")
+    def __init__(self, broker: Broker, bind: str, clock: Clock, status: Status, settings: Settings = DEFAULTS) -> None:
         self.hub = Hub(self._schedule, provisional_base=clock.now_ms() * PROVISIONAL_STEP)
         self.markets = Markets(broker, self.hub.retire_market)
         self.provisional = Provisional(broker, self.hub, self.markets, clock)
         self.finalized = Finalized(broker, self.hub, self.markets, clock, self.provisional.final)
-        self.server = Server(bind, self.hub, self.status, settings)
-        self.status.ready["channels"] = self._rebuilding
-        self.status.ready["log"] = self._deaf
+        self.server = Server(bind, self.hub, status, settings)
+        status.ready["channels"] = self._rebuilding
+        status.ready["log"] = self._deaf
 
     def _schedule(self) -> None:
         asyncio.get_running_loop().call_later(limits.TICK_S, self.hub.flush)
@@ -45,16 +45,13 @@ class Realtime:
         followers = (part.follower for part in (self.markets, self.provisional, self.finalized))
         return next((follower.problem for follower in followers if follower.problem is not None), None)
 
-    async def run(self) -> None:
-        """Serve until cancelled, then tell clients to come back and write down the numbering."""
+    async def begin(self, process: Process) -> None:
+        """Listen and read the log. At the end clients are told to come back, and the numbering is written down."""
+        process.closes("the readers of markets", self.markets.close)
+        process.closes("the readers of provisional predictions", self.provisional.close)
+        process.closes("the readers of epochs", self.finalized.close)
+        process.closes("the clients", self.server.stop)
         await self.server.start()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.markets.run())
-                tasks.create_task(self.finalized.run())
-                tasks.create_task(self.provisional.run())
-        finally:
-            await self.server.stop()
-            await self.finalized.close()
-            await self.provisional.close()
-            await self.markets.close()
+        process.task("markets", self.markets.run)
+        process.task("finalized", self.finalized.run)
+        process.task("provisional", self.provisional.run)

@@ -108,6 +108,7 @@ class Reader:
         except OffsetsGone as error:
             self.problem = f"{self.topic}: {error}; restore the topic and start the signer again"
             _log.error("reader_stopped", topic=self.topic, error=str(error))
+            await asyncio.Event().wait()  # red until somebody has looked: starting again would not help
         finally:
             await self._source.stop(self._next)
 

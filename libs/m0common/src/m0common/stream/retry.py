@@ -18,10 +18,6 @@ FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 5.0
 
 
-class Stopped(Exception):
-    """A stop was asked for and its grace period is over; what was not acknowledged is repeated after the restart."""
-
-
 class Retry:
     """Runs operations until they succeed; `problem` says why they do not, for readiness."""
 
@@ -29,7 +25,6 @@ class Retry:
         """Args: `silence` is of whoever polls beside these operations."""
         self._name = name
         self._on_unavailable = on_unavailable
-        self._give_up = asyncio.Event()
         self._failure: str | None = None
         self._silence = silence or Silence()
 
@@ -37,10 +32,6 @@ class Retry:
     def problem(self) -> str | None:
         """Why the broker is taken to be away, None while it is not."""
         return self._failure or self._silence.problem()
-
-    def give_up(self) -> None:
-        """From now on a failing operation raises Stopped instead of being repeated."""
-        self._give_up.set()
 
     def failed(self, error: Unavailable) -> None:
         """Note that the broker did not answer."""
@@ -56,7 +47,7 @@ class Retry:
             self._failure = None
 
     async def send(self, producer: Producer, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
-        """Write `messages`, however often it takes. Raises Stopped after `give_up`."""
+        """Write `messages`, however often it takes."""
         return await self.run(lambda: self.send_once(producer, messages))
 
     async def send_once(self, producer: Producer, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
@@ -65,25 +56,15 @@ class Retry:
             return await producer.send(messages)
 
     async def run(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """The result of `operation`, however often it takes. Raises Stopped after `give_up`."""
+        """The result of `operation`, however often it takes."""
         delay_s = FIRST_DELAY_S
         while True:
             try:
                 result = await operation()
             except Unavailable as error:
                 self.failed(error)
-                if self._give_up.is_set():
-                    raise Stopped from error
-                await self.pause(delay_s)
+                await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, MAX_DELAY_S)
             else:
                 self.succeeded()
                 return result
-
-    async def pause(self, delay_s: float) -> None:
-        """Wait, but not beyond `give_up`."""
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._give_up.wait()
-        except TimeoutError:
-            pass

@@ -14,7 +14,7 @@ from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.deadletters import TooManyDeadLetters
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
-from m0common.stream.retry import Retry, Stopped
+from m0common.stream.retry import Retry
 from m0common.stream.silence import Silence
 from m0common.stream.stuck import Watchdog
 from m0common.telemetry.logs import logger
@@ -69,10 +69,10 @@ class Worker(ABC):
         return self._watchdog.problem()
 
     def stop(self) -> None:
-        """Drain and leave: `run` returns within the grace period, or a little later when the broker is away."""
-        if not self._stopping.is_set():
-            self._stopping.set()
-            asyncio.get_running_loop().call_later(self._grace_s, self._retry.give_up)
+        """Drain and leave: `run` returns as soon as what is in hand is done. While the broker is away it is not, and
+        whoever has no more patience cancels `run`: what was not acknowledged is repeated after the restart.
+        """
+        self._stopping.set()
 
     async def run(self) -> None:
         """Work until `stop`. Raises what `_process` raises, other than Unavailable.
@@ -88,18 +88,12 @@ class Worker(ABC):
             while not self._stopping.is_set():
                 await self._turn(self._settings.poll_timeout_ms)
             await self._drain()
-        except Stopped:
-            log.warning("stopped_during_outage", stage=self._name, reason=self._retry.problem)
         except (TooManyDeadLetters, OffsetsGone) as error:
             await self._halt(str(error))
         finally:
             self._watchdog.stop()
             await self._consumer.stop()
             await self._producer.stop()
-
-    @property
-    def _grace_s(self) -> float:
-        return self._settings.drain_grace_ms / 1000
 
     @abstractmethod
     async def _open(self) -> None: ...
@@ -117,7 +111,7 @@ class Worker(ABC):
                 records = await self._consumer.getmany(self._settings.batch_records, poll_ms)
         except Unavailable as error:
             self._retry.failed(error)
-            await self._retry.pause(0.5)
+            await asyncio.sleep(0.5)
             return
         finally:
             self._watchdog.beat()

@@ -51,7 +51,7 @@ def setup_logs(service: str, level: str = "info", scrub: Callable[[str], str] = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
-    for noisy in ("aiokafka", "httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "asyncio", "apscheduler"):
+    for noisy in ("aiokafka", "httpx", "httpx2", "httpcore", "httpcore2", "uvicorn", "asyncio", "apscheduler"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, LEVELS[level]))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -14,7 +14,7 @@ from m0common.topics import DLQ
 from prometheus_client import REGISTRY
 from stream_run import eventually, running
 
-SETTINGS = Stage(batch_records=10, poll_timeout_ms=100, commit_interval_ms=0, drain_grace_ms=300, stuck_after_ms=20_000)
+SETTINGS = Stage(batch_records=10, poll_timeout_ms=100, commit_interval_ms=0, stuck_after_ms=20_000)
 
 
 def make(world, topics, handler, settings=SETTINGS, **options):

@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 
-from m0common.process import SIGNALS, tune_gc
+from m0common.process.prepare import tune_gc
+from m0common.process.signals import SIGNALS
 
 from m0_signer.workers.wire import asked, frame
 from m0_signer.workers.work import HeartOf, Work

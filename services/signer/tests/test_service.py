@@ -7,10 +7,10 @@ import inspect
 import lanes_world as world
 import msgspec
 import pytest
-from m0_signer.app import Signer
 from m0_signer.guard import Guard
 from m0_signer.published import published_states
 from m0_signer.runner import Pace
+from m0_signer.service import Signer
 from m0_signer.standing import HEADERS_PER_EPOCH
 from m0chain import Programs
 from m0common import settings
@@ -18,6 +18,7 @@ from m0common.canonical import BundleHeader
 from m0common.clock import ManualClock
 from m0common.http import Status
 from m0common.messages import Manifest, Submission, encode
+from m0common.process import Process
 from m0common.stream.records import Produce
 from m0common.topics import HEADERS, MANIFESTS, PREDICTIONS, RAW, SUBMISSIONS
 from prometheus_client import REGISTRY
@@ -77,20 +78,13 @@ class House:
         port = self.vm.port(index)
         guard = self.guards[index] = await Guard.open(self.folder / f"{index}.guard", bytes(self.vm.program))
         deployed = Programs(self.vm.program, Pubkey.new_unique())
-        signer = Signer(
-            config,
-            deployed,
-            HEART,
-            self.broker,
-            port,
-            port.key,
-            guard,
-            ManualClock(),
-            self.status[index],
-            pace=FAST,
-            launch=self.launch,
-        )
-        self._tasks[index] = asyncio.create_task(signer.run())
+        signer = Signer(deployed, HEART, self.broker, port, port.key, guard, pace=FAST, launch=self.launch)
+        process = Process(config.signer.name, config, ManualClock(), self.status[index])
+
+        async def compose(process):
+            await signer.begin(process)
+
+        self._tasks[index] = asyncio.create_task(process.live(compose))
 
     async def has_saved(self, index):
         """Whether lanes are kept, and every partition's offset with them."""

@@ -5,9 +5,9 @@ from functools import partial
 import msgspec
 import pytest
 from jobs_house import BASE_MS, FIRST
-from m0_jobs.app import Jobs, observed
 from m0_jobs.outcomes import OutcomeStore
 from m0_jobs.scores import Scorer
+from m0_jobs.service import Jobs, observed
 from m0chain import RpcRejected
 from m0chain.accounts import EpochStatus
 from m0common import settings

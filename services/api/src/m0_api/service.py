@@ -1,15 +1,13 @@
-"""The application: routes under /v1, the named ones without prefix too, and the lifespan of its pool."""
+"""The application: routes under /v1, the named ones without prefix too, and the index that they read."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from m0common.clock import Clock, system_clock
-from m0common.http import Status, routes
-from m0common.settings import Settings
+from m0common.http import routes
+from m0common.process import Process
 from m0common.store import postgres, pulse
 from m0index import changes
 from m0index.schema import Schema
@@ -35,47 +33,47 @@ Every answer has an `ETag`; send it back as `If-None-Match`.
 """
 
 
-def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """The ASGI application; its lifespan opens the pool. `clock` (the wall clock) says which epochs are open."""
-    status = Status("api")
-    listener = changes.Listener(settings.postgres.dsn, "api")
-    answers = Answers(listener.hearing)
-    schema = Schema()
+class Api:
+    """The application and what it stands on. Its status stands in the process's, and is served with the rest."""
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with (
-            pulse.beating(settings.postgres.dsn, "api", schema.ask) as beat,
-            postgres.opened(settings.postgres, name="api", reading=True) as pool,
-        ):
-            app.state.pool = pool
-            status.ready["postgres"] = beat.problem
-            status.notes["schema"] = schema.note
-            status.ready["changes"] = listener.problem
-            stop = asyncio.Event()
-            listening = asyncio.create_task(listener.run(pool, answers.changed, stop))
-            try:
-                yield
-            finally:
-                stop.set()  # not cancelled: psycopg's pool can lose a cancellation on Python 3.11
-                await listening
+    def __init__(self, process: Process) -> None:
+        dsn = process.settings.postgres.dsn
+        self._listener = changes.Listener(dsn, process.name)
+        self._answers = Answers(self._listener.hearing)
+        self._schema = Schema()
+        self.app = _application(process, self._answers)
 
+    async def begin(self, process: Process) -> None:
+        """Open the index, and hear of its changes."""
+        config, status = process.settings.postgres, process.status
+        pulses = pulse.beating(config.dsn, process.name, self._schema.ask)
+        beat = await process.enter("Postgres' pulse", pulses)
+        status.ready["postgres"] = beat.problem
+        status.notes["schema"] = self._schema.note
+        status.ready["changes"] = self._listener.problem
+        pool = await process.enter("Postgres", postgres.opened(config, name=process.name, reading=True))
+        self.app.state.pool = pool
+        stop = asyncio.Event()  # not cancelled: psycopg's pool can lose a cancellation on Python 3.11
+        process.task("changes", partial(self._listener.run, pool, self._answers.changed, stop), stop=stop.set)
+
+
+def _application(process: Process, answers: Answers) -> FastAPI:
+    settings = process.settings
     app = FastAPI(
         title="M0Club",
         description=DESCRIPTION,
         version=version("m0-api"),
-        lifespan=lifespan,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.clock = clock or system_clock(settings.env)
+    app.state.clock = process.clock
     app.state.trees = Trees()
     for router in (markets, epochs, predictions, bundles, info):
         app.include_router(router, prefix=PREFIX)
     for router in (markets, epochs, predictions, info):
         app.include_router(router, include_in_schema=False)
-    for route in routes(status):
+    for route in routes(process.status):
         app.router.routes.append(route)
         app.router.add_route(PREFIX + route.path, route.endpoint, include_in_schema=False)
     problems.install(app)
