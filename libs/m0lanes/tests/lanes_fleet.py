@@ -253,7 +253,7 @@ class Fleet:
             assert record.offset == len(log)
             log.append(record)
 
-    def settle(self, most: int = 20_000) -> None:
+    def run_until_idle(self, most: int = 20_000) -> None:
         """Run until everybody has read everything."""
         for _ in range(most):
             waiting = [instance for instance in self.instances if instance.behind()]

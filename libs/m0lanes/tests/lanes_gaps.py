@@ -46,7 +46,7 @@ class Gaps(Story):
         happens()
         rest, self.written = self.log.records[since:], len(self.log.records)
         fleet.write([record for record in rest if record.partition not in lanes])
-        fleet.settle()
+        fleet.run_until_idle()
         fleet.write([record for record in rest if record.partition in lanes])
         self.lost |= {(record.partition, record.offset) for record in rest if record.partition in lanes}
         for lane in lanes:

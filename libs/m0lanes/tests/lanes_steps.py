@@ -58,7 +58,7 @@ def agrees(log: world.World, heart=world.HEART, seed: int = 0) -> First:
     closed, _ = ran(log, heart)
     fleet = Fleet(replace(heart, held_bytes=0), seed, dies=0.06)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(closed)
     first, short = First(heart, log.records), First(replace(heart, held_bytes=0), log.records)
     assert (short.said, short.letters) == (first.said, first.letters)

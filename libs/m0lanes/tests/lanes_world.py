@@ -125,7 +125,7 @@ class World:
         return number
 
     def toss(self, group: str, heads: bool, event_ms: int, market_id: str | None = None, **more):
-        payload = {"heads": heads, **({"settles": True} if more.pop("settles", False) else {})}
+        payload = {"heads": heads, **({"decides": True} if more.pop("decides", False) else {})}
         return self.event(group, "toss", payload, event_ms, market_id, **more)
 
     def open(

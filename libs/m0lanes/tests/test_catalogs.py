@@ -65,7 +65,7 @@ def test_of_a_group_in_two_catalogs_both_take_the_events_and_one_says_the_letter
     for seed in range(4):
         fleet = Fleet(world.HEART, seed, dies=0.1, copies=2)
         fleet.write(coins.records)
-        fleet.settle()
+        fleet.run_until_idle()
         assert len(fleet.topics.letters) == 3
 
 

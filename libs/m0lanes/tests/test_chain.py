@@ -61,7 +61,7 @@ def test_a_fleet_whose_processes_die_at_any_moment_says_what_a_chain_says(seed: 
     records = world.season(3, seed).records
     fleet = Fleet(world.HEART, seed, dies=0.08)
     fleet.write(records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(records))
     assert sum(instance.restarts for instance in fleet.instances) > 3
     assert fleet.topics.letters == {}
@@ -73,7 +73,7 @@ def test_two_processes_of_every_stage_dying_and_overtaking_each_other_change_not
     records = world.season(3, seed).records
     fleet = Fleet(world.HEART, seed, dies=0.04, copies=2)
     fleet.write(records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(records))
     assert fleet.parked() == []
 

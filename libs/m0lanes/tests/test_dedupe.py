@@ -24,7 +24,7 @@ class Lane:
         self.applied: dict[tuple[str, str], set[int]] = {}
 
     def restart(self) -> None:
-        self.repeats.settle()
+        self.repeats.write_back()
         self.entities = Entities(self.entities.items())
         self.repeats = Repeats(self.entities)
 
@@ -46,7 +46,7 @@ class Lane:
 
     def count(self) -> int:
         """How many entities there are."""
-        self.repeats.settle()
+        self.repeats.write_back()
         return self.entities.count
 
 
@@ -77,8 +77,8 @@ def test_the_state_does_not_depend_on_when_it_was_written_into_entities(seed: in
         seq = max(1, at - rng.choice((0, 0, 1, rng.randrange(2 * WINDOW), CHUNK)))
         for lane in (often, once):
             lane.offer("a", "g", seq)
-        often.repeats.settle()
-    once.repeats.settle()
+        often.repeats.write_back()
+    once.repeats.write_back()
     assert dict(once.entities.items()) == dict(often.entities.items())
 
 

@@ -61,7 +61,7 @@ def test_a_new_version_of_a_domain_begins_anew_in_every_stage_though_its_model_i
     agrees(log, world.BOTH)
     fleet = Fleet(replace(world.BOTH, held_bytes=0), 1, dies=0.05)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert owners(fleet) == [{LATER}, {LATER}, {LATER + MODEL}]
 
 
@@ -83,7 +83,7 @@ def test_a_life_under_a_release_with_another_version_of_the_domain_begins_anew_i
     log = opened()
     fleet = Fleet(world.BOTH, seed, dies)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert owners(fleet) == [{COINS}, {COINS}, {COINS + MODEL}]
     since = len(log.records)
     rebase(log, fleet, FIRST, world.OTHER_RELEASE)
@@ -99,6 +99,6 @@ def test_a_life_under_a_release_with_another_version_of_the_domain_begins_anew_i
     assert errors(told.chain) == []
     assert heads(closed, FIRST + 1) == heads(closed, FIRST + 3) == TAUGHT_ONCE
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     assert (fleet.topics.headers(), fleet.topics.letters) == (world.headers(closed), {})
     assert owners(fleet) == [{COINS}, {COINS}, {COINS + MODEL}]

@@ -108,7 +108,7 @@ def test_a_fleet_that_dies_at_any_moment_says_one_letter_for_a_record(seed: int)
     closed = world.play(log.records, chain)
     fleet = Fleet(world.HEART, seed, dies=0.02, copies=1 + seed % 2)
     fleet.write(log.records)
-    fleet.settle(200_000)
+    fleet.run_until_idle(200_000)
     assert fleet.topics.headers() == world.headers(closed)
     assert sum(instance.restarts for instance in fleet.instances) > 5
     assert fleet.parked() == []

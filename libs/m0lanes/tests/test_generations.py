@@ -81,7 +81,7 @@ def test_a_lane_that_lacks_the_set_that_a_marker_names_parks_loudly_and_goes_on_
     first.check_every_restart()
     fleet = Fleet(world.HEART, 1, dies=0.05)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.parked() == []
     assert sorted(epoch for _, epoch in fleet.topics.headers()) == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
     assert fleet.topics.letters == {}

@@ -139,7 +139,7 @@ def test_a_catalog_of_which_a_later_lane_is_heard_first_begins_under_the_release
     course.set()
     course.end()
     course.fleet.write([record for record in course.log.records if record.partition != first])
-    course.fleet.settle()
+    course.fleet.run_until_idle()
     course.fleet.write([record for record in course.log.records if record.partition == first])
     course.written = len(course.log.records)
     course.check()
@@ -163,7 +163,7 @@ def test_a_catalog_returns_while_a_lane_of_it_has_not_ended_yet(release: bytes, 
         course.end()
     rest = course.log.records[since:]
     course.fleet.write([record for record in rest if record.partition != LANES[-1]])
-    course.fleet.settle()
+    course.fleet.run_until_idle()
     course.fleet.write([record for record in rest if record.partition == LANES[-1]])
     course.written = len(course.log.records)
     course.check()

@@ -140,7 +140,7 @@ def random_log(rng: random.Random, epochs: int = 5) -> world.World:
             elif what < 0.3:
                 log.close(homes[name], name, at)
             elif what < 0.4:
-                log.toss(homes[name], rng.random() < 0.5, at, name, settles=rng.random() < 0.5)
+                log.toss(homes[name], rng.random() < 0.5, at, name, decides=rng.random() < 0.5)
             elif what < 0.5:
                 log.toss(homes[name], rng.random() < 0.5, at, source="crowd")
             elif what < 0.6 and log.records:
@@ -185,7 +185,7 @@ def test_a_fleet_that_dies_at_any_moment_agrees_with_the_book(seed: int):
     log = random_log(random.Random(2_000 + seed), epochs=4)
     fleet = Fleet(world.HEART, seed, dies=0.08, copies=1 + seed % 2)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(log.records))
     assert fleet.topics.letters == {}
     assert fleet.parked() == []
@@ -221,7 +221,7 @@ def test_a_fleet_with_hardly_anything_at_hand_that_dies_on_its_way_back_agrees_w
     log = random_log(random.Random(4_000 + seed), epochs=4)
     fleet = Fleet(holding(500 * seed), seed, dies=0.08, copies=1 + seed % 2)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(log.records))
     assert fleet.topics.letters == {}
     assert fleet.parked() == []

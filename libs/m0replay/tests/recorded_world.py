@@ -76,10 +76,10 @@ class Recorded:
         for record in records:
             self.clock.advance(record.append_ms - self.clock.now_ms())
             self.broker.append([Produce(RAW.name, record.partition, record.key, record.value)])
-            await self._settle()
+            await self._run_stages()
         return self
 
-    async def _settle(self) -> None:
+    async def _run_stages(self) -> None:
         """Every stage reads what is there, one after the other."""
         for core in self.cores:
             for partition in range(world.PARTITIONS):

@@ -268,7 +268,7 @@ class Rebased:
         log = world.season(4)
         self.fleet = Fleet(HEART)
         self.fleet.write(log.records)
-        self.fleet.settle()
+        self.fleet.run_until_idle()
         if heart is not HEART:
             self.fleet.instances += [Instance(heart, n, self.fleet.topics, self.fleet.rng) for n in (1, 2, 3, 4)]
         since = len(log.records)
@@ -278,7 +278,7 @@ class Rebased:
             log.rebase(lane, world.FIRST + 2, *roots, release=release.hex())
         world.go_on(log, range(4, 4 + epochs_behind))
         self.fleet.write(log.records[since:])
-        self.fleet.settle()
+        self.fleet.run_until_idle()
         self.raw, self.since = log.records, since
         self.final = []
 
@@ -390,7 +390,7 @@ class Rolled(Rebased):
         self.raw, self.since = log.records, len(log.records)
         world.go_on(log, range(4, 8))
         self.fleet.write(log.records)
-        self.fleet.settle()
+        self.fleet.run_until_idle()
         self.final = []
 
 

@@ -160,11 +160,11 @@ class RegistryConnector:
             self._markets.opened(market.market_id, market.catalog, market.group)
 
     def _generation(self, catalog: str) -> int:
-        now = self._control.settled(catalog)
+        now = self._control.in_force_everywhere(catalog)
         return 0 if now is None else now.payload.generation
 
     def _is_named(self, market: RegistryMarket) -> bool:
-        now = self._control.settled(market.catalog)
+        now = self._control.in_force_everywhere(market.catalog)
         return now is not None and not now.payload.retired and market.group in now.payload.groups
 
     def _market(self, record: Record) -> RegistryMarket | None:

@@ -153,7 +153,7 @@ class Desk:
             if header.epoch_id > self._links.newest_agreed(header.catalog):
                 self._agreement.differed(header.catalog, header.epoch_id, difference)
             metrics.DISAGREEMENTS.labels(header.catalog).inc()
-            self._settle(claim, "disagreed", difference)
+            self._leave_unsigned(claim, "disagreed", difference)
             self._report(self._disagreement(header, difference))
             return
         refusal = await self._chain.before_signing(header) if header.leaf_count else None
@@ -161,10 +161,10 @@ class Desk:
         self._agreement.matched(header.catalog)
         self._links.agreed(header)
         if not header.leaf_count:
-            self._settle(claim, "empty", "an epoch without leaves is not voted on", matched=True)
+            self._leave_unsigned(claim, "empty", "an epoch without leaves is not voted on", matched=True)
         elif refusal is not None:
             self._count(refusal)
-            self._settle(claim, "refused", f"{refusal.rule}: {refusal.detail}", matched=True)
+            self._leave_unsigned(claim, "refused", f"{refusal.rule}: {refusal.detail}", matched=True)
         else:
             self._sign(claim)
 
@@ -188,9 +188,9 @@ class Desk:
     def _unmatched(self, catalog: str, epoch_id: int, detail: str) -> None:
         self._standing.forget_dropped(catalog, epoch_id)
         for claim in self._standing.of(catalog, epoch_id):
-            self._settle(claim, "unmatched", detail)
+            self._leave_unsigned(claim, "unmatched", detail)
 
-    def _settle(self, claim: Claim, outcome: str, detail: str, *, matched: bool = False) -> None:
+    def _leave_unsigned(self, claim: Claim, outcome: str, detail: str, *, matched: bool = False) -> None:
         """Nothing is signed; `matched` says that the epoch is over for what was computed here."""
         self._standing.remove(claim)
         with self._guard.transaction():

@@ -152,7 +152,7 @@ class KafkaConsumer:
         if self._inner is None:
             await self._reopen()
         while True:
-            if await self._settled():
+            if await self._rebalanced():
                 records = await self._poll(max_records, max(0.0, deadline - loop.time()))
                 if records:
                     return records
@@ -172,7 +172,7 @@ class KafkaConsumer:
             await self._close()
             raise Unavailable(f"join group {self._group}: {describe(error)}") from error
 
-    async def _settled(self) -> bool:
+    async def _rebalanced(self) -> bool:
         """Give back and take over what a rebalance asks for; whether records may be delivered."""
         rebalance = self._rebalance
         if rebalance is None or self._subscribed is None:

@@ -96,7 +96,7 @@ class MemoryConsumer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
         while True:
-            if not self._broker.faults.down and await self._settled():
+            if not self._broker.faults.down and await self._rebalanced():
                 self._answers += 1
                 records = self._read(max_records)
                 if records:
@@ -106,7 +106,7 @@ class MemoryConsumer:
                 return []
             await self._broker.wait(remaining)
 
-    async def _settled(self) -> bool:
+    async def _rebalanced(self) -> bool:
         """Take part in a rebalance; whether the partitions are known."""
         if self._group is None or self._member is None:
             return True
@@ -117,7 +117,7 @@ class MemoryConsumer:
             self._place({where: known.get(where, AT_BEGINNING) for where in self._member.assigned})
         elif before and not self._member.assigned:
             self._positions = {}
-        return not self._group.rebalancing and self._member.settled
+        return not self._group.rebalancing and self._member.joined
 
     def _read(self, max_records: int) -> list[Record]:
         records: list[Record] = []
