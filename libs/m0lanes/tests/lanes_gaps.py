@@ -50,7 +50,7 @@ class Gaps(Story):
         fleet.write([record for record in rest if record.partition in lanes])
         self.lost |= {(record.partition, record.offset) for record in rest if record.partition in lanes}
         for lane in lanes:
-            fleet.instances[0].positions[lane] = len(fleet.topics.log(RAW.name, lane))
+            fleet.instances[0].next_offsets[lane] = len(fleet.topics.log(RAW.name, lane))
             for cut in fleet.instances[0].core.park(lane, GONE):
                 fleet.instances[0]._save(cut)
         begins = {lane: len(fleet.topics.log(RAW.name, lane)) for lane in lanes}

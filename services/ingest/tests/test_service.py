@@ -138,7 +138,7 @@ def ingest_of(broker, chain, config, leases=None, status=None, chain_time=None):
 
 
 async def live(broker, chain, config, seconds, chain_time=None):
-    """One life of ingest; what is wrong at its end."""
+    """One run of ingest; what is wrong at its end."""
     status = Status("ingest")
     task = asyncio.create_task(ingest_of(broker, chain, config, None, status, chain_time).run())
     await asyncio.sleep(seconds)

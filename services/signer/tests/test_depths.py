@@ -290,7 +290,7 @@ class Rebased:
         if not self.final:
             return Standing(False, [])
         header = self.fleet.topics.message(self.final[-1])
-        lives = {roots.partition: roots.life for roots in header.lanes}
+        lives = {lane.partition: lane.life for lane in header.lanes}
         known = [
             m
             for m in self.fleet.topics.manifests

@@ -143,7 +143,7 @@ class Bank:
             last.block.blockhash,
             self.transaction_count - running,
             self.clock.offset,
-            self.vm.nonce_generation,
+            self.vm.nonce_advances,
         )
         batch = Batch(state)
         for slot in self._unwritten:

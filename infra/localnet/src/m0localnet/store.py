@@ -56,7 +56,7 @@ class Genesis(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """The counters after the last written slot; ``clock_offset`` in seconds, ``nonces`` is the VM's generation."""
+    """The counters after the last written slot; ``clock_offset`` in seconds, ``nonces`` counts their advances."""
 
     slot: int
     blockhash: bytes

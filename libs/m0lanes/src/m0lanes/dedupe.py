@@ -131,7 +131,7 @@ class Ids:
 
 
 class Repeats:
-    """What is known of a lane's sources. What it keeps at hand comes from the entities; `write_back` makes it entities."""
+    """What is known of a lane's sources. What is at hand comes from the entities; `write_back` makes it entities."""
 
     def __init__(self, entities: Entities) -> None:
         self._entities = entities

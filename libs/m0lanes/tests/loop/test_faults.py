@@ -281,7 +281,7 @@ async def test_a_stage_without_lanes_goes_on_where_its_group_has_come(stages):
     stages.start("normalize")
     partition = partition_of("penny", lanes.PARTITIONS)
     await stages.until(
-        lambda: {w.partition: o for w, o in stages.loops["normalize"]._positions.items()} == {partition: 50}
+        lambda: {w.partition: o for w, o in stages.loops["normalize"]._next_offsets.items()} == {partition: 50}
     )
     await stages.stop("normalize")
     stages.start("normalize")

@@ -93,10 +93,10 @@ async def published(broker: Broker, header: HeaderMessage) -> Published | None:
     Raises Untrusted when a lane has published another one, Unavailable.
     """
     states: list[Restored] = []
-    for roots in header.lanes:
-        lane = Lane(header.catalog, roots.partition)
-        for stage, digest in enumerate(roots.stage_digests, 1):
-            known = await manifests_at(broker, lane, stage, roots.life, header.epoch_id)
+    for named in header.lanes:
+        lane = Lane(header.catalog, named.partition)
+        for stage, digest in enumerate(named.stage_digests, 1):
+            known = await manifests_at(broker, lane, stage, named.life, header.epoch_id)
             committed = [manifest for manifest in known if manifest.digest == digest]
             if known and not committed:
                 raise Untrusted(
@@ -177,7 +177,7 @@ def lane_entity(found: Restored) -> LaneEntity | None:
 
 def _generation_behind(header: HeaderMessage, states: Iterable[Restored]) -> int:
     """The generation in force behind an epoch, as the lanes know it that the header names; 0 when none is read."""
-    named = {(1, roots.partition) for roots in header.lanes}
+    named = {(1, lane.partition) for lane in header.lanes}
     lanes = (lane_entity(found) for found in states if (found.manifest.stage, found.manifest.partition) in named)
     return next((now.pending[0] if now.pending else now.generation for now in lanes if now is not None), 0)
 

@@ -94,7 +94,7 @@ async def read(store: ProvisionalStore, follower: Follower) -> None:
             await follower.go(starts)
             while True:
                 await _take(store, follower)
-                starts = dict(follower.positions)
+                starts = dict(follower.next_offsets)
         except OffsetsGone as error:
             _log.warning("provisional_lost", reason=str(error))
             starts = starts | {TopicPartition(error.topic, error.partition): AT_END}

@@ -99,7 +99,7 @@ class RegistryConnector:
     async def _follow(self, follower: Follower) -> None:
         self.see(await follower.next(BATCH))
         if not follower.caught_up:
-            self._late = f"the registry topic has been read up to {follower.positions} of {follower.ends}"
+            self._late = f"the registry topic has been read up to {follower.next_offsets} of {follower.ends}"
             return
         await self.turn()
         self._late = None

@@ -57,7 +57,7 @@ async def _behind(broker: Broker, heart: Heart, header: HeaderMessage) -> list[R
     if found is None:
         return []
     states = list(found.states)
-    named = {roots.partition for roots in header.lanes}
+    named = {lane.partition for lane in header.lanes}
     for partition in sorted(set(range(heart.deployment.partitions)) - named):
         states += await ended_before(broker, Lane(header.catalog, partition), header.epoch_id)
     return [*states, bundle_state(heart, header, states)]

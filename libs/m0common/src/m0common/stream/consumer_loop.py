@@ -107,7 +107,7 @@ class ConsumerLoop(Worker):
             self._metrics.gaps.inc()
             where = TopicPartition(gone.topic, gone.partition)
             self._consumer.seek(where, gone.first)
-            self._positions[where] = gone.first
+            self._next_offsets[where] = gone.first
             self._dirty = True
 
     async def _look_after(self) -> None:
@@ -127,7 +127,7 @@ class ConsumerLoop(Worker):
         starts |= await self._retry.run(lambda: self._consumer.begin_offsets(beginnings))
         for where in places & self._consumer.reading():
             self._consumer.seek(where, starts[where])
-        self._positions = {where: offset for where, offset in self._positions.items() if where not in places}
+        self._next_offsets = {where: offset for where, offset in self._next_offsets.items() if where not in places}
 
     async def _starts(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         standing = self._standing
@@ -140,7 +140,7 @@ class ConsumerLoop(Worker):
         await self._retry.run(lambda: self._hand_over(records))
         self._metrics.messages_in.inc(len(records))
         self._limit.good(len(records) - self._letters)
-        self._positions |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        self._next_offsets |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
         self._dirty = True
 
     async def _hand_over(self, records: Sequence[Record]) -> None:
@@ -155,4 +155,4 @@ class ConsumerLoop(Worker):
 
     async def _on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         await self._commit()
-        self._positions = {where: offset for where, offset in self._positions.items() if where not in partitions}
+        self._next_offsets = {where: offset for where, offset in self._next_offsets.items() if where not in partitions}
