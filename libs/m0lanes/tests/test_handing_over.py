@@ -9,7 +9,7 @@ from lanes_fleet import Fleet
 from lanes_lives import AFTER, EDITED, LANES, installs, rebase
 from lanes_story import FIRST
 from lanes_toy import Coins, LastToss
-from m0lanes.chain import Chain
+from m0lanes.pipeline import Pipeline
 from m0lanes.port import Put, Step
 
 STEPS = 200 if world.SOAK else 5
@@ -215,7 +215,7 @@ def test_a_return_forgets_the_same_of_closed_markets_whichever_releases_a_proces
     course.set()
     course.end()
     course.flush()
-    assert course.fleet.topics.headers() == world.headers(world.play(course.log.records, Chain(both)))
+    assert course.fleet.topics.headers() == world.headers(world.play(course.log.records, Pipeline(both)))
 
 
 @pytest.mark.parametrize("builds", [RELEASED, (BOTH_INSTALLED,)], ids=["one each", "one that has both"])

@@ -21,9 +21,9 @@ from lanes_steps import NEW_KEY, certificate
 from lanes_toy import Coins
 from m0common.stream.records import Produce
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
-from m0lanes.chain import Chain
 from m0lanes.generations import lanes_of
 from m0lanes.keeper import Keeper
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 
 
@@ -221,7 +221,7 @@ def test_reading_from_further_back_than_a_lane_needs_changes_nothing():
                 log.toss(group, True, log.now_ms + ahead_ms)
         log.end(world.FIRST + index)
     keeper = Keeper()
-    world.play(log.records, Chain(world.HEART, observer=keeper))
+    world.play(log.records, Pipeline(world.HEART, observer=keeper))
     for manifest in (m for m in keeper.manifests if m.stage == 1):
         mine = [record for record in log.records if record.partition == manifest.partition]
 

@@ -5,9 +5,9 @@ import pytest
 from lanes_fleet import Fleet, Instance
 from lanes_toy import OtherCoins
 from m0common.stream.core import MARKERS_DUE
-from m0lanes.chain import Chain
 from m0lanes.control import DomainRef
 from m0lanes.generations import lanes_of
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 
 NEW = Heart(world.DEPLOYMENT, {world.OTHER_RELEASE: OtherCoins()}, bytes([3]) * 32)
@@ -35,7 +35,7 @@ def upgraded(seed: int, before: int = 2, after: int = 2, back: int = 0) -> world
 
 
 def test_one_process_that_has_both_switches_at_the_barrier():
-    closed = world.play(upgraded(1).records, Chain(world.BOTH))
+    closed = world.play(upgraded(1).records, Pipeline(world.BOTH))
     releases = [{lane.release for lane in epoch.header.lanes} for epoch in closed]
     assert releases == [{world.COINS_RELEASE}] * 3 + [{world.OTHER_RELEASE}]
     assert [epoch.header.generation for epoch in closed] == [1, 1, 1, 2]
@@ -49,7 +49,7 @@ def test_old_and_new_processes_side_by_side_say_what_one_that_has_both_says(seed
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, dies) for stage in STAGES]
     fleet.write(records)
     fleet.run_until_idle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
     assert fleet.parked() == []
 
 
@@ -66,7 +66,7 @@ def test_the_new_release_may_come_before_during_or_after_the_switch_stage_by_sta
             fleet.instances.append(Instance(NEW, missing.pop(), fleet.topics, fleet.rng, 0.03))
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, 0.03) for stage in missing]
     fleet.run_until_idle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
     assert fleet.parked() == []
 
 
@@ -96,7 +96,7 @@ def test_what_nobody_runs_waits_and_goes_on_when_somebody_does():
     assert max(epoch for _, epoch in fleet.topics.headers()) == world.FIRST + 2
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng) for stage in STAGES]
     fleet.run_until_idle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
 
 
 def returned(seed: int) -> tuple[list[world.Record], int]:
@@ -133,7 +133,7 @@ def test_a_retired_catalog_returns_under_a_release_that_only_newer_processes_hav
         fleet.instances = [instance for instance in fleet.instances if instance.heart is NEW]
     fleet.write(records[ended:])
     fleet.run_until_idle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
     assert len(fleet.topics.headers()) == 5
     assert fleet.parked() == []
 

@@ -190,11 +190,11 @@ async def test_a_change_of_the_index_is_seen_in_the_next_answer(client, dsn, wor
         update = "UPDATE markets SET title = %s WHERE market_id = 'EPL_005'"
         async with connection.transaction():
             await connection.execute(update, ("New",))
-            await changes.announce(connection)
+            await changes.notify(connection)
         await becomes("New")
         async with connection.transaction():
             await connection.execute(update, ("Title of EPL_005",))
-            await changes.announce(connection)
+            await changes.notify(connection)
         await becomes("Title of EPL_005")
 
 

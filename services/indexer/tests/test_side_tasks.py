@@ -32,7 +32,7 @@ async def running(bench):
         await end_task(task)
 
 
-def announced(bench):
+def published(bench):
     return [market.market_id for market in bench.sent(REGISTRY.name, RegistryMarket, 1)]
 
 
@@ -42,7 +42,7 @@ async def test_a_node_that_refuses_accounts_alone_stops_neither_following_nor_pu
         await until(lambda: "the node refuses markets" in (indexer.side.notes() or ""))
         bench.scene.market("A")
         bench.chain.finalize()
-        await until(lambda: announced(bench) == ["A"])
+        await until(lambda: published(bench) == ["A"])
         assert {name: check() for name, check in indexer.checks.items()} == {
             "bundles": None, "m0_registry": None, "m0_oracle": None,
         }  # fmt: skip
@@ -56,5 +56,5 @@ async def test_a_node_that_refuses_the_history_is_named_waited_for_and_read_on(b
     async with running(bench) as indexer:
         await until(lambda: f"the node refuses {method}" in (indexer.checks["m0_registry"]() or ""))
         bench.chain.refused = set()
-        await until(lambda: announced(bench) == ["A"])
+        await until(lambda: published(bench) == ["A"])
         await until(lambda: indexer.checks["m0_registry"]() is None)

@@ -13,7 +13,7 @@ from m0_signer.bundle_depth import BundleDepth
 from m0_signer.database import Database
 from m0_signer.depth import StartAgain
 from m0_signer.kept import KeptStates
-from m0_signer.published import Standing
+from m0_signer.published import PublishedStates
 from m0_signer.raw_depth import RawDepth
 from m0common.errors import OffsetsGone
 from m0common.messages import LaneMessage
@@ -27,7 +27,7 @@ from signer_log import HEART, PARTITIONS, Live, Stage
 
 
 async def nothing(_catalog):
-    return Standing(False, [])
+    return PublishedStates(False, [])
 
 
 class Machine:
@@ -288,7 +288,7 @@ class Rebased:
     async def published(self, _catalog):
         """The states behind the newest final epoch."""
         if not self.final:
-            return Standing(False, [])
+            return PublishedStates(False, [])
         header = self.fleet.topics.message(self.final[-1])
         lives = {lane.partition: lane.life for lane in header.lanes}
         known = [
@@ -297,7 +297,7 @@ class Rebased:
             if m.epoch_id == header.epoch_id and m.stage < 4 and m.life == lives[m.partition]
         ]
         states = [self.fleet.topics.restore(manifest) for manifest in known]
-        return Standing(True, [*states, bundle_state(HEART, header, states)])
+        return PublishedStates(True, [*states, bundle_state(HEART, header, states)])
 
 
 async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(tmp_path):

@@ -1,4 +1,4 @@
-"""What the live stages say is what a chain says of the same log, whatever happens to their processes."""
+"""What the live stages say is what a pipeline says of the same log, whatever happens to their processes."""
 
 import asyncio
 from dataclasses import replace

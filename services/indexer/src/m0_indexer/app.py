@@ -17,8 +17,7 @@ from m0common.side import SideTasks
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.consumer_loop import ConsumerLoop
-from m0common.stream.follow import Follower as LogFollower
-from m0common.stream.follow import bounds
+from m0common.stream.follow import Follower, bounds
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from m0index.apply import registry_envelope
 from m0index.tables import entities, history, outbox
@@ -27,7 +26,7 @@ from solders.pubkey import Pubkey
 
 from m0_indexer.chain import Chain, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
-from m0_indexer.follow import Follower
+from m0_indexer.follow import ProgramFollower
 from m0_indexer.provisional import ProvisionalStore, read
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
@@ -52,7 +51,7 @@ async def check_chain(pool: Pool, chain: Chain, now_ms: int) -> None:
 
 
 async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> int:
-    """Announce every market again when the registry topic is empty; how many."""
+    """Publish every market again when the registry topic is empty; how many."""
     partition = TopicPartition(REGISTRY_TOPIC.name, 0)
     if (await bounds(broker, [partition])).ends[partition]:
         return 0
@@ -94,7 +93,7 @@ class Indexer:
         loop = bundle_loop(store, self.pool, self.broker, self.stage, self.member)
         live = ProvisionalStore(self.pool)
         reconciler = Reconciler(self.programs, self.chain, self.pool, self.clock)
-        newest = LogFollower.waiting(self.broker, "indexer-provisional")
+        newest = Follower.waiting(self.broker, "indexer-provisional")
         self.checks["bundles"] = loop.ready
         parts = {
             "publish": publisher.run(),
@@ -107,7 +106,7 @@ class Indexer:
             "reconcile": reconciler.run,
         }
         for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
-            follower = Follower(
+            follower = ProgramFollower(
                 name, program, self.programs, self.chain, self.pool, self.clock, publish.set, reconciler.doubt
             )
             self.checks[name] = follower.ready

@@ -74,7 +74,7 @@ class ProvisionalStore:
         try:
             async with transaction(self.pool) as connection:
                 await repository.put(connection, list(batch.by_market.values()))
-                await changes.announce(connection)
+                await changes.notify(connection)
         except Unavailable:
             for prediction in self.waiting.by_market.values():
                 batch.add(prediction)

@@ -43,7 +43,7 @@ LISTED: Final = counter(
     Label("how", among=("created", "found", "too_late", "not_named", "refused")), failures=("refused",),
 )  # fmt: skip
 OPEN_MARKETS: Final = gauge(
-    "m0_ingest_open_markets", "markets", "Markets announced as open and not closed since.", CATALOG
+    "m0_ingest_open_markets", "markets", "Markets said to be open and not closed since.", CATALOG
 )
 MARKERS: Final = counter(
     "m0_ingest_epoch_markers_total", "markers", "Epochs whose end was written to every lane.", CATALOG
