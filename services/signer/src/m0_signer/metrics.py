@@ -12,7 +12,7 @@ ACTION: Final = Label("action", among=tuple(Do))
 
 BUNDLES: Final = counter(
     "m0_signer_bundles_total", "bundles", "Epochs decided on, by what was decided.",
-    Label("outcome", among=("signed", "empty", "disagreed", "refused", "unmatched")),
+    Label("how", among=("signed", "empty", "disagreed", "refused", "unmatched")),
     failures=("disagreed", "refused", "unmatched"),
 )  # fmt: skip
 DISAGREEMENTS: Final = counter(
