@@ -48,10 +48,11 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
 
     Restoring reads the batches in `[from_offset, to_offset)` of the state topic, of the same lane and life, ignores
     what lies below `from_position` or above `position`, takes the highest position of every key and checks `digest`.
-    `from_*` is where the K-th checkpoint before this one began. `partition` is that of the stage's input, in which its
-    state lies too: the lane's of `m0.raw`, for the bundle stage the catalog's of `m0.predictions`. `epoch_id` is that of the marker whose digest this is, None between markers.
-    `held_from` is the input offset of the first event held back (None: none is) and `held_end` the end of the window
-    that was open there. `rebase` is the signed event that began this life, as JSON, nothing in life 0.
+    `from_*` is where the K-th checkpoint before this one began. `partition` is that of the stage's input, in which
+    its state lies too: the lane's of `m0.raw`, for the bundle stage the catalog's of `m0.predictions`. `epoch_id`
+    is that of the marker whose digest this is, None between markers. `held_from` is the input offset of the first
+    event held back (None: none is) and `held_end` the end of the window that was open there. `rebase` is the signed
+    event that began this life, as JSON, nothing in life 0.
     `following` is the release that goes on behind this, where a generation takes force; zero bytes for the same.
     `born_at` is the offset in `m0.raw` of the rebase that began this life, -1 in life 0 and behind normalize.
     """
