@@ -178,7 +178,7 @@ def test_a_wrong_salt_or_bundle_does_not_open_the_commitment(oracle):
 def test_a_copied_commitment_cannot_be_opened_by_the_copier(oracle):
     b = bundle(E)
     oracle.opened(E)
-    value = oracle.commitment(E, 0, b.hash, oracle.salt(0))
+    value = oracle.commitment_hash(E, 0, b.hash, oracle.salt(0))
     for who in range(3):
         oracle.commit(E, who, value).ok()
     oracle.reveal(E, 1, b, salt=oracle.salt(0)).fails("CommitmentMismatch")
@@ -188,7 +188,7 @@ def test_a_copied_commitment_cannot_be_opened_by_the_copier(oracle):
 def test_a_commitment_of_another_epoch_cannot_be_opened(oracle):
     b = bundle(E)
     oracle.opened(E)
-    value = oracle.commitment(E + 1, 0, b.hash, oracle.salt(0))
+    value = oracle.commitment_hash(E + 1, 0, b.hash, oracle.salt(0))
     oracle.commit(E, 0, value).ok()
     oracle.commit(E, 1, b).ok()
     oracle.commit(E, 2, b).ok()
@@ -217,7 +217,7 @@ def test_a_header_that_is_not_of_this_epoch_is_refused_even_when_committed_to(or
     oracle.opened(E)
     digest = hashlib.sha256(forged).digest()
     for who in range(3):
-        oracle.commit(E, who, oracle.commitment(E, who, digest, oracle.salt(who))).ok()
+        oracle.commit(E, who, oracle.commitment_hash(E, who, digest, oracle.salt(who))).ok()
     oracle.reveal(E, 0, forged).fails(error)
 
 

@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from m0common.canonical import commitment
+from m0common.canonical import commitment_hash
 from m0svm.oracle import FIRST_EPOCH, Oracle
 from m0svm.settable import Settable
 from solders.pubkey import Pubkey
@@ -69,7 +69,7 @@ def test_bundle_hashes(vector):
     args = {"header": header, "salt": bytes(32), "attestation": bytes(64)}
     for who in range(3):
         where = bytes(accounts["epoch"])
-        value = commitment(bytes(oracle.program), where, bytes(oracle.keys[who]), bundle_hash, bytes(32))
+        value = commitment_hash(bytes(oracle.program), where, bytes(oracle.keys[who]), bundle_hash, bytes(32))
         oracle.call("commit", {**accounts, "signer": oracle.signers[who]}, commitment=value).ok()
     reveal = oracle.call("reveal", {**accounts, "signer": oracle.signers[0]}, **args)
     if not possible:

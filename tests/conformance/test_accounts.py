@@ -134,7 +134,7 @@ async def test_commitment_advances_from_processed_to_confirmed_to_finalized(chai
             break
         await asyncio.sleep(0.05)
     assert set(levels) == seen[-1], seen
-    # What is settled more is settled less, too: each step only adds levels, in this order.
+    # Who reached a level has those below it: each step only adds levels, in this order.
     for step in seen:
         assert step in (set(), {"processed"}, {"processed", "confirmed"}, set(levels)), seen
     assert {"processed", "confirmed"} in seen

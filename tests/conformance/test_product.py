@@ -14,7 +14,7 @@ from m0common.canonical import (
     Outcome,
     PredictionLeaf,
     attestation_digest,
-    commitment,
+    commitment_hash,
     leaf_hash,
     signer_set_digest,
 )
@@ -89,7 +89,7 @@ async def test_an_epoch_is_finalized_at_the_same_cost_everywhere(chain, units):
     digest = signer_set_digest(1, 2, sorted(bytes(k) for k in keys))
     epoch = bytes(pda.epoch(program, CATALOG, 0))
     for i, signer in enumerate(signers):
-        sealed = commitment(bytes(program), epoch, bytes(signer.pubkey()), head.bundle_hash, bytes([i]) * 32)
+        sealed = commitment_hash(bytes(program), epoch, bytes(signer.pubkey()), head.bundle_hash, bytes([i]) * 32)
         await run(chain, units, f"commit {i}", oracle.commit(signer.pubkey(), CATALOG, 0, 1, sealed), [signer])
     for i, signer in enumerate(signers):
         attested = signer.sign_message(attestation_digest(bytes(program), CATALOG, 0, head.bundle_hash, digest))

@@ -122,7 +122,7 @@ async def test_a_signature_subscription_tells_once_and_ends(chain, payer, level)
         assert gone["error"]["code"] == -32602
 
 
-async def test_a_signature_that_settled_before_is_told_at_once(chain, payer):
+async def test_a_signature_that_had_its_level_before_is_told_at_once(chain, payer):
     signature = await chain.land([pay(payer, Keypair().pubkey(), 10**8)], [payer])
     async with chain.raw_ws() as ws:
         number = await ws.subscribe("signatureSubscribe", signature, {"commitment": "confirmed"})
@@ -150,7 +150,7 @@ async def test_receipt_of_a_transaction_is_told_on_request(chain, payer):
         if told[-1]["value"] == "receivedSignature":
             told.append(await ws.next(number))
         assert told[-1]["value"] == {"err": None}
-        assert len(told) == 2 or chain.name == "validator"  # the validator may see it settled before it tells
+        assert len(told) == 2 or chain.name == "validator"  # the validator may see it confirmed before it tells
 
 
 async def test_slots_and_roots_are_told_in_order(chain):

@@ -9,7 +9,7 @@ import pytest
 from index_scene import Said, Scene
 from loop_world import Stages
 from m0_indexer.consume import BundleStore
-from m0_indexer.follow import Follower
+from m0_indexer.follow import ProgramFollower
 from m0_indexer.publish import Publisher
 from m0_ingest.writer import ConnectorWriter
 from m0_realtime.service import Realtime
@@ -97,7 +97,7 @@ class Walk:
                 await guard.close()
 
     async def index(self, pool):
-        """What the chain says of the epoch, its bundle from the log, and the announcement."""
+        """What the chain says of the epoch, its bundle from the log, and what is published of it."""
         (record,) = await self.stages.read(HEADERS.name)
         message = msgspec.msgpack.decode(record.value, type=HeaderMessage)
         said = Said(message, tuple(r.value for r in await self.stages.read(BUNDLES.name)))
@@ -110,7 +110,9 @@ class Walk:
             for piece in said.pieces:
                 await store.add_piece(connection, piece)
             await store.add_header(connection, record.value)
-        await Follower(ORACLE, scene.programs.oracle, scene.programs, scene.chain, pool, clock, lambda: None).once()
+        await ProgramFollower(
+            ORACLE, scene.programs.oracle, scene.programs, scene.chain, pool, clock, lambda: None
+        ).once()
         producer = self.stages.broker.producer()
         await producer.start()
         await Publisher(pool, self.stages.broker, clock, asyncio.Event()).once(producer)
@@ -163,8 +165,8 @@ async def test_one_trace_leads_from_a_raw_event_to_its_transactions_and_its_fram
         landed = {span.attributes.get("m0.transaction") for span in walk.said(f"signer {action}")}
         assert landed - {None}, action
     # the index and the stream
-    (announced,) = walk.said("indexer announce")
-    assert announced.attributes["m0.transaction"] == signature
+    (published,) = walk.said("indexer publish")
+    assert published.attributes["m0.transaction"] == signature
     assert walk.said("realtime publish")
     assert frames.keys() == {"epochs.coins", "predictions.coins"}
     assert {int(parent.split("-")[1], 16) for parent in frames.values()} == {walk.trace_id}

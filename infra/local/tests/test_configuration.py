@@ -15,7 +15,7 @@ from m0local.environment import common_environment, write_environment
 from m0local.errors import DiskFullError, MissingToolError, UsageError
 from m0local.keys import ensure_plain_key
 from m0local.launch import service_environment
-from m0local.processes import NAMES, SERVICES, catalogue, select
+from m0local.processes import NAMES, SERVICES, all_processes, select
 from m0local.servers import KafkaServer
 from m0local.servers.java import find_java
 from m0local.servers.kafka import property_value
@@ -56,7 +56,7 @@ def test_the_largest_offset_keeps_every_port_below_the_ephemeral_range():
 
 def test_an_external_address_replaces_a_server(tmp_path):
     env = load({"M0_HOME": str(tmp_path), "M0_RPC_URL": "http://node:18899", "M0_KAFKA_BOOTSTRAP": "a:1,b:2"})
-    assert {"kafka", "localnet"}.isdisjoint(catalogue(env))
+    assert {"kafka", "localnet"}.isdisjoint(all_processes(env))
     assert env.ws_url == "ws://node:18900"
     assert env.kafka_bootstrap == "a:1,b:2"
     assert endpoint("kafka", "a:1,b:2") == ("a", 1)
@@ -73,7 +73,7 @@ def test_a_selection_keeps_the_order_of_starting_and_refuses_unknown_names():
 
 def test_the_supervisor_configuration_restarts_everything_for_ever(settings):
     parser = configparser.RawConfigParser()
-    parser.read_string(supervisor_conf.render(settings, catalogue(settings).values()))
+    parser.read_string(supervisor_conf.render(settings, all_processes(settings).values()))
     assert [section for section in parser.sections() if section.startswith("group:")] == ["group:m0"]
     for name in NAMES:
         program = parser[f"program:{name}"]
@@ -90,7 +90,7 @@ def test_the_supervisor_configuration_restarts_everything_for_ever(settings):
 
 def test_the_supervisor_configuration_holds_no_secret(tmp_path):
     env = load({"M0_HOME": str(tmp_path), "M0_PG_DSN": "postgresql://u:hunter2@db/x"})
-    assert "hunter2" not in supervisor_conf.render(env, catalogue(env).values())
+    assert "hunter2" not in supervisor_conf.render(env, all_processes(env).values())
 
 
 def test_a_home_with_a_long_path_gets_a_short_socket(tmp_path):
@@ -107,7 +107,7 @@ def test_every_service_is_told_where_everything_is(settings):
     assert env["M0_RPC_URL"] == "http://127.0.0.1:9899"
     assert Path(env["M0_KEY_PASSPHRASE_FILE"]).parent == Path(env["M0_KEYS_DIR"])
     for name in SERVICES:
-        assert "M0_PROMETHEUS_BIND" in catalogue(settings)[name].env
+        assert "M0_PROMETHEUS_BIND" in all_processes(settings)[name].env
 
 
 def test_a_service_sees_the_programs_of_the_deployment_unless_the_user_names_others(settings):
@@ -172,7 +172,7 @@ def test_the_control_key_is_readable_by_its_owner_alone_and_made_once(settings):
 
 
 def test_the_warden_is_supervised_like_a_service(settings):
-    process = catalogue(settings)["warden"]
+    process = all_processes(settings)["warden"]
     assert process.command[-2:] == ("m0local.launch", "m0local.seasons")
     assert process.ports == (settings.port("warden"),)
     assert "KEY" not in "".join(process.env)

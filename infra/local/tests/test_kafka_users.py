@@ -7,7 +7,7 @@ from m0local.environment import command_environment, write_environment
 from m0local.errors import StartError
 from m0local.kafka_users import credentials
 from m0local.launch import service_environment
-from m0local.processes import SERVICES, catalogue
+from m0local.processes import SERVICES, all_processes
 from m0local.servers.secured_kafka import ADMIN, SecuredKafkaServer
 from m0local.settings import load
 from m0local.supervisor_conf import render
@@ -23,7 +23,7 @@ def told(stack, service, **inherited):
     """The Kafka settings of a service that was started in an environment."""
     stack.run.mkdir(parents=True)
     write_environment(stack, {})
-    return service_settings.load(service_environment(stack.home, inherited | catalogue(stack)[service].env)).kafka
+    return service_settings.load(service_environment(stack.home, inherited | all_processes(stack)[service].env)).kafka
 
 
 @pytest.mark.parametrize("service", [name for name in SERVICES if name != "warden"])
@@ -59,7 +59,7 @@ def test_to_a_kafka_of_the_users_own_everybody_is_whom_the_user_names(tmp_path):
 
 
 def test_the_supervisor_reads_back_what_it_is_to_tell_a_service(stack):
-    process = catalogue(stack)["signer-2"]
+    process = all_processes(stack)["signer-2"]
     (line,) = [line for line in render(stack, [process]).splitlines() if line.startswith("environment = ")]
     assert dict_of_key_value_pairs(line.removeprefix("environment = ")) == process.env
 

@@ -45,7 +45,7 @@ class Hand:
                 else:
                     self.bank.written(batch.state)
                     self.bank.halted = None
-            self.bank.settle()
+            self.bank.advance_commitment()
 
     def call(self, method: str, *params):
         body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})

@@ -163,9 +163,9 @@ async def run_loop(broker: KafkaBroker, core: CodecCore, count: int) -> float:
     """CPU seconds of the stage loop per message, once it has begun."""
     loop = StageLoop(core, broker, Stage(batch_records=BATCH), group=core.name)
     task = asyncio.create_task(loop.run())
-    await until(lambda: sum(loop._positions.values()) >= WARM)  # noqa: SLF001
-    since, first = time.process_time(), sum(loop._positions.values())  # noqa: SLF001
-    await until(lambda: sum(loop._positions.values()) >= count)  # noqa: SLF001
+    await until(lambda: sum(loop._next_offsets.values()) >= WARM)  # noqa: SLF001
+    since, first = time.process_time(), sum(loop._next_offsets.values())  # noqa: SLF001
+    await until(lambda: sum(loop._next_offsets.values()) >= count)  # noqa: SLF001
     spent = (time.process_time() - since) / (count - first)
     loop.stop()
     await task
@@ -197,7 +197,7 @@ async def run_raw(options: KafkaOptions, source: str, sink: str, count: int) -> 
         if not first and done >= WARM:
             since, first = time.process_time(), done
         sends = []
-        positions = {}
+        next_offsets = {}
         for where, records in (await consumer.getmany(max_records=BATCH, timeout_ms=500)).items():
             batch = producer.create_batch()
             for record in records:
@@ -205,11 +205,11 @@ async def run_raw(options: KafkaOptions, source: str, sink: str, count: int) -> 
                 done += 1
             batch.close()
             sends.append(await producer.send_batch(batch, sink, partition=where.partition))
-            positions[where] = records[-1].offset + 1
+            next_offsets[where] = records[-1].offset + 1
         await asyncio.gather(*sends)
-        if time.monotonic() > next_commit and positions:
+        if time.monotonic() > next_commit and next_offsets:
             next_commit += 2
-            await consumer.commit({TopicPartition(*where): offset for where, offset in positions.items()})
+            await consumer.commit({TopicPartition(*where): offset for where, offset in next_offsets.items()})
     spent = (time.process_time() - since) / (count - first)
     await consumer.stop()
     await producer.stop()

@@ -9,7 +9,7 @@ from m0domains.history import (
     Dataset,
     Listing,
     Observation,
-    Settlement,
+    Resolution,
     market_in_season,
     split_season,
     title_in_season,
@@ -23,7 +23,7 @@ def book(at_ms, group="btc", market="BTC_1"):
 def dataset(group="btc", market="BTC_1", title="Up or down"):
     return Dataset(
         warmup=[book(-2, group, None), book(-1, "eth", None)],
-        live=[book(1, group, market), Settlement(2, group, market, "UP"), book(3, group, market)],
+        live=[book(1, group, market), Resolution(2, group, market, "UP"), book(3, group, market)],
         listings=[Listing(0, 2, market, group, title, ("UP", "DOWN"), {"a": "b"})],
         start_ms=0,
         span_ms=10,
@@ -45,7 +45,7 @@ def test_a_later_season_has_other_names_and_times_and_the_same_payloads():
     assert again.item.payload is first.item.payload
     listing = played.listing(3, 0)
     assert (listing.group, listing.market, listing.title) == ("btc~3", "BTC_1_S3", "Up or down (replay, season 3)")
-    assert (listing.opens_ms, listing.settles_ms, listing.attributes) == (20, 22, {"a": "b"})
+    assert (listing.opens_ms, listing.resolves_after_ms, listing.attributes) == (20, 22, {"a": "b"})
     assert played.groups(1) == ("btc", "eth")
     assert played.groups(2) == ("btc~2", "eth~2")
     assert played.find("BTC_1_S3") == listing

@@ -16,7 +16,7 @@ from m0common.canonical import (
     Outcome,
     PredictionLeaf,
     attestation_digest,
-    commitment,
+    commitment_hash,
     input_root,
     leaf_hash,
     model_manifest_hash,
@@ -24,7 +24,7 @@ from m0common.canonical import (
     state_root,
 )
 from m0common.ids import catalog_bytes, market_key
-from m0common.messages import BundlePiece, HeaderMessage, LaneRoots, encode
+from m0common.messages import BundlePiece, HeaderLane, HeaderMessage, encode
 from m0common.stream.restored import LANE_STAGES
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -224,7 +224,7 @@ class Scene:
             encode(BundlePiece(catalog, leaves[at:end], tuple(ids[at:end]), ("elo_dc",) * len(ids[at:end])))
             for at, end in ((at, at + piece_leaves) for at in range(0, len(ids), piece_leaves))
         )
-        lane = LaneRoots(
+        lane = HeaderLane(
             0,
             0,
             digest("lane", epoch_id),
@@ -274,7 +274,7 @@ class Scene:
         """One signer commits."""
         key = self.signers[signer].pubkey()
         epoch = pda.epoch(self.programs.oracle, bundle.catalog, bundle.epoch_id)
-        hidden = commitment(
+        hidden = commitment_hash(
             bytes(self.programs.oracle), bytes(epoch), bytes(key), self.hash_of(bundle), digest("salt", signer)
         )
         return self.oracle(

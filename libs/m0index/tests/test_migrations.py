@@ -101,7 +101,7 @@ def test_a_step_that_waits_for_a_table_lets_others_pass_and_is_tried_again(dsn):
     assert migrations.current(dsn) == migrations.head()
 
 
-def test_a_database_of_somebody_else_or_of_a_newer_release_is_left_alone(dsn):
+def test_a_database_of_somebody_else_or_of_a_newer_version_is_left_alone(dsn):
     migrations.upgrade(dsn)
     before = tables(dsn)
     for version in ("9999", "a1b2c3d4"):

@@ -76,7 +76,7 @@ WRITTEN = {
     "markets by key": lambda c: entities.markets(c, [HASH]),
     "epochs by name": lambda c: entities.epochs(c, [("c1", 5)]),
     "every market": lambda c: anext(entities.every_market(c)),
-    "epochs to announce": lambda c: outbox.unannounced(c, 20, {"c1"}),
+    "epochs to publish": lambda c: outbox.unpublished(c, 20, {"c1"}),
     "epochs that wait": outbox.waiting,
     "the outbox": lambda c: outbox.oldest(c, 500),
     "markets to resolve": lambda c: outcomes.due_for_resolution(c, MUCH, MUCH, (500, "M5"), 200),

@@ -81,7 +81,7 @@ def test_the_sdk_takes_what_is_served_with_every_value(shape, read):
     assert_among(msgspec.json.decode(msgspec.json.encode(taken)), served)
 
 
-def test_a_row_looks_like_the_message_it_was_announced_with():
+def test_a_row_looks_like_the_message_it_was_published_with():
     row = FinalLeaf("A", "sports", 7, SAID.leaves[0], "elo_dc", HASH, NAMES)
     assert shapes.finalized(row, row.names) == shapes.finalized(LEAF, NAMES)
     live = LiveRow("A", "sports", 8, 180_000, list(LIVE.outcomes), 77, 1, "elo_dc", bytes(32), NAMES)

@@ -23,7 +23,7 @@ from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.stream.states import manifests, restore_newest
 from m0common.topics import MANIFESTS, ONCE_MAX_BYTES, STATE
-from m0lanes.checkpoints import History, batches, gathered
+from m0lanes.checkpoints import Beginnings, batches, gathered
 from m0lanes.entities import SHARES, Entities, Entry, entity_key
 
 SIZES = (1_000, 10_000, 100_000, 200_000)
@@ -57,7 +57,7 @@ class Lane:
         since = time.process_time()
         self.entities.digest()
         self.first_digest_s = time.process_time() - since
-        self.history = History()
+        self.beginnings = Beginnings()
         self.position = 0
         self.costs = Costs()
 
@@ -90,7 +90,7 @@ class Lane:
 
     def manifest(self, first: int, end: int, *, whole: bool) -> Manifest:
         """What is written over a checkpoint."""
-        position, offset = self.history.began(self.position, first, whole=whole)
+        position, offset = self.beginnings.began(self.position, first, whole=whole)
         return Manifest(
             stage=1, catalog="bench", partition=0, life=0, generation=1, position=self.position,
             epoch_id=self.position, digest=self.entities.digest(), out_seq=self.position, input_offset=self.position,
@@ -159,7 +159,7 @@ async def restart(broker: Broker, name: str, lane: Lane) -> list[str]:
     await broker.create_topics([STATE[1], MANIFESTS], 1)
     producer = broker.producer()
     await producer.start()
-    lane.history = History()
+    lane.beginnings = Beginnings()
     for number in range(SHARES + 2):
         whole = number == 0
         await _write(producer, lane, lane.whole() if whole else lane.cut(), whole=whole)

@@ -12,17 +12,17 @@ import tracemalloc
 
 from m0common.canonical import MerkleTree, leaf_hash
 from m0common.stream.records import Record
-from m0lanes.chain import Chain
+from m0lanes.pipeline import Pipeline
 from raw_log import RawLog, heart
 
 
 class Lane:
-    """A chain and the log it reads, with so many markets, one epoch old."""
+    """A pipeline and the log it reads, with so many markets, one epoch old."""
 
     def __init__(self, markets: int) -> None:
         installed = heart()
         self.leaves: tuple[bytes, ...] = ()
-        self._chain = Chain(installed)
+        self._pipeline = Pipeline(installed)
         self._log = RawLog(installed, "crypto", first=85_000_000)
         self._markets = markets
         for record in [*self._log.begin(), *self._log.open(markets)]:
@@ -30,7 +30,7 @@ class Lane:
         self.epoch(0)
 
     def _feed(self, record: Record) -> None:
-        for closed in self._chain.feed(record):
+        for closed in self._pipeline.feed(record):
             self.leaves = closed.leaves
 
     def epoch(self, number: int) -> float:

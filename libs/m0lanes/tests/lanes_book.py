@@ -83,7 +83,7 @@ class LaneBook:
             heads = int(payload["heads"])
             self.faces.setdefault(event.group, [0, 0])[1 - heads] += 1
             self.last[event.group] = (event.event_ms, heads)
-            if payload.get("settles") and event.market_id:
+            if payload.get("decides") and event.market_id:
                 self.stopped.add(event.market_id)
         elif event.kind == "market_open":
             if event.market_id not in self.markets:

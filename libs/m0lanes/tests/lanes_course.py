@@ -67,7 +67,7 @@ class Course(Story):
             if marker is not None and not is_behind:
                 self.log.raw(lane, marker)
             if marker is not None:
-                self.flush(settle=self.rng.random() < 0.5)
+                self.flush(until_idle=self.rng.random() < 0.5)
 
     def _from(self, lane: int, closed: int) -> tuple[int, int] | None:
         whole = self.marked(lane, closed)
@@ -96,12 +96,12 @@ class Course(Story):
                     is_behind = self._is_behind()
                     if is_behind:
                         self.all_run()
-                    settled = rng.random() < 0.7 or is_behind
-                    self.flush(settle=settled)
+                    until_idle = rng.random() < 0.7 or is_behind
+                    self.flush(until_idle=until_idle)
                     amid = rng.random() < 0.3
-                    self.is_exact &= settled and self.running == self.builds and not amid
+                    self.is_exact &= until_idle and self.running == self.builds and not amid
                     self.rebase(rng.choice(RELEASES), amid=amid)
-        self.flush(settle=rng.random() < 0.4)
+        self.flush(until_idle=rng.random() < 0.4)
         if rng.random() < 0.1:
             rng.choice(self.fleet.instances).start()
 

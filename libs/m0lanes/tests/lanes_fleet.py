@@ -126,11 +126,11 @@ class Instance:
 
     def start(self) -> None:
         self.core: StageCore = self._core()
-        self.positions: dict[int, int] = {}
+        self.next_offsets: dict[int, int] = {}
         for partition in range(PARTITIONS):
             log = self.topics.log(self.core.input_topic, partition)
             start = self.core.resume(partition, self.topics.newest(self.core, partition), 0, len(log))
-            self.positions[partition] = 0 if start is None else start
+            self.next_offsets[partition] = 0 if start is None else start
 
     def drain(self) -> None:
         """Save every lane as it stands; it may die doing so."""
@@ -146,7 +146,7 @@ class Instance:
         return self.heart.bundle(3) if self.stage == 4 else make[self.stage]()
 
     def behind(self) -> list[int]:
-        return [p for p, at in self.positions.items() if at < len(self.topics.log(self.core.input_topic, p))]
+        return [p for p, at in self.next_offsets.items() if at < len(self.topics.log(self.core.input_topic, p))]
 
     def turn(self, records: int = 1) -> bool:
         """Read some records of a partition that has any; whether there were some. A crash is followed by a restart."""
@@ -163,11 +163,11 @@ class Instance:
         try:
             for _ in range(records):
                 log = self.topics.log(self.core.input_topic, partition)
-                at = self.positions[partition]
+                at = self.next_offsets[partition]
                 if at >= len(log):
                     break
                 self._take(self.core.feed(log[at]), 1)
-                self.positions[partition] = at + 1
+                self.next_offsets[partition] = at + 1
             if self.rng.random() < 0.1:
                 self._take(self.core.cuts(partition, 0))
         except Crash:
@@ -231,7 +231,7 @@ class Instance:
     def _again(self, rewind: Rewind, reading: int) -> None:
         """The lane reader: up to where the partition's cursor is, then it joins."""
         log = self.topics.log(self.core.input_topic, rewind.lane.partition)
-        upto = self.positions[rewind.lane.partition] + reading
+        upto = self.next_offsets[rewind.lane.partition] + reading
         for record in list(log[rewind.offset : upto]):
             self._take(self.core.feed(record, rewind.lane), reading)
         self.core.join(rewind.lane)
@@ -253,7 +253,7 @@ class Fleet:
             assert record.offset == len(log)
             log.append(record)
 
-    def settle(self, most: int = 20_000) -> None:
+    def run_until_idle(self, most: int = 20_000) -> None:
         """Run until everybody has read everything."""
         for _ in range(most):
             waiting = [instance for instance in self.instances if instance.behind()]

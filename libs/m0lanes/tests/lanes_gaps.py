@@ -1,4 +1,4 @@
-"""A log that a fleet reads and in which raw loses what some lanes have not read, and the same log for a chain."""
+"""A log that a fleet reads and in which raw loses what some lanes have not read, and the same log for a pipeline."""
 
 import random
 
@@ -14,13 +14,13 @@ GONE = "what it would read is gone"
 
 
 class Losing(world.Follower):
-    """A chain over a log in which records are gone: the lanes that would read them are parked."""
+    """A pipeline over a log in which records are gone: the lanes that would read them are parked."""
 
     def play(self, records):
         closed, following = [], [0] * world.PARTITIONS
         for record in records:
             if record.offset > following[record.partition]:
-                self.chain.cores[0].park(record.partition, GONE)
+                self.pipeline.cores[0].park(record.partition, GONE)
             following[record.partition] = record.offset + 1
             closed += super().play([record])
         return closed
@@ -46,11 +46,11 @@ class Gaps(Story):
         happens()
         rest, self.written = self.log.records[since:], len(self.log.records)
         fleet.write([record for record in rest if record.partition not in lanes])
-        fleet.settle()
+        fleet.run_until_idle()
         fleet.write([record for record in rest if record.partition in lanes])
         self.lost |= {(record.partition, record.offset) for record in rest if record.partition in lanes}
         for lane in lanes:
-            fleet.instances[0].positions[lane] = len(fleet.topics.log(RAW.name, lane))
+            fleet.instances[0].next_offsets[lane] = len(fleet.topics.log(RAW.name, lane))
             for cut in fleet.instances[0].core.park(lane, GONE):
                 fleet.instances[0]._save(cut)
         begins = {lane: len(fleet.topics.log(RAW.name, lane)) for lane in lanes}
@@ -94,7 +94,7 @@ class Gaps(Story):
                     self.end()
 
     def check(self) -> None:
-        """Nothing is parked, the newest epoch is closed, and a chain says the very same headers."""
+        """Nothing is parked, the newest epoch is closed, and a pipeline says the very same headers."""
         self.flush()
         assert self.fleet.parked() == []
         found = self.fleet.topics.headers()

@@ -32,7 +32,7 @@ def begun(seed: int, epochs: int = 3, dies: float = 0.0) -> tuple[world.World, F
     log = world.season(epochs, seed)
     fleet = Fleet(world.HEART, seed, dies)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     return log, fleet
 
 
@@ -56,4 +56,4 @@ def anew(log: world.World, release: bytes, life: int = 1) -> list[Record]:
 def go_on(log: world.World, fleet: Fleet, epochs: Iterable[int], since: int) -> None:
     world.go_on(log, epochs)
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()

@@ -117,7 +117,7 @@ SHAPES = (
     '{"heads":true,"weight":-1}',
     '{"heads":true,"weight":' + "9" * 5_000 + "}",
     '{"heads":true,"weight":1e308}',
-    '{"heads":true,"settles":true}',
+    '{"heads":true,"decides":true}',
     '{"how":"\\ud800"}',
     '{"how":5}',
     "{" + '"a":1,' * 9_000 + '"a":1}',

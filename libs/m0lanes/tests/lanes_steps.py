@@ -6,9 +6,9 @@ import lanes_world as world
 from lanes_first import First
 from lanes_fleet import Fleet
 from m0common.canonical import certificate_message
-from m0lanes.chain import Chain
 from m0lanes.control import Certificate, DomainRef
 from m0lanes.generations import partition_of
+from m0lanes.pipeline import Pipeline
 from solders.keypair import Keypair
 
 FIRST, EPOCH, START = world.FIRST, world.EPOCH_MS, world.BASE_MS
@@ -36,29 +36,29 @@ def opened(groups=world.GROUPS) -> world.World:
     return log
 
 
-def ran(log: world.World, heart=world.HEART) -> tuple[list, Chain]:
-    chain = Chain(heart)
-    return world.play(log.records, chain), chain
+def ran(log: world.World, heart=world.HEART) -> tuple[list, Pipeline]:
+    pipeline = Pipeline(heart)
+    return world.play(log.records, pipeline), pipeline
 
 
-def errors(chain: Chain) -> list[str]:
-    return [letter.error.error for _, letter in chain.letters]
+def errors(pipeline: Pipeline) -> list[str]:
+    return [letter.error.error for _, letter in pipeline.letters]
 
 
 def epochs(closed) -> list[int]:
     return [epoch.header.epoch_id for epoch in closed]
 
 
-def parked(chain: Chain) -> list[str]:
-    return [report.parked for core in chain.cores for report in core.reports() if report.parked]
+def parked(pipeline: Pipeline) -> list[str]:
+    return [report.parked for core in pipeline.cores for report in core.reports() if report.parked]
 
 
 def agrees(log: world.World, heart=world.HEART, seed: int = 0) -> First:
-    """A fleet that dies and holds nothing at hand, and a stage restarted behind every record, say what a chain says."""
+    """A fleet that dies and holds nothing at hand, and a stage restarted behind every record, say the same."""
     closed, _ = ran(log, heart)
     fleet = Fleet(replace(heart, held_bytes=0), seed, dies=0.06)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(closed)
     first, short = First(heart, log.records), First(replace(heart, held_bytes=0), log.records)
     assert (short.said, short.letters) == (first.said, first.letters)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from m0common.canonical import state_digest
 from m0common.messages import Manifest, StateBatch
-from m0lanes.checkpoints import History, batches, gathered
+from m0lanes.checkpoints import Beginnings, batches, gathered
 from m0lanes.entities import Entities, Entry
 
 _decode = msgspec.msgpack.Decoder(StateBatch).decode
@@ -81,7 +81,7 @@ class Rules:
     """What is under test, each part to be replaced by a wrong one."""
 
     gather: Gather = gathered
-    history: type[History] = History
+    beginnings: type[Beginnings] = Beginnings
     entities: type[Entities] = Entities
     keeps: Promise = promised
     """What whoever trims leaves whole."""
@@ -99,7 +99,7 @@ class Process:
     name: LaneName
     life: int
     entities: Entities
-    history: History
+    beginnings: Beginnings
     position: int = 0
     window_end_ms: int = 0
     heard: int = 0
@@ -183,10 +183,10 @@ class World:
         manifest, state = found
         if manifest.life < life:
             return self.begun(name, life)
-        history = self.rules.history(self.shares)
-        history.inherit(manifest)
+        beginnings = self.rules.beginnings(self.shares)
+        beginnings.inherit(manifest)
         process = Process(
-            name, manifest.life, self.rules.entities(state.items(), self.shares), history, manifest.position
+            name, manifest.life, self.rules.entities(state.items(), self.shares), beginnings, manifest.position
         )
         process.heard = self.logs[name.stage].begin
         process.window_end_ms = manifest.window_end_ms
@@ -194,7 +194,7 @@ class World:
 
     def begun(self, name: LaneName, life: int) -> Process:
         base = self.lanes[name][life].states[0]
-        return Process(name, life, self.rules.entities(base.items(), self.shares), self.rules.history(self.shares))
+        return Process(name, life, self.rules.entities(base.items(), self.shares), self.rules.beginnings(self.shares))
 
     def advance(self, process: Process) -> None:
         """Take one input message, or go over to the lane's next life."""
@@ -203,7 +203,7 @@ class World:
             if process.position == len(life.ops) or self.rng.random() < 0.3:
                 fresh = self.begun(name, process.life + 1)
                 process.life, process.entities, process.position = fresh.life, fresh.entities, 0
-                process.history = fresh.history if self.rules.whole_life else process.history
+                process.beginnings = fresh.beginnings if self.rules.whole_life else process.beginnings
                 return
         elif process.position == len(life.ops):
             if name in self.silent:
@@ -235,8 +235,8 @@ class World:
         """A checkpoint, message by message. Now and then a send is not acknowledged and everything is sent again."""
         name, position, heard = process.name, process.position, process.heard
         if self.rules.notices:
-            process.history.trimmed(heard)
-        whole = process.history.whole_next
+            process.beginnings.trimmed(heard)
+        whole = process.beginnings.whole_next
         entries = process.entities.unsaid(whole=whole)
         digest = process.entities.digest()
         values = batches(name.catalog, PARTITION, process.life, position, entries, BATCH_BYTES)
@@ -250,7 +250,7 @@ class World:
                 first = None
         end = len(self.logs[name.stage].batches)
         yield
-        start = process.history.began(position, first, whole=whole)
+        start = process.beginnings.began(position, first, whole=whole)
         manifest = Manifest(
             stage=name.stage, catalog=name.catalog, partition=PARTITION, life=process.life, generation=1,
             position=position, epoch_id=process.window_end_ms or None, digest=digest, out_seq=0, input_offset=0,

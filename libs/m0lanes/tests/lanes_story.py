@@ -17,11 +17,11 @@ class Story:
         self.lives: dict[int, int] = {}
         log.begin()
 
-    def flush(self, *, settle: bool = True) -> None:
+    def flush(self, *, until_idle: bool = True) -> None:
         self.fleet.write(self.log.records[self.written :])
         self.written = len(self.log.records)
-        if settle:
-            self.fleet.settle()
+        if until_idle:
+            self.fleet.run_until_idle()
 
     def end(self, following: int | None = None) -> None:
         """An epoch, with whatever happens in it."""

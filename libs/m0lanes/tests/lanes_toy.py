@@ -12,7 +12,7 @@ PPB = 1_000_000_000
 
 class Toss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heads: bool
-    settles: bool = False
+    decides: bool = False
     weight: int = 1
 
 
@@ -89,7 +89,7 @@ class Coins:
             raise Refused(f"weight {payload.weight}: not below 0")
 
     def outcome(self, kind: str, payload: msgspec.Struct, outcomes: Sequence[str]) -> int | None:
-        return (0 if payload.heads else 1) if isinstance(payload, Toss) and payload.settles else None
+        return (0 if payload.heads else 1) if isinstance(payload, Toss) and payload.decides else None
 
     def normalize(self, view: View, event: Event) -> Step:
         payload = event.payload
@@ -116,7 +116,7 @@ class Coins:
         assert "half" not in view.cache
         assert isinstance(payload, Toss)
         before = view.get(Counted, event.group) or Counted(0)
-        stop = [event.market_id] if payload.settles and event.market_id else []
+        stop = [event.market_id] if payload.decides and event.market_id else []
         return Step(
             changes=[Put((event.group,), Counted(before.tosses + 1))],
             say=[Tossed(event.group, event.market_id, event.event_ms, int(payload.heads))],

@@ -17,7 +17,6 @@ from m0common.stream.records import Record
 from m0common.stream.restored import Restored
 from m0common.topics import RAW
 from m0lanes.authority import signed
-from m0lanes.chain import Chain, ClosedEpoch
 from m0lanes.control import (
     CatalogSetPayload,
     DomainRef,
@@ -30,6 +29,7 @@ from m0lanes.control import (
 )
 from m0lanes.generations import lanes_of, partition_of
 from m0lanes.keeper import Keeper
+from m0lanes.pipeline import ClosedEpoch, Pipeline
 from m0lanes.stages import Heart
 from solders.keypair import Keypair
 
@@ -125,7 +125,7 @@ class World:
         return number
 
     def toss(self, group: str, heads: bool, event_ms: int, market_id: str | None = None, **more):
-        payload = {"heads": heads, **({"settles": True} if more.pop("settles", False) else {})}
+        payload = {"heads": heads, **({"decides": True} if more.pop("decides", False) else {})}
         return self.event(group, "toss", payload, event_ms, market_id, **more)
 
     def open(
@@ -238,13 +238,13 @@ class World:
         return self.raw(partition, encode_raw(signed(event, GENESIS, lambda message: bytes(key.sign_message(message)))))
 
 
-def play(records: Iterable[Record], chain: Chain | None = None) -> list[ClosedEpoch]:
-    chain = chain or Chain(HEART)
-    return [closed for record in records for closed in chain.feed(record)]
+def play(records: Iterable[Record], pipeline: Pipeline | None = None) -> list[ClosedEpoch]:
+    pipeline = pipeline or Pipeline(HEART)
+    return [closed for record in records for closed in pipeline.feed(record)]
 
 
 class Follower:
-    """A chain that follows lives: its lanes get the states that it said itself, or others', and are read again.
+    """A pipeline that follows lives: its lanes get the states that it said itself, or others', and are read again.
 
     `waits` says before every record whether what is asked for has to wait for longer.
     """
@@ -256,7 +256,7 @@ class Follower:
         waits: Callable[[], bool] = lambda: False,
     ) -> None:
         self.keeper = Keeper()
-        self.chain = Chain(heart, observer=self.keeper)
+        self.pipeline = Pipeline(heart, observer=self.keeper)
         self._load = load or self.keeper.load
         self._waits = waits
         self._read: dict[int, list[Record]] = {}
@@ -265,22 +265,22 @@ class Follower:
         closed = []
         for record in records:
             self._read.setdefault(record.partition, []).append(record)
-            closed += self.chain.feed(record)
-            while (self.chain.loads or self.chain.rewinds) and not self._waits():
+            closed += self.pipeline.feed(record)
+            while (self.pipeline.loads or self.pipeline.rewinds) and not self._waits():
                 closed += self._answer()
-        while self.chain.loads or self.chain.rewinds:
+        while self.pipeline.loads or self.pipeline.rewinds:
             closed += self._answer()
         return closed
 
     def _answer(self) -> list[ClosedEpoch]:
-        for load in self.chain.loads:
-            return self.chain.answer(load, self._load(load))
-        lane, rewind = next(iter(self.chain.rewinds.items()))
+        for load in self.pipeline.loads:
+            return self.pipeline.answer(load, self._load(load))
+        lane, rewind = next(iter(self.pipeline.rewinds.items()))
         closed = []
         for record in [record for record in self._read[lane.partition] if record.offset >= rewind.offset]:
-            closed += self.chain.feed(record, lane)
-        if self.chain.rewinds.get(lane) is rewind:
-            self.chain.join(lane)
+            closed += self.pipeline.feed(record, lane)
+        if self.pipeline.rewinds.get(lane) is rewind:
+            self.pipeline.join(lane)
         return closed
 
 

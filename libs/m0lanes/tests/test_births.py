@@ -91,7 +91,7 @@ def test_a_message_of_a_life_that_nothing_began_stops_its_lane_until_a_signed_li
     since = len(log.records)
     rebase(log, fleet, world.FIRST + 2, world.COINS_RELEASE, [LANE])
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     newborn = next(r for r in said(fleet, topic) if decode_message(r.value).kind == "rebased")
     for output in made.feed(newborn._replace(offset=1_001)):
         assert not isinstance(output, Letter)
@@ -102,7 +102,7 @@ def test_a_signed_rebase_that_somebody_pads_is_said_on_without_the_padding():
     signed = log.rebase(LANE, world.FIRST + 2, *fleet.topics.roots(LANE, world.FIRST + 2))
     padded = signed._replace(value=signed.value + b" " * 500_000)
     fleet.write([padded])
-    fleet.settle()
+    fleet.run_until_idle()
     (message,) = [decode_message(r.value) for r in said(fleet, NORMALIZED.name) if b"rebased" in r.value]
     body = msgspec.msgpack.decode(message.body, type=Rebased)
     assert body.event == signed.value
@@ -119,7 +119,7 @@ def test_a_manifest_brings_the_signed_rebase_of_its_life_and_is_nothing_without_
     since = len(log.records)
     rebase(log, fleet, world.FIRST + 2, world.COINS_RELEASE, [LANE])
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     assert all(no_life(manifest, world.DEPLOYMENT) is None for manifest in fleet.topics.manifests)
     made = newest(fleet, stage)
     assert made.life == 1
@@ -149,7 +149,7 @@ def test_a_bundle_that_has_read_a_life_brings_the_signed_rebase_of_it():
     rebase(log, fleet, world.FIRST + 2, world.COINS_RELEASE, [LANE])
     log.end(world.FIRST + 3)
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     known = [fleet.topics.restore(m) for m in fleet.topics.manifests if m.stage == 4]
     bundle = world.HEART.bundle()
     assert all(bundle.unsound(found.manifest, found.entities) is None for found in known)

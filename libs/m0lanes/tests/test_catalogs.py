@@ -5,7 +5,7 @@ from lanes_first import First
 from lanes_fleet import Fleet
 from lanes_steps import EPOCH, FIRST, START, epochs, errors, opened, ran, where
 from m0common.ids import Lane
-from m0lanes.chain import Chain
+from m0lanes.pipeline import Pipeline
 
 
 def two_catalogs(*, second: bool, first: bool = True) -> tuple[list, list]:
@@ -22,9 +22,9 @@ def two_catalogs(*, second: bool, first: bool = True) -> tuple[list, list]:
                 log.toss(group, index % 2 == 0, log.now_ms + 7)
             if log is coins or index != 1:
                 log.end(FIRST + index)
-    chain = Chain(world.HEART)
-    closed = world.play(coins.records, chain)
-    assert chain.letters == []
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(coins.records, pipeline)
+    assert pipeline.letters == []
     return closed, coins.records
 
 
@@ -36,7 +36,7 @@ def test_two_catalogs_in_the_same_partitions_do_not_disturb_each_other():
     for alone in (coins, notes):
         assert world.headers(alone).items() <= found.items()
     assert len(found) == 7
-    only = Chain(world.HEART, only=frozenset({"notes"}))
+    only = Pipeline(world.HEART, only=frozenset({"notes"}))
     assert world.headers(world.play(records, only)) == world.headers(notes)
     first = First(world.HEART, records)
     first.check_every_restart()
@@ -55,9 +55,11 @@ def test_of_a_group_in_two_catalogs_both_take_the_events_and_one_says_the_letter
     for log in (coins, notes):
         log.end(FIRST)
         log.end(FIRST + 1)
-    closed, chain = ran(coins)
+    closed, pipeline = ran(coins)
     assert (
-        len({(letter.record.partition, letter.record.offset) for _, letter in chain.letters}) == len(chain.letters) == 3
+        len({(letter.record.partition, letter.record.offset) for _, letter in pipeline.letters})
+        == len(pipeline.letters)
+        == 3
     )
     assert sorted(epochs(closed)) == [FIRST, FIRST, FIRST + 1, FIRST + 1]
     first = First(world.HEART, coins.records)
@@ -65,7 +67,7 @@ def test_of_a_group_in_two_catalogs_both_take_the_events_and_one_says_the_letter
     for seed in range(4):
         fleet = Fleet(world.HEART, seed, dies=0.1, copies=2)
         fleet.write(coins.records)
-        fleet.settle()
+        fleet.run_until_idle()
         assert len(fleet.topics.letters) == 3
 
 
@@ -76,12 +78,12 @@ def test_a_market_that_is_open_in_two_lanes_has_one_leaf():
     assert where("dime") != where("BTC/USD")
     log.end(FIRST + 1)
     log.end(FIRST + 2)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert epochs(closed) == [FIRST, FIRST + 1, FIRST + 2]
     for epoch in closed:
         assert len(set(epoch.market_ids)) == len(epoch.market_ids) == len(epoch.leaves)
     assert "TWICE" in closed[-1].market_ids
-    assert errors(chain) == []
+    assert errors(pipeline) == []
 
 
 def test_a_catalog_that_nothing_puts_in_force_pins_nothing():

@@ -8,7 +8,7 @@ from lanes_store import HORIZON, Rules, World, promised
 from m0common.messages import Manifest, StateBatch
 from m0common.messages.types import LIFE_END, PARTITIONS_MAX
 from m0common.topics import ONCE_MAX_BYTES
-from m0lanes.checkpoints import History, batches, gathered
+from m0lanes.checkpoints import Beginnings, batches, gathered
 from m0lanes.entities import Entities, Entry
 
 SOAK = os.environ.get("M0_SOAK") == "1"
@@ -57,7 +57,7 @@ def any_life(manifest, found):
     return gathered(manifest, [msgspec.structs.replace(batch, life=manifest.life) for batch in found])
 
 
-class InheritsNothing(History):
+class InheritsNothing(Beginnings):
     restored = False
 
     def inherit(self, _):
@@ -68,7 +68,7 @@ class InheritsNothing(History):
         return super().whole_next and not self.restored
 
 
-class OneTooFew(History):
+class OneTooFew(Beginnings):
     def __init__(self, shares):
         super().__init__(max(shares - 2, 0))
 
@@ -94,8 +94,8 @@ def young_only(known, newest_window):
         pytest.param(Rules(gather=without_ceiling), 20, id="nothing too new for a manifest"),
         pytest.param(Rules(gather=last_written), 50, id="the last written counts"),
         pytest.param(Rules(gather=any_life), 50, id="a range spans lives"),
-        pytest.param(Rules(history=InheritsNothing), 50, id="nothing is inherited from what was restored"),
-        pytest.param(Rules(history=OneTooFew), 50, id="the range is one checkpoint short"),
+        pytest.param(Rules(beginnings=InheritsNothing), 50, id="nothing is inherited from what was restored"),
+        pytest.param(Rules(beginnings=OneTooFew), 50, id="the range is one checkpoint short"),
         pytest.param(Rules(entities=HidesDeletions), 50, id="deletions are not said"),
         pytest.param(Rules(keeps=newest_only), 50, id="only the newest is kept"),
         pytest.param(Rules(keeps=young_only), 50, id="what is old goes, though its lane stands still"),
@@ -124,43 +124,43 @@ def test_a_lane_that_stands_still_holds_nobodys_log():
 
 
 def test_the_first_checkpoint_of_a_life_is_whole_and_the_range_moves_on_after_k_more():
-    history = History(3)
-    assert history.whole_next
-    assert history.began(10, 100, whole=True) == (10, 100)
-    assert not history.whole_next
-    assert [history.began(n, 10 * n, whole=False) for n in (11, 12, 13)] == [(10, 100)] * 3
-    assert history.began(14, 140, whole=False) == (11, 110)
+    beginnings = Beginnings(3)
+    assert beginnings.whole_next
+    assert beginnings.began(10, 100, whole=True) == (10, 100)
+    assert not beginnings.whole_next
+    assert [beginnings.began(n, 10 * n, whole=False) for n in (11, 12, 13)] == [(10, 100)] * 3
+    assert beginnings.began(14, 140, whole=False) == (11, 110)
 
 
 def test_after_a_restore_reading_begins_where_the_restored_ones_did_until_k_more_are_written():
-    history = History(2)
-    history.inherit(manifest(from_position=5, from_offset=50))
-    assert not history.whole_next
-    assert [history.began(n, 10 * n, whole=False) for n in (8, 9)] == [(5, 50)] * 2
-    assert history.began(10, 100, whole=False) == (8, 80)
+    beginnings = Beginnings(2)
+    beginnings.inherit(manifest(from_position=5, from_offset=50))
+    assert not beginnings.whole_next
+    assert [beginnings.began(n, 10 * n, whole=False) for n in (8, 9)] == [(5, 50)] * 2
+    assert beginnings.began(10, 100, whole=False) == (8, 80)
 
 
 def test_a_lane_whose_past_was_trimmed_says_everything_again_and_begins_there():
-    history = History(2)
-    history.inherit(manifest(from_position=5, from_offset=50))
-    history.trimmed(50)
-    assert not history.whole_next
-    history.trimmed(51)
-    assert history.whole_next
-    assert history.began(8, 80, whole=True) == (8, 80)
-    history.trimmed(51)
-    assert not history.whole_next
-    assert history.began(9, 90, whole=False) == (8, 80)
-    history.trimmed(85)
-    assert history.whole_next
+    beginnings = Beginnings(2)
+    beginnings.inherit(manifest(from_position=5, from_offset=50))
+    beginnings.trimmed(50)
+    assert not beginnings.whole_next
+    beginnings.trimmed(51)
+    assert beginnings.whole_next
+    assert beginnings.began(8, 80, whole=True) == (8, 80)
+    beginnings.trimmed(51)
+    assert not beginnings.whole_next
+    assert beginnings.began(9, 90, whole=False) == (8, 80)
+    beginnings.trimmed(85)
+    assert beginnings.whole_next
 
 
 def test_a_checkpoint_that_was_made_before_the_trim_was_heard_of_does_not_hide_it():
-    history = History(2)
-    history.began(1, 10, whole=True)
-    history.trimmed(11)
-    assert history.began(2, 20, whole=False) == (1, 10)
-    assert history.whole_next
+    beginnings = Beginnings(2)
+    beginnings.began(1, 10, whole=True)
+    beginnings.trimmed(11)
+    assert beginnings.began(2, 20, whole=False) == (1, 10)
+    assert beginnings.whole_next
 
 
 @pytest.mark.parametrize("count", [0, 1, 5000])

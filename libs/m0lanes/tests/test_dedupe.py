@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from lanes_first import First
 from m0common.canonical import PredictionLeaf
-from m0lanes.chain import Chain
 from m0lanes.control import SourceRule
 from m0lanes.dedupe import CHUNK, IDS, IDS_CHUNK, WINDOW, Repeats
 from m0lanes.entities import Entities
+from m0lanes.pipeline import Pipeline
 
 NO_ID = bytes(32)
 
@@ -24,7 +24,7 @@ class Lane:
         self.applied: dict[tuple[str, str], set[int]] = {}
 
     def restart(self) -> None:
-        self.repeats.settle()
+        self.repeats.write_back()
         self.entities = Entities(self.entities.items())
         self.repeats = Repeats(self.entities)
 
@@ -46,7 +46,7 @@ class Lane:
 
     def count(self) -> int:
         """How many entities there are."""
-        self.repeats.settle()
+        self.repeats.write_back()
         return self.entities.count
 
 
@@ -77,8 +77,8 @@ def test_the_state_does_not_depend_on_when_it_was_written_into_entities(seed: in
         seq = max(1, at - rng.choice((0, 0, 1, rng.randrange(2 * WINDOW), CHUNK)))
         for lane in (often, once):
             lane.offer("a", "g", seq)
-        often.repeats.settle()
-    once.repeats.settle()
+        often.repeats.write_back()
+    once.repeats.write_back()
     assert dict(once.entities.items()) == dict(often.entities.items())
 
 
@@ -161,9 +161,9 @@ def test_a_repeat_with_other_content_under_the_same_number_is_dropped():
     log = one_market()
     log.toss("penny", False, world.BASE_MS + 2, seq=7)
     assert heads(log) == heads(one_market())
-    chain = Chain(world.HEART)
-    world.play(log.records, chain)
-    assert chain.cores[0].drops["table", "repeat"] == 1
+    pipeline = Pipeline(world.HEART)
+    world.play(log.records, pipeline)
+    assert pipeline.cores[0].drops["table", "repeat"] == 1
 
 
 def test_a_correction_under_a_new_number_reaches_the_domain():
@@ -179,9 +179,9 @@ def test_an_event_sent_again_after_thousands_of_others_is_not_learned_again():
     for number in range(2_100):
         log.toss("penny", number % 2 == 0, world.BASE_MS + 4)
     log.raw(rare.partition, rare.value)
-    chain = Chain(world.HEART)
-    world.play(log.records, chain)
-    assert chain.cores[0].drops["crowd", "repeat"] == 1
+    pipeline = Pipeline(world.HEART)
+    world.play(log.records, pipeline)
+    assert pipeline.cores[0].drops["crowd", "repeat"] == 1
 
 
 def test_what_was_dropped_or_refused_is_no_repeat_when_it_comes_again():
@@ -209,10 +209,10 @@ def test_a_copy_of_an_opening_opens_no_market_that_was_closed(between: str):
             log.close("penny", f"OTHER_{number}", world.BASE_MS + 2)
     log.raw(opening.partition, opening.value)
     log.end(world.FIRST)
-    chain = Chain(world.HEART)
-    (closed,) = world.play(log.records, chain)
+    pipeline = Pipeline(world.HEART)
+    (closed,) = world.play(log.records, pipeline)
     assert closed.market_ids == ("COIN",)
-    assert chain.cores[0].drops["registry", "repeat"] == 1
+    assert pipeline.cores[0].drops["registry", "repeat"] == 1
 
 
 def registry_at_work(seed: int, *, copies: bool) -> world.World:

@@ -55,13 +55,13 @@ def changed() -> world.World:
 
 def test_a_new_version_of_a_domain_begins_anew_in_every_stage_though_its_model_is_as_it_was():
     log = changed()
-    closed, chain = ran(log, world.BOTH)
+    closed, pipeline = ran(log, world.BOTH)
     assert heads(closed, FIRST + 1) == heads(closed, FIRST + 2) == TAUGHT_ONCE
-    assert errors(chain) == []
+    assert errors(pipeline) == []
     agrees(log, world.BOTH)
     fleet = Fleet(replace(world.BOTH, held_bytes=0), 1, dies=0.05)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert owners(fleet) == [{LATER}, {LATER}, {LATER + MODEL}]
 
 
@@ -71,9 +71,9 @@ def test_a_version_that_returns_begins_anew_as_well():
     log.end(FIRST + 3, following=3)
     toss_all(log, 4)
     log.end(FIRST + 4)
-    closed, chain = ran(log, world.BOTH)
+    closed, pipeline = ran(log, world.BOTH)
     assert heads(closed, FIRST + 4) == TAUGHT_ONCE
-    assert errors(chain) == []
+    assert errors(pipeline) == []
     agrees(log, world.BOTH)
 
 
@@ -83,7 +83,7 @@ def test_a_life_under_a_release_with_another_version_of_the_domain_begins_anew_i
     log = opened()
     fleet = Fleet(world.BOTH, seed, dies)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert owners(fleet) == [{COINS}, {COINS}, {COINS + MODEL}]
     since = len(log.records)
     rebase(log, fleet, FIRST, world.OTHER_RELEASE)
@@ -96,9 +96,9 @@ def test_a_life_under_a_release_with_another_version_of_the_domain_begins_anew_i
     log.end(FIRST + 3)
     told = world.Follower(world.BOTH)
     closed = told.play(log.records)
-    assert errors(told.chain) == []
+    assert errors(told.pipeline) == []
     assert heads(closed, FIRST + 1) == heads(closed, FIRST + 3) == TAUGHT_ONCE
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     assert (fleet.topics.headers(), fleet.topics.letters) == (world.headers(closed), {})
     assert owners(fleet) == [{COINS}, {COINS}, {COINS + MODEL}]

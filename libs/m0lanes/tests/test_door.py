@@ -13,9 +13,9 @@ from m0common.errors import DeadLetterError
 from m0common.messages import RawEvent, encode_raw, raw_event
 from m0common.stream.deadletters import dead_letter
 from m0common.topics import RAW
-from m0lanes.chain import Chain
 from m0lanes.control import PAYLOADS, RebasePayload
 from m0lanes.door import DEPTH_MAX, PARTS_MAX, brackets_of, decode_event, decode_payload, is_too_deep
+from m0lanes.pipeline import Pipeline
 
 FIRST, EPOCH, START = world.FIRST, world.EPOCH_MS, world.BASE_MS
 GOOD = ("BTC/USD", "dime", "euro", "penny")
@@ -82,16 +82,16 @@ def epochs(places) -> dict[str, list[int]]:
 
 def test_any_bytes_cost_at_most_one_letter_and_change_nothing_else():
     log, plain = log_of(EVENTS, seed=1), log_of(0, seed=1)
-    chain = Chain(world.HEART)
-    closed = world.play(log.records, chain)
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(log.records, pipeline)
     assert good(closed) == good(world.play(plain.records))
     assert epochs(world.headers(closed)) == {name: [FIRST + n for n in range(5)] for name in ("coins", "notes")}
-    assert [report for core in chain.cores for report in core.reports() if report.parked] == []
-    assert {stage for stage, _ in chain.letters} == {"normalize"}
-    places = [(letter.record.partition, letter.record.offset) for _, letter in chain.letters]
+    assert [report for core in pipeline.cores for report in core.reports() if report.parked] == []
+    assert {stage for stage, _ in pipeline.letters} == {"normalize"}
+    places = [(letter.record.partition, letter.record.offset) for _, letter in pipeline.letters]
     assert len(places) == len(set(places)) > EVENTS // 3
-    assert {letter.error.error for _, letter in chain.letters} >= ERRORS
-    for _, letter in chain.letters:
+    assert {letter.error.error for _, letter in pipeline.letters} >= ERRORS
+    for _, letter in pipeline.letters:
         assert len(dead_letter("normalize", letter.record, letter.error).value) < 8_192
     odd = {
         market: leaf
@@ -104,17 +104,17 @@ def test_any_bytes_cost_at_most_one_letter_and_change_nothing_else():
 @pytest.mark.parametrize("seed", range(2 if not world.SOAK else 10))
 def test_a_fleet_that_dies_at_any_moment_says_one_letter_for_a_record(seed: int):
     log = log_of(2_000 if world.SOAK else 300, seed=10 + seed, epochs=4)
-    chain = Chain(world.HEART)
-    closed = world.play(log.records, chain)
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(log.records, pipeline)
     fleet = Fleet(world.HEART, seed, dies=0.02, copies=1 + seed % 2)
     fleet.write(log.records)
-    fleet.settle(200_000)
+    fleet.run_until_idle(200_000)
     assert fleet.topics.headers() == world.headers(closed)
     assert sum(instance.restarts for instance in fleet.instances) > 5
     assert fleet.parked() == []
     expected = {
         (RAW.name, letter.record.partition, letter.record.offset): (letter.error.error, letter.error.reason)
-        for _, letter in chain.letters
+        for _, letter in pipeline.letters
     }
     assert fleet.topics.letters == expected
 
@@ -222,14 +222,14 @@ def one_event(group=BIN, **more):
     log.open(group, "COIN", START)
     log.event(group, "toss", {"heads": True}, START + 1, **more)
     log.end(FIRST)
-    chain = Chain(world.HEART)
-    closed = world.play(log.records, chain)
-    return closed, chain
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(log.records, pipeline)
+    return closed, pipeline
 
 
 def test_a_record_in_a_wrong_partition_is_told_the_right_one():
-    _, chain = one_event(partition=(world.partition_of(BIN, world.PARTITIONS) + 1) % world.PARTITIONS)
-    ((_, letter),) = chain.letters
+    _, pipeline = one_event(partition=(world.partition_of(BIN, world.PARTITIONS) + 1) % world.PARTITIONS)
+    ((_, letter),) = pipeline.letters
     right = world.partition_of(BIN, world.PARTITIONS)
     assert letter.error.error == "wrong_partition"
     assert f"group 'bin/it' lives in partition {right}" in letter.error.reason
@@ -253,10 +253,10 @@ def test_a_chatty_source_of_a_closed_market_is_ordinary():
     for second in range(2_000):
         log.toss("penny", True, START + second, "CLOSED")
     log.end(FIRST)
-    chain = Chain(world.HEART)
-    closed = world.play(log.records, chain)
-    assert chain.letters == []
-    assert chain.cores[0].drops == {("table", "market_not_open"): 2_000}
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(log.records, pipeline)
+    assert pipeline.letters == []
+    assert pipeline.cores[0].drops == {("table", "market_not_open"): 2_000}
     assert [epoch.header.epoch_id for epoch in closed] == [FIRST]
 
 
@@ -267,9 +267,9 @@ def test_what_the_registry_alone_may_say_nobody_else_says():
     log.event("penny", "market_open", {"catalog": "coins"}, START, "MINE", source="registry")
     log.event("penny", "market_open", {"catalog": "coins"}, START, "MINE", source="registry", key=world.CLOCK)
     log.end(FIRST)
-    chain = Chain(world.HEART)
-    closed = world.play(log.records, chain)
-    assert [letter.error.error for _, letter in chain.letters] == [
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(log.records, pipeline)
+    assert [letter.error.error for _, letter in pipeline.letters] == [
         "unlisted_source",
         "wrong_signature",
         "wrong_signature",
@@ -284,9 +284,9 @@ def test_an_event_about_a_market_of_another_group_is_a_letter():
     same = next(g for g in ("dime", "euro") if world.partition_of(g, 4) == world.partition_of("penny", 4))
     log.toss(same, True, START + 1, "COIN")
     log.end(FIRST)
-    chain = Chain(world.HEART)
-    world.play(log.records, chain)
-    ((_, letter),) = chain.letters
+    pipeline = Pipeline(world.HEART)
+    world.play(log.records, pipeline)
+    ((_, letter),) = pipeline.letters
     assert letter.error.error == "wrong_group"
 
 
@@ -302,9 +302,9 @@ def test_what_a_domain_does_wrong_costs_a_letter_and_leaves_its_state(how: str):
             log.event("penny", "broken", {"how": how}, START + 2, seq=77)
         log.toss("penny", False, START + 3)
         log.end(FIRST)
-        chain = Chain(world.HEART)
-        closed = world.play(log.records, chain)
-        assert [letter.error.error in ("domain_raised", "refused") for _, letter in chain.letters] == [True] * breaks
+        pipeline = Pipeline(world.HEART)
+        closed = world.play(log.records, pipeline)
+        assert [letter.error.error in ("domain_raised", "refused") for _, letter in pipeline.letters] == [True] * breaks
         found.append([lane.stage_digests for epoch in closed for lane in epoch.header.lanes])
     assert found[0] == found[1]
 

@@ -67,7 +67,7 @@ def test_whatever_a_gap_swallows_live_and_chain_close_the_same_epochs_and_nothin
             course.end()
         course.repair(begins, anew=rng.random() < 0.5)
         course.end()
-        course.flush(settle=rng.random() < 0.5)
+        course.flush(until_idle=rng.random() < 0.5)
         if rng.random() < 0.5:
             course.flush()
             rng.choice(course.fleet.instances).start()

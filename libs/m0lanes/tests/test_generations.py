@@ -19,20 +19,20 @@ def test_before_the_first_set_nothing_of_a_catalog_is_taken():
     log.end(FIRST - 1, following=1)
     log.open("penny", "COIN", START)
     log.end(FIRST)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert epochs(closed) == [FIRST]
     assert world.leaves(closed) == {FIRST: {"COIN": ((500_000_000, 500_000_000), features_hash("COIN", ()))}}
-    assert chain.cores[0].drops["other", "no_catalog_names_the_group"] == 2
-    assert errors(chain) == []
+    assert pipeline.cores[0].drops["other", "no_catalog_names_the_group"] == 2
+    assert errors(pipeline) == []
 
 
 def test_a_marker_before_any_set_is_a_letter_and_makes_no_lane():
     log = world.World()
     log.sets[1] = (log.payload(1), bytes(32))
     log.end(FIRST - 1, following=1)
-    _, chain = ran(log)
-    assert set(errors(chain)) == {"unknown_lane"}
-    assert chain.cores[0].reports() == []
+    _, pipeline = ran(log)
+    assert set(errors(pipeline)) == {"unknown_lane"}
+    assert pipeline.cores[0].reports() == []
 
 
 def test_a_set_takes_force_at_the_marker_wherever_it_was_read_before_it():
@@ -47,8 +47,8 @@ def test_a_set_takes_force_at_the_marker_wherever_it_was_read_before_it():
         log.define(2, params={"block_above": 0, "signer_set_id": 1}, partitions=sorted(set(lanes) - set(halves)))
         log.end(FIRST + 1, following=2)
         log.end(FIRST + 2)
-        closed, chain = ran(log)
-        assert errors(chain) == []
+        closed, pipeline = ran(log)
+        assert errors(pipeline) == []
         agrees(log)
         found.append(world.leaves(closed))
     assert found[0] == found[1] == found[2]
@@ -64,9 +64,9 @@ def test_a_lane_that_lacks_the_set_that_a_marker_names_parks_loudly_and_goes_on_
     log.end(FIRST + 1, following=2)
     log.toss("penny", True, START + 2 * EPOCH + 1)
     log.end(FIRST + 2)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert epochs(closed) == [FIRST]
-    (reason,) = parked(chain)
+    (reason,) = parked(pipeline)
     assert "names generation 2" in reason
     assert f"partition {missing} with 'm0 catalog set coins'" in reason
     first = First(world.HEART, log.records)
@@ -81,7 +81,7 @@ def test_a_lane_that_lacks_the_set_that_a_marker_names_parks_loudly_and_goes_on_
     first.check_every_restart()
     fleet = Fleet(world.HEART, 1, dies=0.05)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.parked() == []
     assert sorted(epoch for _, epoch in fleet.topics.headers()) == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
     assert fleet.topics.letters == {}
@@ -94,9 +94,9 @@ def test_a_set_that_no_marker_names_has_no_effect():
     for log in (plain, extra):
         log.end(FIRST + 1)
         log.end(FIRST + 2)
-    closed, chain = ran(extra)
+    closed, pipeline = ran(extra)
     assert world.leaves(closed) == world.leaves(ran(plain)[0])
-    assert errors(chain) == []
+    assert errors(pipeline) == []
 
 
 def test_of_two_sets_of_one_generation_the_marker_chooses():
@@ -107,15 +107,15 @@ def test_of_two_sets_of_one_generation_the_marker_chooses():
     log.sets[2] = chosen
     log.end(FIRST + 1, following=2)
     log.end(FIRST + 2)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     coins = {group: f"COIN_{number}" for number, group in enumerate(sorted(world.GROUPS))}
     assert world.leaves(closed)[FIRST + 2].keys() == {coins["dime"], coins["penny"]}
-    assert errors(chain) == []
+    assert errors(pipeline) == []
     agrees(log)
     # the other one is gone for good
     log.define(2, groups=("euro",))
-    _, chain = ran(log)
-    assert set(errors(chain)) == {"old_generation"}
+    _, pipeline = ran(log)
+    assert set(errors(pipeline)) == {"old_generation"}
 
 
 def test_generations_only_grow():
@@ -128,10 +128,10 @@ def test_generations_only_grow():
         log.raw(partition, log.marker(FIRST + 2, following=3))
         log.raw(partition, log.marker(FIRST + 2, generation=1))
     log.end(FIRST + 2)
-    closed, chain = ran(log)
-    assert errors(chain) == ["old_generation"] * 3 * len(lanes)
+    closed, pipeline = ran(log)
+    assert errors(pipeline) == ["old_generation"] * 3 * len(lanes)
     assert epochs(closed) == [FIRST, FIRST + 1, FIRST + 2]
-    assert parked(chain) == []
+    assert parked(pipeline) == []
 
 
 def test_a_marker_of_a_generation_that_a_lane_never_saw_begin_parks_it():
@@ -140,8 +140,8 @@ def test_a_marker_of_a_generation_that_a_lane_never_saw_begin_parks_it():
     skipped = where("penny")
     log.end(FIRST + 1, following=2, partitions=[p for p in lanes_of(log.payload(2)) if p != skipped])
     log.end(FIRST + 2)
-    _, chain = ran(log)
-    (reason,) = parked(chain)
+    _, pipeline = ran(log)
+    (reason,) = parked(pipeline)
     assert "generation 2, 1 is in force: begin a new life with 'm0 lane rebase coins'" in reason
 
 
@@ -159,9 +159,9 @@ def test_a_marker_carried_into_a_partition_that_it_is_not_about_stops_no_lane():
     log.raw(other, log.records[-1].value)
     log.open("euro", "AGAIN", START + 4 * EPOCH)
     log.end(FIRST + 4)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert epochs(closed) == [FIRST + n for n in range(5)]
-    assert parked(chain) == []
+    assert parked(pipeline) == []
     agrees(log)
 
 
@@ -170,8 +170,8 @@ def test_a_new_lane_that_the_marker_of_its_beginning_never_reached_parks():
     log.define(2, groups=("euro", "penny"))
     log.end(FIRST + 1, following=2, partitions=[where("euro")])
     log.end(FIRST + 2)
-    _, chain = ran(log)
-    (reason,) = parked(chain)
+    _, pipeline = ran(log)
+    (reason,) = parked(pipeline)
     assert "generation 2, which never began here: begin a new life with 'm0 lane rebase coins'" in reason
 
 
@@ -199,8 +199,8 @@ def test_a_set_that_may_not_be_is_one_letter_in_each_lane_and_changes_nothing(ch
     else:
         log.define(2, partitions=lanes, **changes)
     log.end(FIRST + 1)
-    closed, chain = ran(log)
-    assert errors(chain) == [error] * len(lanes)
+    closed, pipeline = ran(log)
+    assert errors(pipeline) == [error] * len(lanes)
     assert epochs(closed) == [FIRST, FIRST + 1]
     agrees(log)
 
@@ -212,9 +212,9 @@ def test_a_first_set_with_a_wrong_epoch_length_does_not_bind_the_catalog():
     log.end(FIRST - 1, following=2)
     log.open("penny", "COIN", START)
     log.end(FIRST)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert epochs(closed) == [FIRST]
-    assert errors(chain) == []
+    assert errors(pipeline) == []
     agrees(log)
 
 
@@ -223,9 +223,9 @@ def test_the_control_key_is_handed_on_by_certificates_and_the_old_one_signs_no_m
     handed = (certificate(world.CONTROL, NEW_KEY),)
     log.define(2, key=NEW_KEY)  # nobody vouches for it yet
     log.define(2, key=world.CONTROL, certificates=handed)  # it has given the key away itself
-    _, chain = ran(log)
+    _, pipeline = ran(log)
     lanes = len(lanes_of(log.payload(1)))
-    assert errors(chain) == ["wrong_signature"] * 2 * lanes
+    assert errors(pipeline) == ["wrong_signature"] * 2 * lanes
     log.define(2, key=NEW_KEY, certificates=handed)
     log.end(FIRST + 1, following=2)
     log.define(3, key=world.CONTROL)
@@ -237,8 +237,8 @@ def test_the_control_key_is_handed_on_by_certificates_and_the_old_one_signs_no_m
     log.define(3, key=NEW_KEY, certificates=handed)
     log.end(FIRST + 2, following=3)
     log.end(FIRST + 3)
-    closed, chain = ran(log)
-    assert errors(chain) == ["wrong_signature"] * 7 * lanes
+    closed, pipeline = ran(log)
+    assert errors(pipeline) == ["wrong_signature"] * 7 * lanes
     assert epochs(closed) == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
     assert closed[-1].header.generation == 3
     agrees(log)
@@ -261,7 +261,7 @@ def test_copies_of_sets_that_are_not_about_a_lane_use_up_nothing_of_it(begun: bo
     log.define(last, groups=(stays, leaves))
     log.end(last, following=last)
     log.end(last + 1)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert closed[-1].header.epoch_id == last + 1
     assert [lane.partition for lane in closed[-1].header.lanes] == sorted((where(stays), where(leaves)))
-    assert errors(chain) == ["wrong_partition"] * (SETS_MAX + 1)
+    assert errors(pipeline) == ["wrong_partition"] * (SETS_MAX + 1)

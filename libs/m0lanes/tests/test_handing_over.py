@@ -9,7 +9,7 @@ from lanes_fleet import Fleet
 from lanes_lives import AFTER, EDITED, LANES, installs, rebase
 from lanes_story import FIRST
 from lanes_toy import Coins, LastToss
-from m0lanes.chain import Chain
+from m0lanes.pipeline import Pipeline
 from m0lanes.port import Put, Step
 
 STEPS = 200 if world.SOAK else 5
@@ -139,7 +139,7 @@ def test_a_catalog_of_which_a_later_lane_is_heard_first_begins_under_the_release
     course.set()
     course.end()
     course.fleet.write([record for record in course.log.records if record.partition != first])
-    course.fleet.settle()
+    course.fleet.run_until_idle()
     course.fleet.write([record for record in course.log.records if record.partition == first])
     course.written = len(course.log.records)
     course.check()
@@ -163,7 +163,7 @@ def test_a_catalog_returns_while_a_lane_of_it_has_not_ended_yet(release: bytes, 
         course.end()
     rest = course.log.records[since:]
     course.fleet.write([record for record in rest if record.partition != LANES[-1]])
-    course.fleet.settle()
+    course.fleet.run_until_idle()
     course.fleet.write([record for record in rest if record.partition == LANES[-1]])
     course.written = len(course.log.records)
     course.check()
@@ -215,7 +215,7 @@ def test_a_return_forgets_the_same_of_closed_markets_whichever_releases_a_proces
     course.set()
     course.end()
     course.flush()
-    assert course.fleet.topics.headers() == world.headers(world.play(course.log.records, Chain(both)))
+    assert course.fleet.topics.headers() == world.headers(world.play(course.log.records, Pipeline(both)))
 
 
 @pytest.mark.parametrize("builds", [RELEASED, (BOTH_INSTALLED,)], ids=["one each", "one that has both"])

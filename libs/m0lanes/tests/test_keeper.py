@@ -1,13 +1,13 @@
-"""What a chain remembers of its own checkpoints."""
+"""What a pipeline remembers of its own checkpoints."""
 
 import lanes_world as world
 import pytest
 from m0common.canonical import ZERO, state_digest
 from m0common.ids import Lane
 from m0common.stream.core import Load
-from m0lanes.chain import Chain
 from m0lanes.entities import SHARES
 from m0lanes.keeper import Keeper
+from m0lanes.pipeline import Pipeline
 
 
 def kept(records, keeper: Keeper) -> list:
@@ -19,7 +19,7 @@ def kept(records, keeper: Keeper) -> list:
         keeper(stage, output)
         said.extend(set(keeper.manifests) - before)
 
-    world.play(records, Chain(world.HEART, observer=observe))
+    world.play(records, Pipeline(world.HEART, observer=observe))
     return said
 
 
@@ -56,16 +56,16 @@ def test_a_state_is_found_by_lane_stage_epoch_and_root():
 def test_a_chain_that_goes_on_from_states_of_the_log_is_kept_from_there_on(most: int | None):
     log = world.season(SHARES + 3)
     whole = Keeper()
-    world.play(log.records, Chain(world.HEART, observer=whole))
+    world.play(log.records, Pipeline(world.HEART, observer=whole))
     behind = world.FIRST + 1
     states = [whole.restored(m) for m in whole.manifests if m.epoch_id == behind]
     keeper = Keeper(most)
-    chain = Chain(world.HEART, observer=keeper)
+    pipeline = Pipeline(world.HEART, observer=keeper)
     for found in states:
         keeper.resume(found)
         assert keeper.load(load(found.manifest)).entities == found.entities
-    starts = chain.restore(states)
-    world.play([r for r in log.records if r.offset >= starts.get(r.partition, 1 << 62)], chain)
+    starts = pipeline.restore(states)
+    world.play([r for r in log.records if r.offset >= starts.get(r.partition, 1 << 62)], pipeline)
     roots = {(m.stage, m.partition, m.epoch_id): m.digest for m in whole.manifests if m.epoch_id is not None}
     later = [m for m in keeper.manifests if m.epoch_id is not None and m.epoch_id > behind]
     assert max(m.epoch_id for m in later) == world.FIRST + SHARES + 2

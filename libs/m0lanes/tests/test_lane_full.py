@@ -36,8 +36,8 @@ def crowded() -> world.World:
 @pytest.mark.parametrize("most", range(1, len(TOGETHER) + 2))
 def test_at_the_edge_a_lane_never_checkpointed_and_one_at_every_message_say_the_same(most):
     log, heart = crowded(), replace(world.HEART, entities_max=most)
-    _, chain = ran(log, heart)
-    letters = {(letter.record.partition, letter.record.offset): letter.error for _, letter in chain.letters}
+    _, pipeline = ran(log, heart)
+    letters = {(letter.record.partition, letter.record.offset): letter.error for _, letter in pipeline.letters}
     left_out = max(0, len(TOGETHER) - most)
     # who is heard of already is heard on; of the others there is one letter for each toss
     assert Counter(error.error for error in letters.values()) == Counter(lane_full=left_out)

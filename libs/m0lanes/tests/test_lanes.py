@@ -32,13 +32,13 @@ def test_a_group_that_is_removed_loses_its_markets_at_that_barrier_and_its_lane_
     log.end(FIRST + 1, following=2)
     log.toss(gone, False, START + 2 * EPOCH + 5)
     log.end(FIRST + 2)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     found = world.leaves(closed)
     assert len(found[FIRST + 1]) == 4
     assert len(found[FIRST + 2]) == 3
     assert "HELD" not in found[FIRST + 2]
-    assert errors(chain) == []
-    retired = {r.lane.partition for r in chain.cores[0].reports() if r.retired}
+    assert errors(pipeline) == []
+    retired = {r.lane.partition for r in pipeline.cores[0].reports() if r.retired}
     assert retired == ({where(gone)} if alone else set())
     agrees(log)
 
@@ -51,10 +51,10 @@ def test_what_waits_for_a_group_that_is_removed_counts_for_nothing_though_its_la
     log.toss("penny", True, START + 2 * EPOCH + 6)
     log.end(FIRST + 1, following=2)
     log.end(FIRST + 2)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert list(world.leaves(closed)[FIRST + 2]) == ["COIN_0"]
-    assert errors(chain) == []
-    assert chain.cores[0].drops == {
+    assert errors(pipeline) == []
+    assert pipeline.cores[0].drops == {
         ("registry", "no_catalog_names_the_group"): 1,
         ("table", "no_catalog_names_the_group"): 1,
     }
@@ -72,9 +72,9 @@ def test_a_group_added_later_begins_behind_the_barrier_in_a_lane_of_its_own_if_n
     for number, group in enumerate(added):
         log.open(group, f"NEW_{number}", START + 2 * EPOCH)
     log.end(FIRST + 2)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     found = world.leaves(closed)
-    assert errors(chain) == []
+    assert errors(pipeline) == []
     assert list(found[FIRST + 1]) == ["COIN_0"]
     odds = {market: p for market, (p, _) in found[FIRST + 2].items()}
     half = (500_000_000, 500_000_000)
@@ -94,9 +94,9 @@ def test_a_retired_catalog_says_its_last_leaves_and_goes_on_when_it_is_opened_ag
     log.open("penny", "AGAIN", START + 8 * EPOCH)
     log.toss("penny", True, START + 8 * EPOCH + 1)
     log.end(FIRST + 8)
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     found = world.leaves(closed)
-    assert errors(chain) == []
+    assert errors(pipeline) == []
     assert epochs(closed) == [FIRST, FIRST + 1, FIRST + 8]
     assert len(found[FIRST + 1]) == 4
     # what was learned before stays, what was tossed in between is nobody's, markets of before are closed
@@ -115,11 +115,11 @@ def test_a_domain_version_that_returns_begins_anew_live_and_restarted_alike():
     log.define(3)
     log.end(FIRST + 3, following=3)
     log.end(FIRST + 4)
-    closed, chain = ran(log, world.BOTH)
+    closed, pipeline = ran(log, world.BOTH)
     hashes = {epoch: {m: said for m, (_, said) in found.items()} for epoch, found in world.leaves(closed).items()}
     assert hashes[FIRST + 1] != empty
     assert hashes[FIRST + 2] == hashes[FIRST + 4] == empty
-    assert errors(chain) == []
+    assert errors(pipeline) == []
     agrees(log, world.BOTH)
 
 
@@ -130,8 +130,8 @@ def test_a_domain_version_begins_anew_also_when_the_catalog_was_retired_in_betwe
         log.end(FIRST + generation, following=generation)
     log.open("penny", "AGAIN", START + 6 * EPOCH)
     log.end(FIRST + 6)
-    closed, chain = ran(log, world.BOTH)
-    assert errors(chain) == []
+    closed, pipeline = ran(log, world.BOTH)
+    assert errors(pipeline) == []
     (_, row), *_ = world.leaves(closed)[FIRST + 6].values()
     assert row == features_hash("AGAIN", ())
     first = agrees(log, world.BOTH)
@@ -151,10 +151,10 @@ def test_what_is_held_over_a_barrier_keeps_the_verdict_of_its_place():
         log.toss("penny", True, START + EPOCH + 10)
         log.end(FIRST, following=2)
         log.end(FIRST + 1)
-        closed, chain = ran(log)
+        closed, pipeline = ran(log)
         (p, _), *_ = world.leaves(closed)[FIRST + 1].values()
         assert (p[0] > 500_000_000) == (before == 600_000)
-        assert errors(chain) == []
+        assert errors(pipeline) == []
         agrees(log)
 
 
@@ -172,8 +172,8 @@ def test_a_group_named_again_while_one_of_its_events_waits_takes_it_live_and_res
     log.open("penny", "COIN", START + 2 * EPOCH)
     log.end(FIRST + 2)
     log.end(FIRST + 3)
-    closed, chain = ran(log)
-    assert errors(chain) == []
+    closed, pipeline = ran(log)
+    assert errors(pipeline) == []
     # a lane that ended held nothing over its end; one that went on did
     shared = any(where(group) == where("penny") for group in lean)
     (p, _), *_ = world.leaves(closed)[FIRST + 3].values()

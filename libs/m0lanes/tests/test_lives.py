@@ -21,9 +21,9 @@ from lanes_steps import NEW_KEY, certificate
 from lanes_toy import Coins
 from m0common.stream.records import Produce
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS
-from m0lanes.chain import Chain
 from m0lanes.generations import lanes_of
 from m0lanes.keeper import Keeper
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 
 
@@ -61,7 +61,7 @@ def test_a_build_that_was_there_before_the_first_checkpoint_closes_no_epoch_twic
     fleet = Fleet(world.HEART, seed, dies)
     fleet.instances += installs(fleet, AFTER, dies)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     fleet.instances = fleet.instances[4:]
     since = len(log.records)
     rebases = anew(log, EDITED) if back is None else rebase(log, fleet, world.FIRST + back, EDITED)
@@ -75,7 +75,7 @@ def test_a_catalog_that_nobody_has_closed_an_epoch_of_begins_with_nothing_under_
     fleet = Fleet(world.HEART)
     fleet.instances = [*fleet.instances[:3], *installs(fleet, AFTER)]
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == {}
     fleet.instances = fleet.instances[3:]
     since = len(log.records)
@@ -104,7 +104,7 @@ def test_a_life_goes_on_from_the_very_marker_that_put_a_release_in_force_that_is
     log.end(world.FIRST + 2, following=2)
     fleet = Fleet(world.HEART, seed)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     fleet.instances = installs(fleet, AFTER, 0.05)
     since = len(log.records)
     rebase(log, fleet, world.FIRST + 2, EDITED)
@@ -126,7 +126,7 @@ def test_a_generation_that_takes_force_behind_the_rebase_brings_its_own_release(
     message = fleet.topics.message(world.FIRST + 5)
     assert (message.generation, {lane.release for lane in message.lanes}) == (2, {EDITED})
     fleet.instances = installs(fleet, world.HEART)
-    fleet.settle()
+    fleet.run_until_idle()
     assert max(epoch for _, epoch in fleet.topics.headers()) == world.FIRST + 5, "the old release runs it no more"
 
 
@@ -138,7 +138,7 @@ def test_the_release_of_a_new_life_may_be_installed_before_or_after_it_beside_th
     since = len(log.records)
     rebases = rebase(log, fleet, world.FIRST + 2, EDITED, LANES[:1])
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     if not seed % 2:
         fleet.instances += installs(fleet, AFTER)
     since = len(log.records)
@@ -178,7 +178,7 @@ def test_the_key_that_the_old_one_certified_begins_lives_and_the_old_one_no_more
     log.define(2, key=NEW_KEY, certificates=HANDED_ON)
     log.end(world.FIRST + 3, following=2)
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     since, where = len(log.records), fleet.topics.roots(LANES[0], world.FIRST + 3)
     refused = [
         log.rebase(LANES[0], world.FIRST + 3, *where),
@@ -221,7 +221,7 @@ def test_reading_from_further_back_than_a_lane_needs_changes_nothing():
                 log.toss(group, True, log.now_ms + ahead_ms)
         log.end(world.FIRST + index)
     keeper = Keeper()
-    world.play(log.records, Chain(world.HEART, observer=keeper))
+    world.play(log.records, Pipeline(world.HEART, observer=keeper))
     for manifest in (m for m in keeper.manifests if m.stage == 1):
         mine = [record for record in log.records if record.partition == manifest.partition]
 
@@ -278,7 +278,7 @@ def test_a_lane_that_is_passed_over_is_read_from_where_it_stands_whatever_its_ne
                 each.end(world.FIRST + index)
         fleet.write(log.records[written:])
         written = len(log.records)
-        fleet.settle()
+        fleet.run_until_idle()
 
     epochs(0, 1)
     (lane,) = lanes_of(log.payload(1))

@@ -45,8 +45,8 @@ def test_a_marker_that_may_not_be_is_a_letter_and_closes_nothing(said: dict, err
     bad = {(record.partition, record.offset) for record in (log.raw(partition, value) for partition in lanes)}
     log.toss("penny", False, START + EPOCH + 1)
     log.end(FIRST + 1)
-    closed, chain = ran(log)
-    assert errors(chain) == [error] * len(lanes)
+    closed, pipeline = ran(log)
+    assert errors(pipeline) == [error] * len(lanes)
     assert epochs(closed) == [FIRST, FIRST + 1]
     plain = opened()
     plain.toss("penny", False, START + EPOCH + 1)
@@ -66,9 +66,9 @@ def test_the_clock_of_the_generation_in_force_says_the_marker_that_ends_it():
     for partition in lanes:
         log.raw(partition, log.marker(FIRST + 2))
         log.raw(partition, log.marker(FIRST + 2, key=NEW_CLOCK))
-    closed, chain = ran(log)
+    closed, pipeline = ran(log)
     assert epochs(closed) == [FIRST, FIRST + 1, FIRST + 2]
-    assert errors(chain) == ["wrong_signature"] * 2 * len(lanes)
+    assert errors(pipeline) == ["wrong_signature"] * 2 * len(lanes)
     agrees(log)
 
 
@@ -87,8 +87,8 @@ def test_the_window_read_again_moves_with_markers_of_clocks_that_are_gone():
     for epoch in (3, 4):
         for partition in lanes_of(log.payload(1)):
             log.raw(partition, log.marker(FIRST + epoch, key=keys[2]))
-    closed, chain = ran(log)
-    assert errors(chain) == []
+    closed, pipeline = ran(log)
+    assert errors(pipeline) == []
     assert epochs(closed) == [FIRST + n for n in range(5)]
     agrees(log)
 

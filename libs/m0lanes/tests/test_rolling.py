@@ -5,9 +5,9 @@ import pytest
 from lanes_fleet import Fleet, Instance
 from lanes_toy import OtherCoins
 from m0common.stream.core import MARKERS_DUE
-from m0lanes.chain import Chain
 from m0lanes.control import DomainRef
 from m0lanes.generations import lanes_of
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 
 NEW = Heart(world.DEPLOYMENT, {world.OTHER_RELEASE: OtherCoins()}, bytes([3]) * 32)
@@ -35,7 +35,7 @@ def upgraded(seed: int, before: int = 2, after: int = 2, back: int = 0) -> world
 
 
 def test_one_process_that_has_both_switches_at_the_barrier():
-    closed = world.play(upgraded(1).records, Chain(world.BOTH))
+    closed = world.play(upgraded(1).records, Pipeline(world.BOTH))
     releases = [{lane.release for lane in epoch.header.lanes} for epoch in closed]
     assert releases == [{world.COINS_RELEASE}] * 3 + [{world.OTHER_RELEASE}]
     assert [epoch.header.generation for epoch in closed] == [1, 1, 1, 2]
@@ -48,8 +48,8 @@ def test_old_and_new_processes_side_by_side_say_what_one_that_has_both_says(seed
     fleet = Fleet(world.HEART, seed, dies)
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, dies) for stage in STAGES]
     fleet.write(records)
-    fleet.settle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    fleet.run_until_idle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
     assert fleet.parked() == []
 
 
@@ -61,12 +61,12 @@ def test_the_new_release_may_come_before_during_or_after_the_switch_stage_by_sta
     fleet.rng.shuffle(missing)
     for start in range(0, len(records), 9):
         fleet.write(records[start : start + 9])
-        fleet.settle()
+        fleet.run_until_idle()
         if missing and fleet.rng.random() < 0.3:
             fleet.instances.append(Instance(NEW, missing.pop(), fleet.topics, fleet.rng, 0.03))
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, 0.03) for stage in missing]
-    fleet.settle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    fleet.run_until_idle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
     assert fleet.parked() == []
 
 
@@ -81,7 +81,7 @@ def test_who_passes_a_lane_over_knows_which_epoch_others_must_have_closed(epochs
     passing = [Instance(NEW, stage, fleet.topics, fleet.rng) for stage in STAGES]
     fleet.instances += passing
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     reports = [report for instance in passing for report in instance.core.reports()]
     assert len({report.lane for report in reports}) > 1
     assert {report.lacks for report in reports} == {world.COINS_RELEASE}
@@ -92,11 +92,11 @@ def test_what_nobody_runs_waits_and_goes_on_when_somebody_does():
     records = upgraded(3).records
     fleet = Fleet(world.HEART, 3)
     fleet.write(records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert max(epoch for _, epoch in fleet.topics.headers()) == world.FIRST + 2
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng) for stage in STAGES]
-    fleet.settle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    fleet.run_until_idle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
 
 
 def returned(seed: int) -> tuple[list[world.Record], int]:
@@ -125,15 +125,15 @@ def test_a_retired_catalog_returns_under_a_release_that_only_newer_processes_hav
     early = [stage for stage in STAGES if fleet.rng.random() < 0.5]
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, dies) for stage in early]
     fleet.write(records[:ended])
-    fleet.settle()
+    fleet.run_until_idle()
     newest = {(m.stage, m.partition): m for m in sorted(fleet.topics.manifests, key=lambda m: (m.life, m.position))}
     assert {manifest.status for manifest in newest.values()} == {"retired"}
     fleet.instances += [Instance(NEW, stage, fleet.topics, fleet.rng, dies) for stage in STAGES if stage not in early]
     if seed % 2:
         fleet.instances = [instance for instance in fleet.instances if instance.heart is NEW]
     fleet.write(records[ended:])
-    fleet.settle()
-    assert fleet.topics.headers() == world.headers(world.play(records, Chain(world.BOTH)))
+    fleet.run_until_idle()
+    assert fleet.topics.headers() == world.headers(world.play(records, Pipeline(world.BOTH)))
     assert len(fleet.topics.headers()) == 5
     assert fleet.parked() == []
 
@@ -143,7 +143,7 @@ def test_a_retired_lane_keeps_its_state_and_holds_no_reader_at_its_old_place(hea
     records, ended = returned(1)
     fleet = Fleet(world.HEART, 1)
     fleet.write(records[:ended])
-    fleet.settle()
+    fleet.run_until_idle()
     for core in (heart.normalize(), heart.feature(), heart.model(), heart.bundle(3)):
         for partition in range(world.PARTITIONS):
             newest = fleet.topics.newest(core, partition)

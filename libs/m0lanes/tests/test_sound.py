@@ -46,9 +46,9 @@ def played() -> tuple[world.World, Fleet]:
     log.end(world.FIRST + 3, partitions=LANES[:1])
     fleet = Fleet(world.HEART)
     fleet.write(log.records[:before])
-    fleet.settle()
+    fleet.run_until_idle()
     fleet.write(log.records[before:])
-    fleet.settle()
+    fleet.run_until_idle()
     return log, fleet
 
 
@@ -245,7 +245,7 @@ def test_events_of_a_source_that_were_never_counted_are_not_remembered():
     log.end(world.FIRST + 1)
     fleet = Fleet(world.HEART)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     found = [fleet.topics.restore(m) for m in fleet.topics.manifests if m.stage == 1]
     manifest, state, _ = next(each for each in reversed(found) if any(key[0] == tags.ID_NEXT for key in each.entities))
     key = next(key for key in state if key[0] == tags.ID_NEXT)
@@ -282,7 +282,7 @@ def test_a_new_life_from_entities_that_make_no_state_parks_the_lane_and_a_better
     since = len(log.records)
     log.rebase(LANES[0], world.FIRST + 2, where, behind)
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     (reason,) = refused(fleet)
     assert f"stage {stage}" in reason
     assert "m0 lane rebase coins" in reason
@@ -291,6 +291,6 @@ def test_a_new_life_from_entities_that_make_no_state_parks_the_lane_and_a_better
     rebase(log, fleet, world.FIRST + 2, world.COINS_RELEASE, LANES[:1], life=2)
     log.end(world.FIRST + 3)
     fleet.write(log.records[since:])
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.parked() == []
     assert ("coins", world.FIRST + 3) in fleet.topics.headers()

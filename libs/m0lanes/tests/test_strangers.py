@@ -24,9 +24,9 @@ from m0lanes.bodies import (
     Rebased,
     decode_body,
 )
-from m0lanes.chain import Chain
 from m0lanes.laned import decode_message
 from m0lanes.packing import pack
+from m0lanes.pipeline import Pipeline
 from m0lanes.strangers import STRANGERS_MAX
 from msgspec import Raw
 
@@ -136,9 +136,9 @@ def _said(log: world.World, topic: str) -> list[Record]:
             offset = sum(record.partition == output.partition for record in found)
             found.append(Record(topic, output.partition, offset, output.key, output.value))
 
-    chain = Chain(world.HEART, observer=note)
+    pipeline = Pipeline(world.HEART, observer=note)
     for record in log.records:
-        chain.feed(record)
+        pipeline.feed(record)
     return found
 
 

@@ -10,8 +10,8 @@ from lanes_first import First
 from lanes_fleet import Fleet
 from m0common.ids import Lane
 from m0common.stream.core import Rewind
-from m0lanes.chain import Chain
 from m0lanes.generations import partition_of
+from m0lanes.pipeline import Pipeline
 
 START = world.BASE_MS
 FIRST, EPOCH = world.FIRST, world.EPOCH_MS
@@ -111,11 +111,11 @@ def test_far_ahead_and_too_old_are_told_from_where_the_event_stands():
     ahead = max(START + 2 * EPOCH, log.now_ms + 60_000)
     for at in (ahead - 1, ahead, log.now_ms - 600_000, log.now_ms - 600_001):
         log.toss("penny", True, at)
-    chain = Chain(world.HEART)
-    world.play(log.records, chain)
-    drops = chain.cores[0].drops
+    pipeline = Pipeline(world.HEART)
+    world.play(log.records, pipeline)
+    drops = pipeline.cores[0].drops
     assert drops == {("table", "too_far_ahead"): 1, ("table", "too_old"): 1}
-    assert chain.letters == []
+    assert pipeline.letters == []
 
 
 def random_log(rng: random.Random, epochs: int = 5) -> world.World:
@@ -140,7 +140,7 @@ def random_log(rng: random.Random, epochs: int = 5) -> world.World:
             elif what < 0.3:
                 log.close(homes[name], name, at)
             elif what < 0.4:
-                log.toss(homes[name], rng.random() < 0.5, at, name, settles=rng.random() < 0.5)
+                log.toss(homes[name], rng.random() < 0.5, at, name, decides=rng.random() < 0.5)
             elif what < 0.5:
                 log.toss(homes[name], rng.random() < 0.5, at, source="crowd")
             elif what < 0.6 and log.records:
@@ -164,12 +164,12 @@ def random_log(rng: random.Random, epochs: int = 5) -> world.World:
 def test_a_chain_agrees_with_a_book_of_lists(seed: int):
     log = random_log(random.Random(seed))
     book = told(log.records, LANES, EPOCH, 600_000)
-    chain = Chain(world.HEART)
-    closed = world.play(log.records, chain)
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(log.records, pipeline)
     assert world.leaves(closed) == {epoch: found for epoch, (_, found) in book.items()}
     digests = {e.header.epoch_id: {lane.partition: lane.input_digest for lane in e.header.lanes} for e in closed}
     assert digests == {epoch: found for epoch, (found, _) in book.items()}
-    assert [letter.error for _, letter in chain.letters] == []
+    assert [letter.error for _, letter in pipeline.letters] == []
 
 
 @pytest.mark.parametrize("seed", range(6 if not world.SOAK else 100))
@@ -185,7 +185,7 @@ def test_a_fleet_that_dies_at_any_moment_agrees_with_the_book(seed: int):
     log = random_log(random.Random(2_000 + seed), epochs=4)
     fleet = Fleet(world.HEART, seed, dies=0.08, copies=1 + seed % 2)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(log.records))
     assert fleet.topics.letters == {}
     assert fleet.parked() == []
@@ -221,7 +221,7 @@ def test_a_fleet_with_hardly_anything_at_hand_that_dies_on_its_way_back_agrees_w
     log = random_log(random.Random(4_000 + seed), epochs=4)
     fleet = Fleet(holding(500 * seed), seed, dies=0.08, copies=1 + seed % 2)
     fleet.write(log.records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(log.records))
     assert fleet.topics.letters == {}
     assert fleet.parked() == []
@@ -249,7 +249,7 @@ def test_a_lane_keeps_no_more_bodies_at_hand_than_it_may():
 
 def test_a_chain_which_cannot_read_again_has_all_that_it_holds_at_hand():
     log = random_log(random.Random(7))
-    closed = world.play(log.records, Chain(holding(0)))
+    closed = world.play(log.records, Pipeline(holding(0)))
     assert world.headers(closed) == world.headers(world.play(log.records))
 
 

@@ -1,4 +1,4 @@
-"""A log as the live stages leave it: every stage run over a broker in memory, and what the chain would say is final."""
+"""A log as the live stages leave it: every stage run over a broker in memory, and what a pipeline says is final."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -76,10 +76,10 @@ class Recorded:
         for record in records:
             self.clock.advance(record.append_ms - self.clock.now_ms())
             self.broker.append([Produce(RAW.name, record.partition, record.key, record.value)])
-            await self._settle()
+            await self._run_stages()
         return self
 
-    async def _settle(self) -> None:
+    async def _run_stages(self) -> None:
         """Every stage reads what is there, one after the other."""
         for core in self.cores:
             for partition in range(world.PARTITIONS):
@@ -125,7 +125,7 @@ class Recorded:
         return {message.epoch_id: message for message in found}
 
     async def final(self, catalog: str, epoch_id: int) -> tuple[bytes, bytes] | None:
-        """What the chain says of an epoch."""
+        """What the pipeline says of an epoch."""
         message = self.headers().get(epoch_id)
         if message is None or message.catalog != catalog:
             return None

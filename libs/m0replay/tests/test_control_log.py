@@ -83,17 +83,17 @@ def test_a_marker_belongs_into_the_lanes_of_both_generations_and_misses_what_lac
     assert (newest.targets, newest.missing) == ((3, 5), (5,))
     assert newest.value == marker_value(a_marker(8, 1, (3,), SECOND))
     assert read(log).in_force("sports").payload == SECOND
-    assert read(log).settled("sports").payload == FIRST
+    assert read(log).in_force_everywhere("sports").payload == FIRST
     log.write(marker_value(a_marker(8, 1, (3,), SECOND)), 5)
-    assert read(log).settled("sports").payload == SECOND
-    assert read(log).settled("x") is None
+    assert read(log).in_force_everywhere("sports").payload == SECOND
+    assert read(log).in_force_everywhere("x") is None
 
 
-def test_the_first_set_is_settled_when_every_lane_has_its_marker():
+def test_the_first_set_is_in_force_everywhere_when_every_lane_has_its_marker():
     first = a_set(1, lanes=(3, 5))
     log = Log().write(set_value(first), 3, 5).write(marker_value(a_marker(7, 0, (), first)), 3)
-    assert read(log).settled("sports") is None
-    assert read(log.write(marker_value(a_marker(7, 0, (), first)), 5)).settled("sports").payload == first
+    assert read(log).in_force_everywhere("sports") is None
+    assert read(log.write(marker_value(a_marker(7, 0, (), first)), 5)).in_force_everywhere("sports").payload == first
 
 
 def test_only_the_very_next_generation_can_be_ready():

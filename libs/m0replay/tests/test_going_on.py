@@ -14,12 +14,12 @@ from m0common.stream.restored import Restored
 from m0common.stream.states import restore_newest
 from m0common.topics import MANIFESTS, STATE
 from m0lanes import tags
-from m0lanes.chain import Chain
 from m0lanes.checkpoints import gathered
 from m0lanes.entities import entity_key
 from m0lanes.generations import lanes_of
 from m0lanes.keeper import Keeper
 from m0lanes.packing import pack
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 from m0replay.catalog_log import CatalogLog
 from m0replay.control_keys import ControlKey
@@ -72,7 +72,7 @@ def coins(
 def states() -> list[Restored]:
     """The newest state of every stage of every lane after a season."""
     keeper = Keeper()
-    world.play(world.season(3).records, Chain(world.HEART, observer=keeper))
+    world.play(world.season(3).records, Pipeline(world.HEART, observer=keeper))
     return keeper.newest()
 
 

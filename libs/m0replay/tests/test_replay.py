@@ -133,13 +133,13 @@ async def test_a_checkpoint_that_its_header_does_not_commit_to_is_not_trusted():
         else:
             continue
         header = log.headers()[EPOCH - 1]
-        roots = [
+        lanes = [
             msgspec.structs.replace(r, stage_digests=(*r.stage_digests[:2], bytes(32)))
             if r.partition == partition
             else r
             for r in header.lanes
         ]
-        forged = msgspec.structs.replace(header, lanes=tuple(roots))
+        forged = msgspec.structs.replace(header, lanes=tuple(lanes))
         where = next(p for p in range(world.PARTITIONS) if log.broker.log(HEADERS.name, p))
         records = log.broker.logs.topic(HEADERS.name).logs[where].records
         records[:] = [

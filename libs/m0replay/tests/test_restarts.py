@@ -1,4 +1,4 @@
-"""A chain restarted behind every record says what a chain says, and what is said otherwise is noticed."""
+"""A pipeline restarted behind every record says what a pipeline says, and what is said otherwise is noticed."""
 
 import lanes_world as world
 from m0common.errors import DeadLetterError
@@ -11,13 +11,13 @@ STAGES = ("normalize", "feature", "model", "bundle")
 
 def run(records, *, restarts):
     said = Said()
-    chain = Restarting(world.HEART, [said])
+    pipeline = Restarting(world.HEART, [said])
     closed = []
     for record in records:
-        closed += chain.feed(record)
+        closed += pipeline.feed(record)
         if restarts:
-            chain.restart()
-    assert chain.parked == []
+            pipeline.restart()
+    assert pipeline.parked == []
     return said, world.headers(closed)
 
 
@@ -36,9 +36,9 @@ def test_a_chain_restarted_behind_every_record_says_what_a_chain_says():
 
 def test_what_is_said_in_two_ways_is_noticed_and_what_is_said_twice_is_not():
     outputs = []
-    chain = Restarting(world.HEART, [lambda stage, output: outputs.append((stage, output))])
+    pipeline = Restarting(world.HEART, [lambda stage, output: outputs.append((stage, output))])
     for record in world.season(1).records:
-        chain.feed(record)
+        pipeline.feed(record)
     said = Said()
     for stage, output in outputs:
         if stage != "bundle":

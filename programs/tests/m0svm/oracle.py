@@ -11,7 +11,7 @@ from m0common.canonical import (
     Outcome,
     PredictionLeaf,
     attestation_digest,
-    commitment,
+    commitment_hash,
     leaf_hash,
 )
 from solders.keypair import Keypair
@@ -155,7 +155,9 @@ class Oracle:
         return self.call("open_epoch", accounts, epoch_id=epoch_id)
 
     def commit(self, epoch_id: int, who: int, what: Bundle | bytes, salt: bytes | None = None) -> Call:
-        value = what if isinstance(what, bytes) else self.commitment(epoch_id, who, what.hash, salt or self.salt(who))
+        value = (
+            what if isinstance(what, bytes) else self.commitment_hash(epoch_id, who, what.hash, salt or self.salt(who))
+        )
         accounts = {"signer": self.signers[who], "epoch": self.epoch_at(epoch_id)}
         return self.call("commit", accounts, commitment=value)
 
@@ -195,9 +197,9 @@ class Oracle:
     def salt(self, who: int) -> bytes:
         return bytes([who + 1]) * 32
 
-    def commitment(self, epoch_id: int, who: int, bundle_hash: bytes, salt: bytes) -> bytes:
+    def commitment_hash(self, epoch_id: int, who: int, bundle_hash: bytes, salt: bytes) -> bytes:
         epoch = bytes(self.epoch_at(epoch_id))
-        return commitment(bytes(self.program), epoch, bytes(self.keys[who]), bundle_hash, salt)
+        return commitment_hash(bytes(self.program), epoch, bytes(self.keys[who]), bundle_hash, salt)
 
     def attestation(self, epoch_id: int, who: int, what: Bundle) -> bytes:
         digest = self.chain.account("SignerSet", self.set_at())["digest"]

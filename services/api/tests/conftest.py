@@ -17,7 +17,7 @@ import pytest
 from api_served import served
 from index_scene import EPOCH_MS, Scene
 from m0_indexer.consume import BundleStore
-from m0_indexer.follow import Follower
+from m0_indexer.follow import ProgramFollower
 from m0_indexer.provisional import ProvisionalStore
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.canonical import Outcome
@@ -96,7 +96,7 @@ async def fill(world: World, dsn: str) -> None:
             live.take(encode(each))
         await live.write()
         for name, program in ((REGISTRY, scene.programs.registry), (ORACLE, scene.programs.oracle)):
-            await Follower(name, program, scene.programs, scene.chain, pool, clock, lambda: None).once()
+            await ProgramFollower(name, program, scene.programs, scene.chain, pool, clock, lambda: None).once()
 
 
 PPB_HALF = 500_000_000

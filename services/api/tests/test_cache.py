@@ -30,10 +30,10 @@ class Ear:
 def test_nothing_is_kept_or_served_while_changes_are_not_heard_of():
     ear = Ear()
     answers = ear.answers()
-    answers.put(b"a", KEPT, answers.generation)
+    answers.put(b"a", KEPT, answers.changes)
     ear.hearing = False
     assert answers.get(b"a") is None
-    answers.put(b"b", KEPT, answers.generation)
+    answers.put(b"b", KEPT, answers.changes)
     ear.hearing = True
     assert answers.get(b"b") is None
     assert answers.get(b"a") is KEPT
@@ -41,7 +41,7 @@ def test_nothing_is_kept_or_served_while_changes_are_not_heard_of():
 
 def test_an_answer_that_was_begun_before_a_change_is_not_kept():
     answers = Ear().answers()
-    begun = answers.generation
+    begun = answers.changes
     answers.changed()
     answers.put(b"a", KEPT, begun)
     assert answers.get(b"a") is None
@@ -50,22 +50,22 @@ def test_an_answer_that_was_begun_before_a_change_is_not_kept():
 def test_nothing_is_served_for_long_whatever_was_heard():
     ear = Ear()
     answers = ear.answers()
-    answers.put(b"a", KEPT, answers.generation)
+    answers.put(b"a", KEPT, answers.changes)
     ear.now_s = MAX_AGE_S
     assert answers.get(b"a") is KEPT
     ear.now_s += 0.1
     assert answers.get(b"a") is None
     fresh = dataclasses.replace(KEPT, made_s=ear.now_s)
-    answers.put(b"a", fresh, answers.generation)
+    answers.put(b"a", fresh, answers.changes)
     assert answers.get(b"a") is fresh
 
 
 def test_the_least_recently_used_goes_first():
     answers = Ear().answers(max_bytes=12)
     for key in (b"a", b"b"):
-        answers.put(key, KEPT, answers.generation)
+        answers.put(key, KEPT, answers.changes)
     answers.get(b"a")
-    answers.put(b"c", KEPT, answers.generation)
+    answers.put(b"c", KEPT, answers.changes)
     assert [answers.get(key) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
 
 
@@ -190,11 +190,11 @@ async def test_a_change_of_the_index_is_seen_in_the_next_answer(client, dsn, wor
         update = "UPDATE markets SET title = %s WHERE market_id = 'EPL_005'"
         async with connection.transaction():
             await connection.execute(update, ("New",))
-            await changes.announce(connection)
+            await changes.notify(connection)
         await becomes("New")
         async with connection.transaction():
             await connection.execute(update, ("Title of EPL_005",))
-            await changes.announce(connection)
+            await changes.notify(connection)
         await becomes("Title of EPL_005")
 
 

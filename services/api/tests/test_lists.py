@@ -86,25 +86,25 @@ async def test_only_what_cannot_be_taken_back_is_called_finalized(client):
     assert [i["epoch_id"] for i in await walk(client, "/v1/epochs", limit=50, status="expired")] == [109]
 
 
-async def test_the_body_of_a_final_epoch_is_missing_once_it_was_announced_without(client, dsn):
+async def test_the_body_of_a_final_epoch_is_missing_once_it_was_published_without(client, dsn):
     async def body():
         return (await client.get("/v1/epochs/crypto/50")).json()["body"]
 
-    async def announced(connection, published):
+    async def mark(connection, published):
         update = "UPDATE epochs SET published = %s WHERE (catalog, epoch_id) = ('crypto', 50)"
         async with connection.transaction():
             await connection.execute(update, (published,))
-            await changes.announce(connection)
+            await changes.notify(connection)
 
     assert await body() is None
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-        await announced(connection, True)
+        await mark(connection, True)
         try:
             async with asyncio.timeout(60):
                 while await body() != "missing":  # noqa: ASYNC110 - what a client would do
                     await asyncio.sleep(0.02)
         finally:
-            await announced(connection, False)
+            await mark(connection, False)
 
 
 async def test_a_final_epoch_names_its_bundle_and_its_signers(client, world):

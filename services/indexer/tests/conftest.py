@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "libs/m0index/tests"))  # for
 import pytest
 from index_scene import Said, Scene
 from m0_indexer.consume import BundleStore
-from m0_indexer.follow import Follower
+from m0_indexer.follow import ProgramFollower
 from m0_indexer.publish import Publisher
 from m0chain.idl import ORACLE, REGISTRY
 from m0common.clock import ManualClock
@@ -64,7 +64,7 @@ class Bench:
 
     def _follower(self, name):
         program = self.scene.programs.registry if name == REGISTRY else self.scene.programs.oracle
-        return Follower(name, program, self.scene.programs, self.chain, self.pool, self.clock, self._wake)
+        return ProgramFollower(name, program, self.scene.programs, self.chain, self.pool, self.clock, self._wake)
 
     async def index(self):
         return [await follower.once() for follower in self.followers]

@@ -1,4 +1,4 @@
-"""An epoch whose body the log has lost is announced without predictions, and holds nobody back."""
+"""An epoch whose body the log has lost is published without predictions, and holds nobody back."""
 
 import pytest
 from m0_indexer.bodies import LOOK_EVERY_MS, PATIENCE_MS, Bodies, Heads, is_gone, read_whole
@@ -71,7 +71,7 @@ async def test_a_partition_is_read_whole_when_both_topics_are_in_this_cluster(po
 
 
 @pytest.mark.postgres
-async def test_an_epoch_without_a_body_in_the_log_is_announced_without_predictions_and_holds_nobody_back(bench):
+async def test_an_epoch_without_a_body_in_the_log_is_published_without_predictions_and_holds_nobody_back(bench):
     bench.scene.set_up()
     lost, kept = bench.scene.bundle(7, {"A": SPLIT}), bench.scene.bundle(8, {"A": SPLIT})
     for bundle in (lost, kept):

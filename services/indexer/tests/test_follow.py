@@ -158,7 +158,7 @@ async def test_a_market_whose_creation_is_lost_to_a_fork_is_gone(bench):
     assert await bench.rows("SELECT * FROM markets") == []
 
 
-async def test_what_a_lagging_node_does_not_know_stays_and_is_announced_once(bench):
+async def test_what_a_lagging_node_does_not_know_stays_and_is_published_once(bench):
     """One node of a pool is behind: what it has not seen is no fork."""
     bench.scene.market("FIRST")
     bench.chain.finalize()

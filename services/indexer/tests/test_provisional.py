@@ -101,7 +101,7 @@ async def test_the_reader_begins_at_the_end_and_passes_over_what_it_cannot_read(
     store, follower = ProvisionalStore(bench.pool), Follower.waiting(bench.broker, "test")
     work = asyncio.create_task(read(store, follower))
     async with asyncio.timeout(60):
-        while not follower.positions:  # noqa: ASYNC110 - a log, not an event
+        while not follower.next_offsets:  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
         for value in (b"\xc1", b"\x91\xa1\xff", encode(said("M\0")), encode(said("NEW"))):
             await bench.produce(PROVISIONAL.name, b"k", value)
@@ -117,11 +117,11 @@ async def test_what_the_log_has_lost_is_passed_over():
     store, follower = ProvisionalStore(Away()), Follower.waiting(broker, "test")
     work = asyncio.create_task(read(store, follower))
     async with asyncio.timeout(60):
-        while not follower.positions:  # noqa: ASYNC110 - a log, not an event
+        while not follower.next_offsets:  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
         broker.append([Produce(PROVISIONAL.name, 0, b"k", encode(said("LOST"))) for _ in range(3)])
         broker.truncate(PROVISIONAL.name, 0, 2)
-        while follower.positions != {TopicPartition(PROVISIONAL.name, 0): 3}:  # noqa: ASYNC110 - a log, not an event
+        while follower.next_offsets != {TopicPartition(PROVISIONAL.name, 0): 3}:  # noqa: ASYNC110 - a log, not an event
             await asyncio.sleep(0.01)
         broker.append([Produce(PROVISIONAL.name, 0, b"k", encode(said("NEW")))])
         while "NEW" not in store.waiting.by_market:  # noqa: ASYNC110 - a log, not an event

@@ -20,7 +20,7 @@ def epochs_sent(bench):
     return [e.epoch_id for e in bench.sent(FINALIZED_EPOCHS.name, FinalizedEpoch)]
 
 
-async def test_a_final_epoch_is_announced_with_its_leaves_once(bench):
+async def test_a_final_epoch_is_published_with_its_leaves_once(bench):
     bench.scene.set_up()
     bundle = bench.scene.bundle(7, {"A": SPLIT, "B": SPLIT, "C": []})
     signature = bench.scene.whole_epoch(bundle)
@@ -40,7 +40,7 @@ async def test_a_final_epoch_is_announced_with_its_leaves_once(bench):
     assert [(p.market_id, p.leaf) for p in leaves] == list(zip(bundle.market_ids, bundle.leaves, strict=True))
 
 
-async def test_what_is_announced_bears_the_trace_of_its_epoch(bench):
+async def test_what_is_published_bears_the_trace_of_its_epoch(bench):
     bench.scene.set_up()
     bench.scene.market("A")
     bundle = bench.scene.bundle(7, {"A": SPLIT})
@@ -55,7 +55,7 @@ async def test_what_is_announced_bears_the_trace_of_its_epoch(bench):
     assert set(markets) == {()}
 
 
-async def test_of_two_bundles_of_an_epoch_the_one_that_the_chain_has_is_announced_whichever_came_first(bench):
+async def test_of_two_bundles_of_an_epoch_the_one_that_the_chain_has_is_published_whichever_came_first(bench):
     bench.scene.set_up()
     forged = bench.scene.bundle(7, {"A": SPLIT[::-1]})
     bundle = bench.scene.bundle(7, {"A": SPLIT})
@@ -72,7 +72,7 @@ async def test_of_two_bundles_of_an_epoch_the_one_that_the_chain_has_is_announce
     assert tuple(p.leaf for p in bench.sent(FINALIZED_PREDICTIONS.name, FinalizedPrediction)) == bundle.leaves
 
 
-async def test_nothing_is_announced_before_it_is_final_and_its_bundle_is_stored(bench):
+async def test_nothing_is_published_before_it_is_final_and_its_bundle_is_stored(bench):
     bench.scene.set_up()
     bundle = bench.scene.bundle(7, {"A": SPLIT})
     bench.scene.whole_epoch(bundle)
@@ -106,7 +106,7 @@ async def test_an_epoch_without_its_bundle_holds_back_later_ones_of_its_catalog_
     assert [e.epoch_id for e in sent if e.catalog == "sports"] == [7, 8]
 
 
-async def test_more_epochs_than_are_announced_at_once_all_are_in_order(bench):
+async def test_more_epochs_than_are_published_at_once_all_are_in_order(bench):
     bench.scene.set_up(["sports", "crypto"])
     said = [
         bench.scene.bundle(epoch_id, {market: SPLIT}, catalog)
@@ -138,7 +138,7 @@ async def test_messages_that_the_broker_did_not_acknowledge_are_sent_again(bench
     assert states == ["ACTIVE", "ACTIVE"]
 
 
-async def test_a_market_is_announced_whenever_it_changes_and_not_otherwise(bench):
+async def test_a_market_is_published_whenever_it_changes_and_not_otherwise(bench):
     bench.scene.market("A")
     await bench.index()
     bench.scene.resolve("A", 1)
@@ -151,7 +151,7 @@ async def test_a_market_is_announced_whenever_it_changes_and_not_otherwise(bench
     assert [r.key for r in bench.broker.log(REGISTRY.name, 0)] == [b"A", b"A"]
 
 
-async def test_markets_are_announced_again_when_the_topic_was_lost(bench):
+async def test_markets_are_published_again_when_the_topic_was_lost(bench):
     bench.scene.market("A")
     bench.scene.market("B")
     await bench.index()

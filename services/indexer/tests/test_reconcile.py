@@ -57,7 +57,7 @@ async def test_tables_that_agree_are_left_alone(bench, reconciler):
     assert reconciler.suspects == frozenset()
 
 
-async def test_a_difference_counts_the_second_time_and_is_then_corrected_and_announced(bench, reconciler):
+async def test_a_difference_counts_the_second_time_and_is_then_corrected_and_published(bench, reconciler):
     bench.scene.market("A")
     bench.chain.finalize()
     await bench.index()

@@ -38,7 +38,7 @@ async def running(bench):
         await task
 
 
-def announced(bench):
+def published(bench):
     return [market.market_id for market in bench.sent(REGISTRY.name, RegistryMarket, 1)]
 
 
@@ -48,7 +48,7 @@ async def test_a_node_that_refuses_accounts_alone_stops_neither_following_nor_pu
         await until(lambda: "the node refuses markets" in (status.notes["side tasks"]() or ""))
         bench.scene.market("A")
         bench.chain.finalize()
-        await until(lambda: announced(bench) == ["A"])
+        await until(lambda: published(bench) == ["A"])
         assert [name for name, check in status.ready.items() if check() is not None] == []
 
 
@@ -60,5 +60,5 @@ async def test_a_node_that_refuses_the_history_is_named_waited_for_and_read_on(b
     async with running(bench) as status:
         await until(lambda: f"the node refuses {method}" in (status.ready["m0_registry"]() or ""))
         bench.chain.refused = set()
-        await until(lambda: announced(bench) == ["A"])
+        await until(lambda: published(bench) == ["A"])
         await until(lambda: status.ready["m0_registry"]() is None)

@@ -4,15 +4,15 @@ from typing import Annotated
 
 import control_world
 import msgspec
-from m0_ingest.replay import REPLAY, Replayer
-from m0_ingest.schedule import ReplayState, Schedule
+from m0_ingest.history_player import HISTORY, HistoryPlayer
+from m0_ingest.schedule import HistoryState, Schedule
 from m0_ingest.writer import ConnectorWriter
 from m0common.clock import ManualClock
 from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.messages import MarketOutcome, RawEvent
 from m0common.stream.memory import MemoryBroker
 from m0common.topics import CURSORS, OUTCOMES, RAW, TOPICS
-from m0domains.history import Dataset, Listing, Observation, Settlement
+from m0domains.history import Dataset, Listing, Observation, Resolution
 from m0domains.timeline import DAY_MS
 from m0lanes.generations import lanes_of
 from m0lanes.port import Refused
@@ -59,11 +59,11 @@ def book(at_ms, market, price=5):
 
 
 def small_dataset(extra=()):
-    """Two results of warm-up, then books and a settlement, and a match; ten seconds a season."""
+    """Two results of warm-up, then books and a resolution, and a match; ten seconds a season."""
     live = [
         book(1 * SECOND, "BTC_1"),
         book(2 * SECOND, "BTC_1"),
-        Settlement(3 * SECOND, "btc", "BTC_1", "DOWN", b"btc,DOWN"),
+        Resolution(3 * SECOND, "btc", "BTC_1", "DOWN", b"btc,DOWN"),
         result(5 * SECOND, "FB_1"),
         *extra,
     ]
@@ -146,17 +146,17 @@ class World:
 
 
 class Rig:
-    """One life of a replay; `reborn` is the next one on the same log and clock."""
+    """One run of a history's player; `reborn` is the next one on the same log and clock."""
 
     def __init__(self, world, dataset=None, hold_ms=60_000, gap_ms=60_000):
         self.world, self.clock, self.hold_ms, self.gap_ms = world, world.clock, hold_ms, gap_ms
         self.dataset = dataset or small_dataset()
         cursors = world.cursors()
-        state = cursors.get(REPLAY + "test", ReplayState) or ReplayState()
+        state = cursors.get(HISTORY + "test", HistoryState) or HistoryState()
         self.schedule = Schedule(self.dataset, state, self.clock, DAY_MS, 0, gap_ms)
-        self.writer = ConnectorWriter(world.broker, "replay-test", PARTITIONS)
+        self.writer = ConnectorWriter(world.broker, "history-test", PARTITIONS)
         self.opened = set()
-        self.replayer = Replayer(
+        self.player = HistoryPlayer(
             "test",
             "toy",
             ToyDomain(),
@@ -177,7 +177,7 @@ class Rig:
         """Let `ms` pass, one turn every 100 ms."""
         for _ in range(0, ms, 100):
             self.clock.advance(100)
-            await self.replayer.turn()
+            await self.player.turn()
 
     async def reborn(self):
         return await Rig(self.world, self.dataset, self.hold_ms, self.gap_ms).start()

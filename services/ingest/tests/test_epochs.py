@@ -30,7 +30,7 @@ class Lives:
         self.begin()
 
     def begin(self, key=CLOCK):
-        """Another life: it knows what is in the log and nothing else."""
+        """Another run: it knows what is in the log and nothing else."""
         world = self.world
         world.control = ControlLog(world.control._deployment)
         world._read = [0] * len(world._read)

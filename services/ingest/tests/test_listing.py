@@ -24,14 +24,14 @@ class FakeRegistry:
 
 
 def lister_of(rig, registry, lead_ms=0):
-    named, state = rig.replayer.named, rig.world.cursors().get(LISTING + "test", ListingState)
+    named, state = rig.player.named, rig.world.cursors().get(LISTING + "test", ListingState)
     return Lister("test", rig.schedule, state, rig.writer, registry, named, rig.clock, lead_ms, first_wait_s=0.001)
 
 
 async def listed(rig, registry, ms, lead_ms=0):
     lister = lister_of(rig, registry, lead_ms)
     for _ in range(0, ms, 100):
-        await rig.replayer.turn()
+        await rig.player.turn()
         await lister.turn()
         rig.clock.advance(100)
     return lister
@@ -77,7 +77,7 @@ async def test_markets_of_the_next_season_say_so_in_their_titles(rig, world):
 
 async def test_a_market_whose_group_nobody_names_is_not_listed(rig, world):
     registry = FakeRegistry()
-    await rig.replayer.turn()
+    await rig.player.turn()
     await world.name("eng.1", generation=2, epoch=8)
     await listed(rig, registry, 2 * SECOND)
     assert set(registry.markets) == {"FB_1"}
@@ -106,7 +106,7 @@ async def test_a_market_the_chain_refuses_does_not_hold_up_the_others(rig):
 
 
 async def test_a_market_that_is_over_is_not_created(rig):
-    await rig.replayer.turn()
+    await rig.player.turn()
     rig.clock.advance(3_500)
     registry = FakeRegistry()
     await listed(rig, registry, 100)
@@ -153,7 +153,7 @@ async def test_what_cannot_be_listed_is_said(rig, failure):
             raise failure
 
     problems = []
-    await rig.replayer.turn()
+    await rig.player.turn()
     lister = lister_of(rig, Forever())
     await lister.turn()
     assert problems[1] == f"FB_1 cannot be listed: {failure}"

@@ -9,10 +9,10 @@ def failures():
     return {each.definition.name: each.failures() for each in metrics_of(metrics) if isinstance(each, Counter)}
 
 
-async def test_a_replay_that_goes_as_it_should_moves_no_counter_of_failures(rig):
+async def test_a_history_that_goes_as_it_should_moves_no_counter_of_failures(rig):
     before = failures()
     written = sum(value for _, value in metrics.WRITTEN.values())
-    await rig.replayer.turn()
+    await rig.player.turn()
     rig.open("BTC_1", "FB_1")
     await rig.play(6_000)
     assert sum(value for _, value in metrics.WRITTEN.values()) > written

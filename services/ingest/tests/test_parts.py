@@ -72,9 +72,9 @@ async def test_the_end_is_reached_when_all_that_was_committed_has_been_read(worl
     task = asyncio.create_task(follower.run())
     for number in range(50):
         await world.put(a_set(catalog=f"c{number}"), 3)
-        await world.writer.write(cursors={"replay:test": number})
+        await world.writer.write(cursors={"history:test": number})
         await asyncio.wait_for(follower.reach_end(), 60)
-        assert (len(control.catalogs()), cursors.get("replay:test", int)) == (number + 1, number)
+        assert (len(control.catalogs()), cursors.get("history:test", int)) == (number + 1, number)
     await stop(task)
 
 

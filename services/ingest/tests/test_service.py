@@ -141,7 +141,7 @@ async def run(process, broker, chain, config, chain_time=None):
 
 
 async def live(broker, chain, config, done, chain_time=None):
-    """One life of ingest, until `done` of what is wrong; returns what is noted then."""
+    """One run of ingest, until `done` of what is wrong; returns what is noted then."""
     process = Process("ingest", settings(), SystemClock())
     status, task = process.status, asyncio.create_task(run(process, broker, chain, config, chain_time))
     async with asyncio.timeout(100):

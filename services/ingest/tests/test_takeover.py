@@ -29,7 +29,7 @@ CONFIG = Path(__file__).parents[3] / "config"
 EPOCH_MS = 1_000
 PAUSE_S = 60.0 if os.environ.get("M0_SOAK") else 0.0
 """How long a leader that is stopped stays so after its successor has begun."""
-PARTS = {f"leader of {part}" for part in ("epochs", "registry", "replay-crypto")}
+PARTS = {f"leader of {part}" for part in ("epochs", "registry", "history-crypto")}
 
 
 class Fleet:

@@ -6,7 +6,7 @@ from pathlib import Path
 from m0chain import Oracle, Registry, RpcUnavailable, accounts, idl, pda
 from m0chain.accounts import MarketState
 from m0chain.vm import Vm
-from m0common.canonical import BundleHeader, MerkleTree, Outcome, PredictionLeaf, commitment, leaf_hash
+from m0common.canonical import BundleHeader, MerkleTree, Outcome, PredictionLeaf, commitment_hash, leaf_hash
 from m0common.ids import market_key
 from m0common.store.postgres import transaction
 from solders.keypair import Keypair
@@ -81,7 +81,7 @@ class House(Vm):
         at = bytes(pda.epoch(self.oracle.program, "sports", epoch_id))
         for key in self.keys[:committed]:
             me = key.pubkey()
-            hidden = commitment(bytes(self.oracle.program), at, bytes(me), header.bundle_hash, salt)
+            hidden = commitment_hash(bytes(self.oracle.program), at, bytes(me), header.bundle_hash, salt)
             self.do(self.oracle.commit(me, "sports", epoch_id, SET_ID, hidden), signer=key)
         if revealed and committed < 3:
             self.set_time((epoch_id + 1) * EPOCH_MS + COMMIT_MS + 1000)

@@ -65,7 +65,7 @@ class World:
         await self.put(REGISTRY, market, key=market_id.encode())
 
     async def epoch(self, epoch_id, markets=("M0", "M1"), catalog="sports", headers=()):
-        """A finalized epoch and its leaves, as the indexer announces them."""
+        """A finalized epoch and its leaves, as the indexer publishes them."""
         partition = 0 if catalog == "sports" else 1
         window = (epoch_id * EPOCH_MS, (epoch_id + 1) * EPOCH_MS)
         message = FinalizedEpoch(

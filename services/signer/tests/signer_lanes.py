@@ -4,7 +4,7 @@ import asyncio
 
 import lanes_world as world
 from m0_signer.depth import StartAgain
-from m0_signer.published import Standing
+from m0_signer.published import PublishedStates
 from m0_signer.raw_depth import RawDepth
 from m0_signer.workers.link import WorkerLost
 from m0common.stream.broker import TopicPartition
@@ -41,7 +41,7 @@ def go_on(logs, epochs):
 
 
 async def nothing_published(_catalog):
-    return Standing(False, [])
+    return PublishedStates(False, [])
 
 
 class Feeder:

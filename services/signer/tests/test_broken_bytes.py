@@ -4,7 +4,7 @@ import lanes_world as world
 import pytest
 from broken_bytes import BROKEN
 from m0_signer.bundle_depth import BundleDepth
-from m0_signer.published import Standing
+from m0_signer.published import PublishedStates
 from m0_signer.read import Claims
 from m0common.messages import encode
 from m0common.stream.broker import TopicPartition
@@ -56,7 +56,7 @@ async def test_a_new_signer_goes_on_from_a_published_state_between_predictions_t
 
     async def standing(_catalog):
         behind = await published(live.recorded.broker, live.headers[1])
-        return Standing(True, [*behind.states, bundle_state(HEART, behind.header, behind.states)])
+        return PublishedStates(True, [*behind.states, bundle_state(HEART, behind.header, behind.states)])
 
     depth = BundleDepth(HEART, stage.broker, database, ["coins"], standing)
     where = [TopicPartition(depth.topic, partition) for partition in range(PARTITIONS)]

@@ -12,7 +12,7 @@ from lanes_toy import Coins, OtherCoins
 from m0_signer.bundle_depth import BundleDepth
 from m0_signer.depth import StartAgain
 from m0_signer.kept import KeptStates
-from m0_signer.published import Standing
+from m0_signer.published import PublishedStates
 from m0_signer.raw_depth import RawDepth
 from m0common.errors import OffsetsGone
 from m0common.messages import LaneMessage
@@ -26,7 +26,7 @@ from signer_log import HEART, PARTITIONS, Live, Stage
 
 
 async def nothing(_catalog):
-    return Standing(False, [])
+    return PublishedStates(False, [])
 
 
 class Machine:
@@ -267,7 +267,7 @@ class Rebased:
         log = world.season(4)
         self.fleet = Fleet(HEART)
         self.fleet.write(log.records)
-        self.fleet.settle()
+        self.fleet.run_until_idle()
         if heart is not HEART:
             self.fleet.instances += [Instance(heart, n, self.fleet.topics, self.fleet.rng) for n in (1, 2, 3, 4)]
         since = len(log.records)
@@ -277,7 +277,7 @@ class Rebased:
             log.rebase(lane, world.FIRST + 2, *roots, release=release.hex())
         world.go_on(log, range(4, 4 + epochs_behind))
         self.fleet.write(log.records[since:])
-        self.fleet.settle()
+        self.fleet.run_until_idle()
         self.raw, self.since = log.records, since
         self.final = []
 
@@ -287,16 +287,16 @@ class Rebased:
     async def published(self, _catalog):
         """The states behind the newest final epoch."""
         if not self.final:
-            return Standing(False, [])
+            return PublishedStates(False, [])
         header = self.fleet.topics.message(self.final[-1])
-        lives = {roots.partition: roots.life for roots in header.lanes}
+        lives = {lane.partition: lane.life for lane in header.lanes}
         known = [
             m
             for m in self.fleet.topics.manifests
             if m.epoch_id == header.epoch_id and m.stage < 4 and m.life == lives[m.partition]
         ]
         states = [self.fleet.topics.restore(manifest) for manifest in known]
-        return Standing(True, [*states, bundle_state(HEART, header, states)])
+        return PublishedStates(True, [*states, bundle_state(HEART, header, states)])
 
 
 async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(database):
@@ -389,7 +389,7 @@ class Rolled(Rebased):
         self.raw, self.since = log.records, len(log.records)
         world.go_on(log, range(4, 8))
         self.fleet.write(log.records)
-        self.fleet.settle()
+        self.fleet.run_until_idle()
         self.final = []
 
 

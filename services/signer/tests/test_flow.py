@@ -62,7 +62,7 @@ def test_reveals_wait_for_all_commits_or_the_deadline():
 
 
 def test_a_commitment_that_is_not_ours_under_our_key_ends_the_epoch():
-    assert step(90, committed=0b111, commitments=[OTHER] * 3) == (Do.DONE, "foreign_commitment")
+    assert step(90, committed=0b111, commitments=[OTHER] * 3) == (Do.DONE, "foreign_commitment_hash")
 
 
 def test_a_quorum_is_finalized_even_by_a_signer_that_missed_its_own_part():

@@ -77,7 +77,7 @@ def test_the_first_difference_is_named_from_lanes_over_input_and_state_to_the_he
     leaves = with_header(bare, merkle_root=b"x" * 32)
     assert first_difference(leaves, claim) == "header field merkle_root"
     release = with_lane(leaves, 2, release=b"r" * 32)
-    lane = [roots.partition for roots in claim.lanes]
+    lane = [each.partition for each in claim.lanes]
     assert first_difference(release, claim) == f"release of lane coins/{lane[2]}"
     digests = claim.lanes[1].stage_digests
     model = with_lane(release, 1, stage_digests=(*digests[:2], b"y" * 32))

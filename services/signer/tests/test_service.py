@@ -428,7 +428,7 @@ async def test_the_newest_final_state_is_the_one_adopted(tmp_path, live):
         await made.until(lambda: made.finalized() == 3)
         standing = await published_states(made.broker, made.vm.port(0), HEART, "coins")
         assert {state.manifest.epoch_id for state in standing.states} == {live.headers[-1].epoch_id}
-        lanes = {roots.partition for roots in live.headers[-1].lanes}
+        lanes = {lane.partition for lane in live.headers[-1].lanes}
         assert {(s.manifest.stage, s.manifest.partition) for s in standing.states if s.manifest.stage < 4} == {
             (stage, lane) for stage in (1, 2, 3) for lane in lanes
         }

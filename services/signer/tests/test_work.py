@@ -10,13 +10,13 @@ from m0_signer.workers.wire import (
     Begin,
     Done,
     Feed,
-    LaneState,
     Said,
     Save,
     Saved,
+    StatePart,
     asked,
     frame,
-    lane_states,
+    state_parts,
 )
 from m0_signer.workers.work import SAID_MAX, Work
 from m0common.ids import Lane
@@ -52,7 +52,7 @@ def test_messages_come_back_from_their_frames_and_one_that_was_cut_off_is_none()
 @pytest.mark.parametrize("count", [0, 1, ENTRIES, ENTRIES + 1, 3 * ENTRIES])
 def test_a_state_is_said_in_parts_of_bounded_size(count):
     entities = {number.to_bytes(4, "big"): None if number % 7 == 0 else b"value" for number in range(count)}
-    parts = list(lane_states(MANIFEST, entities))
+    parts = list(state_parts(MANIFEST, entities))
     assert len(parts) == max(1, -(-count // ENTRIES))
     assert all(part.manifest == MANIFEST and len(part.entries) <= ENTRIES for part in parts)
     assert dict(entry for part in parts for entry in part.entries) == entities
@@ -79,7 +79,7 @@ def test_what_is_handed_over_is_handed_over_once_and_a_worker_goes_on_from_it():
     assert saved == Saved(1)
     assert list(first.answer(Save(2))) == [Saved(2)]
     for state in states:
-        assert isinstance(state, LaneState)
+        assert isinstance(state, StatePart)
         list(second.answer(state))
     list(second.answer(BEGIN))
     ahead = [answer for answer in whole.answer(Feed(records[150:])) if isinstance(answer, Said)]

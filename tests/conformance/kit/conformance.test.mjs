@@ -184,12 +184,12 @@ test("every subscription tells", async () => {
   ]);
   const told = Promise.all(subscriptions.map(first));
   await sendAndConfirm(transaction, { commitment });
-  const [account, program, logs, settled, slot, root] = await told;
+  const [account, program, logs, confirmed, slot, root] = await told;
   abort.abort();
   assert.equal(account.value.lamports, 100_000_000n);
   assert.equal(program.value.account.owner, SYSTEM);
   assert.equal(logs.value.signature, signature);
-  assert.equal(settled.value.err, null);
+  assert.equal(confirmed.value.err, null);
   assert.equal(slot.parent + 1n, slot.slot);
   assert.equal(typeof root, "bigint");
 });

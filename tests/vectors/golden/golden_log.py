@@ -183,7 +183,7 @@ class Golden:
                     self._observe("results", group, None, "match_result", self.log.now_ms, payload)
 
     def _played(self, group: str, at_ms: int) -> None:
-        """A match of an open market, which it settles, or of none."""
+        """A match of an open market, which it decides, or of none."""
         if self._open[group] and self._rng.random() < 0.3:
             market, attributes = self._rng.choice(self._open[group])
             payload = self._result(attributes["home"], attributes["away"], int(attributes["original_ms"]))

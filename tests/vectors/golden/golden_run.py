@@ -16,7 +16,7 @@ from m0common.stream.records import Record
 from m0common.topics import RAW
 from m0domains.crypto import DOMAIN as CRYPTO
 from m0domains.sports import DOMAIN as SPORTS
-from m0lanes.chain import ClosedEpoch
+from m0lanes.pipeline import ClosedEpoch
 from m0lanes.stages import Heart
 from m0replay.restarts import Restarting, Said
 
@@ -33,20 +33,20 @@ def read(text: str) -> Iterator[Record]:
 
 
 class Run:
-    """The log run through a chain, which is restarted behind each epoch that closes when asked to."""
+    """The log run through a pipeline, which is restarted behind each epoch that closes when asked to."""
 
     def __init__(self, records: Iterable[Record], heart: Heart = HEART, *, restarts: bool = False) -> None:
         self.said = Said()
-        self.chain = Restarting(heart, [self.said])
+        self.pipeline = Restarting(heart, [self.said])
         self.closed: list[ClosedEpoch] = []
         self.restarts = 0
         for record in records:
-            closed = self.chain.feed(record)
+            closed = self.pipeline.feed(record)
             self.closed += closed
             if closed and restarts:
-                self.chain.restart()
+                self.pipeline.restart()
                 self.restarts += 1
-        assert self.chain.parked == []
+        assert self.pipeline.parked == []
         assert self.said.otherwise == []
         assert self.said.faults == []
 

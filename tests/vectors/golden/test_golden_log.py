@@ -47,10 +47,10 @@ def test_it_has_everything_that_can_befall_an_event(pinned):
         "unlisted_source", "wrong_partition", "wrong_signature",
     }  # fmt: skip
     run = golden_run.Run(golden_run.read(golden_run.LOG.read_text()))
-    assert {reason for _, reason in run.chain.drops} == {
+    assert {reason for _, reason in run.pipeline.drops} == {
         "market_not_open", "no_catalog_names_the_group", "repeat", "too_far_ahead", "too_old",
     }  # fmt: skip
-    assert any(manifest.held_from is not None for manifest in run.chain.keeper.manifests)
+    assert any(manifest.held_from is not None for manifest in run.pipeline.keeper.manifests)
 
 
 def test_sports_is_retired_and_returns_without_what_it_missed(pinned):

@@ -77,7 +77,7 @@ def test_leaves_are_the_predictions(run, leaves):
 
 
 def test_states_hash_to_the_digests_of_the_lanes(run):
-    keeper = run.chain.keeper
+    keeper = run.pipeline.keeper
     at = {(m.catalog, m.epoch_id, m.partition, m.stage): m for m in keeper.manifests if m.epoch_id is not None}
     for closed in run.closed:
         message = closed.header

@@ -78,7 +78,7 @@ def select(only: str | None) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in wanted)
 
 
-def catalogue(settings: StackSettings, progress: Progress | None = None) -> dict[str, Process]:
+def all_processes(settings: StackSettings, progress: Progress | None = None) -> dict[str, Process]:
     """Every process this stack runs itself; servers the user replaced by an external address are left out."""
     processes = {
         "kafka": _server(

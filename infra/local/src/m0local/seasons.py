@@ -1,4 +1,4 @@
-"""The warden: a process that signs the set of a new season when ingest says that a replayed history is over.
+"""The warden: a process that signs the set of a new season when ingest says that a recorded history is over.
 
 Ingest writes what it asks for into `m0.cursors`, under `season:<catalog>`. Of all that runs, this process alone reads
 the control key; a service can ask for a new season and for nothing else.

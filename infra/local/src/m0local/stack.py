@@ -19,7 +19,7 @@ from m0local.environment import write_environment
 from m0local.errors import DiskFullError, LocalStackError, PortTakenError, StartError, UsageError
 from m0local.keys import ensure_passphrase
 from m0local.logs import tail
-from m0local.processes import SERVERS, SERVICES, Process, catalogue
+from m0local.processes import SERVERS, SERVICES, Process, all_processes
 from m0local.progress import Reporter, downloaded
 from m0local.provision import provision
 from m0local.settings import EXTERNAL, StackSettings, endpoint
@@ -43,7 +43,7 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
     """
     with exclusive(settings, report), _disk_errors(settings):
         _check_disk(settings.home)
-        processes = catalogue(settings, progress=lambda done, total: downloaded(report, done, total))
+        processes = all_processes(settings, progress=lambda done, total: downloaded(report, done, total))
         build = _installed_build()
         wanted = set(selection)
         supervisor = Supervisor(settings)

@@ -8,7 +8,7 @@ from m0common.secret import SecretDsn, SecretUrl
 
 from m0local import ports
 from m0local.control import ProcessInfo, Supervisor
-from m0local.processes import NAMES, Process, catalogue
+from m0local.processes import NAMES, Process, all_processes
 from m0local.settings import StackSettings, endpoint
 
 
@@ -34,7 +34,7 @@ def status(settings: StackSettings) -> Status:
     """Ask the supervisor and every process at once. Never fails because something is down."""
     supervisor = Supervisor(settings)
     info = supervisor.info() if supervisor.is_running() else {}
-    processes = catalogue(settings)
+    processes = all_processes(settings)
     with ThreadPoolExecutor(len(NAMES)) as pool:
         services = list(pool.map(lambda name: _one(settings, name, processes, info), NAMES))
     return {"services": services, "urls": urls(settings)}

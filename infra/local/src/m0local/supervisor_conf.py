@@ -1,4 +1,4 @@
-"""The one configuration file of the supervisor, generated from the catalogue of processes."""
+"""The one configuration file of the supervisor, generated from all processes."""
 
 import hashlib
 import shlex

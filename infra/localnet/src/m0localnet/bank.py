@@ -71,14 +71,14 @@ class Bank:
         self.watcher: Watcher | None = None
         self._finality_slots = finality_slots
         self.statuses = RecentStatuses()
-        self._settling: deque[Slot] = deque()  # frozen, not finalized, oldest first
+        self._unfinalized: deque[Slot] = deque()  # frozen, not finalized, oldest first
         self._unwritten: list[Slot] = []
         self._deferred: list[VersionedTransaction] = []
         self.fees = RecentFees()
         self._resume(state.slot)
         for record in store.transactions(max(state.slot - STATUS_SLOTS, 0), state.slot):
             self.statuses.add(record.signature, Status(record.slot, record.err))
-        self.overlay = Overlay(vm, self._settling, self._begin(state.slot + 1, state.slot, state.blockhash))
+        self.overlay = Overlay(vm, self._unfinalized, self._begin(state.slot + 1, state.slot, state.blockhash))
 
     def _resume(self, slot: int) -> None:
         blocks = self.store.last_blocks(max(2 * STATUS_SLOTS, SLOT_HASHES_KEPT + 1))
@@ -114,7 +114,7 @@ class Bank:
         blockhash = digest.digest()
         slot.block = BlockRecord(slot.number, slot.parent, blockhash, slot.parent_hash, slot.time, len(slot.landed))
         self.blockhashes.add(blockhash, slot.number)
-        self._settling.append(slot)
+        self._unfinalized.append(slot)
         self._unwritten.append(slot)
         self.fees.add(slot.number, slot.landed)
         self.statuses.forget(slot.number)
@@ -143,7 +143,7 @@ class Bank:
             last.block.blockhash,
             self.transaction_count - running,
             self.clock.offset,
-            self.vm.nonce_generation,
+            self.vm.nonce_advances,
         )
         batch = Batch(state)
         for slot in self._unwritten:
@@ -160,21 +160,21 @@ class Bank:
         self._written_offset = state.clock_offset
         self._unwritten = [waiting for waiting in self._unwritten if waiting.number > state.slot]
 
-    def settle(self) -> None:
+    def advance_commitment(self) -> None:
         """Advance confirmed and finalized as far as ended slots and the disk allow, telling the watcher."""
         unsafe = next((slot.number for slot in self._unwritten if slot.landed), None)
         ended = self.running.number - 1
         target = ended - CONFIRMATION_SLOTS
         if unsafe is not None:
             target = min(target, unsafe - 1)
-        for slot in list(self._settling):
+        for slot in list(self._unfinalized):
             if self.confirmed < slot.number <= target:
                 self.confirmed = slot.number
                 if self.watcher:
                     self.watcher.reached(Commitment.CONFIRMED, slot)
         root = min(self.confirmed, ended - self._finality_slots)
-        while self._settling and self._settling[0].number <= root:
-            slot = self._settling.popleft()
+        while self._unfinalized and self._unfinalized[0].number <= root:
+            slot = self._unfinalized.popleft()
             self.finalized = slot.number
             if self.watcher:
                 self.watcher.reached(Commitment.FINALIZED, slot)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 
 class Commitment(IntEnum):
-    """How settled a slot must be; higher is more settled."""
+    """How sure a slot must be; higher is surer."""
 
     PROCESSED = 0
     CONFIRMED = 1

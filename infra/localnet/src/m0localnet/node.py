@@ -95,7 +95,7 @@ class Node:
         if batch is not None:
             self.store.commit(batch)
             self.bank.written(batch.state)
-        self.bank.settle()
+        self.bank.advance_commitment()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Let slots pass until ``stop`` is set, then write what is left."""
@@ -128,7 +128,7 @@ class Node:
                 if bank.halted is not None:
                     _log.warning("ledger writable again", slot=batch.state.slot)
                 bank.halted = None
-        bank.settle()
+        bank.advance_commitment()
 
     def close(self) -> None:
         """Write the last slots and give the ledger free."""

@@ -12,16 +12,16 @@ from m0localnet.vm import Vm
 
 
 class Overlay:
-    """Reads accounts at the end of a slot. ``settling`` holds the frozen slots that are not final, oldest first."""
+    """Reads accounts at the end of a slot. ``unfinalized`` holds the frozen slots that are not final, oldest first."""
 
-    def __init__(self, vm: Vm, settling: deque[Slot], running: Slot) -> None:
+    def __init__(self, vm: Vm, unfinalized: deque[Slot], running: Slot) -> None:
         self._vm = vm
-        self._settling = settling
+        self._unfinalized = unfinalized
         self.running = running
 
     def account(self, key: Pubkey, slot: int) -> Account | None:
         """Return an account as it was at the end of ``slot`` (the running slot: as it is now)."""
-        for later in self._settling:
+        for later in self._unfinalized:
             if later.number > slot and key in later.before:
                 return later.before[key]
         if self.running.number > slot and key in self.running.before:
@@ -31,7 +31,7 @@ class Overlay:
     def changed_since(self, slot: int) -> dict[Pubkey, Account | None]:
         """Return every account that changed after ``slot``, as it was at its end."""
         changed: dict[Pubkey, Account | None] = {}
-        for later in (*self._settling, self.running):
+        for later in (*self._unfinalized, self.running):
             if later.number > slot:
                 for key, account in later.before.items():
                     changed.setdefault(key, account)

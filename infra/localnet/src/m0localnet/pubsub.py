@@ -91,7 +91,7 @@ class Session:
         if replies:
             self.deliver(_encode(replies if isinstance(request, list) else replies[0]))
         for sub in added:
-            self._subscriptions.replay(sub)
+            self._subscriptions.tell_known(sub)
 
     def _one(self, request: dict[str, Any], added: list[Subscription]) -> dict[str, Any] | None:
         request_id = request.get("id")

@@ -2,7 +2,7 @@
 The ledger on disk: one SQLite database in write-ahead mode.
 
 Its write-ahead log is the journal: frames carry checksums, a commit is one append and one fsync, a torn tail is
-dropped on open, and the checkpointer folds the log into the tables while the node runs, so a restart never replays more
+dropped on open, and the checkpointer folds the log into the tables while the node runs, so a restart never reads more
 than a few megabytes. Accounts, blocks, transactions and the node's state of one slot are written in the same commit.
 """
 
@@ -56,7 +56,7 @@ class Genesis(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """The counters after the last written slot; ``clock_offset`` in seconds, ``nonces`` is the VM's generation."""
+    """The counters after the last written slot; ``clock_offset`` in seconds, ``nonces`` counts their advances."""
 
     slot: int
     blockhash: bytes

@@ -103,8 +103,8 @@ class Subscriptions:
         if sub.drop is not None:
             sub.drop(number)
 
-    def replay(self, sub: Subscription) -> None:
-        """Tell a new signature subscription at once when its transaction is settled enough already."""
+    def tell_known(self, sub: Subscription) -> None:
+        """Tell a new signature subscription at once when its transaction has reached its level already."""
         if sub.kind != "signature":
             return
         signature = sub.topic[1]

@@ -77,7 +77,7 @@ class Vm:
         self._hashes_stale = False
         self._epoch = 0
         self._epoch_start = 0
-        self.nonce_generation = 0
+        self.nonce_advances = 0
 
     # ---- accounts
 
@@ -128,12 +128,12 @@ class Vm:
         clock.unix_timestamp = unix_time
         self._svm.set_clock(clock)
 
-    def advance_nonces(self, generation: int | None = None) -> None:
-        """Change the hash that durable nonces derive from; ``generation`` brings a new VM to where the old one was."""
-        target = self.nonce_generation + 1 if generation is None else generation
-        while self.nonce_generation < target:
+    def advance_nonces(self, advances: int | None = None) -> None:
+        """Change the hash that durable nonces derive from; ``advances`` brings a new VM to where the old one was."""
+        target = self.nonce_advances + 1 if advances is None else advances
+        while self.nonce_advances < target:
             self._svm.expire_blockhash()
-            self.nonce_generation += 1
+            self.nonce_advances += 1
 
     def next_nonce(self) -> bytes:
         """Return the durable nonce (32 bytes) that an account advanced now receives."""

@@ -151,7 +151,7 @@ def _read(path: Path) -> KeyFile:
     except (OSError, *UNDECODABLE) as error:
         raise KeyStoreError(f"key file {path}: {error}") from error
     if file.version != _VERSION:
-        raise KeyStoreError(f"key file {path} has version {file.version}: this release reads version {_VERSION}")
+        raise KeyStoreError(f"key file {path} has version {file.version}: this installation reads version {_VERSION}")
     within = (
         8 * file.kdf.lanes <= file.kdf.memory_kib <= _MEMORY_KIB_MAX
         and 1 <= file.kdf.iterations <= _ITERATIONS_MAX

@@ -55,7 +55,7 @@ class Pulse(pulse.Pulse):
                 seen = await self._ask()
         except (ChainError, TimeoutError) as error:
             self._why = str(error) or None
-            self.missed()
+            self.unanswered()
             return
         now_s = self.answered()
         self._why, self._lag_ms = None, self._now_ms() - seen.unix_ms

@@ -24,7 +24,7 @@ GROUPS_MAX = 1_000
 
 class SeasonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What whoever holds the control key is asked for: that the set in force of `catalog` names these groups, those of
-    a season of a replayed history.
+    a season of a recorded history.
     """
 
     catalog: CatalogName

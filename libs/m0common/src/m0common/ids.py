@@ -15,7 +15,7 @@ _CATALOG = re.compile(r"[a-z0-9_-]{1,16}")
 
 
 class Lane(NamedTuple):
-    """One catalog in one partition of `m0.raw`."""
+    """One catalog in one partition of what a stage reads: of `m0.raw`, the bundle stage of `m0.predictions`."""
 
     catalog: str
     partition: int

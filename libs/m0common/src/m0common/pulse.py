@@ -42,7 +42,7 @@ class Pulse(ABC):
         self._answered_s = self._beat_s = self._seconds()
         return self._answered_s
 
-    def missed(self) -> None:
+    def unanswered(self) -> None:
         """Note that there was no answer."""
         self._beat_s = self._seconds()
 

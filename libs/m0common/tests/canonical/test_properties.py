@@ -16,7 +16,7 @@ from m0common.canonical import (
     Outcome,
     PredictionLeaf,
     attestation_digest,
-    commitment,
+    commitment_hash,
     flag_names,
     input_root,
     leaf_hash,
@@ -307,7 +307,7 @@ def test_a_commitment_is_made_of_five_hashes_and_names_the_one_that_is_not(at):
     parts[at] = b"short"
     name = ("program_id", "epoch_pda", "signer", "bundle_hash", "salt")[at]
     with pytest.raises(InvalidValue, match=name):
-        commitment(*parts)
+        commitment_hash(*parts)
 
 
 @given(st.lists(digests, min_size=1, max_size=32, unique=True), u32, st.integers(1, 32))

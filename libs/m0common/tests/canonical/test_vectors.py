@@ -18,7 +18,7 @@ from m0common.canonical import (
     Trie,
     attestation_digest,
     certificate_message,
-    commitment,
+    commitment_hash,
     config_hash,
     control_message,
     event_id,
@@ -119,7 +119,7 @@ def test_attestations_are_valid_signatures_over_their_digest():
 def test_commitments_follow_from_their_parts():
     for vector in load("commitments"):
         parts = [bytes.fromhex(vector[n]) for n in ("program_id", "epoch_pda", "signer", "bundle_hash", "salt")]
-        assert commitment(*parts).hex() == vector["commitment"]
+        assert commitment_hash(*parts).hex() == vector["commitment"]
 
 
 def test_signer_set_digests_do_not_depend_on_the_order_keys_come_in():

@@ -106,5 +106,5 @@ def children(pid):
 
 async def test_a_database_that_nobody_has_made_tables_in_is_said(server):
     async with postgres.opened(Postgres(dsn=server.fresh()), name="test", reading=True) as pool:
-        with pytest.raises(Unavailable, match=r"relation .leases. does not exist: start this release's indexer"):
+        with pytest.raises(Unavailable, match=r"relation .leases. does not exist: start this version's indexer"):
             await PostgresLeases(pool, answer_s=60).take("jobs", "a", LONG_MS)

@@ -3,7 +3,7 @@
 import cramjam
 import pytest
 from batches import BAD_HEADERS, GOOD_HEADERS, batch, record
-from m0common.stream.kafka_batches import Cursor, FetchedBatches, StoredBatch
+from m0common.stream.kafka_batches import ByteReader, FetchedBatches, StoredBatch
 
 FRAMES = bytes(cramjam.lz4.compress(record(0, b"a") + record(1, b"b", BAD_HEADERS) + record(2, b"c")))
 
@@ -56,8 +56,8 @@ def test_a_record_without_key_and_value_is_read_as_one():
 
 def test_a_cursor_tells_what_is_missing():
     with pytest.raises(ValueError, match="byte 1: 3 bytes are said to follow, 2 do"):
-        Cursor(b"\x06ab").nullable()
+        ByteReader(b"\x06ab").nullable()
     with pytest.raises(ValueError, match="a number has more than 10 bytes"):
-        Cursor(b"\xff" * 11).varint()
-    assert Cursor(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01").varint() == (1 << 63) - 1
-    assert Cursor(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").varint() == -(1 << 63)
+        ByteReader(b"\xff" * 11).varint()
+    assert ByteReader(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01").varint() == (1 << 63) - 1
+    assert ByteReader(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").varint() == -(1 << 63)

@@ -1,9 +1,9 @@
-"""What a replay plays: items in order of virtual time, and the markets they belong to.
+"""A recorded history, as ingest plays it: items in order of virtual time, and the markets they belong to.
 
 A history has a warm-up, sent at once, and a live part. When it is over it is played again as another *season*: the same
 payloads and attributes under new group names and market ids, so that an empty model learns them anew and nothing is
 ever learned twice. Season 1 is the history as it is; in season s a group is `eng.1~s`, a market id ends in `_Ss` and a
-title in `(replay, season s)`.
+title in `(replay, season s)`: the public has this word for such data.
 """
 
 import re
@@ -37,7 +37,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class Resolution:
     """The outcome of a market, by name, where no observation decides it. It is no event of `m0.raw`."""
 
     at_ms: int
@@ -47,7 +47,7 @@ class Settlement:
     evidence: bytes = b""
 
 
-Item = Observation | Settlement
+Item = Observation | Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Listing:
     """A market to create on chain: virtual times at which it opens and at which its outcome may be known."""
 
     opens_ms: int
-    settles_ms: int
+    resolves_after_ms: int
     market: str
     group: str
     title: str
@@ -68,7 +68,7 @@ class Placed:
     """An item as it is in a season: `item` has the group, market id and virtual time that it has there.
 
     `source_seq` numbers the observations of a group from 1 and follows from the place in the season alone, so sending
-    again gives the same bytes; 0 for a settlement.
+    again gives the same bytes; 0 for a resolution.
     """
 
     season: int
@@ -153,7 +153,7 @@ class Dataset:
         return replace(
             listing,
             opens_ms=listing.opens_ms + shift,
-            settles_ms=listing.settles_ms + shift,
+            resolves_after_ms=listing.resolves_after_ms + shift,
             market=market_in_season(listing.market, season),
             group=group_in_season(listing.group, season),
             title=title_in_season(listing.title, season),

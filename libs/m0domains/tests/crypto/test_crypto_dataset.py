@@ -5,7 +5,7 @@ from m0common.errors import InvalidValue
 from m0common.ids import check_market_id
 from m0domains.crypto import dataset as books
 from m0domains.crypto.data import build
-from m0domains.history import Settlement
+from m0domains.history import Resolution
 from m0domains.rows import parse
 
 
@@ -21,16 +21,16 @@ def built(book, market):
     return books.build(snapshots, markets, "btc", 60_000)
 
 
-def test_there_are_eighteen_markets_that_each_open_with_a_book_and_settle(crypto):
+def test_there_are_eighteen_markets_that_each_open_with_a_book_and_resolve(crypto):
     assert len(crypto.listings) == 18
     for listing in crypto.listings:
         check_market_id(listing.market)
         own = [item for item in crypto.live if item.market == listing.market]
         assert own[0].at_ms == listing.opens_ms
-        assert isinstance(own[-1], Settlement)
-        assert own[-1].at_ms == listing.settles_ms
-        assert sum(isinstance(item, Settlement) for item in own) == 1
-    assert sum(isinstance(item, Settlement) and item.outcome == "UP" for item in crypto.live) == 13
+        assert isinstance(own[-1], Resolution)
+        assert own[-1].at_ms == listing.resolves_after_ms
+        assert sum(isinstance(item, Resolution) for item in own) == 1
+    assert sum(isinstance(item, Resolution) and item.outcome == "UP" for item in crypto.live) == 13
 
 
 def test_items_and_listings_are_in_order_and_some_market_is_nearly_always_open(crypto):
@@ -39,7 +39,7 @@ def test_items_and_listings_are_in_order_and_some_market_is_nearly_always_open(c
     open_until = crypto.listings[0].opens_ms
     for listing in crypto.listings:
         assert listing.opens_ms - open_until <= 180_000
-        open_until = max(open_until, listing.settles_ms)
+        open_until = max(open_until, listing.resolves_after_ms)
 
 
 GOOD_BOOK, GOOD_MARKET = "m,5,490:1,510:1", "m,q,0,9,UP"

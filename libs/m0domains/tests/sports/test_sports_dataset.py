@@ -46,7 +46,7 @@ def test_items_and_listings_are_in_order_and_within_the_limits_of_the_registry(s
         listing = sports.listing(9999, index)
         check_market_id(listing.market)
         assert len(listing.title.encode()) <= 96
-        assert listing.opens_ms < listing.settles_ms
+        assert listing.opens_ms < listing.resolves_after_ms
         listed[listing.market] = listing
     for index in range(sports.warmup_count, sports.item_count):
         item = sports.item(9999, index).item

@@ -1,4 +1,4 @@
-"""Rebuild the rows of things whose events changed; announce markets that look different afterwards."""
+"""Rebuild the rows of things whose events changed; publish markets that look different afterwards."""
 
 from collections.abc import Collection
 
@@ -47,7 +47,7 @@ async def refold(connection: Connection, touched: Collection[str], programs: Pro
     await _markets(connection, by_kind.get("market", []), now_ms)
     await _epochs(connection, by_kind.get("epoch", []), programs.oracle)
     if touched:
-        await changes.announce(connection)
+        await changes.notify(connection)
 
 
 async def _signer_sets(connection: Connection, names: list[str]) -> None:

@@ -21,7 +21,7 @@ from m0common.canonical import (
 )
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, market_key
-from m0common.messages import BundlePiece, HeaderMessage, LaneRoots
+from m0common.messages import BundlePiece, HeaderLane, HeaderMessage
 from m0common.messages.bundles import PIECE_MAX_BYTES
 from m0common.stream.door import MODEL_MAX_BYTES, check_count, check_digest, check_text, checked, decoded
 from m0common.stream.restored import LANE_STAGES
@@ -113,7 +113,7 @@ def read_header(value: bytes) -> Header:
     return Header(hashlib.sha256(value).digest(), value, message, header)
 
 
-def _check_lanes(header: BundleHeader, lanes: Sequence[LaneRoots]) -> None:
+def _check_lanes(header: BundleHeader, lanes: Sequence[HeaderLane]) -> None:
     """Raise InvalidValue unless the header commits to what the lanes brought: inputs, states and what decided them."""
     partitions = [lane.partition for lane in lanes]
     if partitions != sorted(set(partitions)) or any(not 0 <= p < PARTITIONS_END for p in partitions):

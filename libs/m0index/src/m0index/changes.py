@@ -32,7 +32,7 @@ MUTE = (
 _log = logger(__name__)
 
 
-async def announce(connection: Connection) -> None:
+async def notify(connection: Connection) -> None:
     """Wake everyone who listens once this transaction is committed."""
     await connection.execute(f"NOTIFY {CHANNEL}")
 
@@ -57,7 +57,7 @@ class Listener:
         return f"changes of the index are not heard of: {self._why}"
 
     async def run(self, pool: Pool, on_change: Callable[[], None], stop: asyncio.Event) -> None:
-        """Call `on_change` after every commit that announced itself, and whenever hearing begins; until `stop`.
+        """Call `on_change` after every commit that told of itself, and whenever hearing begins; until `stop`.
 
         The own voice goes through `pool`.
         """

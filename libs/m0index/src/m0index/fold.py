@@ -10,7 +10,7 @@ from m0index.events import Event
 from m0index.rows import INT64_MAX, CatalogRow, MarketRow, SignerSetRow
 
 
-def settledness(events: Sequence[Event]) -> str:
+def commitment_of(events: Sequence[Event]) -> str:
     """The commitment of a row: final when every event behind it is."""
     return "finalized" if all(e.commitment == "finalized" for e in events) else "confirmed"
 
@@ -53,7 +53,7 @@ def fold_market(events: Sequence[Event]) -> MarketRow | None:
                 )
             case _:
                 pass
-    return None if row is None else replace(row, commitment=settledness(events))
+    return None if row is None else replace(row, commitment=commitment_of(events))
 
 
 def _market_account(account: accounts.Market, slot: int) -> MarketRow:
@@ -96,7 +96,7 @@ def fold_signer_set(events: Sequence[Event]) -> SignerSetRow | None:
                 row = replace(row, retired=True, slot=stored.slot)
             case _:
                 pass
-    return None if row is None else replace(row, commitment=settledness(events))
+    return None if row is None else replace(row, commitment=commitment_of(events))
 
 
 def fold_catalog(events: Sequence[Event]) -> CatalogRow | None:
@@ -112,4 +112,4 @@ def fold_catalog(events: Sequence[Event]) -> CatalogRow | None:
                 row = replace(row, signer_set_id=e.signer_set_id, slot=stored.slot)
             case _:
                 pass
-    return None if row is None else replace(row, commitment=settledness(events))
+    return None if row is None else replace(row, commitment=commitment_of(events))

@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from m0index.events import Event
-from m0index.fold import settledness
+from m0index.fold import commitment_of
 from m0index.rows import EpochRow, EpochSignerRow, SignerSetRow
 
 _ORDER = ("open", "committing", "revealing")
@@ -73,7 +73,7 @@ def fold_epoch(events: Sequence[Event], oracle: Pubkey, members: SignerSetRow | 
                 pass
     if row is None:
         return None
-    return EpochRows(replace(row, commitment=settledness(events)), [signers[name] for name in sorted(signers)])
+    return EpochRows(replace(row, commitment=commitment_of(events)), [signers[name] for name in sorted(signers)])
 
 
 def _opened(e: ev.EpochOpened, slot: int) -> EpochRow:

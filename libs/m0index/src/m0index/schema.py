@@ -1,7 +1,7 @@
-"""Whether this release may use the schema that a database has.
+"""Whether this version of M0Club may use the schema that a database has.
 
-Steps of the schema only expand, so a release works on a newer schema than it knows: the schema itself names the oldest
-release that may use it, by the newest step which that release must know (`schema_terms.oldest`).
+Steps of the schema only expand, so a version works on a newer schema than it knows: the schema itself names the oldest
+version that may use it, by the newest step which that version must know (`schema_terms.oldest`).
 """
 
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from m0common.store.postgres import Connection
 
 from m0index import migrations
 
-MIGRATE = "start the indexer of this release, which brings it there"
+MIGRATE = "start the indexer of this version, which brings it there"
 
 
 class Found(NamedTuple):
-    """The newest step a database has had, None without any; the oldest release it is for, None when it says nothing."""
+    """The newest step a database has had, None without any; the oldest version it is for, None when it says nothing."""
 
     step: str | None
     oldest: str | None
@@ -43,17 +43,17 @@ def lacking(found: Found, head: str) -> bool:
 
 
 def problem(found: Found, head: str) -> str | None:
-    """Why a release that knows the steps up to `head` cannot use what was found, with the remedy; None when it can."""
+    """Why a version that knows the steps up to `head` cannot use what was found, with the remedy; None when it can."""
     if found.step is None:
         return f"the database has no schema: {MIGRATE}"
     if not migrations.is_step(found.step) or (found.step >= head and found.oldest is None):
         return f"the schema is at {found.step!r}, which is no step of ours: let M0_PG_DSN lead to M0Club's database"
     if found.step < head:
-        return f"the schema is at {found.step}, this release needs {head}: {MIGRATE}"
+        return f"the schema is at {found.step}, this version needs {head}: {MIGRATE}"
     if found.oldest is not None and found.oldest > head:
         return (
-            f"the schema is at {found.step} and is for releases that know {found.oldest}, this one knows {head}: "
-            "run a newer release"
+            f"the schema is at {found.step} and is for versions that know {found.oldest}, this one knows {head}: "
+            "run a newer version"
         )
     return None
 
@@ -62,7 +62,7 @@ def note(found: Found, head: str) -> str | None:
     """What is worth saying of a schema that can be used."""
     if found.step is None or found.step <= head or problem(found, head) is not None:
         return None
-    return f"the schema is at {found.step}, newer than this release, which knows {head} and may use it"
+    return f"the schema is at {found.step}, newer than this version, which knows {head} and may use it"
 
 
 class Schema:

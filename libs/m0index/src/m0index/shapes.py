@@ -86,7 +86,7 @@ class Epoch(BaseModel):
     signers: list[EpochSigner]
     finalized_slot: int | None
     finalize_signature: str | None = Field(description="Transaction signature, base58")
-    body: EpochBody | None = Field(description="missing: final and announced without predictions, which are lost")
+    body: EpochBody | None = Field(description="missing: final and published without predictions, which are lost")
 
 
 class PredictionStatus(StrEnum):
@@ -240,7 +240,7 @@ def _prediction(
 
 
 def final_epoch(message: FinalizedEpoch) -> Epoch:
-    """An epoch as it is announced."""
+    """An epoch as it is published."""
     return Epoch(
         catalog=message.catalog,
         epoch_id=message.epoch_id,

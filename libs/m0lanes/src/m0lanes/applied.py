@@ -129,9 +129,9 @@ class Applier:
         digest.add(event_id)
         return said
 
-    def settle(self) -> None:
+    def write_back(self) -> None:
         """Write what is kept at hand into entities."""
-        self._repeats.settle()
+        self._repeats.write_back()
 
     def _voice(self, event: RawEvent) -> Voice:
         """The voice of an event. Raises DeadLetterError when its source is not listed for its kind."""

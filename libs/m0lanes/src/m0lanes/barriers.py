@@ -215,7 +215,7 @@ class Barriers:
     def cut(self, slot: Slot[NormalizeState], epoch_id: int | None = None, window_end_ms: int = 0) -> Cut:
         """A checkpoint of a lane as it is now; with an epoch that of its marker."""
         state = slot.state
-        state.settle()
+        state.write_back()
         first = state.holding.first()
         held = (None, state.place.open_end_ms) if first is None else (first.offset, first.place.open_end_ms)
         ends = epoch_id is not None and state.ends

@@ -159,7 +159,7 @@ class LaneStage(ABC, Generic[S]):
     def trimmed(self, partition: int, begin: int) -> None:
         """See StageCore."""
         for slot in self._slots.all(partition):
-            slot.history.trimmed(begin)
+            slot.beginnings.trimmed(begin)
 
     @staticmethod
     def _pass_by(slot: Slot[S], message: LaneMessage) -> None:

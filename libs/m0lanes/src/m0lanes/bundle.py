@@ -25,8 +25,8 @@ say. Another release comes into force, and the catalog goes to the builds that h
   over: who has that release goes on from the newest state there is, and reads up to the rebase as the other one does,
   whatever is in force on the way. So both close the same epochs before that place, and behind it the new one alone.
 
-A chain cannot read again what waits, and it hears of its lanes in another order: it takes what every release of its own
-says, and closes an epoch when all of its lanes have said it under one.
+A pipeline cannot read again what waits, and it hears of its lanes in another order: it takes what every release of its
+own says, and closes an epoch when all of its lanes have said it under one.
 """
 
 from collections.abc import Collection, Container, Iterator, Sequence
@@ -211,8 +211,8 @@ class BundleCore(LaneStage[BundleState]):
         return self._ahead_max is not None and slot.state.waiting(partition) >= self._ahead_max
 
     def _in_force(self, slot: Slot[BundleState]) -> bytes:
-        """The release that an epoch must be said under. The first epoch tells it; and in a chain each one does, for the
-        order in which a chain hears of its lanes is not that of the log.
+        """The release that an epoch must be said under. The first epoch tells it; and in a pipeline each one does, for
+        the order in which a pipeline hears of its lanes is not that of the log.
         """
         is_told = self._ahead_max is not None and slot.state.last_epoch >= 0
         return slot.release if is_told else NO_RELEASE

@@ -20,7 +20,7 @@ from m0common.canonical import (
 )
 from m0common.errors import DeadLetterError
 from m0common.ids import market_key
-from m0common.messages import HeaderMessage, LaneMessage, LaneRoots
+from m0common.messages import HeaderLane, HeaderMessage, LaneMessage
 from m0common.messages.bundles import MISSED_MAX
 from m0common.messages.types import U32, CountOrNone, Digest, Life
 from m0common.stream.door import checked
@@ -257,10 +257,10 @@ class BundleState:
         epoch_id = marker.epoch_id
         said = self._final_predictions(epoch_id, frozenset(lanes))
         leaves = [leaf_of(prediction).encode() for prediction in said]
-        roots = [self._roots(partition, passed) for partition, passed in sorted(lanes.items())]
+        named = [self._header_lane(partition, passed) for partition, passed in sorted(lanes.items())]
         first = lanes[min(lanes)].marker
-        states = {(r.partition, s): d for r in roots for s, d in enumerate(r.stage_digests, 1)}
-        before = {(r.partition, s): d for r in roots for s, d in enumerate(r.digests_before or (ZERO, ZERO, ZERO), 1)}
+        states = {(r.partition, s): d for r in named for s, d in enumerate(r.stage_digests, 1)}
+        before = {(r.partition, s): d for r in named for s, d in enumerate(r.digests_before or (ZERO, ZERO, ZERO), 1)}
         header = BundleHeader(
             self._catalog,
             epoch_id,
@@ -270,9 +270,9 @@ class BundleState:
             len(leaves),
             MerkleTree([leaf_hash(leaf) for leaf in leaves]).root if leaves else EMPTY_ROOT,
             self._now.prev_bundle_hash,
-            model_manifest_hash(LaneModel(r.partition, r.release, r.model_key) for r in roots),
-            config_hash(marker.set_hash, self._control_key, (LaneConfig(r.partition, r.life, r.rebase) for r in roots)),
-            input_root({r.partition: r.input_digest for r in roots}),
+            model_manifest_hash(LaneModel(r.partition, r.release, r.model_key) for r in named),
+            config_hash(marker.set_hash, self._control_key, (LaneConfig(r.partition, r.life, r.rebase) for r in named)),
+            input_root({r.partition: r.input_digest for r in named}),
             state_root(states),
         )
         pieces = list(pieces_of(self._catalog, leaves, said))
@@ -282,7 +282,7 @@ class BundleState:
             marker.generation,
             header.encode(),
             self._missed(epoch_id),
-            tuple(roots),
+            tuple(named),
             tuple(hashlib.sha256(piece).digest() for piece in pieces),
             epoch_id,
             marker.set_hash,
@@ -308,12 +308,12 @@ class BundleState:
                 chosen.setdefault(key, said)
         return [chosen[key] for key in sorted(chosen)]
 
-    def _roots(self, partition: int, passed: Passed) -> LaneRoots:
+    def _header_lane(self, partition: int, passed: Passed) -> HeaderLane:
         known = self.entities.get(source_key(partition))
         source = None if known is None else unpack(known, SourceEntity)
         before = source.digests if source is not None and source.life == passed.life else ()
         marker = passed.marker
-        return LaneRoots(
+        return HeaderLane(
             partition,
             passed.life,
             marker.input_digest,

@@ -39,7 +39,7 @@ def batches(
     return [encode(StateBatch(catalog, partition, life, position, tuple(part))) for part in made]
 
 
-class History:
+class Beginnings:
     """Where the last K checkpoints of a lane began, so that a manifest can say from where everything is said again."""
 
     def __init__(self, shares: int = SHARES) -> None:

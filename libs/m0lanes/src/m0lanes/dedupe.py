@@ -32,7 +32,7 @@ class Known(Protocol):
 
 
 class Dense:
-    """Numbers of one dense source in one group. The chunk touched last is at hand; `settle` makes it an entity."""
+    """Numbers of one dense source in one group. The chunk touched last is at hand; `write_back` makes it an entity."""
 
     def __init__(self, entities: Entities, source: str, group: str) -> None:
         self._entities = entities
@@ -58,13 +58,13 @@ class Dense:
         """See Known."""
         number, at = divmod(seq, CHUNK)
         if number != self._number:
-            self.settle()
+            self.write_back()
             self._number, self._chunk = number, self._read(number)
         self._high = max(self._high, seq)
         self._chunk[at >> 3] |= 1 << (at & 7)
         self._changed = True
 
-    def settle(self) -> None:
+    def write_back(self) -> None:
         """Write what is at hand."""
         if not self._changed:
             return
@@ -131,7 +131,7 @@ class Ids:
 
 
 class Repeats:
-    """What is known of a lane's sources. What it keeps at hand is made from the entities, and made them by `settle`."""
+    """What is known of a lane's sources. What is at hand comes from the entities; `write_back` makes it entities."""
 
     def __init__(self, entities: Entities) -> None:
         self._entities = entities
@@ -150,7 +150,7 @@ class Repeats:
         ids = self._ids[source, group] = Ids(self._entities, source, group)
         return ids
 
-    def settle(self) -> None:
+    def write_back(self) -> None:
         """Make everything known entities: before a digest or a checkpoint."""
         for numbers in self._dense.values():
-            numbers.settle()
+            numbers.write_back()

@@ -1,4 +1,4 @@
-"""Checkpoints of a chain kept in memory, as the state topics keep them in the log."""
+"""Checkpoints of a pipeline kept in memory, as the state topics keep them in the log."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class _Kept:
 
 
 class Keeper:
-    """An observer of a chain. Of every lane in every stage it keeps the newest `most` checkpoints, or all of them."""
+    """An observer of a pipeline. Of every lane in every stage it keeps the newest `most` checkpoints, or all."""
 
     def __init__(self, most: int | None = None) -> None:
         self._kept: dict[tuple[int, Lane], _Kept] = {}

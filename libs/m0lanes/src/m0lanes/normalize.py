@@ -222,7 +222,7 @@ class NormalizeCore(LaneStage[NormalizeState]):
                 self._changed()
             fresh.input_offset, start = payload.offset - 1, payload.offset
         fresh.apart = True
-        fresh.state.settle()
+        fresh.state.write_back()
         yield self._slots.cut(fresh, held=held)
         yield Rewind(fresh.lane, start)
 

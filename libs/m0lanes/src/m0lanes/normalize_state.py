@@ -135,12 +135,12 @@ class NormalizeState:
 
     def _set(self, **changes: object) -> None:
         self._lane = msgspec.structs.replace(self._lane, **changes)
-        self.settle()
+        self.write_back()
         self.place = self._place()
 
-    def settle(self) -> None:
+    def write_back(self) -> None:
         """Write what is kept at hand into entities: before a digest or a checkpoint."""
-        self.applier.settle()
+        self.applier.write_back()
         if self._lane.input_digest != self.digest.value:
             self._lane = msgspec.structs.replace(self._lane, input_digest=self.digest.value)
         self.entities.put(self._key, pack(self._lane))
@@ -157,7 +157,7 @@ class NormalizeState:
         self.sets[made.number, made.hash] = made
         self.entities.put(set_key(made.number, made.hash), raw)
         self.digest.add(event_id)
-        self.settle()
+        self.write_back()
         return True
 
     def check_rebase(self, event: RawEvent, payload: RebasePayload) -> None:

@@ -16,7 +16,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from m0lanes.births import Birth
-from m0lanes.checkpoints import History, batches
+from m0lanes.checkpoints import Beginnings, batches
 from m0lanes.entities import Entities
 
 NO_RELEASE = bytes(32)
@@ -70,7 +70,7 @@ class Slot(Generic[S]):
     """The epochs of the newest markers that were read of it while it was passed over, MARKERS_DUE at most."""
     apart: bool = False
     """It is read by a reader of its own."""
-    history: History = field(default_factory=History)
+    beginnings: Beginnings = field(default_factory=Beginnings)
     cut_position: int = -1
     untold: Manifest | None = None
     """The manifest that it could not go on from, until it is written again with the reason."""
@@ -191,7 +191,7 @@ class Slots(Generic[S]):
         retired: bool = False,
     ) -> Cut:
         """A checkpoint of a lane as it is now."""
-        whole = slot.history.whole_next
+        whole = slot.beginnings.whole_next
         entries = slot.state.entities.unsaid(whole=whole)
         values = batches(slot.lane.catalog, slot.lane.partition, slot.life, slot.position, entries)
         slot.cut_position = slot.position
@@ -225,7 +225,7 @@ class Slots(Generic[S]):
         )
 
         def complete(first: int, end: int) -> Manifest:
-            position, offset = slot.history.began(draft.position, first, whole=whole)
+            position, offset = slot.beginnings.began(draft.position, first, whole=whole)
             return replace(draft, from_position=position, from_offset=offset, to_offset=end)
 
         return Cut(slot.lane, self.stage, epoch_id, values, complete)
@@ -271,7 +271,7 @@ def restored_slot(slot: Slot[S], found: Restored) -> Slot[S]:
     slot.input_offset = manifest.input_offset
     slot.input_seqs = {source.partition: (source.life, source.seq) for source in manifest.input_seqs}
     slot.retired = manifest.status == "retired"
-    slot.history.inherit(manifest)
+    slot.beginnings.inherit(manifest)
     return slot
 
 

@@ -48,13 +48,13 @@ class Heart:
         return ModelCore(self.deployment, self.domains, self.build)
 
     def bundle(self, ahead_max: int | None = None, releases: Container[bytes] | None = None) -> BundleCore:
-        """m0.predictions to m0.headers and m0.bundles; without a limit for chains, which hold all lanes anyway.
+        """m0.predictions to m0.headers and m0.bundles; without a limit for pipelines, which hold all lanes anyway.
 
         `releases` are those whose lanes it follows, else those that are installed.
         """
         return BundleCore(self.deployment, self.domains if releases is None else releases, self.build, ahead_max)
 
-    def chain(self, only: frozenset[str] | None = None) -> list[StageCore]:
+    def pipeline(self, only: frozenset[str] | None = None) -> list[StageCore]:
         """The four stages in order, for one that cannot rewind: whatever its lanes hold back is at hand."""
         first = NormalizeCore(self.deployment, self.domains, self.build, only, None, self.entities_max)
         return [first, self.feature(), self.model(), self.bundle()]

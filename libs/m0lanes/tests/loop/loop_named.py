@@ -41,8 +41,8 @@ class NamedBroker:
     async def create_topics(self, topics, partitions):
         await self.inner.create_topics([replace(topic, name=self.name(topic.name)) for topic in topics], partitions)
 
-    async def delete_before(self, positions):
-        await self.inner.delete_before({self.place(where): offset for where, offset in positions.items()})
+    async def delete_before(self, offsets):
+        await self.inner.delete_before({self.place(where): offset for where, offset in offsets.items()})
 
     async def partitions(self, topic):
         return await self.inner.partitions(self.name(topic))
@@ -94,8 +94,8 @@ class NamedConsumer:
     def _named(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         return {self._owner.place(where): offset for where, offset in offsets.items()}
 
-    async def assign(self, positions):
-        await self._inner.assign(self._named(positions))
+    async def assign(self, offsets):
+        await self._inner.assign(self._named(offsets))
 
     async def getmany(self, max_records: int, timeout_ms: int) -> list[Record]:
         try:

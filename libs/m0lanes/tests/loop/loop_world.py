@@ -103,7 +103,7 @@ class Stages:
         return sorted(records, key=lambda record: (record.partition, record.offset))
 
     async def expected(self, without: Iterable[Record] = ()) -> dict[tuple[str, int], bytes]:
-        """What a chain says of what is in the log."""
+        """What a pipeline says of what is in the log."""
         skipped = {(record.partition, record.offset) for record in without}
         return lanes.headers(lanes.play(r for r in await self.read(RAW.name) if (r.partition, r.offset) not in skipped))
 

@@ -6,8 +6,8 @@ import lanes_world as lanes
 from lanes_toy import OtherCoins
 from loop_world import NAMES, QUICK
 from m0common.topics import RAW
-from m0lanes.chain import Chain
 from m0lanes.control import DomainRef
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 
 NEW = Heart(lanes.DEPLOYMENT, {lanes.OTHER_RELEASE: OtherCoins()}, bytes([3]) * 32)
@@ -30,7 +30,7 @@ def switched(first: int) -> tuple[lanes.World, int]:
 
 
 async def said_by_both(stages):
-    return lanes.headers(lanes.play(await stages.read(RAW.name), Chain(lanes.BOTH)))
+    return lanes.headers(lanes.play(await stages.read(RAW.name), Pipeline(lanes.BOTH)))
 
 
 async def test_the_new_build_takes_over_at_the_barrier_and_neither_is_unready(stages):

@@ -260,7 +260,7 @@ async def test_a_lane_whose_state_was_cut_off_under_it_says_everything_again(sta
         begins[partition] = max(m.to_offset for m in await stages.manifests(2) if m.partition == partition)
         await stages.truncate("m0.state.feature.v1", partition, begins[partition])
     slots = stages.loops["feature"]._core._slots
-    await stages.until(lambda: all(s.history.whole_next for p in begins for s in slots.all(p)))
+    await stages.until(lambda: all(s.beginnings.whole_next for p in begins for s in slots.all(p)))
     await stages.write(records[half:])
     stages.start("normalize")
     await stages.until_closed(stages.first + 5)
@@ -281,7 +281,7 @@ async def test_a_stage_without_lanes_goes_on_where_its_group_has_come(stages):
     stages.start("normalize")
     partition = partition_of("penny", lanes.PARTITIONS)
     await stages.until(
-        lambda: {w.partition: o for w, o in stages.loops["normalize"]._positions.items()} == {partition: 50}
+        lambda: {w.partition: o for w, o in stages.loops["normalize"]._next_offsets.items()} == {partition: 50}
     )
     await stages.stop("normalize")
     stages.start("normalize")

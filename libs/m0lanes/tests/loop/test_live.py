@@ -1,4 +1,4 @@
-"""What the live stages say is what a chain says of the same log, whatever happens to their processes."""
+"""What the live stages say is what a pipeline says of the same log, whatever happens to their processes."""
 
 import asyncio
 from dataclasses import replace
@@ -60,7 +60,7 @@ async def test_a_stage_that_is_stopped_saves_its_lanes_and_the_next_start_begins
     stages.start()
     raw = {r.partition: r.offset for r in await stages.read("m0.raw.v1")}
     await stages.until(
-        lambda: {w.partition: o - 1 for w, o in stages.loops["normalize"]._positions.items() if o} == raw
+        lambda: {w.partition: o - 1 for w, o in stages.loops["normalize"]._next_offsets.items() if o} == raw
     )
     await asyncio.sleep(1)
     before = {name: [(r.lane, r.life, r.seq) for r in stages.reports(name)] for name in NAMES}

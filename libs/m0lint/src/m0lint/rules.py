@@ -257,7 +257,7 @@ RULES: tuple[Rule, ...] = (
     Rule("M0L012", "no decoding that broken UTF-8 or deep nesting ends", OURS, decoding.caught_in_part),
     Rule("M0L013", "no statement that leaves its columns to the schema", PRODUCT, sql.unnamed_columns),
     Rule(
-        "M0L014", "no migration that the release before cannot live with", ("*/migrations/versions/*",), sql.contracting
+        "M0L014", "no migration that the version before cannot live with", ("*/migrations/versions/*",), sql.contracting
     ),
     Rule("M0L015", "metrics are made in one place", OURS, foreign_metrics, ("*/m0common/telemetry/metrics.py",)),
     Rule("M0L016", "metrics are defined in modules named metrics", OURS, scattered_metrics, ("*/metrics.py",)),

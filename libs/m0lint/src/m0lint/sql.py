@@ -12,15 +12,15 @@ _MADE = re.compile(r"\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)", re.IGNO
 _ABOUT = re.compile(r"\b(?:(?:CREATE|ALTER)\s+TABLE|INDEX\s+\w+\s+ON)\s+(?:ONLY\s+)?(\w+)", re.IGNORECASE)
 _WIDER = r"(?:bigint|text)\b"
 _CONTRACTS = {
-    r"\bDROP\s+(?!INDEX|CONSTRAINT)\w+": "takes away what the release before uses",
-    r"\bRENAME\b": "takes away a name that the release before uses",
-    rf"\bTYPE\s+(?!{_WIDER})\w+": "makes a type that need not hold what the release before writes",
-    r"\bSET\s+NOT\s+NULL\b": "refuses what the release before may write",
+    r"\bDROP\s+(?!INDEX|CONSTRAINT)\w+": "takes away what the version before uses",
+    r"\bRENAME\b": "takes away a name that the version before uses",
+    rf"\bTYPE\s+(?!{_WIDER})\w+": "makes a type that need not hold what the version before writes",
+    r"\bSET\s+NOT\s+NULL\b": "refuses what the version before may write",
     r"\bADD\s+(?:COLUMN\s+)?(?:(?!DEFAULT|GENERATED|,).)*\bNOT\s+NULL(?:(?!DEFAULT|GENERATED|,).)*(?:,|$)": (
-        "adds a column that the release before does not fill: give it a DEFAULT"
+        "adds a column that the version before does not fill: give it a DEFAULT"
     ),
-    r"\bADD\s+(?:CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN)\b": "refuses what the release before may write",
-    r"\bCREATE\s+UNIQUE\s+INDEX\b": "refuses what the release before may write",
+    r"\bADD\s+(?:CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN)\b": "refuses what the version before may write",
+    r"\bCREATE\s+UNIQUE\s+INDEX\b": "refuses what the version before may write",
     r"\b(?:TRUNCATE|DELETE\s+FROM)\b": "takes away rows",
 }
 
@@ -33,7 +33,7 @@ def unnamed_columns(tree: ast.Module) -> Iterator[Finding]:
 
 
 def contracting(tree: ast.Module) -> Iterator[Finding]:
-    """A step of a migration only expands; one that does not says from which step on a release may use the schema."""
+    """A step of a migration only expands; one that does not says from which step on a version may use the schema."""
     steps = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == "downgrade")]
     texts = [found for node in steps for found in _texts(node)]
     if any(_TERMS.search(text) for _, text in texts):
@@ -45,7 +45,7 @@ def contracting(tree: ast.Module) -> Iterator[Finding]:
             continue
         for pattern, why in _CONTRACTS.items():
             if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
-                yield line, f"{why}: do it a release later, and raise schema_terms.oldest there"
+                yield line, f"{why}: do it a version later, and raise schema_terms.oldest there"
 
 
 def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -83,7 +83,7 @@ class CatalogLog:
                     self.control.take(record)
                     self.markets.take(record)
                     self.lives.take(record)
-                self._next = dict(follower.positions)
+                self._next = dict(follower.next_offsets)
 
     def standing(self, catalog: str) -> Standing:
         """The catalog as the log has it. Raises SettingsError when the log has lost the set in force."""

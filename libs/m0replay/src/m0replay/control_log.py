@@ -156,7 +156,7 @@ class ControlLog:
             else _next_set(known, newest.marker)
         )
 
-    def settled(self, catalog: str) -> DefinedSet | None:
+    def in_force_everywhere(self, catalog: str) -> DefinedSet | None:
         """The set in force in *every* lane: as `in_force`, once the marker that activated it has been read in all."""
         newest = self.newest(catalog)
         if newest is None or newest.payload.next is None or not newest.missing:

@@ -20,9 +20,9 @@ _decode_marker = msgspec.msgpack.Decoder(Marker).decode
 
 def note(lives: Named, header: HeaderMessage) -> None:
     """Add what a header names."""
-    for roots in header.lanes:
-        newest = lives.setdefault(roots.partition, {})
-        newest[roots.life] = max(header.epoch_id, newest.get(roots.life, NONE_YET))
+    for lane in header.lanes:
+        newest = lives.setdefault(lane.partition, {})
+        newest[lane.life] = max(header.epoch_id, newest.get(lane.life, NONE_YET))
 
 
 class Course:

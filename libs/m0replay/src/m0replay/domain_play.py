@@ -1,4 +1,4 @@
-"""A domain in a chain: the log made for it played straight on, again, and restarted behind every record.
+"""A domain in a pipeline: the log made for it played straight on, again, and restarted behind every record.
 
 The same log must give the same messages whatever becomes of the process, so a domain that keeps something outside its
 entities shows here, and so does one that raises or returns what the heart refuses.
@@ -47,12 +47,12 @@ def _watched(domain: Domain, notes: Notes, samples: Samples) -> Mapping[bytes, D
 
 def _run(play: Play, domains: Mapping[bytes, Domain], *, restarts: bool) -> Said:
     said = Said()
-    chain = Restarting(Heart(play.log.deployment, domains, ZERO), [said])
+    pipeline = Restarting(Heart(play.log.deployment, domains, ZERO), [said])
     for record in play.log.records:
-        chain.feed(record)
+        pipeline.feed(record)
         if restarts:
-            chain.restart()
-    said.otherwise += chain.parked
+            pipeline.restart()
+    said.otherwise += pipeline.parked
     return said
 
 

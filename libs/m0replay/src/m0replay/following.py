@@ -1,4 +1,4 @@
-"""Lanes that begin new lives on the way: what a chain asks for then, answered out of the log."""
+"""Lanes that begin new lives on the way: what a pipeline asks for then, answered out of the log."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,9 +8,9 @@ from m0common.stream.broker import Broker
 from m0common.stream.core import Load
 from m0common.stream.restored import Restored
 from m0common.stream.restoring import load_state
-from m0lanes.chain import Chain, ClosedEpoch
 from m0lanes.checkpoints import gathered
 from m0lanes.keeper import Keeper
+from m0lanes.pipeline import ClosedEpoch, Pipeline
 
 from m0replay.course import Course
 from m0replay.releases import ReleaseWatch
@@ -30,7 +30,7 @@ class States(Protocol):
 
 
 class KeptOrLogged:
-    """See States: what a chain has said itself, else what the stages have left in the log."""
+    """See States: what a pipeline has said itself, else what the stages have left in the log."""
 
     def __init__(self, keeper: Keeper, broker: Broker) -> None:
         self._keeper = keeper
@@ -54,10 +54,10 @@ class NewLife(NamedTuple):
 
 
 class Following:
-    """A chain whose lanes begin their new lives where the log says so."""
+    """A pipeline whose lanes begin their new lives where the log says so."""
 
-    def __init__(self, chain: Chain, states: States, course: Course, watch: ReleaseWatch) -> None:
-        self._chain = chain
+    def __init__(self, pipeline: Pipeline, states: States, course: Course, watch: ReleaseWatch) -> None:
+        self._pipeline = pipeline
         self._states = states
         self._course = course
         self._watch = watch
@@ -65,12 +65,12 @@ class Following:
         """The newest life that each lane has begun."""
 
     async def answer(self) -> list[ClosedEpoch]:
-        """Give the chain the states it asks for; returns the epochs that closed. Raises StateGone, NotInstalled,
+        """Give the pipeline the states it asks for; returns the epochs that closed. Raises StateGone, NotInstalled,
         Unavailable.
         """
         closed: list[ClosedEpoch] = []
-        while self._chain.loads:
-            load = self._chain.loads[0]
+        while self._pipeline.loads:
+            load = self._pipeline.loads[0]
             found = await self._states.load(load)
             partition = load.lane.partition
             if found is None and self._course.needs(partition, load.life, self._course.at(partition)):
@@ -80,14 +80,14 @@ class Following:
                     "in the log any more"
                 )
             # a life that could not begin is the past of the one that repaired it
-            closed += self._chain.answer(load, found)
+            closed += self._pipeline.answer(load, found)
             if found is not None:
                 self._note(load, found)
         return closed
 
     def _note(self, load: Load, found: Restored) -> None:
         if load.stage == 1:
-            now = next(report for report in self._chain.cores[0].reports() if report.lane == load.lane)
+            now = next(report for report in self._pipeline.cores[0].reports() if report.lane == load.lane)
             self._watch.begun(load.lane, load.life, now.epoch_id, now.release)
             at = found.manifest.input_offset
             self.begun[load.lane] = NewLife(load.lane, load.life, load.epoch_id, (load.root,), at)

@@ -52,7 +52,7 @@ async def plan(broker: Broker, heart: Heart, catalog: str, epoch_id: int, *, ful
             lives: Named = {}
             for each in following.values():
                 note(lives, each)
-            lives = lives or {roots.partition: {roots.life: epoch_id} for roots in header.lanes}
+            lives = lives or {lane.partition: {lane.life: epoch_id} for lane in header.lanes}
             made = Plan(at, found.states, {}, lives, following.get(epoch_id))
             return await _with_other_lanes(broker, heart, header, made, following)
     return await _from_the_beginning(broker, catalog, epoch_id)
@@ -72,7 +72,7 @@ async def _with_other_lanes(
     """Add the lanes that later epochs name and the checkpoint's does not: opened again, or new."""
     starts: dict[int, int] = {}
     states = list(made.states)
-    for partition in sorted(made.lives.keys() - {roots.partition for roots in header.lanes}):
+    for partition in sorted(made.lives.keys() - {lane.partition for lane in header.lanes}):
         lane = Lane(header.catalog, partition)
         ended = await ended_before(broker, lane, header.epoch_id, min(made.lives[partition]))
         states += ended

@@ -89,7 +89,7 @@ async def replay_epoch(
         lost = await first_difference(broker, run.trail) or _never_closed(made, run)
         return Verdict(False, catalog, epoch_id, bytes(32), bytes(32), started, run.events, 0, lost, damaged=damaged)
     header = BundleHeader.decode(run.closed.header.header)
-    lives = {(roots.partition, roots.life) for roots in run.closed.header.lanes}
+    lives = {(lane.partition, lane.life) for lane in run.closed.header.lanes}
     why = None
     if (header.merkle_root, header.bundle_hash) != final:
         why = await first_difference(broker, run.trail) or _header_difference(made.recorded, header)

@@ -1,4 +1,4 @@
-"""A chain that is broken off and goes on from its checkpoints, and everything that is said by it, to be compared.
+"""A pipeline that is broken off and goes on from its checkpoints, and everything that is said by it, to be compared.
 
 Whoever restarts may say again what was said before, in the same place and in the same bytes, and nothing else.
 """
@@ -14,9 +14,9 @@ from m0common.messages.codec import encode_json
 from m0common.stream.core import Letter, Output
 from m0common.stream.records import Produce, Record
 from m0common.topics import BUNDLES, HEADERS
-from m0lanes.chain import Chain, ClosedEpoch, Observer
 from m0lanes.keeper import Keeper
 from m0lanes.normalize import NormalizeCore
+from m0lanes.pipeline import ClosedEpoch, Observer, Pipeline
 from m0lanes.stages import Heart
 
 _message = msgspec.msgpack.Decoder(LaneMessage).decode
@@ -28,7 +28,7 @@ Place = tuple[str, str, int, int, int]
 
 @dataclass
 class Said:
-    """An observer of chains that read one log: what each stage said, by place, and the letters it cost.
+    """An observer of pipelines that read one log: what each stage said, by place, and the letters it cost.
 
     `otherwise` are sentences about places in which something else was said the second time.
     """
@@ -71,7 +71,7 @@ class Said:
 
 
 class Restarting:
-    """A chain over one log, fed with the records of each partition in order. `restart` leaves it the log and the
+    """A pipeline over one log, fed with the records of each partition in order. `restart` leaves it the log and the
     checkpoints that it made and nothing else.
     """
 
@@ -80,10 +80,10 @@ class Restarting:
         self._observers = tuple(observers)
         self._log: dict[int, list[Record]] = {}
         self.keeper = Keeper()
-        self._chain = self._made()
+        self._pipeline = self._made()
 
-    def _made(self) -> Chain:
-        return Chain(self._heart, observer=self._observe)
+    def _made(self) -> Pipeline:
+        return Pipeline(self._heart, observer=self._observe)
 
     def _observe(self, stage: str, output: Output) -> None:
         self.keeper(stage, output)
@@ -91,28 +91,30 @@ class Restarting:
             observer(stage, output)
 
     def feed(self, record: Record) -> list[ClosedEpoch]:
-        """See Chain."""
+        """See Pipeline."""
         self._log.setdefault(record.partition, []).append(record)
-        return self._chain.feed(record)
+        return self._pipeline.feed(record)
 
     def restart(self) -> None:
-        """Write a checkpoint of every lane that has changed, forget the chain, and begin another one from them."""
-        for core in self._chain.cores:
+        """Write a checkpoint of every lane that has changed, forget the pipeline, and begin another one from them."""
+        for core in self._pipeline.cores:
             for partition in sorted({report.lane.partition for report in core.reports()}):
                 for cut in core.cuts(partition, 0):
                     self.keeper(core.name, cut)
-        self._chain = self._made()
-        for partition, start in sorted(self._chain.restore(self.keeper.newest()).items()):
+        self._pipeline = self._made()
+        for partition, start in sorted(self._pipeline.restore(self.keeper.newest()).items()):
             for record in self._log[partition]:
                 if record.offset >= start:
-                    self._chain.feed(record)
+                    self._pipeline.feed(record)
 
     @property
     def parked(self) -> list[str]:
         """Why lanes stand, if any do."""
-        return [report.parked for core in self._chain.cores for report in core.reports() if report.parked is not None]
+        return [
+            report.parked for core in self._pipeline.cores for report in core.reports() if report.parked is not None
+        ]
 
     @property
     def drops(self) -> Counter[tuple[str, str]]:
         """Records that the door passed over since the last restart, by source and reason."""
-        return self._chain.cores[0].drops
+        return self._pipeline.cores[0].drops

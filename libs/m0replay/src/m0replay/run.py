@@ -10,8 +10,8 @@ from m0common.stream.core import Cut, Output, Rewind
 from m0common.stream.follow import bounds
 from m0common.stream.records import Record
 from m0common.topics import RAW
-from m0lanes.chain import Chain, ClosedEpoch
 from m0lanes.keeper import Keeper
+from m0lanes.pipeline import ClosedEpoch, Pipeline
 from m0lanes.stages import Heart
 
 from m0replay.course import Course
@@ -57,8 +57,8 @@ class Run:
         self._course = Course(made.lives, {p: at for p, at in restored.items() if at is not None})
         self._watch = ReleaseWatch(heart, self._course)
         self._keeper = Keeper(KEPT)
-        self._chain = Chain(heart, frozenset([catalog]), self._observe, self._course.hears)
-        self._following = Following(self._chain, KeptOrLogged(self._keeper, broker), self._course, self._watch)
+        self._pipeline = Pipeline(heart, frozenset([catalog]), self._observe, self._course.hears)
+        self._following = Following(self._pipeline, KeptOrLogged(self._keeper, broker), self._course, self._watch)
         self._read: dict[int, int] = {}
         """By partition, the offset behind what was read of it."""
 
@@ -70,7 +70,7 @@ class Run:
     @property
     def parked(self) -> str | None:
         """Why a lane went no further, None when all did."""
-        reports = (report for core in self._chain.cores for report in core.reports())
+        reports = (report for core in self._pipeline.cores for report in core.reports())
         return next((report.parked for report in reports if report.parked is not None), None)
 
     async def run(self) -> None:
@@ -87,9 +87,9 @@ class Run:
             async for record in records:
                 self._read[record.partition] = record.offset + 1
                 self._feed(record)
-                while self.closed is None and (self._chain.loads or self._chain.rewinds):
+                while self.closed is None and (self._pipeline.loads or self._pipeline.rewinds):
                     self._take(await self._following.answer())
-                    for lane, rewind in list(self._chain.rewinds.items()):
+                    for lane, rewind in list(self._pipeline.rewinds.items()):
                         await self._again(lane, rewind)
                 if self.closed is not None:
                     return
@@ -100,7 +100,7 @@ class Run:
         for found in states:
             self._watch.restored(found)
             self._keeper.resume(found)
-        starts = {**self._made.starts, **self._chain.restore(states)}
+        starts = {**self._made.starts, **self._pipeline.restore(states)}
         if self._made.checkpoint is None:
             return starts
         lives = {s.manifest.partition: s.manifest.life for s in states if s.manifest.stage == 1}
@@ -126,19 +126,19 @@ class Run:
                     if record.offset >= upto:
                         break
                     self._feed(record, lane)
-                    if self.closed is not None or self._chain.rewinds.get(lane) is not rewind:
+                    if self.closed is not None or self._pipeline.rewinds.get(lane) is not rewind:
                         return
         except OffsetsGone as error:
             raise M0Error(
                 f"a new life of lane {lane.catalog}/{lane.partition} reads m0.raw from offset {error.wanted} on, which "
                 f"holds {error.first} to {error.end}: {OTHERWISE}"
             ) from error
-        self._chain.join(lane)
+        self._pipeline.join(lane)
 
     def _feed(self, record: Record, only: Lane | None = None) -> None:
         self.events += 1
         for each in [record] if self._damaged is None else self._damaged.apply(record):
-            self._take(self._chain.feed(each, only))
+            self._take(self._pipeline.feed(each, only))
 
     def _take(self, closed: Iterable[ClosedEpoch]) -> None:
         for epoch in closed:

@@ -96,10 +96,10 @@ async def published(broker: Broker, header: HeaderMessage) -> Published | None:
     Raises Untrusted when a lane has published another one, Unavailable.
     """
     states: list[Restored] = []
-    for roots in header.lanes:
-        lane = Lane(header.catalog, roots.partition)
-        for stage, digest in enumerate(roots.stage_digests, 1):
-            known = await manifests_at(broker, lane, stage, roots.life, header.epoch_id)
+    for named in header.lanes:
+        lane = Lane(header.catalog, named.partition)
+        for stage, digest in enumerate(named.stage_digests, 1):
+            known = await manifests_at(broker, lane, stage, named.life, header.epoch_id)
             committed = [manifest for manifest in known if manifest.digest == digest]
             if known and not committed:
                 raise Untrusted(
@@ -180,7 +180,7 @@ def lane_entity(found: Restored) -> LaneEntity | None:
 
 def _turn_behind(header: HeaderMessage, states: Iterable[Restored]) -> Turn:
     """Whose epochs come behind one, as the lanes know it that the header names; generation 0 when none is read."""
-    named = {(1, roots.partition) for roots in header.lanes}
+    named = {(1, lane.partition) for lane in header.lanes}
     for found in states:
         now = lane_entity(found) if (found.manifest.stage, found.manifest.partition) in named else None
         key = None if now is None else now.pending or (now.generation, now.set_hash)

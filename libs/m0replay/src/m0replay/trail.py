@@ -36,7 +36,7 @@ class Trail:
     _over: set[tuple[str, Lane]] = field(default_factory=set)
 
     def observe(self, stage: str, output: Output) -> None:
-        """An observer for Chain."""
+        """An observer for Pipeline."""
         if not isinstance(output, Produce) or STAGES.get(stage) != output.topic:
             return
         message = _decode(output.value)

@@ -54,7 +54,7 @@ class Answers:
         self.seconds = seconds
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
         self._bytes = 0
-        self.generation = 0
+        self.changes = 0
 
     def get(self, key: bytes) -> Kept | None:
         """The answer for `key`, None when it has to be made."""
@@ -67,9 +67,9 @@ class Answers:
         self._kept.move_to_end(key)
         return found
 
-    def put(self, key: bytes, kept: Kept, generation: int) -> None:
-        """Keep an answer that was begun in `generation`, unless something changed since."""
-        if not self._hearing() or generation != self.generation:
+    def put(self, key: bytes, kept: Kept, changes: int) -> None:
+        """Keep an answer that was begun after so many `changes`, unless something changed since."""
+        if not self._hearing() or changes != self.changes:
             return
         if key in self._kept:
             self._drop(key)
@@ -83,7 +83,7 @@ class Answers:
 
     def changed(self) -> None:
         """Forget everything: the index changed, or changes are heard of again."""
-        self.generation += 1
+        self.changes += 1
         self._kept.clear()
         self._bytes = 0
 
@@ -130,7 +130,7 @@ class _Keeper:
         self._key = key
         self._wanted = wanted
         self._send = send
-        self._generation, self._began_s = answers.generation, answers.seconds()
+        self._changes, self._began_s = answers.changes, answers.seconds()
         self._start: Message | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -148,7 +148,7 @@ class _Keeper:
             return
         kept = Kept(list(start["headers"]), message.get("body", b""), tag, self._began_s)
         if len(kept.body) <= MAX_BODY_BYTES and (b"cache-control", PASSING.encode()) not in kept.headers:
-            self._answers.put(self._key, kept, self._generation)
+            self._answers.put(self._key, kept, self._changes)
         await _answer(kept, self._wanted, self._send)
 
 

@@ -93,7 +93,7 @@ class BundleStore:
         bundle = bundles.assemble(header, [bundles.read_piece(value).message for value in values])
         await repository.store(connection, bundle, self.clock.now_ms())
         await waiting.remove_headers_of(connection, header.header.bundle_hash)
-        await changes.announce(connection)
+        await changes.notify(connection)
         return True
 
 
@@ -126,5 +126,7 @@ def bundle_loop(
             else:
                 store.tell(stored)
 
-    loop = ConsumerLoop("indexer", list(take), handle, broker, settings, group=GROUP, member=member, standing=positions)
+    loop = ConsumerLoop(
+        "indexer", list(take), handle, broker, settings, group=GROUP, member=member, positions=positions
+    )
     return loop

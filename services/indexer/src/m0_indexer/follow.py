@@ -32,7 +32,7 @@ _log = logger(__name__)
 
 
 @dataclass(slots=True)
-class Follower:
+class ProgramFollower:
     """One program's history into the tables. `name` is the IDL's name; `on_change` is called after rows changed."""
 
     name: str

@@ -52,10 +52,10 @@ PUBLISHED: Final = counter(
 )  # fmt: skip
 OUTBOX: Final = gauge("m0_indexer_outbox_messages", "messages", "Messages waiting for the broker.")
 WAITING: Final = gauge(
-    "m0_indexer_waiting_epochs", "epochs", "Final epochs not announced because a bundle is missing."
+    "m0_indexer_waiting_epochs", "epochs", "Final epochs not published because a bundle is missing."
 )  # fmt: skip
 BODIES_MISSING: Final = counter(
-    "m0_indexer_missing_bodies_total", "bodies", "Final epochs announced without predictions: their body is gone.",
+    "m0_indexer_missing_bodies_total", "bodies", "Final epochs published without predictions: their body is gone.",
     CATALOG, failures=True,
 )  # fmt: skip
 CORRECTIONS: Final = counter(

@@ -74,7 +74,7 @@ class ProvisionalStore:
         try:
             async with transaction(self.pool) as connection:
                 await repository.put(connection, list(batch.by_market.values()))
-                await changes.announce(connection)
+                await changes.notify(connection)
         except Unavailable:
             for prediction in self.waiting.by_market.values():
                 batch.add(prediction)
@@ -94,7 +94,7 @@ async def read(store: ProvisionalStore, follower: Follower) -> None:
             await follower.go(starts)
             while True:
                 await _take(store, follower)
-                starts = dict(follower.positions)
+                starts = dict(follower.next_offsets)
         except OffsetsGone as error:
             _log.warning("provisional_lost", reason=str(error))
             starts = starts | {TopicPartition(error.topic, error.partition): AT_END}

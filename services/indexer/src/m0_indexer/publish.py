@@ -1,4 +1,4 @@
-"""Announces final epochs in order and sends what waits in the outbox."""
+"""Publishes final epochs in order: puts them into the outbox, and sends what waits in the outbox."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ from m0index.tables import history, outbox
 from m0_indexer import metrics
 from m0_indexer.bodies import Bodies, Heads, is_gone, read_whole
 from m0_indexer.events import happens
-from m0_indexer.tracing import announcing
+from m0_indexer.tracing import publishing
 
 BATCH = 500
 EPOCHS_AT_ONCE = 20
-"""Announced in one transaction; what they make is sent before the next."""
+"""Put into the outbox in one transaction; what they make is sent before the next."""
 IDLE_S = 5.0
 RETRY_S = 1.0
 _LOCK = "outbox"
@@ -36,14 +36,14 @@ def partition_of(routing: str, partitions: int) -> int:
     return partition_for(routing.encode(), partitions) if routing else 0
 
 
-async def announce(connection: Connection, now_ms: int, heads: Heads | None, held: set[str]) -> bool:
+async def fill_outbox(connection: Connection, now_ms: int, heads: Heads | None, held: set[str]) -> bool:
     """Put some final epochs with their leaves into the outbox, per catalog in epoch order; whether there may be more.
 
     An epoch whose bundle is not stored holds back the later ones of its catalog, which is then in `held`, unless its
-    body is gone from the log: then it is announced without leaves.
+    body is gone from the log: then it is published without leaves.
     """
     whole = await read_whole(connection, heads)
-    epochs = await outbox.unannounced(connection, EPOCHS_AT_ONCE, held)
+    epochs = await outbox.unpublished(connection, EPOCHS_AT_ONCE, held)
     for epoch in epochs:
         message = epoch.message
         missing = not epoch.bundled and is_gone(message, heads, whole)
@@ -54,7 +54,7 @@ async def announce(connection: Connection, now_ms: int, heads: Heads | None, hel
             message = msgspec.structs.replace(message, body="missing")
             metrics.BODIES_MISSING.labels(message.catalog).inc()
             _log.error("body_missing", catalog=message.catalog, epoch_id=message.epoch_id)
-            await changes.announce(connection)
+            await changes.notify(connection)
         leaves = await outbox.predictions(connection, message.bundle_hash)
         key = message.catalog.encode()
         messages = [(FINALIZED_EPOCHS.name, message.catalog, key, encode(message))]
@@ -62,7 +62,7 @@ async def announce(connection: Connection, now_ms: int, heads: Heads | None, hel
             (FINALIZED_PREDICTIONS.name, message.catalog, leaf.market_id.encode(), encode(leaf)) for leaf in leaves
         ]
         await outbox.put(connection, messages, now_ms)
-        await outbox.mark_announced(connection, message.catalog, message.epoch_id)
+        await outbox.mark_published(connection, message.catalog, message.epoch_id)
         _log.info("epoch_final", catalog=message.catalog, epoch_id=message.epoch_id, leaves=len(leaves))
     return len(epochs) == EPOCHS_AT_ONCE
 
@@ -99,7 +99,7 @@ class Publisher:
             await producer.stop()
 
     async def once(self, producer: Producer) -> int:
-        """Announce what became final and send everything that waits; how many messages were sent."""
+        """Put what became final into the outbox and send everything that waits; how many messages were sent."""
         now_ms = self.clock.now_ms()
         heads = await self._bodies.heads(now_ms) if self._waiting else None
         total, more = 0, True
@@ -107,7 +107,7 @@ class Publisher:
         while more:
             async with transaction(self.pool) as connection:
                 await history.lock(connection, _LOCK)
-                more = await announce(connection, now_ms, heads, held)
+                more = await fill_outbox(connection, now_ms, heads, held)
             while sent := await self._send(producer):
                 total += sent
         async with transaction(self.pool) as connection:
@@ -128,7 +128,7 @@ class Publisher:
                     partition_of(w.routing, await self._count(w.topic)),
                     w.key,
                     w.value,
-                    announcing(w.topic, w.value),
+                    publishing(w.topic, w.value),
                 )
                 for w in waiting
             ]

@@ -12,8 +12,7 @@ from m0common.process import Process
 from m0common.secret import SecretUrl
 from m0common.store.postgres import Pool, transaction
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.follow import Follower as LogFollower
-from m0common.stream.follow import bounds
+from m0common.stream.follow import Follower, bounds
 from m0common.stream.service import begin_loop
 from m0common.topics import REGISTRY as REGISTRY_TOPIC
 from m0index.apply import registry_envelope
@@ -23,7 +22,7 @@ from solders.pubkey import Pubkey
 
 from m0_indexer.chain import Chain, wakes
 from m0_indexer.consume import BundleStore, bundle_loop
-from m0_indexer.follow import Follower
+from m0_indexer.follow import ProgramFollower
 from m0_indexer.provisional import ProvisionalStore, read
 from m0_indexer.publish import Publisher
 from m0_indexer.reconcile import Reconciler
@@ -47,7 +46,7 @@ async def check_chain(pool: Pool, chain: Chain, now_ms: int) -> None:
 
 
 async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> int:
-    """Announce every market again when the registry topic is empty; how many."""
+    """Publish every market again when the registry topic is empty; how many."""
     partition = TopicPartition(REGISTRY_TOPIC.name, 0)
     if (await bounds(broker, [partition])).ends[partition]:
         return 0
@@ -82,7 +81,7 @@ class Indexer:
         store = BundleStore(clock, publish.set)
         live = ProvisionalStore(self.pool)
         reconciler = Reconciler(self.programs, self.chain, self.pool, clock)
-        newest = LogFollower.waiting(self.broker, "indexer-provisional")
+        newest = Follower.waiting(self.broker, "indexer-provisional")
         process.task("publish", publisher.run)
         begin_loop(process, "bundles", bundle_loop(store, self.pool, self.broker, process.settings.stage, self.member))
         process.side("sweep", Sweeper(self.pool, clock).run)
@@ -90,7 +89,7 @@ class Indexer:
         process.side("read provisional", lambda: read(live, newest))
         process.side("reconcile", reconciler.run)
         for name, program in ((REGISTRY, self.programs.registry), (ORACLE, self.programs.oracle)):
-            follower = Follower(
+            follower = ProgramFollower(
                 name, program, self.programs, self.chain, self.pool, clock, publish.set, reconciler.doubt
             )
             process.status.ready[name] = follower.ready

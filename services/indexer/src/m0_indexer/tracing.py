@@ -1,4 +1,4 @@
-"""The trace of what is announced: an epoch's, which the chain does not carry and its name gives."""
+"""The trace of what is published: an epoch's, which the chain does not carry and its name gives."""
 
 import msgspec
 from m0common.messages import FinalizedEpoch, FinalizedPrediction
@@ -10,11 +10,11 @@ _epoch = msgspec.msgpack.Decoder(FinalizedEpoch).decode
 _prediction = msgspec.msgpack.Decoder(FinalizedPrediction).decode
 
 
-def announcing(topic: str, value: bytes) -> Headers:
-    """The headers of a message that goes out now; an epoch's announcement is a span."""
+def publishing(topic: str, value: bytes) -> Headers:
+    """The headers of a message that goes out now; an epoch's publication is a span."""
     if topic == FINALIZED_EPOCHS.name:
         epoch = _epoch(value)
-        with epoch_span("indexer announce", epoch.catalog, epoch.epoch_id) as span:
+        with epoch_span("indexer publish", epoch.catalog, epoch.epoch_id) as span:
             span.note(TRANSACTION, epoch.finalize_signature)
             return inject(epoch_trace(epoch.catalog, epoch.epoch_id))
     if topic == FINALIZED_PREDICTIONS.name:

@@ -14,8 +14,8 @@ from m0domains.timeline import DAY_MS
 from pydantic import Field, TypeAdapter, ValidationError
 
 
-class Replay(Section):
-    """Keys of every replay: how fast, and how patient. Times are milliseconds of now."""
+class History(Section):
+    """Keys of every history: how fast, and how patient. Times are milliseconds of now."""
 
     day_lasts_ms: int = Field(default=DAY_MS, ge=1)
     lead_ms: int = Field(default=20_000, ge=0)
@@ -23,7 +23,7 @@ class Replay(Section):
     resume_gap_ms: int = Field(default=60_000, ge=1)
 
 
-class FootballReplay(Replay):
+class FootballHistory(History):
     """The football sample; see `m0domains.sports.dataset`."""
 
     domain: ClassVar[str] = "sports"
@@ -38,7 +38,7 @@ class FootballReplay(Replay):
         return football.load(football.FootballOptions(self.live_from, self.open_days, self.max_gap_days, self.titles))
 
 
-class BooksReplay(Replay):
+class BooksHistory(History):
     """The order book sample; see `m0domains.crypto.dataset`."""
 
     domain: ClassVar[str] = "crypto"
@@ -51,7 +51,7 @@ class BooksReplay(Replay):
         return books.load(self.group, self.max_gap_ms)
 
 
-Connector = FootballReplay | BooksReplay
+Connector = FootballHistory | BooksHistory
 _adapter: TypeAdapter[Connector] = TypeAdapter(Annotated[Connector, Field(discriminator="connector")])
 TABLE = "connector"
 
@@ -80,6 +80,6 @@ def load(path: Path) -> Connector | None:
 def _explain(path: Path, place: tuple[int | str, ...], kind: str, message: str) -> str:
     key = str(place[-1]) if place else ""
     if kind == "extra_forbidden":
-        known = [*FootballReplay.model_fields, *BooksReplay.model_fields]
+        known = [*FootballHistory.model_fields, *BooksHistory.model_fields]
         return f"{path}: {TABLE}.{key} is not a setting{nearest(key, known)}"
     return f"{path}: {'.'.join([TABLE, *map(str, place[1:])])}: {message}"

@@ -1,6 +1,6 @@
 """The epoch clock: the only "now" inside the lanes is the marker it writes.
 
-It decides by the log's control records and the time alone, and remembers nothing between two lives: the newest marker
+It decides by the log's control records and the time alone, and remembers nothing between two runs: the newest marker
 found in any lane is completed with the same bytes, then the newest epoch that is due is written. Epochs in between had
 no clock and have no marker. A marker goes into every lane of the generation in force and of the one it activates, and
 has been read back from all of them before the next begins.
@@ -135,7 +135,7 @@ class EpochClock:
             lanes=() if now is None else now.lanes,
             next=None if following is None else NextGeneration(following.payload.generation, following.hash.hex()),
         )
-        # the time of receipt is the window's end, so that another life writes the same bytes
+        # the time of receipt is the window's end, so that another run writes the same bytes
         event = raw_event(SOURCE, f"{catalog}:{epoch_id}", "", None, EPOCH_END, end_ms, end_ms, payload)
         targets = sorted({*payload.lanes, *(() if following is None else following.lanes)})
         return _Marker(epoch_id, tuple(targets), encode_raw(signed(event, self._genesis_hash, self._sign)))

@@ -158,12 +158,12 @@ class Lister:
         if self._schedule.state.anchor is None or not named:
             return wait
         while len(due) < AT_ONCE and index + 1 < self._schedule.dataset.listing_count:
-            listing, opens_ms, settles_ms = self._schedule.listing(index + 1)
+            listing, opens_ms, resolves_after_ms = self._schedule.listing(index + 1)
             if opens_ms - self._lead_ms > now:
                 wait = min(wait, opens_ms - self._lead_ms - now)
                 break
             index += 1
-            if settles_ms <= now:
+            if resolves_after_ms <= now:
                 log.warning("market is over before it could be listed", market_id=listing.market)
                 metrics.LISTED.labels(self.catalog, "too_late").inc()
             elif listing.group not in named:
@@ -177,7 +177,7 @@ class Lister:
                         listing.title,
                         listing.outcomes,
                         max(0, opens_ms),
-                        settles_ms,
+                        resolves_after_ms,
                     )
                 )
         if index == listed:

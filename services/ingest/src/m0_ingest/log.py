@@ -50,7 +50,7 @@ class LogFollower:
         be read when that transaction has ended.
         """
         ends = await self._broker.watermarks([*self._raw, self._place])
-        while any(self._follower.positions.get(place, -1) < end for place, end in ends.items()):
+        while any(self._follower.next_offsets.get(place, -1) < end for place, end in ends.items()):
             self._turned.clear()
             await self._turned.wait()
         return ends
@@ -65,7 +65,7 @@ class LogFollower:
                     await follower.go(starts)
                     while True:
                         await self._follow(follower)
-                        starts = dict(follower.positions)
+                        starts = dict(follower.next_offsets)
                 except OffsetsGone as error:
                     # reading a partition again from its beginning changes nothing of what is known of control records
                     log.warning("log_read_again", reason=str(error))

@@ -17,12 +17,12 @@ RETRIES: Final = counter(
     Label("dependency", at_most=64), failures=True,
 )  # fmt: skip
 LAG_SECONDS: Final = gauge(
-    "m0_ingest_replay_lag_seconds", "seconds", "How far the replay is behind its own clock.", CATALOG
+    "m0_ingest_history_lag_seconds", "seconds", "How far the history is behind its own clock.", CATALOG
 )
 CURSOR: Final = gauge(
-    "m0_ingest_replay_cursor", NUMBER, "Index of the last replayed event that was acknowledged.", CATALOG
+    "m0_ingest_history_cursor", NUMBER, "Index of the last event of the history that was acknowledged.", CATALOG
 )
-SEASON: Final = gauge("m0_ingest_replay_season", NUMBER, "Which season of the data is being played.", CATALOG)
+SEASON: Final = gauge("m0_ingest_history_season", NUMBER, "Which season of the data is being played.", CATALOG)
 REFUSED: Final = counter(
     "m0_ingest_refused_values_total", "values", "Values not sent because a domain or the door would refuse them.",
     CATALOG, KIND, failures=True,
@@ -36,14 +36,14 @@ CLOCK_AHEAD_SECONDS: Final = gauge(
 )
 SKIPPED: Final = counter(
     "m0_ingest_skipped_events_total", "events",
-    "Replayed events left out: their market never opened, or nobody names their group.", CATALOG, KIND,
+    "Events of a history left out: their market never opened, or nobody names their group.", CATALOG, KIND,
 )  # fmt: skip
 LISTED: Final = counter(
     "m0_ingest_listed_markets_total", "markets", "Markets of the data, by whether and how they came on chain.", CATALOG,
     Label("how", among=("created", "found", "too_late", "not_named", "refused")), failures=("refused",),
 )  # fmt: skip
 OPEN_MARKETS: Final = gauge(
-    "m0_ingest_open_markets", "markets", "Markets announced as open and not closed since.", CATALOG
+    "m0_ingest_open_markets", "markets", "Markets said to be open and not closed since.", CATALOG
 )
 MARKERS: Final = counter(
     "m0_ingest_epoch_markers_total", "markers", "Epochs whose end was written to every lane.", CATALOG

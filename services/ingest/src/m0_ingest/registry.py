@@ -99,7 +99,7 @@ class RegistryConnector:
     async def _follow(self, follower: Follower) -> None:
         self.see(await follower.next(BATCH))
         if not follower.caught_up:
-            self._late = f"the registry topic has been read up to {follower.positions} of {follower.ends}"
+            self._late = f"the registry topic has been read up to {follower.next_offsets} of {follower.ends}"
             return
         await self.turn()
         self._late = None
@@ -160,11 +160,11 @@ class RegistryConnector:
             self._markets.opened(market.market_id, market.catalog, market.group)
 
     def _generation(self, catalog: str) -> int:
-        now = self._control.settled(catalog)
+        now = self._control.in_force_everywhere(catalog)
         return 0 if now is None else now.payload.generation
 
     def _is_named(self, market: RegistryMarket) -> bool:
-        now = self._control.settled(market.catalog)
+        now = self._control.in_force_everywhere(market.catalog)
         return now is not None and not now.payload.retired and market.group in now.payload.groups
 
     def _market(self, record: Record) -> RegistryMarket | None:

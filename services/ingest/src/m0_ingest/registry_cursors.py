@@ -24,7 +24,7 @@ class OpenMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class RegistryState:
-    """The markets announced as open, the generation of each catalog that they were announced in, and by group the
+    """The markets said to be open, the generation of each catalog that they were said in, and by group the
     highest number used.
     """
 

@@ -1,4 +1,4 @@
-"""Where a replay stands and when its next events are due.
+"""Where a history stands and when its next events are due.
 
 A season has an anchor that maps its time to now. What was written stands in one transaction with the cursor and the
 anchor it was dated by, so what follows may be dated anew after a long pause.
@@ -12,7 +12,7 @@ from m0domains.history import Dataset, Listing, Placed
 from m0domains.timeline import DAY_MS, Anchor
 
 
-class ReplayState(msgspec.Struct, forbid_unknown_fields=True):
+class HistoryState(msgspec.Struct, forbid_unknown_fields=True):
     """`season` and the last of its items that is written (`cursor`). `anchor` is None until the season begins;
     `seen_ms` is when it last went on.
     """
@@ -31,7 +31,7 @@ class Schedule:
     """A dataset in time. `gap_ms` is the pause after which history goes on where it was instead of catching up."""
 
     def __init__(
-        self, dataset: Dataset, state: ReplayState, clock: Clock, day_lasts_ms: int, lead_ms: int, gap_ms: int
+        self, dataset: Dataset, state: HistoryState, clock: Clock, day_lasts_ms: int, lead_ms: int, gap_ms: int
     ) -> None:
         self.dataset = dataset
         self.state = state
@@ -70,7 +70,7 @@ class Schedule:
 
     def next_season(self) -> None:
         """Leave the present season, which is over; the next one has not begun."""
-        self.state = ReplayState(season=self.state.season + 1)
+        self.state = HistoryState(season=self.state.season + 1)
 
     def item(self, index: int) -> tuple[Placed, int]:
         """An item of the season and when it is due. The warm-up is due at once, and dated so: it is old knowledge that
@@ -86,7 +86,7 @@ class Schedule:
         """A listing of the season, when its market opens and when its outcome may be known."""
         listing = self.dataset.listing(self.state.season, index)
         anchor = self._anchor()
-        return listing, anchor.now_of(listing.opens_ms), anchor.now_of(listing.settles_ms)
+        return listing, anchor.now_of(listing.opens_ms), anchor.now_of(listing.resolves_after_ms)
 
     def _anchor(self) -> Anchor:
         assert self.state.anchor is not None, "the season has not begun"

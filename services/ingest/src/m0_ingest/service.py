@@ -31,13 +31,13 @@ from m0_ingest import metrics
 from m0_ingest.chain_time import ChainTime, ChainWatch
 from m0_ingest.epochs import RATE_DIVISOR, EpochClock
 from m0_ingest.feeds import Feed, feed_of
+from m0_ingest.history_player import HISTORY, HistoryPlayer
 from m0_ingest.listing import LISTING, Lister, ListingState, MarketRegistry
 from m0_ingest.log import LogFollower
 from m0_ingest.part import Part, Run
 from m0_ingest.registry import RegistryConnector
 from m0_ingest.registry_cursors import MARKET, OpenMarket, is_open
-from m0_ingest.replay import REPLAY, Replayer
-from m0_ingest.schedule import ReplayState, Schedule
+from m0_ingest.schedule import HistoryState, Schedule
 from m0_ingest.turns import take_turns
 from m0_ingest.writer import ConnectorWriter
 
@@ -102,7 +102,7 @@ class Ingest:
         }
         self._parts = [self._part("epochs", self._run_epochs), self._part("registry", self._run_registry)]
         self._parts += [
-            self._part(f"replay-{name}", partial(self._run_replay, feed)) for name, feed in self._feeds.items()
+            self._part(f"history-{name}", partial(self._play_history, feed)) for name, feed in self._feeds.items()
         ]
         status.ready["broker"] = lambda: self._retry.problem
         status.ready["control records"] = lambda: self._follower.problem
@@ -144,8 +144,8 @@ class Ingest:
 
     async def _check_log(self) -> None:
         """Refuse to go on from cursors that belong to another log: the lanes would miss everything sent before."""
-        replays = [self._cursors.get(REPLAY + name, ReplayState) for name in self._feeds]
-        has_sent = any(state is not None and state.has_sent() for state in replays)
+        histories = [self._cursors.get(HISTORY + name, HistoryState) for name in self._feeds]
+        has_sent = any(state is not None and state.has_sent() for state in histories)
         if not has_sent and not any(self._cursors.under(MARKET, OpenMarket)):
             return
         ends = await self._retry.run(self._follower.reach_end)
@@ -198,17 +198,17 @@ class Ingest:
         with _shown(self._status.ready, "registry", lambda: connector.problem):
             await connector.run()
 
-    async def _run_replay(self, feed: Feed, writer: ConnectorWriter) -> None:
+    async def _play_history(self, feed: Feed, writer: ConnectorWriter) -> None:
         name, settings, clock = feed.catalog, feed.connector, await self._begin_clock()
         schedule = Schedule(
             feed.dataset,
-            self._cursors.get(REPLAY + name, ReplayState) or ReplayState(),
+            self._cursors.get(HISTORY + name, HistoryState) or HistoryState(),
             clock,
             settings.day_lasts_ms,
             settings.lead_ms,
             settings.resume_gap_ms,
         )
-        replayer = Replayer(
+        player = HistoryPlayer(
             name,
             settings.connector,
             feed.domain,
@@ -221,16 +221,16 @@ class Ingest:
             self._cursors,
         )
         listed = self._cursors.get(LISTING + name, ListingState)
-        lister = Lister(name, schedule, listed, writer, self._chain_registry, replayer.named, clock, settings.lead_ms)
+        lister = Lister(name, schedule, listed, writer, self._chain_registry, player.named, clock, settings.lead_ms)
         with (
-            _shown(self._status.notes, f"replay of {name}", lambda: replayer.note),
+            _shown(self._status.notes, f"history of {name}", lambda: player.note),
             _shown(self._status.ready, f"listing of {name}", lambda: lister.problem),
             _shown(self._status.notes, f"listing of {name}", lambda: lister.note),
         ):
             listing = partial(
                 self._listing.run, f"listing of {name}", partial(take_turns, lister.turn), (Unavailable, Fenced)
             )
-            await take_turns(replayer.turn, listing)
+            await take_turns(player.turn, listing)
 
     def _lateness_ms(self, catalog: str) -> int:
         return self._settings.catalogs.get(catalog, Catalog()).lateness_ms

@@ -10,7 +10,7 @@ from m0chain.accounts import Catalog, Epoch, EpochStatus
 from m0common.store.postgres import Pool, transaction
 from m0common.telemetry.logs import logger
 from m0index.tables import overdue
-from m0index.tables.overdue import EpochRow
+from m0index.tables.overdue import OverdueEpoch
 
 from m0_jobs import metrics
 from m0_jobs.chain import ChainPort
@@ -126,7 +126,7 @@ class Cranks:
         return True
 
 
-def _by_catalog(rows: Sequence[EpochRow]) -> dict[str, list[int]]:
+def _by_catalog(rows: Sequence[OverdueEpoch]) -> dict[str, list[int]]:
     grouped: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         grouped[row.catalog].append(row.epoch_id)

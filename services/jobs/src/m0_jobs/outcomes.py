@@ -106,5 +106,5 @@ def outcome_loop(store: OutcomeStore, broker: Broker, settings: Stage) -> Consum
                 async with positions.taking(record):
                     pass
 
-    loop = ConsumerLoop("jobs", [OUTCOMES.name], handle, broker, settings, group=GROUP, standing=positions)
+    loop = ConsumerLoop("jobs", [OUTCOMES.name], handle, broker, settings, group=GROUP, positions=positions)
     return loop

@@ -62,14 +62,14 @@ class Finalized:
         await self.follower.go(starts)
         anchored_at = time.monotonic()
         while True:
-            self._settle()
+            self._finish_counting()
             for record in await self.follower.next(limits.BATCH_RECORDS, limits.POLL_MS):
                 await self.apply(record)
             if self.ready.is_set() and time.monotonic() - anchored_at >= limits.ANCHOR_EVERY_S:
                 await self.write_anchors()
                 anchored_at = time.monotonic()
 
-    def _settle(self) -> None:
+    def _finish_counting(self) -> None:
         if self.ready.is_set() or not self.follower.caught_up:
             return
         for numbering in self._numbering.values():

@@ -66,9 +66,9 @@ class Markets:
         market = self._markets.get(market_id)
         if market is None and self.ready.is_set():
             try:
-                ends = await self.follower.end_offsets(list(self.follower.positions))
+                ends = await self.follower.end_offsets(list(self.follower.next_offsets))
                 async with asyncio.timeout(limits.MARKET_WAIT_S), self._read:
-                    await self._read.wait_for(lambda: all(self.follower.positions[w] >= e for w, e in ends.items()))
+                    await self._read.wait_for(lambda: all(self.follower.next_offsets[w] >= e for w, e in ends.items()))
             except (Unavailable, TimeoutError):
                 pass
             market = self._markets.get(market_id)

@@ -46,7 +46,7 @@ class Numbering:
     def begin(self, offset: int) -> Mapping[Name, int]:
         """Call before the record at `offset`; returns by how much channels must be moved (mostly nothing)."""
         if self._anchor is not None and offset >= self._anchor.offset:
-            return self._settle(self._anchor, reached=True)
+            return self._adopt(self._anchor, reached=True)
         return {}
 
     def count(self, name: Name) -> None:
@@ -62,9 +62,9 @@ class Numbering:
         if self._anchor is None:
             return {}
         # an anchor behind the end of the log speaks of a log that is gone: this one continues its numbers
-        return self._settle(self._anchor, reached=self.next_offset >= self._anchor.offset)
+        return self._adopt(self._anchor, reached=self.next_offset >= self._anchor.offset)
 
-    def _settle(self, anchor: Anchor, *, reached: bool) -> Mapping[Name, int]:
+    def _adopt(self, anchor: Anchor, *, reached: bool) -> Mapping[Name, int]:
         self._anchor = None
         true = {parse(text): count for text, count in anchor.counts.items()}
         shifts = {}

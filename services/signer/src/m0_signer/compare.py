@@ -14,8 +14,8 @@ def first_difference(claim: HeaderMessage, mine: HeaderMessage) -> str | None:
     """
     if claim.header == mine.header:
         return None
-    theirs = {roots.partition: roots for roots in claim.lanes}
-    ours = {roots.partition: roots for roots in mine.lanes}
+    theirs = {lane.partition: lane for lane in claim.lanes}
+    ours = {lane.partition: lane for lane in mine.lanes}
     lanes = sorted(theirs.keys() | ours.keys())
     for partition in lanes:
         if partition not in theirs or partition not in ours:

@@ -14,13 +14,13 @@ from m0replay.states import reads_from
 from m0_signer import kept
 from m0_signer.database import Database, Statement
 from m0_signer.kept import KeptStates
-from m0_signer.published import Standing
+from m0_signer.published import PublishedStates
 from m0_signer.unsaved import Unsaved
 
 KEPT_PER_CATALOG = 64
 """Epochs computed here that wait for their claim; older ones are dropped, unsigned."""
 
-Published = Callable[[str], Awaitable[Standing]]
+Published = Callable[[str], Awaitable[PublishedStates]]
 """Finds states that a final header commits to, by catalog. Raises Unavailable or ChainError."""
 Offsets = Mapping[TopicPartition, int]
 _log = logger(__name__)

@@ -169,7 +169,7 @@ class Desk:
         matched = self._waiting.matched(said.catalog, said.epoch_id)
         if matched is not None:
             if matched.said.header != said.header:
-                await self._settle(claim, "unmatched", _ANOTHER)
+                await self._leave_unsigned(claim, "unmatched", _ANOTHER)
             return
         if not self._standing.add(claim):
             crowded = f"{HEADERS_PER_EPOCH} other headers of epoch {said.epoch_id} wait already"
@@ -224,14 +224,14 @@ class Desk:
             if header.epoch_id > self._links.newest_agreed(header.catalog):
                 self._agreement.differed(header.catalog, header.epoch_id, difference)
             metrics.DISAGREEMENTS.labels(header.catalog).inc()
-            await self._settle(claim, "disagreed", difference)
+            await self._leave_unsigned(claim, "disagreed", difference)
             self._report(self._disagreement(header, difference))
             return
         del self._mine[header.catalog][header.epoch_id]
         self._agreement.matched(header.catalog)
         self._links.agreed(header)
         if not header.leaf_count:
-            await self._settle(claim, "empty", "an epoch without leaves is not voted on", matched=True)
+            await self._leave_unsigned(claim, "empty", "an epoch without leaves is not voted on", matched=True)
             return
         self._standing.remove(claim)
         too_old = self._waiting.match(claim)
@@ -260,14 +260,14 @@ class Desk:
     async def _unmatched(self, catalog: str, epoch_id: int, detail: str) -> None:
         self._standing.forget_dropped(catalog, epoch_id)
         for claim in self._standing.of(catalog, epoch_id):
-            await self._settle(claim, "unmatched", detail)
+            await self._leave_unsigned(claim, "unmatched", detail)
 
     async def _drop(self, claim: Claim, refusal: Refusal) -> None:
         """What was computed here is not signed."""
         self._count(refusal)
-        await self._settle(claim, "refused", f"{refusal.rule}: {refusal.detail}", matched=True)
+        await self._leave_unsigned(claim, "refused", f"{refusal.rule}: {refusal.detail}", matched=True)
 
-    async def _settle(self, claim: Claim, outcome: str, detail: str, *, matched: bool = False) -> None:
+    async def _leave_unsigned(self, claim: Claim, outcome: str, detail: str, *, matched: bool = False) -> None:
         """Nothing is signed; `matched` says that the epoch is over for what was computed here."""
         self._standing.remove(claim)
         catalog = claim.said.catalog

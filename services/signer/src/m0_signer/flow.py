@@ -40,8 +40,8 @@ class Step:
     until_ms: int | None = None
 
 
-def next_step(view: View, epoch_id: int, set_id: int, member: int, commitment: bytes) -> Step:
-    """What signer number `member` of set `set_id`, who committed or will commit to `commitment`, does next."""
+def next_step(view: View, epoch_id: int, set_id: int, member: int, commitment_hash: bytes) -> Step:
+    """What signer number `member` of set `set_id`, who committed or will commit to `commitment_hash`, does next."""
     epoch, now = view.epoch, view.now_ms
     if epoch is None:
         return _unopened(view, epoch_id)
@@ -56,8 +56,8 @@ def next_step(view: View, epoch_id: int, set_id: int, member: int, commitment: b
         if now <= epoch.commit_deadline_ms:
             return Step(Do.COMMIT, "not committed")
         return _watch(view, epoch, "missed_commit")
-    if epoch.commitments[member] != commitment:
-        return Step(Do.DONE, "foreign_commitment")
+    if epoch.commitments[member] != commitment_hash:
+        return Step(Do.DONE, "foreign_commitment_hash")
     if not epoch.revealed & bit:
         if now > epoch.reveal_deadline_ms:
             return _watch(view, epoch, "missed_reveal")

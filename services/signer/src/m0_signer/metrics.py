@@ -12,7 +12,7 @@ ACTION: Final = Label("action", among=tuple(Do))
 
 BUNDLES: Final = counter(
     "m0_signer_bundles_total", "bundles", "Epochs decided on, by what was decided.",
-    Label("outcome", among=("signed", "empty", "disagreed", "refused", "unmatched")),
+    Label("how", among=("signed", "empty", "disagreed", "refused", "unmatched")),
     failures=("disagreed", "refused", "unmatched"),
 )  # fmt: skip
 DISAGREEMENTS: Final = counter(
@@ -38,10 +38,10 @@ FINISHED: Final = counter(
         "how",
         among=(
             "finalized", "superseded", "expired", "not_opened_in_time", "missed_commit", "missed_reveal", "no_quorum",
-            "signer_set_changed", "foreign_commitment", "not_a_member",
+            "signer_set_changed", "foreign_commitment_hash", "not_a_member",
         ),
     ),
-    failures=("expired", "not_opened_in_time", "missed_commit", "missed_reveal", "no_quorum", "foreign_commitment",
+    failures=("expired", "not_opened_in_time", "missed_commit", "missed_reveal", "no_quorum", "foreign_commitment_hash",
               "not_a_member"),
 )  # fmt: skip
 IN_FLIGHT: Final = gauge("m0_signer_in_flight_epochs", "epochs", "Epochs decided and not yet over.")

@@ -21,18 +21,18 @@ from m0_signer.chain import ChainPort
 _log = logger(__name__)
 
 
-class Standing(NamedTuple):
+class PublishedStates(NamedTuple):
     """What there is of a catalog: whether any epoch of it is final, and the states behind the newest that serves."""
 
     has_finals: bool
     states: list[Restored]
 
 
-async def published_states(broker: Broker, chain: ChainPort, heart: Heart, catalog: str) -> Standing:
+async def published_states(broker: Broker, chain: ChainPort, heart: Heart, catalog: str) -> PublishedStates:
     """The newest states of all stages that a final header commits to. Raises Unavailable or ChainError."""
     view = await chain.view(catalog, 0)
     if view is None or not view.catalog.finalized_count:
-        return Standing(False, [])
+        return PublishedStates(False, [])
     oldest = min(entry.epoch_id for entry in view.catalog.ring[: view.catalog.finalized_count])
     final: dict[int, HeaderMessage] = {}
     async with aclosing(headers(broker, catalog, oldest, view.catalog.last_finalized_epoch)) as found:
@@ -48,8 +48,8 @@ async def published_states(broker: Broker, chain: ChainPort, heart: Heart, catal
             continue
         if states:
             _log.info("state_adopted", catalog=catalog, epoch_id=epoch_id)
-            return Standing(True, states)
-    return Standing(True, [])
+            return PublishedStates(True, states)
+    return PublishedStates(True, [])
 
 
 async def _behind(broker: Broker, heart: Heart, header: HeaderMessage) -> list[Restored]:
@@ -57,7 +57,7 @@ async def _behind(broker: Broker, heart: Heart, header: HeaderMessage) -> list[R
     if found is None:
         return []
     states = list(found.states)
-    named = {roots.partition for roots in header.lanes}
+    named = {lane.partition for lane in header.lanes}
     for partition in sorted(set(range(heart.deployment.partitions)) - named):
         states += await ended_before(broker, Lane(header.catalog, partition), header.epoch_id)
     return [*states, bundle_state(heart, header, states)]

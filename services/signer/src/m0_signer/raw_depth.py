@@ -29,7 +29,7 @@ from m0_signer.database import Database
 from m0_signer.depth import Depth, Offsets, Published, StartAgain
 from m0_signer.workers.crew import Crew
 from m0_signer.workers.link import Launch
-from m0_signer.workers.wire import Begin, Done, FromWorker, LaneState, Parked, Said, Saved, Wanted
+from m0_signer.workers.wire import Begin, Done, FromWorker, Parked, Said, Saved, StatePart, Wanted
 
 LOOK_S = 5.0
 """So often new lives are looked for in what is final."""
@@ -137,7 +137,7 @@ class RawDepth(Depth):
                 self._close(said)
         elif isinstance(message, Wanted):
             await self._await(message)
-        elif isinstance(message, LaneState):
+        elif isinstance(message, StatePart):
             self.take_state(message.manifest, message.entries)
         elif isinstance(message, Parked):
             self._parked[worker] = message.lanes

@@ -20,7 +20,7 @@ from m0_signer import metrics
 from m0_signer.chain import ChainPort
 from m0_signer.flow import EVERYBODY, Do, Step, next_step
 from m0_signer.guard import Decision, Guard
-from m0_signer.sign import attest, commitment_of
+from m0_signer.sign import attest, commitment_hash_of
 
 # Somebody was quicker, or the chain's clock ticked between look and act: look again.
 _RACES = frozenset(
@@ -170,7 +170,7 @@ class Runner:
         view = await self._chain.view(decision.catalog, decision.epoch_id, earlier=True)
         if view is None:
             raise ChainError(f"catalog {decision.catalog} does not exist on chain: create it")
-        hidden = commitment_of(decision, self._chain.program, self._key.public_key)
+        hidden = commitment_hash_of(decision, self._chain.program, self._key.public_key)
         return next_step(view, decision.epoch_id, members.id, member, hidden), view.now_ms
 
     async def _hold_back(self, step: Step, member: int) -> None:
@@ -208,7 +208,7 @@ class Runner:
             case Do.OPEN:
                 return self._oracle.open_epoch(me, catalog, epoch_id, set_id)
             case Do.COMMIT:
-                hidden = commitment_of(decision, self._chain.program, me)
+                hidden = commitment_hash_of(decision, self._chain.program, me)
                 return self._oracle.commit(me, catalog, epoch_id, set_id, hidden)
             case Do.REVEAL:
                 return self._oracle.reveal(me, catalog, epoch_id, set_id, decision.header, decision.salt, attestation)

@@ -1,4 +1,4 @@
-"""Topics, users and rights on the stack's Kafka, as `m0 topics apply` makes them, with the settings of this release."""
+"""Topics, users and rights on the stack's Kafka, as `m0 topics apply` makes them, with the settings of this version."""
 
 import os
 

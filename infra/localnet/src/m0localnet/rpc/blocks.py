@@ -42,7 +42,7 @@ def get_block(node: Node, params: Params) -> Any:
     slot = params.unsigned(0)
     value = params.get(1)
     config = Config({"encoding": value}) if isinstance(value, str) else params.config(1, "struct RpcBlockConfig")
-    block = _block(node, slot, node.bank.slot_at(config.settled_commitment()))
+    block = _block(node, slot, node.bank.slot_at(config.history_commitment()))
     body: dict[str, Any] = {
         "blockHeight": block.slot,
         "blockTime": block.time,
@@ -92,7 +92,7 @@ def get_blocks(node: Node, params: Params) -> Any:
     start = params.unsigned(0)
     second = params.get(1)
     options = Config(second) if isinstance(second, dict) else params.config(2)
-    newest = node.bank.slot_at(options.settled_commitment())
+    newest = node.bank.slot_at(options.history_commitment())
     end = newest if second is None or isinstance(second, dict) else params.unsigned(1)
     end = min(end, newest)
     if end < start:
@@ -106,7 +106,7 @@ def get_blocks(node: Node, params: Params) -> Any:
 def get_blocks_with_limit(node: Node, params: Params) -> Any:
     """Return up to ``limit`` slots with a block from a slot on."""
     start, limit = params.unsigned(0), params.unsigned(1, "usize")
-    newest = node.bank.slot_at(params.config(2).settled_commitment())
+    newest = node.bank.slot_at(params.config(2).history_commitment())
     if limit > MAX_RANGE:
         raise invalid_params(f"Limit too large; max {MAX_RANGE}")
     return _slots(node, start, newest, limit) if limit else []

@@ -66,7 +66,7 @@ def get_transaction(node: Node, params: Params) -> Any:
     wanted = params.signature(0)
     value = params.get(1)
     config = Config({"encoding": value}) if isinstance(value, str) else params.config(1, "struct RpcTransactionConfig")
-    newest = node.bank.slot_at(config.settled_commitment())
+    newest = node.bank.slot_at(config.history_commitment())
     record = node.store.transaction(bytes(wanted))
     if record is None or record.slot > newest:
         return None
@@ -94,7 +94,7 @@ def get_signatures_for_address(node: Node, params: Params) -> Any:
     limit = MAX_SIGNATURES if limit is None else limit
     if not 1 <= limit <= MAX_SIGNATURES:
         raise invalid_params(f"Invalid limit; max {MAX_SIGNATURES}")
-    newest = node.bank.slot_at(config.settled_commitment())
+    newest = node.bank.slot_at(config.history_commitment())
     config.slot(node)
     before = min(_bound(node, config, "before", MAX_POSITION), position(newest + 1, 0))
     after = _bound(node, config, "until", -1)

@@ -152,7 +152,7 @@ class Config:
             raise min_context_slot_not_reached(slot)
         return slot
 
-    def settled_commitment(self) -> Commitment:
+    def history_commitment(self) -> Commitment:
         """Return the commitment of a method that reads history; raises for ``processed``."""
         if self.commitment is Commitment.PROCESSED:
             raise invalid_params("Method does not support commitment below `confirmed`")

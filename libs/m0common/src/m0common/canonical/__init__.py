@@ -3,7 +3,6 @@
 This package imports nothing but hashing and identifiers, so that it can be read on its own by an auditor.
 """
 
-from m0common.canonical.commitment import attestation_digest, commitment, signer_set_digest
 from m0common.canonical.control import (
     LaneConfig,
     LaneModel,
@@ -21,6 +20,7 @@ from m0common.canonical.merkle import MerkleTree, leaf_hash, node_hash, root_fro
 from m0common.canonical.mountain import MountainRange
 from m0common.canonical.roots import ZERO, LaneDigest, input_root, state_root
 from m0common.canonical.trie import Trie, state_digest
+from m0common.canonical.votes import attestation_digest, commitment_hash, signer_set_digest
 
 __all__ = [
     "FLAGS",
@@ -36,7 +36,7 @@ __all__ = [
     "Trie",
     "attestation_digest",
     "certificate_message",
-    "commitment",
+    "commitment_hash",
     "config_hash",
     "control_message",
     "event_id",

@@ -6,7 +6,7 @@ exact everywhere; no message that decides a leaf carries a float.
 Envelopes live here, one module per owner; what is inside a lane message belongs to the heart and to the domains.
 """
 
-from m0common.messages.bundles import BundlePiece, HeaderMessage, LaneRoots
+from m0common.messages.bundles import BundlePiece, HeaderLane, HeaderMessage
 from m0common.messages.codec import encode, encode_raw
 from m0common.messages.index import (
     EpochMember,
@@ -30,10 +30,10 @@ __all__ = [
     "EpochMember",
     "FinalizedEpoch",
     "FinalizedPrediction",
+    "HeaderLane",
     "HeaderMessage",
     "InputSeq",
     "LaneMessage",
-    "LaneRoots",
     "Manifest",
     "MarketOutcome",
     "Millis",

@@ -10,7 +10,7 @@ MISSED_MAX = 4096
 PIECE_MAX_BYTES = 256 << 10
 
 
-class LaneRoots(msgspec.Struct, frozen=True, array_like=True):
+class HeaderLane(msgspec.Struct, frozen=True, array_like=True):
     """What one lane brought to an epoch: its input digest, the digests of its stages in order at the marker and at the
     marker before it of the same life (none for a lane that is new), and what decided it.
     """
@@ -37,7 +37,7 @@ class HeaderMessage(msgspec.Struct, frozen=True, array_like=True):
     generation: U32
     header: bytes
     missed: Annotated[tuple[Count, ...], msgspec.Meta(max_length=MISSED_MAX)]
-    lanes: tuple[LaneRoots, ...]
+    lanes: tuple[HeaderLane, ...]
     pieces: tuple[Digest, ...]
     epoch_id: Count
     set_hash: Digest

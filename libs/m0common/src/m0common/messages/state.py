@@ -23,7 +23,10 @@ Status = Literal["running", "retired", "parked"]
 
 
 class StateBatch(msgspec.Struct, frozen=True, array_like=True):
-    """A part of a checkpoint, at most 256 KiB: entities as they were at a position of the lane; None is deleted."""
+    """A part of a checkpoint, at most 256 KiB: entities as they were at a position of the lane; None is deleted.
+
+    `partition` is that of the manifest.
+    """
 
     catalog: CatalogText
     partition: Partition
@@ -45,10 +48,11 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
 
     Restoring reads the batches in `[from_offset, to_offset)` of the state topic, of the same lane and life, ignores
     what lies below `from_position` or above `position`, takes the highest position of every key and checks `digest`.
-    `from_*` is where the K-th checkpoint before this one began. `partition` is the lane's; for the bundle stage it is
-    that of `m0.predictions`. `epoch_id` is that of the marker whose digest this is, None between markers.
-    `held_from` is the input offset of the first event held back (None: none is) and `held_end` the end of the window
-    that was open there. `rebase` is the signed event that began this life, as JSON, nothing in life 0.
+    `from_*` is where the K-th checkpoint before this one began. `partition` is that of the stage's input, in which
+    its state lies too: the lane's of `m0.raw`, for the bundle stage the catalog's of `m0.predictions`. `epoch_id`
+    is that of the marker whose digest this is, None between markers. `held_from` is the input offset of the first
+    event held back (None: none is) and `held_end` the end of the window that was open there. `rebase` is the signed
+    event that began this life, as JSON, nothing in life 0.
     `following` is the release that goes on behind this, where a generation takes force; zero bytes for the same.
     `born_at` is the offset in `m0.raw` of the rebase that began this life, -1 in life 0 and behind normalize.
     """

@@ -144,7 +144,7 @@ async def fetch(
             raise Unavailable(f"no connection to Postgres within {pool.timeout} s: check M0_PG_DSN") from error
         except SCHEMA_CHANGED as error:
             what = str(error).partition("\n")[0]
-            raise Unavailable(f"the schema has not what is asked for: {what}: start this release's indexer") from error
+            raise Unavailable(f"the schema has not what is asked for: {what}: start this version's indexer") from error
         except psycopg.OperationalError as error:
             over = attempt == pool.max_size or clock() >= give_up_s
             if over or isinstance(error, psycopg.errors.QueryCanceled):

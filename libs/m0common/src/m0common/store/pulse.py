@@ -53,7 +53,7 @@ class Pulse(pulse.Pulse):
             self._wrong = await self._ask(self._connection)
         except (psycopg.OperationalError, psycopg.InterfaceError, Unavailable) as error:
             self._silent = self._dsn.scrub(str(error).partition("\n")[0])
-            self.missed()
+            self.unanswered()
             await self.close()
             return
         self._silent = None

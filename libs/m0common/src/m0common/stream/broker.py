@@ -66,7 +66,7 @@ class Consumer(Protocol):
         """Join the group for `topics`."""
         ...
 
-    async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def assign(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Read these partitions from these offsets, outside any group.
 
         AT_END is the end of what can be read at the call, AT_BEGINNING the beginning, wherever that is when the first
@@ -175,7 +175,7 @@ class Broker(Protocol):
         """A transactional producer, `name` being its transactional id."""
         ...
 
-    async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def delete_before(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Delete what is older than these offsets, at most up to the present end; what is gone already is no error.
 
         Raises SettingsError for a compacted topic: it has no prefix.

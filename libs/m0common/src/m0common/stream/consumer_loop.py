@@ -6,8 +6,8 @@
 Delivery is at least once: the handler makes its effects durable before it returns, and makes them idempotent. What the
 log has lost before it was read stays lost: the loop says so, counts it, and goes on behind the gap.
 
-Where effects lie in a database their positions lie there as well (`Standing`): the loop begins where they say, and what
-it commits to the group is a hint for those who look at its lag.
+Where effects lie in a database their positions lie there as well (`StoredPositions`): the loop begins where they say,
+and what it commits to the group is a hint for those who look at its lag.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Elsewhere(M0Error):
         super().__init__(f"{reader} does not stand at {at} of {where.topic} partition {where.partition} any more")
 
 
-class Standing(Protocol):
+class StoredPositions(Protocol):
     """Where a reader stands by its effects. Both raise Unavailable."""
 
     async def starts(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -53,7 +53,7 @@ class Standing(Protocol):
 class ConsumerLoop(Worker):
     """Hands batches of some topics to a handler and commits when it has returned.
 
-    With `standing` it begins where that says and not where the group committed; the handler may raise Elsewhere, and
+    With `positions` it begins where they say and not where the group committed; the handler may raise Elsewhere, and
     what it was given is read again from where the reader stands.
     """
 
@@ -68,12 +68,12 @@ class ConsumerLoop(Worker):
         *,
         group: str,
         member: str | None = None,
-        standing: Standing | None = None,
+        positions: StoredPositions | None = None,
     ) -> None:
         super().__init__(name, broker, settings, metrics, group=group, member=member)
         self._topics = list(topics)
         self._handler = handler
-        self._standing = standing
+        self._positions = positions
         self._next_look_s = 0.0
         self._letters = 0
         self._limit = DeadLetterLimit(self._settings.dead_letter_window, self._settings.dead_letter_max_share)
@@ -107,17 +107,17 @@ class ConsumerLoop(Worker):
             self._metrics.gaps.inc()
             where = TopicPartition(gone.topic, gone.partition)
             self._consumer.seek(where, gone.first)
-            self._positions[where] = gone.first
+            self._next_offsets[where] = gone.first
             self._dirty = True
 
     async def _look_after(self) -> None:
         """Look from time to time whether the reader stands where it was left, also when nothing comes."""
         await super()._look_after()
         now_s = asyncio.get_running_loop().time()
-        if self._standing is None or now_s < self._next_look_s:
+        if self._positions is None or now_s < self._next_look_s:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
-        await self._retry.run(self._standing.look)
+        await self._retry.run(self._positions.look)
 
     async def _read_again(self) -> None:
         """Go on where the reader stands."""
@@ -127,20 +127,20 @@ class ConsumerLoop(Worker):
         starts |= await self._retry.run(lambda: self._consumer.begin_offsets(beginnings))
         for where in places & self._consumer.reading():
             self._consumer.seek(where, starts[where])
-        self._positions = {where: offset for where, offset in self._positions.items() if where not in places}
+        self._next_offsets = {where: offset for where, offset in self._next_offsets.items() if where not in places}
 
     async def _starts(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        standing = self._standing
-        if standing is None:
+        positions = self._positions
+        if positions is None:
             return {}
-        found = await self._retry.run(lambda: standing.starts(places))
+        found = await self._retry.run(lambda: positions.starts(places))
         return {where: found.get(where, AT_BEGINNING) for where in places}
 
     async def _process(self, records: Sequence[Record]) -> None:
         await self._retry.run(lambda: self._hand_over(records))
         self._metrics.messages_in.inc(len(records))
         self._limit.good(len(records) - self._letters)
-        self._positions |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        self._next_offsets |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
         self._dirty = True
 
     async def _hand_over(self, records: Sequence[Record]) -> None:
@@ -155,4 +155,4 @@ class ConsumerLoop(Worker):
 
     async def _on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         await self._commit()
-        self._positions = {where: offset for where, offset in self._positions.items() if where not in partitions}
+        self._next_offsets = {where: offset for where, offset in self._next_offsets.items() if where not in partitions}

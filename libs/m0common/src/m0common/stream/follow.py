@@ -40,7 +40,7 @@ T = TypeVar("T")
 class Follower:
     """Reads partitions from given offsets. Raises Unavailable when the broker is away; see `waiting` for another.
 
-    `positions` is the next offset of each partition; `begins` and `ends` are those of the log at `open`. Partitions
+    `next_offsets` is that of each partition; `begins` and `ends` are those of the log at `open`. Partitions
     with an offset in `until` are read up to it, without it; it may be moved on.
     """
 
@@ -54,7 +54,7 @@ class Follower:
     ) -> None:
         self.begins: dict[TopicPartition, int] = {}
         self.ends: dict[TopicPartition, int] = {}
-        self.positions: dict[TopicPartition, int] = {}
+        self.next_offsets: dict[TopicPartition, int] = {}
         self.until: Mapping[TopicPartition, int] = {}
         self._broker = broker
         self._metrics = metrics
@@ -81,12 +81,12 @@ class Follower:
     @property
     def unread(self) -> frozenset[TopicPartition]:
         """The partitions that have not come to their `until`."""
-        return frozenset(p for p, at in self.positions.items() if p not in self.until or at < self.until[p])
+        return frozenset(p for p, at in self.next_offsets.items() if p not in self.until or at < self.until[p])
 
     @property
     def caught_up(self) -> bool:
         """Whether everything that was in the log at `open` has been passed."""
-        return all(at >= self.ends[place] for place, at in self.positions.items())
+        return all(at >= self.ends[place] for place, at in self.next_offsets.items())
 
     async def places(self, *topics: str) -> list[TopicPartition]:
         """Every partition of `topics`. Raises Unavailable when one does not exist."""
@@ -119,7 +119,7 @@ class Follower:
                 raise OffsetsGone(*place, starts[place], begins[place], ends[place])
         consumer = self._opened
         await self.answer(lambda: consumer.assign(starts))
-        self.positions = {place: consumer.position(place) for place in starts}
+        self.next_offsets = {place: consumer.position(place) for place in starts}
         self.until = until or {}
         self._paused = frozenset()
         self._silence = Silence()
@@ -149,7 +149,7 @@ class Follower:
         return records
 
     def _turn_to(self, wanted: frozenset[TopicPartition]) -> None:
-        paused = frozenset(self.positions.keys() - wanted)
+        paused = frozenset(self.next_offsets.keys() - wanted)
         self._opened.pause(paused - self._paused)
         self._opened.resume(self._paused - paused)
         self._paused = paused
@@ -163,7 +163,7 @@ class Follower:
             if at > end:
                 beyond[place] = end
                 consumer.seek(place, end)  # what lies behind is not for now
-            self.positions[place] = min(at, end)
+            self.next_offsets[place] = min(at, end)
         return beyond
 
     def _measure(self, consumer: Consumer) -> None:
@@ -171,7 +171,7 @@ class Follower:
         if self._metrics is None or now_s < self._lag_due_s:
             return
         self._lag_due_s = now_s + LAG_EVERY_S
-        for place, at in self.positions.items():
+        for place, at in self.next_offsets.items():
             heard = consumer.heard(place)
             if heard is not None:
                 self._metrics.lag(*place, max(0, heard.end - at))
@@ -196,7 +196,7 @@ class Follower:
     async def close(self) -> None:
         """Disconnect."""
         consumer, self._consumer = self._consumer, None
-        self.positions = {}
+        self.next_offsets = {}
         if consumer is not None:
             await consumer.stop()
 

@@ -49,12 +49,12 @@ class KafkaBroker:
         """See Broker."""
         return KafkaTransactions(self.options, name, self._catalogue)
 
-    async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def delete_before(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See Broker."""
         async with open_admin(self.options) as admin:
-            await refuse_missing(admin, positions)
-            present = await bounds(self.options, sorted(positions))
-            wanted = {where: min(before, present[where].end) for where, before in positions.items()}
+            await refuse_missing(admin, offsets)
+            present = await bounds(self.options, sorted(offsets))
+            wanted = {where: min(before, present[where].end) for where, before in offsets.items()}
             await admin.delete_records({w: before for w, before in wanted.items() if before > present[w].begin})
 
     async def cluster(self) -> str:

@@ -41,19 +41,19 @@ class Admin:
         found = await call("describe the cluster", self._timeout_ms, self._client.describe_cluster())
         return str(found["cluster_id"])
 
-    async def delete_records(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def delete_records(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Move the beginnings of partitions, to offsets that are present or the end.
 
         Raises SettingsError for a compacted topic.
         """
-        if not positions:
+        if not offsets:
             return
-        wanted = {KafkaPartition(*where): RecordsToDelete(before) for where, before in positions.items()}
+        wanted = {KafkaPartition(*where): RecordsToDelete(before) for where, before in offsets.items()}
         try:
             await call("delete records", self._timeout_ms, self._client.delete_records(wanted, self._timeout_ms))
         except Unavailable as error:
             if isinstance(error.__cause__, PolicyViolationError):
-                topics = sorted({where.topic for where in positions})
+                topics = sorted({where.topic for where in offsets})
                 raise SettingsError(f"one of {topics} is compacted: it has no prefix to delete") from error
             raise
 

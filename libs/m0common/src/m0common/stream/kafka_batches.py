@@ -114,11 +114,11 @@ class StoredBatch:
         return DefaultRecordBatch(bytes(head) + records)
 
     def _without_headers(self, records: bytes) -> Iterator[Any]:
-        rest = Cursor(records)
+        rest = ByteReader(records)
         last = self.base_offset - 1
         try:
             while rest.remain:
-                record = Cursor(rest.take(rest.varint()))
+                record = ByteReader(rest.take(rest.varint()))
                 record.take(1)  # attributes, none of which is in use
                 written_ms = self._batch.first_timestamp + record.varint()
                 offset = self.base_offset + record.varint()
@@ -141,7 +141,7 @@ class StoredBatch:
         return DefaultRecord(offset, timestamp_ms, self._batch.timestamp_type, key, value, [])
 
 
-class Cursor:
+class ByteReader:
     """A place in bytes. Its methods go on behind what they return, and raise ValueError where it is not there."""
 
     def __init__(self, source: bytes) -> None:

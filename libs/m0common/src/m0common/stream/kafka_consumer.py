@@ -61,7 +61,7 @@ class KafkaConsumer:
         self._inner: Any = None  # AIOKafkaConsumer is untyped
         self._subscribed: tuple[list[str], OnAssigned, OnRevoked] | None = None
         self._rebalance: Rebalance | None = None
-        self._positions: dict[TopicPartition, int] = {}
+        self._next_offsets: dict[TopicPartition, int] = {}
         """After the last record delivered of each partition."""
         self._untouched: set[TopicPartition] = set()
         """Read from the beginning, wherever that is when the first record comes."""
@@ -99,7 +99,7 @@ class KafkaConsumer:
     async def stop(self) -> None:
         """See Consumer. Commits nothing; a static member keeps its place until the session time-out."""
         await self._close()
-        self._positions = {}
+        self._next_offsets = {}
 
     async def subscribe(self, topics: Sequence[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
         """See Consumer. Raises Unavailable when a topic does not exist."""
@@ -118,27 +118,27 @@ class KafkaConsumer:
             self._rebalance.revoked = asyncio.get_running_loop().create_future()
         self._inner.subscribe(self._subscribed[0], listener=self._rebalance)
 
-    async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def assign(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See Consumer."""
         await self.start()  # a connection that was given up is opened anew
-        self._positions = await self._resolve(positions)
+        self._next_offsets = await self._resolve(offsets)
         self._paused = NOTHING
         self._refused = None
         self._assign_manually()
 
-    async def _resolve(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """`positions` with offsets in the place of AT_END and AT_BEGINNING."""
-        begins = await self.begin_offsets([where for where, offset in positions.items() if offset == AT_BEGINNING])
-        ends = await self.end_offsets([where for where, offset in positions.items() if offset == AT_END])
+    async def _resolve(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """`offsets` with offsets in the place of AT_END and AT_BEGINNING."""
+        begins = await self.begin_offsets([where for where, offset in offsets.items() if offset == AT_BEGINNING])
+        ends = await self.end_offsets([where for where, offset in offsets.items() if offset == AT_END])
         self._untouched = set(begins)
-        return {**positions, **begins, **ends}
+        return {**offsets, **begins, **ends}
 
     def _assign_manually(self) -> None:
-        self._inner.assign([KafkaPartition(*where) for where in self._positions])
-        self._seek(self._positions)
+        self._inner.assign([KafkaPartition(*where) for where in self._next_offsets])
+        self._seek(self._next_offsets)
 
-    def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        for where, offset in positions.items():
+    def _seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        for where, offset in offsets.items():
             self._inner.seek(KafkaPartition(*where), offset)
 
     async def getmany(self, max_records: int, timeout_ms: int) -> list[Record]:
@@ -152,7 +152,7 @@ class KafkaConsumer:
         if self._inner is None:
             await self._reopen()
         while True:
-            if await self._settled():
+            if await self._rebalanced():
                 records = await self._poll(max_records, max(0.0, deadline - loop.time()))
                 if records:
                     return records
@@ -172,7 +172,7 @@ class KafkaConsumer:
             await self._close()
             raise Unavailable(f"join group {self._group}: {describe(error)}") from error
 
-    async def _settled(self) -> bool:
+    async def _rebalanced(self) -> bool:
         """Give back and take over what a rebalance asks for; whether records may be delivered."""
         rebalance = self._rebalance
         if rebalance is None or self._subscribed is None:
@@ -199,7 +199,7 @@ class KafkaConsumer:
                     continue
                 with contextlib.suppress(IllegalStateError):
                     self._seek(starts)
-                    self._positions = starts
+                    self._next_offsets = starts
                     self._paused = NOTHING
                     rebalance.offered = None
                     rebalance.moving = False
@@ -242,7 +242,7 @@ class KafkaConsumer:
                 self._refused = error
                 raise
             where = TopicPartition(topic, partition)
-            self._positions[where] = fetched[-1].offset + 1
+            self._next_offsets[where] = fetched[-1].offset + 1
             self._untouched.discard(where)
         return records
 
@@ -252,12 +252,12 @@ class KafkaConsumer:
 
     async def _out_of_range(self, wanted: Mapping[TopicPartition, int]) -> None:
         """Raise OffsetsGone, but for who reads from the beginning: that may move before the first record comes."""
-        read = [where for where in wanted if where in self._positions and where not in self._paused]
+        read = [where for where in wanted if where in self._next_offsets and where not in self._paused]
         begins = await self.begin_offsets(read)
         ends = await self.end_offsets(read)
         for where in read:
             if where in self._untouched:
-                self._positions[where] = begins[where]
+                self._next_offsets[where] = begins[where]
                 self._seek({where: begins[where]})
             elif not begins[where] <= wanted[where] <= ends[where]:
                 raise OffsetsGone(*where, wanted[where], begins[where], ends[where])
@@ -276,7 +276,7 @@ class KafkaConsumer:
             if fetch.done() and not fetch.cancelled() and fetch.exception() is None:
                 # nobody gets these records: aiokafka must not take them for delivered
                 self._seek(
-                    {TopicPartition(*where): self._positions[TopicPartition(*where)] for where in fetch.result()}
+                    {TopicPartition(*where): self._next_offsets[TopicPartition(*where)] for where in fetch.result()}
                 )
             raise
         finally:
@@ -285,7 +285,7 @@ class KafkaConsumer:
 
     def position(self, partition: TopicPartition) -> int:
         """See Consumer."""
-        return max(self._positions[partition], self._passed(partition))
+        return max(self._next_offsets[partition], self._passed(partition))
 
     def _passed(self, partition: TopicPartition) -> int:
         """Up to where aiokafka has looked, whether or not a record was there."""
@@ -302,7 +302,7 @@ class KafkaConsumer:
 
     def reading(self) -> frozenset[TopicPartition]:
         """See Consumer."""
-        return NOTHING if self._moving else frozenset(self._positions.keys() - self._paused)
+        return NOTHING if self._moving else frozenset(self._next_offsets.keys() - self._paused)
 
     def heard(self, partition: TopicPartition) -> Heard | None:
         """See Consumer."""
@@ -311,9 +311,9 @@ class KafkaConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See Consumer."""
-        if partition not in self._positions:
+        if partition not in self._next_offsets:
             raise KeyError(partition)
-        self._positions[partition] = offset
+        self._next_offsets[partition] = offset
         self._untouched.discard(partition)
         if self._inner is not None:
             with contextlib.suppress(IllegalStateError):
@@ -369,12 +369,12 @@ class KafkaConsumer:
         await self.start()
         if self._subscribed is not None:
             self._join()
-        elif self._positions:
+        elif self._next_offsets:
             self._assign_manually()
             self.pause(self._paused)
 
     async def _close(self) -> None:
-        self._positions = {where: self.position(where) for where in self._positions}
+        self._next_offsets = {where: self.position(where) for where in self._next_offsets}
         inner, self._inner = self._inner, None
         if inner is not None:
             await self._abandon(inner)

@@ -58,12 +58,12 @@ class KafkaProducer:
         async with self._lock:
             if self._uncertain is not None:
                 repeated = self._all_queued and self._uncertain == list(messages)
-                written = await self._settle()
+                written = await self._acknowledged()
                 if repeated:
                     return written
             await self._open()
             await self._queue(messages)
-            return await self._settle()
+            return await self._acknowledged()
 
     async def _open(self) -> None:
         if self._inner is not None:
@@ -114,7 +114,7 @@ class KafkaProducer:
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
         self._all_queued = True
 
-    async def _settle(self) -> dict[TopicPartition, Written]:
+    async def _acknowledged(self) -> dict[TopicPartition, Written]:
         """Wait until everything in flight is acknowledged; where it is."""
         if self._in_flight:
             deliveries = [flight.delivery for flight in self._in_flight]

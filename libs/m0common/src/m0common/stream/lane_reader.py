@@ -26,12 +26,12 @@ class LaneReader:
         """
         if self.next >= upto:
             return []
-        if not self._follower.positions:
+        if not self._follower.next_offsets:
             await self._follower.open([self.where])
             await self._follower.go({self.where: self.next})
         self._follower.until = {self.where: upto}
         records = await self._follower.next(self._batch_records, POLL_MS)
-        self.next = self._follower.positions[self.where]
+        self.next = self._follower.next_offsets[self.where]
         return records
 
     async def stop(self) -> None:

@@ -55,7 +55,7 @@ class _Batch:
     letters: list[Produce] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     rewinds: list[Rewind] = field(default_factory=list)
-    positions: dict[int, int] = field(default_factory=dict)
+    next_offsets: dict[int, int] = field(default_factory=dict)
     bad: int = 0
     stop: Exception | None = None
 
@@ -130,7 +130,7 @@ class StageLoop(Worker):
         await self._write(batch)
         for rewind in batch.rewinds:
             await self._read_again(rewind)
-        self._positions |= {self._where(partition): offset for partition, offset in batch.positions.items()}
+        self._next_offsets |= {self._where(partition): offset for partition, offset in batch.next_offsets.items()}
         self._dirty = True
         if batch.stop is not None:
             await self._commit()
@@ -150,7 +150,7 @@ class StageLoop(Worker):
         """Feed records to the core until one of them stops the stage."""
         self._turns.begin()
         feed = self._traced if tracing() else self._core.feed
-        said, positions, due = batch.said, batch.positions, self._turns.due
+        said, next_offsets, due = batch.said, batch.next_offsets, self._turns.due
         for record in records:
             try:
                 for count, output in enumerate(feed(record, only), 1):
@@ -164,7 +164,7 @@ class StageLoop(Worker):
                 log.exception("step_failed", stage=self._name, origin=_place(record))
                 batch.stop = error
                 break
-            positions[record.partition] = record.offset + 1
+            next_offsets[record.partition] = record.offset + 1
             if due():
                 await self._breathe(batch)
             if only is not None and batch.rewinds:
@@ -226,7 +226,7 @@ class StageLoop(Worker):
 
     async def _catch_up(self, lane: Lane, reader: LaneReader) -> None:
         try:
-            upto = self._positions.get(reader.where) or self._consumer.position(reader.where)
+            upto = self._next_offsets.get(reader.where) or self._consumer.position(reader.where)
         except KeyError:
             await self._readers.end([lane])  # its partition is gone
             return
@@ -255,7 +255,7 @@ class StageLoop(Worker):
         if where not in self._held:
             raise error
         await self._saving.save(self._core.park(error.partition, str(error)))
-        self._positions[where] = error.first
+        self._next_offsets[where] = error.first
         self._consumer.seek(where, error.first)
         log.error("offsets_gone", stage=self._name, partition=error.partition, reason=str(error))
 
@@ -352,11 +352,11 @@ class StageLoop(Worker):
             offset = self._core.resume(where.partition, found.restored, begins[where], ends[where], found.lost)
             if offset is not None:
                 starts[where] = offset
-            self._positions.pop(where, None)
+            self._next_offsets.pop(where, None)
             await self._breathe()
         await self._hear_of_trims(partitions)
         self._held |= partitions
-        self._positions |= starts
+        self._next_offsets |= starts
         self._follow()
         self._joined = True
         self._metrics.rebalances.inc()
@@ -369,7 +369,7 @@ class StageLoop(Worker):
         self._held -= partitions
         for where in sorted(partitions):
             self._core.forget(where.partition)
-            self._positions.pop(where, None)
+            self._next_offsets.pop(where, None)
             with contextlib.suppress(KeyError):
                 self._metrics.forget_lag(where.topic, where.partition)
         await self._readers.end_in(partitions)
@@ -383,7 +383,7 @@ class StageLoop(Worker):
         """Save every lane as it stands, so that whoever comes next begins here, and commit."""
         await self._save_lanes(0)
         await super()._drain()
-        log.info("drained", stage=self._name, positions={str(w.partition): o for w, o in self._positions.items()})
+        log.info("drained", stage=self._name, next_offsets={str(w.partition): o for w, o in self._next_offsets.items()})
 
     def _where(self, partition: int) -> TopicPartition:
         return TopicPartition(self._core.input_topic, partition)

@@ -101,14 +101,14 @@ class MemoryBroker:
             else:
                 known[topic.name] = TopicLogs(topic, [Log() for _ in range(topic.partitions(partitions))])
 
-    async def delete_before(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def delete_before(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See Broker."""
         self.check_up()
-        for where in positions:
+        for where in offsets:
             self.logs.partition(where)
             if self.topic(where.topic).topic.compacted:
                 raise SettingsError(f"topic {where.topic} is compacted: it has no prefix to delete")
-        for where, before in positions.items():
+        for where, before in offsets.items():
             self.logs.partition(where).truncate(before)
 
     async def watermarks(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:

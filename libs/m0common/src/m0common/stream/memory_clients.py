@@ -54,7 +54,7 @@ class MemoryConsumer:
         self._member_name = member
         self._append_time = append_time
         self._member: Member | None = None
-        self._positions: dict[TopicPartition, int] = {}
+        self._next_offsets: dict[TopicPartition, int] = {}
         self._untouched: set[TopicPartition] = set()
         """Read from the beginning, wherever that is when the first record comes."""
         self._paused: set[TopicPartition] = set()
@@ -69,7 +69,7 @@ class MemoryConsumer:
         if self._group is not None and self._member is not None:
             self._group.leave(self._member)
             self._member = None
-        self._positions = {}
+        self._next_offsets = {}
 
     async def subscribe(self, topics: Sequence[str], on_assigned: OnAssigned, on_revoked: OnRevoked) -> None:
         """See Consumer."""
@@ -78,16 +78,16 @@ class MemoryConsumer:
         partitions = {name: len(self._broker.topic(name).logs) for name in topics}
         self._member = self._group.join(self._member_name, partitions, on_assigned, on_revoked)
 
-    async def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+    async def assign(self, offsets: Mapping[TopicPartition, int]) -> None:
         """See Consumer."""
         self._broker.check_up()
-        self._place(positions)
+        self._place(offsets)
 
-    def _place(self, positions: Mapping[TopicPartition, int]) -> None:
-        self._positions, self._untouched, self._paused = {}, set(), set()
-        for where, offset in positions.items():
+    def _place(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._next_offsets, self._untouched, self._paused = {}, set(), set()
+        for where, offset in offsets.items():
             log = self._broker.logs.partition(where)
-            self._positions[where] = {AT_END: log.stable_end, AT_BEGINNING: log.begin_offset}.get(offset, offset)
+            self._next_offsets[where] = {AT_END: log.stable_end, AT_BEGINNING: log.begin_offset}.get(offset, offset)
             if offset == AT_BEGINNING:
                 self._untouched.add(where)
 
@@ -96,7 +96,7 @@ class MemoryConsumer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
         while True:
-            if not self._broker.faults.down and await self._settled():
+            if not self._broker.faults.down and await self._rebalanced():
                 self._answers += 1
                 records = self._read(max_records)
                 if records:
@@ -106,7 +106,7 @@ class MemoryConsumer:
                 return []
             await self._broker.wait(remaining)
 
-    async def _settled(self) -> bool:
+    async def _rebalanced(self) -> bool:
         """Take part in a rebalance; whether the partitions are known."""
         if self._group is None or self._member is None:
             return True
@@ -116,27 +116,27 @@ class MemoryConsumer:
             known = {**self._group.committed, **starts}
             self._place({where: known.get(where, AT_BEGINNING) for where in self._member.assigned})
         elif before and not self._member.assigned:
-            self._positions = {}
-        return not self._group.rebalancing and self._member.settled
+            self._next_offsets = {}
+        return not self._group.rebalancing and self._member.joined
 
     def _read(self, max_records: int) -> list[Record]:
         records: list[Record] = []
-        for where in [where for where in self._positions if where not in self._paused]:
+        for where in [where for where in self._next_offsets if where not in self._paused]:
             # read on round robin, so that a busy partition or a broken one does not starve the others
-            offset = self._positions.pop(where)
+            offset = self._next_offsets.pop(where)
             if where in self._untouched:
                 offset = max(offset, self._broker.logs.partition(where).begin_offset)
-            self._positions[where] = offset
+            self._next_offsets[where] = offset
             try:
                 found, position = self._broker.logs.read(where, offset, max_records - len(records))
             except OffsetsGone:
                 if not records:
                     raise
-                self._positions = {where: offset, **self._positions}  # first in turn at the next poll
+                self._next_offsets = {where: offset, **self._next_offsets}  # first in turn at the next poll
                 break
             if found and where.topic in self._append_time and not self._broker.topic(where.topic).topic.append_time:
                 raise create_time_refused(where.topic)
-            self._positions[where] = position
+            self._next_offsets[where] = position
             if found:
                 self._untouched.discard(where)
                 records += found
@@ -146,11 +146,11 @@ class MemoryConsumer:
 
     def position(self, partition: TopicPartition) -> int:
         """See Consumer."""
-        return self._positions[partition]
+        return self._next_offsets[partition]
 
     def reading(self) -> frozenset[TopicPartition]:
         """See Consumer."""
-        return frozenset(self._positions.keys() - self._paused)
+        return frozenset(self._next_offsets.keys() - self._paused)
 
     def heard(self, partition: TopicPartition) -> Heard | None:
         """See Consumer."""
@@ -158,9 +158,9 @@ class MemoryConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See Consumer."""
-        if partition not in self._positions:
+        if partition not in self._next_offsets:
             raise KeyError(partition)
-        self._positions[partition] = offset
+        self._next_offsets[partition] = offset
         self._untouched.discard(partition)
         self._broker.wake()
 

@@ -29,7 +29,7 @@ class Member:
     """What it will be given at its next poll."""
     ready: bool = False
     """It has given everything back and waits for the new assignment."""
-    settled: bool = False
+    joined: bool = False
     gone: bool = False
     """Not a member any more: its session ran out, or another one took its static name."""
     displaced: bool = False
@@ -92,7 +92,7 @@ class Group:
             if member.assigned:
                 revoked, member.assigned = member.assigned, NOTHING
                 await member.on_revoked(revoked)
-            member.settled = False
+            member.joined = False
             if member.displaced:
                 return None
             member.gone = False
@@ -100,7 +100,7 @@ class Group:
             self._rebalance()
         self._expire()
         if self.rebalancing and not member.ready:
-            member.settled = False
+            member.joined = False
             if member.assigned:
                 await member.on_revoked(member.assigned)
                 member.assigned = NOTHING
@@ -112,15 +112,15 @@ class Group:
         starts = await member.on_assigned(partitions)
         member.assigned = partitions
         member.offered = None
-        member.settled = not self.rebalancing and not member.gone
-        return starts if member.settled else None
+        member.joined = not self.rebalancing and not member.gone
+        return starts if member.joined else None
 
     def _rebalance(self) -> None:
         self.rebalancing = True
         self._rebalance_deadline = time.monotonic() + self._session_timeout_s
         for member in self._members.values():
             member.ready = False
-            member.settled = False
+            member.joined = False
             member.offered = None
         self._changed()
 

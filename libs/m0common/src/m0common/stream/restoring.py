@@ -73,17 +73,17 @@ class Restoring:
         """The manifests of these lanes' partitions that were not looked at for all of them yet, and for lanes that are
         called all manifests. Raises Unavailable.
         """
-        positions: dict[int, int] = {}
+        next_offsets: dict[int, int] = {}
         called = self._core.called()
         for lane in lanes:
             looked_at = AT_BEGINNING if lane in called else self._looked_at.get(lane, AT_BEGINNING)
-            positions[lane.partition] = min(looked_at, positions.get(lane.partition, looked_at))
+            next_offsets[lane.partition] = min(looked_at, next_offsets.get(lane.partition, looked_at))
         try:
-            new = await manifests_since(self._broker, self._core.stage, positions)
+            new = await manifests_since(self._broker, self._core.stage, next_offsets)
         except OffsetsGone as error:
             self._looked_at.clear()
             raise Unavailable(f"read manifests: {error}") from error
-        self._looked_at = {lane: positions[lane.partition] for lane in lanes}
+        self._looked_at = {lane: next_offsets[lane.partition] for lane in lanes}
         return self._alive(new)
 
     async def adoptable(self, new: Iterable[Manifest]) -> Sequence[Restored]:

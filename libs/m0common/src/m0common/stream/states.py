@@ -53,20 +53,20 @@ async def manifests(broker: Broker, partitions: Iterable[int], stage: int | None
     return found
 
 
-async def manifests_since(broker: Broker, stage: int, positions: dict[int, int]) -> list[Manifest]:
+async def manifests_since(broker: Broker, stage: int, next_offsets: dict[int, int]) -> list[Manifest]:
     """Manifests of a stage from these offsets on (by partition), which are moved to behind what was returned.
 
     Raises Unavailable; OffsetsGone when a trim has overtaken the reader.
     """
     found: list[Manifest] = []
     async with Follower(broker) as follower:
-        starts = {TopicPartition(MANIFESTS.name, partition): start for partition, start in sorted(positions.items())}
+        starts = {TopicPartition(MANIFESTS.name, partition): start for partition, start in sorted(next_offsets.items())}
         await follower.open(starts)
         await follower.go(starts, follower.ends)
         while follower.unread:
             records = await follower.next()
             found += [manifest for record in records if (manifest := _manifest(record, stage)) is not None]
-        positions |= {where.partition: at for where, at in follower.positions.items()}
+        next_offsets |= {where.partition: at for where, at in follower.next_offsets.items()}
     return found
 
 

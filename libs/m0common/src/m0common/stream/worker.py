@@ -49,7 +49,7 @@ class Worker(ABC):
         self._silence = Silence()
         self._retry = Retry(name, self._on_unavailable, self._silence)
         self._stopping = asyncio.Event()
-        self._positions: dict[TopicPartition, int] = {}
+        self._next_offsets: dict[TopicPartition, int] = {}
         self._dirty = False
         self._next_commit_s = 0.0
         self._joined = False
@@ -129,11 +129,11 @@ class Worker(ABC):
 
     async def _commit(self) -> None:
         """Commit how far the loop has come; when that fails it is tried again later."""
-        if not self._dirty or not self._positions:
+        if not self._dirty or not self._next_offsets:
             return
         try:
             with self._metrics.commit_seconds.time(), self._silence.asking("a commit is not acknowledged"):
-                await self._consumer.commit(dict(self._positions))
+                await self._consumer.commit(dict(self._next_offsets))
         except Unavailable as error:
             self._retry.failed(error)
         else:

@@ -186,11 +186,11 @@ async def test_it_begins_where_the_reader_stands_and_not_where_the_group_committ
         for record in records:
             reader.keep(record)
 
-    async with running(make(world, [topic], keep, group=group, standing=reader)):
+    async with running(make(world, [topic], keep, group=group, positions=reader)):
         await eventually(lambda: len(reader.values) >= 20)
     reader.values.clear()
     reader.next = {TopicPartition(topic, 0): 4}  # and nothing of the other one
-    async with running(make(world, [topic], keep, group=group, standing=reader)):
+    async with running(make(world, [topic], keep, group=group, positions=reader)):
         await eventually(lambda: len(reader.values) >= 16)
     assert sorted(reader.values) == sorted([*range(8, 20, 2), *range(1, 20, 2)])
 
@@ -210,7 +210,7 @@ async def test_what_a_reader_lost_is_read_again_from_where_it_stands(world):
                 raise Elsewhere("reader", TopicPartition(record.topic, record.partition), record.offset)
             reader.keep(record)
 
-    async with running(make(world, [topic], keep, standing=reader)):
+    async with running(make(world, [topic], keep, positions=reader)):
         await eventually(lambda: len(reader.values) >= 20)
         empty.set()
         await world.send(*messages(topic, 4, 20))

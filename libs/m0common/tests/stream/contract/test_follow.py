@@ -49,13 +49,13 @@ async def test_it_begins_where_each_partition_is_told_to(world):
         a, b, c = await follower.places(topic)
         await follower.open([a, b, c])
         await follower.go({a: AT_BEGINNING, b: 3, c: AT_END})
-        assert follower.positions == {a: 0, b: 3, c: 5}
+        assert follower.next_offsets == {a: 0, b: 3, c: 5}
         assert not follower.caught_up
         assert sorted(await take(follower, 7)) == sorted([b"0", b"1", b"2", b"3", b"4", b"3", b"4"])
         await until(lambda: follower.caught_up, follower)
         await world.send(*numbered(topic, [5], 2))
         assert await take(follower, 1) == [b"5"]
-        assert follower.positions == {a: 5, b: 5, c: 6}
+        assert follower.next_offsets == {a: 5, b: 5, c: 6}
 
 
 async def test_what_comes_behind_an_end_waits_until_the_end_is_moved(world):
@@ -67,7 +67,7 @@ async def test_what_comes_behind_an_end_waits_until_the_end_is_moved(world):
         await follower.go({where: 2}, {where: 5})
         assert await drain(follower) == [b"2", b"3", b"4"]
         assert await follower.next() == []
-        assert follower.positions == {where: 5}
+        assert follower.next_offsets == {where: 5}
         follower.until = {where: 7}
         assert await drain(follower) == [b"5", b"6"]
 
@@ -81,7 +81,7 @@ async def test_one_partition_can_be_read_while_the_others_wait(world):
         await follower.go(follower.begins, follower.ends)
         assert await take(follower, 3, only={b}) == [b"10", b"11", b"12"]
         assert await follower.next(only={b}) == []
-        assert (follower.positions[a], follower.unread) == (0, {a})
+        assert (follower.next_offsets[a], follower.unread) == (0, {a})
         assert await drain(follower) == [b"0", b"1", b"2"]
 
 
@@ -112,7 +112,7 @@ async def test_an_open_transaction_is_the_end_and_an_aborted_one_is_passed(world
         assert end == 4
         follower.until = {where: end}
         assert await drain(follower) == []
-        assert follower.positions == {where: 4}
+        assert follower.next_offsets == {where: 4}
 
 
 async def test_a_start_that_the_log_has_lost_or_never_had_is_refused(world):
@@ -129,7 +129,7 @@ async def test_a_start_that_the_log_has_lost_or_never_had_is_refused(world):
             await take(follower, 1)
         await world.send(*numbered(topic, [9]))
         await follower.go({where: 10})
-        assert follower.positions == {where: 10}
+        assert follower.next_offsets == {where: 10}
 
 
 async def test_what_is_lost_in_front_of_a_reader_stops_it_and_it_may_go_on_where_it_decides(world):
@@ -241,7 +241,7 @@ async def test_lag_and_what_cannot_be_read_are_counted_under_the_readers_name(wo
         record = (await first(follower))[0]
         labels = {"stage": name, "topic": topic, "partition": "0"}
         await until(lambda: REGISTRY.get_sample_value("m0_stage_lag_messages", labels) == 0, follower)
-        assert follower.positions == {where: 8}
+        assert follower.next_offsets == {where: 8}
         for _ in range(3):
             follower.unreadable(record, DeadLetterError("not_a_number", "it is none"))
         letters = {"stage": name, "error": "not_a_number"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from m0common.errors import InvalidValue
 
 from m0domains.crypto.payloads import OUTCOMES, BookPayload
-from m0domains.history import Dataset, Item, Listing, Observation, Settlement
+from m0domains.history import Dataset, Item, Listing, Observation, Resolution
 from m0domains.rows import Row, read_rows
 from m0domains.timeline import Timeline
 
@@ -45,7 +45,7 @@ def build(books: Sequence[Row], markets: Sequence[Row], group: str, max_gap_ms: 
             row.refuse("outcome", f"is none of {', '.join(OUTCOMES)}")
         end = timeline.virtual(row.integer("end_ms"))
         evidence = ",".join(row.text(name) for name in ("slug", "start_ms", "end_ms", "outcome")).encode()
-        items.append(Settlement(end, group, market_id(slug), row.text("outcome"), evidence))
+        items.append(Resolution(end, group, market_id(slug), row.text("outcome"), evidence))
         attributes = {
             "original_start_ms": str(row.integer("start_ms")),
             "original_end_ms": str(row.integer("end_ms")),

@@ -68,7 +68,7 @@ def build(rows: Iterable[Row], options: FootballOptions) -> Dataset:
         listings.append(
             Listing(
                 opens_ms=kickoff - options.open_days * DAY_MS,
-                settles_ms=kickoff,
+                resolves_after_ms=kickoff,
                 market=market,
                 group=match.league,
                 title=f"{match.payload.home} v {match.payload.away}, {match.title}, {match.date}",

@@ -4,8 +4,8 @@
 the first does the work. A database that is at the newest step, or newer, is only looked at: `m0index.schema` says who
 may use it.
 
-A step only expands: what the release before reads and writes goes on working, so that services go on through a
-migration and may be rolled back behind it. What contracts comes a release later and raises `schema_terms.oldest`
+A step only expands: what the version before reads and writes goes on working, so that services go on through a
+migration and may be rolled back behind it. What contracts comes a version later and raises `schema_terms.oldest`
 (`m0lint` says which does).
 """
 
@@ -18,7 +18,7 @@ from m0common.store.address import address
 
 
 def head() -> str:
-    """The newest step this release knows, by the numbers in the names of the files."""
+    """The newest step this version knows, by the numbers in the names of the files."""
     return max(step.name.split("_", 1)[0] for step in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
 
 

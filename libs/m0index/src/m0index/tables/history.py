@@ -143,7 +143,7 @@ async def add_account(connection: Connection, program: str, name: str, account: 
 
 
 async def promote(connection: Connection, program: str, signatures: Sequence[str]) -> set[str]:
-    """Mark transactions and their events final; returns the things whose rows that may settle."""
+    """Mark transactions and their events final; returns the things whose rows that may now be settled."""
     if not signatures:
         return set()
     await connection.execute(

@@ -18,7 +18,7 @@ class Waiting(NamedTuple):
 
 
 class FinalEpoch(NamedTuple):
-    """A final epoch that was not announced; `bundled` says whether its bundle is stored."""
+    """A final epoch that was not published; `bundled` says whether its bundle is stored."""
 
     message: FinalizedEpoch
     bundled: bool
@@ -51,8 +51,8 @@ async def size(connection: Connection) -> int:
     return int(row["n"])
 
 
-async def unannounced(connection: Connection, limit: int, held: Collection[str]) -> list[FinalEpoch]:
-    """Final epochs that were not announced, by catalog in epoch order, but of those catalogs."""
+async def unpublished(connection: Connection, limit: int, held: Collection[str]) -> list[FinalEpoch]:
+    """Final epochs that were not published, by catalog in epoch order, but of those catalogs."""
     found = await connection.execute(
         """
         SELECT e.catalog, e.epoch_id, e.window_start_ms, e.window_end_ms, e.leaf_count, e.merkle_root, e.bundle_hash,
@@ -76,7 +76,7 @@ async def unannounced(connection: Connection, limit: int, held: Collection[str])
 
 
 async def waiting(connection: Connection) -> int:
-    """How many final epochs were not announced."""
+    """How many final epochs were not published."""
     row = await (
         await connection.execute("SELECT count(*) AS n FROM epochs WHERE settled AND NOT published")
     ).fetchone()
@@ -114,7 +114,7 @@ async def predictions(connection: Connection, bundle_hash: bytes) -> list[Finali
     return [FinalizedPrediction(**row) for row in await found.fetchall()]
 
 
-async def mark_announced(connection: Connection, catalog: str, epoch_id: int) -> None:
+async def mark_published(connection: Connection, catalog: str, epoch_id: int) -> None:
     """The epoch's messages are in the outbox."""
     await connection.execute(
         "UPDATE epochs SET published = true WHERE catalog = %s AND epoch_id = %s", (catalog, epoch_id)

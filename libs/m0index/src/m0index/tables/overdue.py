@@ -6,7 +6,7 @@ from m0common.store.postgres import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class EpochRow:
+class OverdueEpoch:
     """An epoch that may need a crank."""
 
     catalog: str
@@ -14,7 +14,7 @@ class EpochRow:
     window_end_ms: int
 
 
-async def stuck_epochs(connection: Connection, now_ms: int, behind: tuple[str, int], limit: int) -> list[EpochRow]:
+async def stuck_epochs(connection: Connection, now_ms: int, behind: tuple[str, int], limit: int) -> list[OverdueEpoch]:
     """Epochs behind one (by catalog and number) that are past their commit deadline and neither final nor expired."""
     found = await connection.execute(
         """
@@ -25,12 +25,12 @@ async def stuck_epochs(connection: Connection, now_ms: int, behind: tuple[str, i
         """,
         (now_ms, *behind, limit),
     )
-    return [EpochRow(**row) for row in await found.fetchall()]
+    return [OverdueEpoch(**row) for row in await found.fetchall()]
 
 
 async def closable_epochs(
     connection: Connection, before_ms: int, behind: tuple[int, str], limit: int
-) -> list[EpochRow]:
+) -> list[OverdueEpoch]:
     """Epochs behind one (by window's end and catalog), their reveal deadline before `before_ms`, whose accounts
     are still there.
     """
@@ -43,4 +43,4 @@ async def closable_epochs(
         """,
         (before_ms, *behind, limit),
     )
-    return [EpochRow(**row) for row in await found.fetchall()]
+    return [OverdueEpoch(**row) for row in await found.fetchall()]

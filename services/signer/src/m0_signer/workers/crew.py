@@ -10,7 +10,7 @@ from m0common.stream.records import Record
 from m0common.stream.restored import Restored
 
 from m0_signer.workers.link import Launch, Link, WorkerLost
-from m0_signer.workers.wire import Begin, Done, Feed, FromWorker, Ready, Save, lane_states
+from m0_signer.workers.wire import Begin, Done, Feed, FromWorker, Ready, Save, state_parts
 
 BATCH = 200
 """So many records are sent at once."""
@@ -90,7 +90,7 @@ class Crew:
     async def _begin(self, begin: Begin, states: Iterable[Restored]) -> None:
         for manifest, entities, _ in sorted(states, key=lambda found: found.manifest.partition):
             link = self._of(manifest.partition).link
-            for part in lane_states(manifest, entities):
+            for part in state_parts(manifest, entities):
                 link.send(part)
                 await link.flushed()
         for worker in self._workers:

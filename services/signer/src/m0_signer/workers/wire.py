@@ -1,7 +1,7 @@
 """What the desk and a worker say to each other: MessagePack frames over the worker's standard input and output.
 
-The desk says `LaneState` for every lane to go on with, then `Begin`, then `Feed` and `Save` as they come. The worker
-answers in that order: what its lanes say, then `Done` for a `Feed`; its `LaneState`s, then `Saved` for a `Save`. It
+The desk says `StatePart` for every lane to go on with, then `Begin`, then `Feed` and `Save` as they come. The worker
+answers in that order: what its lanes say, then `Done` for a `Feed`; its `StatePart`s, then `Saved` for a `Save`. It
 ends when its input does.
 """
 
@@ -19,7 +19,7 @@ ENTRIES = 1000
 LENGTH = struct.Struct("<I")
 
 
-class LaneState(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class StatePart(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """A part of a lane's entities in one stage; None is deleted. The manifest is over all of its parts."""
 
     manifest: Manifest
@@ -84,8 +84,8 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, tag=True):
     number: int
 
 
-ToWorker = LaneState | Begin | Feed | Save
-FromWorker = Ready | Said | Wanted | Parked | Done | LaneState | Saved
+ToWorker = StatePart | Begin | Feed | Save
+FromWorker = Ready | Said | Wanted | Parked | Done | StatePart | Saved
 
 _encode = msgspec.msgpack.Encoder().encode
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
@@ -113,8 +113,8 @@ def asked(source: BinaryIO) -> Iterator[ToWorker]:
         yield _to_worker.decode(body)
 
 
-def lane_states(manifest: Manifest, entities: Mapping[bytes, bytes | None]) -> Iterator[LaneState]:
+def state_parts(manifest: Manifest, entities: Mapping[bytes, bytes | None]) -> Iterator[StatePart]:
     """A lane's entities in parts; one without any when there are none."""
     entries = tuple(entities.items())
     for first in range(0, len(entries) or 1, ENTRIES):
-        yield LaneState(manifest, entries[first : first + ENTRIES])
+        yield StatePart(manifest, entries[first : first + ENTRIES])

@@ -8,7 +8,7 @@ from m0common.stream.core import Cut, LaneReport, Load, Output
 from m0common.stream.records import Produce, Record
 from m0common.stream.restored import Restored
 from m0common.topics import PREDICTIONS
-from m0lanes.chain import Chain
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 
 from m0_signer.unsaved import Unsaved
@@ -17,15 +17,15 @@ from m0_signer.workers.wire import (
     Done,
     Feed,
     FromWorker,
-    LaneState,
     Parked,
     Ready,
     Said,
     Save,
     Saved,
+    StatePart,
     ToWorker,
     Wanted,
-    lane_states,
+    state_parts,
 )
 
 SAID_MAX = 256
@@ -39,7 +39,7 @@ class Work:
     def __init__(self, heart_of: HeartOf) -> None:
         self._heart_of = heart_of
         self._states: dict[tuple[str, int, int], tuple[Manifest, dict[bytes, bytes]]] = {}
-        self._chain: Chain | None = None
+        self._pipeline: Pipeline | None = None
         self._unsaved = Unsaved()
         self._heard: list[Said | Wanted] = []
         self._parked: list[LaneReport] = []
@@ -48,7 +48,7 @@ class Work:
 
     def answer(self, message: ToWorker) -> Iterator[FromWorker]:
         """What one message brings, as it comes."""
-        if isinstance(message, LaneState):
+        if isinstance(message, StatePart):
             self._keep(message)
         elif isinstance(message, Begin):
             yield from self._begin(message)
@@ -57,7 +57,7 @@ class Work:
         else:
             yield from self._save(message)
 
-    def _keep(self, state: LaneState) -> None:
+    def _keep(self, state: StatePart) -> None:
         manifest = state.manifest
         place = (manifest.catalog, manifest.stage, manifest.partition)
         _, entities = self._states.setdefault(place, (manifest, {}))
@@ -66,11 +66,11 @@ class Work:
     def _begin(self, begin: Begin) -> Iterator[FromWorker]:
         heart = self._heart_of(Deployment(begin.genesis_hash, begin.control_key, begin.partitions))
         # epochs are closed beside the desk, where the lanes of all workers meet
-        self._chain = chain = Chain(heart, frozenset(begin.only), self._hear, hears=lambda _: False)
-        chain.restore([Restored(manifest, entities) for manifest, entities in self._states.values()])
+        self._pipeline = pipeline = Pipeline(heart, frozenset(begin.only), self._hear, hears=lambda _: False)
+        pipeline.restore([Restored(manifest, entities) for manifest, entities in self._states.values()])
         self._states.clear()
         yield Ready(heart.build)
-        yield from self._told(chain)
+        yield from self._told(pipeline)
 
     def _hear(self, _stage: str, output: Output) -> None:
         if isinstance(output, Cut):
@@ -79,7 +79,7 @@ class Work:
         elif isinstance(output, Produce) and output.topic == PREDICTIONS.name:
             self._say(output)
         elif isinstance(output, Load):
-            lives = {report.lane: report.life for report in self._chained().cores[0].reports()}
+            lives = {report.lane: report.life for report in self._begun().cores[0].reports()}
             self._heard.append(Wanted(output, lives[output.lane]))
 
     def _say(self, message: Produce) -> None:
@@ -90,39 +90,39 @@ class Work:
         last.messages.append(message)
 
     def _feed(self, records: Iterable[Record]) -> Iterator[FromWorker]:
-        chain = self._chained()
+        pipeline = self._begun()
         for record in records:
-            chain.feed(record)
+            pipeline.feed(record)
             if len(self._heard) > 1:
                 yield from self._heard[:-1]
                 del self._heard[:-1]
         yield from self._heard
         self._heard.clear()
         if self._has_cut:
-            yield from self._told(chain)
-        yield Done(len(chain.letters))
-        chain.letters.clear()
+            yield from self._told(pipeline)
+        yield Done(len(pipeline.letters))
+        pipeline.letters.clear()
 
-    def _told(self, chain: Chain) -> Iterator[Parked]:
+    def _told(self, pipeline: Pipeline) -> Iterator[Parked]:
         self._has_cut = False
-        reports = [report for core in chain.cores for report in core.reports()]
+        reports = [report for core in pipeline.cores for report in core.reports()]
         parked = [report for report in reports if report.parked is not None or report.lacks is not None]
         if parked != self._parked:
             self._parked = parked
             yield Parked(parked)
 
     def _save(self, save: Save) -> Iterator[FromWorker]:
-        chain = self._chained()
-        for core in chain.cores:
+        pipeline = self._begun()
+        for core in pipeline.cores:
             for partition in sorted({report.lane.partition for report in core.reports()}):
                 for cut in core.cuts(partition, 0):
                     self._unsaved.take(cut)
         for _, manifest, entities in self._unsaved.lanes():
-            yield from lane_states(manifest, entities)
+            yield from state_parts(manifest, entities)
         self._unsaved = Unsaved()
         yield Saved(save.number)
 
-    def _chained(self) -> Chain:
-        if self._chain is None:
+    def _begun(self) -> Pipeline:
+        if self._pipeline is None:
             raise RuntimeError("the desk must say Begin first")
-        return self._chain
+        return self._pipeline

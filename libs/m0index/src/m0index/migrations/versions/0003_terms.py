@@ -1,4 +1,4 @@
-"""Terms: the schema says for which releases it is."""
+"""Terms: the schema says for which versions it is."""
 
 from alembic import op
 
@@ -14,13 +14,13 @@ STATEMENTS = (
         oldest   text NOT NULL
     )
     """,
-    "COMMENT ON COLUMN schema_terms.oldest IS 'the step that a release must know to use this schema'",
+    "COMMENT ON COLUMN schema_terms.oldest IS 'the step that a version must know to use this schema'",
     "INSERT INTO schema_terms (oldest) VALUES ('0003')",
 )
 
 
 def upgrade() -> None:
-    """Releases before this one do not look; those that do know this step."""
+    """Versions before this one do not look; those that do know this step."""
     for statement in STATEMENTS:
         op.execute(statement)
 

@@ -11,14 +11,14 @@ from m0common.canonical import BundleHeader, MerkleTree, PredictionLeaf, input_r
 from m0common.messages import encode
 from m0common.stream.records import Produce, Record
 from m0common.topics import HEADERS, PREDICTIONS
-from m0lanes.chain import Chain
+from m0lanes.pipeline import Pipeline
 
 
 def test_every_epoch_becomes_one_bundle_whose_roots_are_recomputable():
     log = world.season()
-    chain = Chain(world.HEART)
-    closed = world.play(log.records, chain)
-    assert chain.letters == []
+    pipeline = Pipeline(world.HEART)
+    closed = world.play(log.records, pipeline)
+    assert pipeline.letters == []
     assert [epoch.header.epoch_id for epoch in closed] == [world.FIRST + i for i in range(4)]
     prev, before = bytes(32), None
     for epoch in closed:
@@ -61,7 +61,7 @@ def test_a_fleet_whose_processes_die_at_any_moment_says_what_a_chain_says(seed: 
     records = world.season(3, seed).records
     fleet = Fleet(world.HEART, seed, dies=0.08)
     fleet.write(records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(records))
     assert sum(instance.restarts for instance in fleet.instances) > 3
     assert fleet.topics.letters == {}
@@ -73,7 +73,7 @@ def test_two_processes_of_every_stage_dying_and_overtaking_each_other_change_not
     records = world.season(3, seed).records
     fleet = Fleet(world.HEART, seed, dies=0.04, copies=2)
     fleet.write(records)
-    fleet.settle()
+    fleet.run_until_idle()
     assert fleet.topics.headers() == world.headers(world.play(records))
     assert fleet.parked() == []
 
@@ -86,15 +86,15 @@ def test_repeated_events_and_markers_change_nothing():
         for _ in range(2):
             doubled.append(record._replace(offset=offsets[record.partition]))
             offsets[record.partition] += 1
-    chain = Chain(world.HEART)
-    assert world.headers(world.play(doubled, chain)) == world.headers(world.play(records))
-    assert chain.letters == []
+    pipeline = Pipeline(world.HEART)
+    assert world.headers(world.play(doubled, pipeline)) == world.headers(world.play(records))
+    assert pipeline.letters == []
 
 
 def test_what_the_bundle_stage_of_a_chain_does_not_hear_closes_the_same_epochs_in_another_one():
     records = world.season(3).records
     said = []
-    deaf = Chain(world.HEART, observer=lambda _, output: said.append(output), hears=lambda _: False)
+    deaf = Pipeline(world.HEART, observer=lambda _, output: said.append(output), hears=lambda _: False)
     assert world.play(records, deaf) == []
     core = world.HEART.bundle()
     messages = [output for output in said if isinstance(output, Produce) and output.topic == PREDICTIONS.name]

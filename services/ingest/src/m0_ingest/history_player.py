@@ -1,4 +1,4 @@
-"""The replay connector: history's events, due by the schedule, written in order, each batch with its cursor.
+"""Plays a recorded history: its events, due by the schedule, written in order, each batch with its cursor.
 
 Nothing is sent under groups that nobody names. When a season is over, the next one is asked for and waited for.
 """
@@ -11,7 +11,7 @@ from m0common.clock import Clock
 from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.messages import MarketOutcome, RawEvent, raw_event
 from m0common.telemetry.logs import logger
-from m0domains.history import Observation, Placed, Settlement
+from m0domains.history import Observation, Placed, Resolution
 from m0lanes.port import Domain, Refused
 from m0replay.control_log import ControlLog
 
@@ -21,8 +21,8 @@ from m0_ingest.schedule import Schedule
 from m0_ingest.writer import ConnectorWriter
 
 BATCH = 500
-REPLAY = "replay:"
-"""Begins the keys of where replays stand in `m0.cursors`; the catalog follows."""
+HISTORY = "history:"
+"""Begins the keys of where histories stand in `m0.cursors`; the catalog follows."""
 LONGEST_SLEEP_MS = 500
 SAVE_EVERY_MS = 5_000
 
@@ -37,7 +37,7 @@ class Batch:
         self.outcomes: list[MarketOutcome] = []
 
 
-class Replayer:
+class HistoryPlayer:
     """Plays one catalog's dataset as `source`. An event waits up to `hold_ms` for its market to be open, as `is_open`
     says; all later ones wait with it.
     """
@@ -64,7 +64,7 @@ class Replayer:
         self._is_open = is_open
         self._clock = clock
         self._hold_ms = hold_ms
-        self._cursor, self._request = REPLAY + catalog, SEASON + catalog
+        self._cursor, self._request = HISTORY + catalog, SEASON + catalog
         self._asked = cursors.has(self._request)
         self._given_up: set[str] = set()
         self._saved_ms = 0
@@ -72,7 +72,7 @@ class Replayer:
 
     def named(self) -> frozenset[str]:
         """The groups that the set in force names in every lane."""
-        now = self._control.settled(self.catalog)
+        now = self._control.in_force_everywhere(self.catalog)
         return frozenset() if now is None or now.payload.retired else frozenset(now.payload.groups)
 
     async def turn(self) -> int:
@@ -140,7 +140,7 @@ class Replayer:
 
     def _may_go(self, placed: Placed, late_ms: int) -> bool:
         market_id = placed.item.market
-        if isinstance(placed.item, Settlement) or market_id is None or self._is_open(market_id):
+        if isinstance(placed.item, Resolution) or market_id is None or self._is_open(market_id):
             return True
         if late_ms <= self._hold_ms and market_id not in self._given_up:
             return False
@@ -155,8 +155,8 @@ class Replayer:
         Of a market that never opened only what decides its outcome goes, without it: the group learns from it.
         """
         item = placed.item
-        if isinstance(item, Settlement):
-            self._settle(batch, item, due_ms)
+        if isinstance(item, Resolution):
+            self._resolve(batch, item, due_ms)
             return
         try:
             payload = checked(self._domain, item.kind, item.payload)
@@ -190,11 +190,11 @@ class Replayer:
         listing = None if item.market is None else self._schedule.dataset.find(item.market)
         return None if listing is None else decided(self._domain, item.kind, item.payload, listing.outcomes)
 
-    def _settle(self, batch: Batch, item: Settlement, due_ms: int) -> None:
+    def _resolve(self, batch: Batch, item: Resolution, due_ms: int) -> None:
         listing = self._schedule.dataset.find(item.market)
         if listing is None or item.outcome not in listing.outcomes:
-            log.warning("settlement refused", market_id=item.market, outcome=item.outcome)
-            metrics.REFUSED.labels(self.catalog, "settlement").inc()
+            log.warning("resolution refused", market_id=item.market, outcome=item.outcome)
+            metrics.REFUSED.labels(self.catalog, "resolution").inc()
             return
         self._publish(batch, item.market, listing.outcomes.index(item.outcome), item.evidence, due_ms)
 
@@ -205,4 +205,4 @@ class Replayer:
 
 
 def _kind(placed: Placed) -> str:
-    return placed.item.kind if isinstance(placed.item, Observation) else "settlement"
+    return placed.item.kind if isinstance(placed.item, Observation) else "resolution"

@@ -39,12 +39,12 @@ class ClosedEpoch:
     models: tuple[str, ...]
 
 
-class Chain:
+class Pipeline:
     """Feed it raw records in the order of each partition; partitions may be interleaved in any way.
 
     It does no I/O: a lane that begins a new life asks for the state of each stage in `loads`, and in `rewinds` to be
-    read again. Whoever drives the chain answers when it can; until then that lane waits and the others go on. It keeps
-    no record: what its lanes hold back for later windows is all in memory.
+    read again. Whoever drives it answers when it can; until then that lane waits and the others go on. It keeps no
+    record: what its lanes hold back for later windows is all in memory.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Chain:
         hears: Callable[[Produce], bool] | None = None,
     ) -> None:
         """`only`: see NormalizeCore. `hears` chooses what the bundle stage reads of the lanes, else it reads all."""
-        self.cores: list[StageCore] = heart.chain(only)
+        self.cores: list[StageCore] = heart.pipeline(only)
         self._by_topic = {core.input_topic: core for core in self.cores}
         self._offsets: dict[tuple[str, int], int] = {}
         self._observer = observer
@@ -72,7 +72,7 @@ class Chain:
     def feed(self, record: Record, only: Lane | None = None) -> list[ClosedEpoch]:
         """Run one raw record through all stages; returns the epochs it closed. `only`: see StageCore."""
         if record.topic != RAW.name:
-            raise ValueError(f"record of {record.topic}: a chain reads {RAW.name}")
+            raise ValueError(f"record of {record.topic}: a pipeline reads {RAW.name}")
         if only is not None and only not in self._rewinds:
             return []
         closed = self._take(self.cores[0], self.cores[0].feed(record, only))
@@ -103,7 +103,7 @@ class Chain:
     @property
     def rewinds(self) -> Mapping[Lane, Rewind]:
         """The lanes to be read again, each from an offset: `feed` its partition's records to it `only`, up to where
-        the chain has read that partition, then `join` it. An entry that is replaced on the way begins anew.
+        the pipeline has read that partition, then `join` it. An entry that is replaced on the way begins anew.
         """
         return MappingProxyType(self._rewinds)
 

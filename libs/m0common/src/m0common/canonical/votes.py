@@ -1,4 +1,4 @@
-"""What signers sign and hide: signer set digest, attestation digest, commitment."""
+"""What signers sign and hide: signer set digest, attestation digest, commitment hash."""
 
 import hashlib
 import struct
@@ -31,7 +31,7 @@ def attestation_digest(program_id: bytes, catalog: str, epoch_id: int, bundle_ha
     return hashlib.sha256(_ATTEST_TAG + body).digest()
 
 
-def commitment(program_id: bytes, epoch_pda: bytes, signer: bytes, bundle_hash: bytes, salt: bytes) -> bytes:
-    """The hiding commitment a signer puts on chain before revealing."""
+def commitment_hash(program_id: bytes, epoch_pda: bytes, signer: bytes, bundle_hash: bytes, salt: bytes) -> bytes:
+    """The hiding commitment to a bundle that a signer puts on chain before revealing."""
     _hash32(program_id=program_id, epoch_pda=epoch_pda, signer=signer, bundle_hash=bundle_hash, salt=salt)
     return hashlib.sha256(_COMMIT_TAG + program_id + epoch_pda + signer + bundle_hash + salt).digest()

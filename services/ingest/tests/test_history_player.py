@@ -1,4 +1,4 @@
-"""The replay: order, holding, resuming, seasons, and what is never sent."""
+"""The player of a history: order, holding, resuming, seasons, and what is never sent."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import pytest
 from ingest_world import SECOND, Book, Result, book, result, small_dataset
 from m0common.cursors import SeasonRequest, cursor
 from m0common.errors import Fenced, InvalidValue, Unavailable
-from m0domains.history import Observation, Settlement
+from m0domains.history import Observation, Resolution
 from m0lanes.control import CATALOG_SET
 
 
@@ -18,7 +18,7 @@ WHOLE = {("btc", 1), ("btc", 2), ("eng.1", 1), ("eng.1", 2), ("eng.1", 3)}
 
 
 async def test_the_warm_up_is_sent_at_once_without_markets_and_dated_now(rig, world):
-    await rig.replayer.turn()
+    await rig.player.turn()
     events = world.events()
     assert [(e.market_id, e.kind, e.event_ms - world.clock.now_ms(), e.source_seq) for e in events] == [
         (None, "result", 0, 1),
@@ -30,7 +30,7 @@ async def test_the_warm_up_is_sent_at_once_without_markets_and_dated_now(rig, wo
 
 async def test_events_come_when_they_are_due_and_outcomes_follow_what_decides_them(rig, world):
     began = world.clock.now_ms()
-    await rig.replayer.turn()
+    await rig.player.turn()
     rig.open("BTC_1", "FB_1")
     await rig.play(2500)
     assert [e.event_ms - began for e in world.events() if e.market_id] == [1 * SECOND, 2 * SECOND]
@@ -47,11 +47,11 @@ async def test_events_wait_for_their_market_and_keep_their_time(rig, world):
     began = world.clock.now_ms()
     await rig.play(4000)
     assert [e for e in world.events() if e.market_id] == []
-    assert "BTC_1 has not opened" in rig.replayer.note
+    assert "BTC_1 has not opened" in rig.player.note
     rig.open("BTC_1", "FB_1")
     await rig.play(200)
     assert [e.event_ms - began for e in world.events() if e.market_id] == [1 * SECOND + 100, 2 * SECOND + 100]
-    assert rig.replayer.note is None
+    assert rig.player.note is None
 
 
 async def test_after_the_hold_a_result_still_counts_for_its_group_and_books_are_left_out(make_rig, world):
@@ -69,8 +69,8 @@ async def test_what_the_domain_would_refuse_is_not_sent_and_decides_nothing(make
         Observation(5 * SECOND, "btc", None, "candle", Book(1)),
         Observation(5 * SECOND, "eng.1", "FB_1", "book", Result("A", "B", 1)),
         Observation(5 * SECOND, "eng.1", "FB_1", "result", Result("\ud800", "B", 1)),
-        Settlement(5 * SECOND, "btc", "BTC_1", "SIDEWAYS"),
-        Settlement(5 * SECOND, "btc", "BTC_9", "UP"),
+        Resolution(5 * SECOND, "btc", "BTC_1", "SIDEWAYS"),
+        Resolution(5 * SECOND, "btc", "BTC_9", "UP"),
     ]
     rig = await make_rig(dataset=small_dataset(bad))
     rig.open("BTC_1", "FB_1")
@@ -92,7 +92,7 @@ async def test_nothing_is_sent_before_the_set_in_force_names_every_group_of_the_
     await world.name("eng.1")
     await rig.play(60 * SECOND)
     assert world.events() == []
-    assert rig.replayer.note == "season 1 begins when the set in force of test names btc"
+    assert rig.player.note == "season 1 begins when the set in force of test names btc"
     assert rig.asked() is None
     await world.name("btc", "eng.1", generation=2, epoch=8)
     rig.open("BTC_1", "FB_1")
@@ -128,13 +128,13 @@ async def test_a_retired_catalog_is_sent_nothing_and_goes_on_where_it_was(rig, w
 async def test_when_history_is_over_the_next_season_is_asked_for_and_waited_for(rig, world):
     rig.open("BTC_1", "FB_1")
     await rig.play(60 * SECOND)
-    assert rig.replayer.note == "history is over; season 2 begins when the set in force of test names btc~2, eng.1~2"
+    assert rig.player.note == "history is over; season 2 begins when the set in force of test names btc~2, eng.1~2"
     assert rig.asked() == SeasonRequest("test", 2, ("btc~2", "eng.1~2"))
     assert sent(world) == WHOLE
     again = await rig.reborn()
     await again.play(1 * SECOND)
     assert sent(world) == WHOLE
-    assert "season 2" in again.replayer.note
+    assert "season 2" in again.player.note
 
 
 async def test_the_next_season_begins_anew_under_its_own_names(rig, world):
@@ -228,8 +228,8 @@ async def test_a_broker_that_is_long_away_does_not_make_events_too_old(rig, worl
 
 async def test_a_cursor_that_is_none_is_named_and_not_overwritten(rig, world):
     await rig.play(1500)
-    await world.broker.producer().send([cursor("replay:test", ["not", "a", "state"])])
-    with pytest.raises(InvalidValue, match=r"m0\.cursors\.v1 holds under key replay:test"):
+    await world.broker.producer().send([cursor("history:test", ["not", "a", "state"])])
+    with pytest.raises(InvalidValue, match=r"m0\.cursors\.v1 holds under key history:test"):
         await rig.reborn()
 
 

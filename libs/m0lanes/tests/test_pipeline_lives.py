@@ -1,4 +1,4 @@
-"""New lives in a chain: its driver gives the states and the records asked for, and it says what a fleet says."""
+"""New lives in a pipeline: its driver gives the states and the records asked for, and it says what a fleet says."""
 
 import random
 
@@ -6,7 +6,7 @@ import lanes_world as world
 import pytest
 from lanes_lives import AFTER, EDITED, LANES, NOTHING, anew, begun, expected, go_on, installs, rebase, roots
 from lanes_toy import Coins
-from m0lanes.chain import Chain
+from m0lanes.pipeline import Pipeline
 from m0lanes.stages import Heart
 
 TWO = Heart(world.DEPLOYMENT, {world.COINS_RELEASE: Coins(), EDITED: Coins()}, bytes([6]) * 32)
@@ -23,7 +23,7 @@ def rebased(seed: int, epoch_id: int = world.FIRST + 1, lanes=LANES, release=wor
 
 
 def parked(follower: world.Follower) -> list[str]:
-    return [r.parked for core in follower.chain.cores for r in core.reports() if r.parked]
+    return [r.parked for core in follower.pipeline.cores for r in core.reports() if r.parked]
 
 
 def epochs(closed) -> list[int]:
@@ -40,7 +40,7 @@ def test_a_life_from_a_marker_is_the_one_that_the_fleet_lived_whenever_its_state
     assert world.headers(closed) == fleet.topics.headers()
     assert roots(world.headers(closed)) == expected(log.records, *rebases)
     assert {lane.life for lane in closed[-1].header.lanes if lane.partition == LANES[0]} == {1}
-    assert follower.chain.letters == []
+    assert follower.pipeline.letters == []
     assert parked(follower) == []
 
 
@@ -102,11 +102,11 @@ def test_a_lane_whose_state_is_not_to_be_had_parks_and_the_next_life_repairs_it(
 
 def test_while_a_lane_waits_for_its_state_the_others_go_on_and_its_old_life_says_nothing():
     log, _, _ = rebased(1, lanes=LANES[:1])
-    chain = Chain(world.HEART)
-    assert epochs(world.play(log.records, chain)) == [world.FIRST, world.FIRST + 1, world.FIRST + 2]
-    (load,) = chain.loads
+    pipeline = Pipeline(world.HEART)
+    assert epochs(world.play(log.records, pipeline)) == [world.FIRST, world.FIRST + 1, world.FIRST + 2]
+    (load,) = pipeline.loads
     assert (load.lane.partition, load.stage, load.epoch_id) == (LANES[0], 1, world.FIRST + 1)
-    at = {r.lane.partition: r.epoch_id for r in chain.cores[0].reports()}
+    at = {r.lane.partition: r.epoch_id for r in pipeline.cores[0].reports()}
     assert at == {lane: world.FIRST + (2 if lane == LANES[0] else 4) for lane in LANES}
 
 
@@ -125,19 +125,19 @@ def test_of_two_lives_that_begin_before_the_first_has_its_state_the_second_goes_
 
 def test_an_answer_that_nobody_waits_for_any_more_changes_nothing():
     log, fleet = begun(1)
-    chain = Chain(world.HEART)
-    world.play(log.records, chain)
+    pipeline = Pipeline(world.HEART)
+    world.play(log.records, pipeline)
     since = len(log.records)
     rebase(log, fleet, world.FIRST, world.COINS_RELEASE, LANES[:1])
-    world.play(log.records[since:], chain)
-    (old,) = chain.loads
+    world.play(log.records[since:], pipeline)
+    (old,) = pipeline.loads
     since = len(log.records)
     rebase(log, fleet, world.FIRST + 1, world.COINS_RELEASE, LANES[:1], life=2)
-    world.play(log.records[since:], chain)
-    assert chain.answer(old, None) == []
-    (load,) = chain.loads
+    world.play(log.records[since:], pipeline)
+    assert pipeline.answer(old, None) == []
+    (load,) = pipeline.loads
     assert load.epoch_id == world.FIRST + 1
-    assert [r.parked for core in chain.cores for r in core.reports() if r.parked] == []
+    assert [r.parked for core in pipeline.cores for r in core.reports() if r.parked] == []
 
 
 def test_a_life_that_nobody_here_can_live_is_passed_over_up_to_the_one_that_somebody_can():
