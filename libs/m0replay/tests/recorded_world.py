@@ -69,7 +69,11 @@ class Recorded:
         self.broker = CountingBroker(self.clock)
         self.heart = heart
         self.cores = (heart.normalize(), heart.feature(), heart.model(), heart.bundle())
+        self._logs: dict[tuple[str, int], list[Record]] = {}
+        """All that was ever written, also what is gone."""
         self._read: dict[tuple[str, int], int] = {}
+        self.behind: set[int] = set()
+        """The partitions of raw that nobody reads on in."""
 
     async def of(self, records: Iterable[Record]) -> "Recorded":
         await self.broker.create_topics(TOPICS, world.PARTITIONS)
@@ -84,10 +88,18 @@ class Recorded:
         for core in self.cores:
             for partition in range(world.PARTITIONS):
                 place = (core.input_topic, partition)
-                log = self.broker.logs.topic(core.input_topic).logs[partition].records
+                log = self._written(*place)
+                if core is self.cores[0] and partition in self.behind:
+                    continue
                 for at in range(self._read.get(place, 0), len(log)):
                     await self._take(core, core.feed(log[at]), log, at + 1)
                 self._read[place] = len(log)
+
+    def _written(self, topic: str, partition: int) -> list[Record]:
+        known = self._logs.setdefault((topic, partition), [])
+        more, _ = self.broker.logs.topic(topic).logs[partition].read(len(known), 1 << 62)
+        known += more
+        return known
 
     async def _take(self, core: StageCore, outputs: Iterable[Output], log: Sequence[Record], upto: int) -> None:
         rewinds: list[Rewind] = []
@@ -119,6 +131,16 @@ class Recorded:
         del self.broker.logs.topics[topic]
         await self.broker.create_topics([BY_NAME[topic]], world.PARTITIONS)
         self._read = {place: at for place, at in self._read.items() if place[0] != topic}
+        self._logs = {place: log for place, log in self._logs.items() if place[0] != topic}
+
+    def lose_raw(self, partition: int) -> None:
+        """Raw loses all of a partition, and whoever reads it finds that what comes next is gone."""
+        end = len(self._written(RAW.name, partition))
+        self.broker.truncate(RAW.name, partition, end)
+        for cut in self.cores[0].park(partition, "what comes next is gone"):
+            self._write(cut)
+        self._read[RAW.name, partition] = end
+        self.behind.discard(partition)
 
     def headers(self) -> dict[int, HeaderMessage]:
         found = [_header(r.value) for p in range(world.PARTITIONS) for r in self.broker.log(HEADERS.name, p)]

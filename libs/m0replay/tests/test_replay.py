@@ -9,12 +9,10 @@ from m0common.errors import M0Error, SettingsError
 from m0common.messages import HeaderMessage, Manifest, RawEvent, encode
 from m0common.stream.records import Produce
 from m0common.topics import BUNDLES, FEATURES, HEADERS, MANIFESTS, NORMALIZED, PREDICTIONS, RAW, STATE
-from m0lanes.bundle_state import BundleState
-from m0lanes.entities import Entities
 from m0lanes.generations import lanes_of, partition_of
 from m0lanes.stages import Heart
+from m0replay.irreplayable import Irreplayable
 from m0replay.replay import replay_epoch
-from m0replay.states import bundle_state, published
 from recorded_world import Recorded
 
 EPOCH = world.FIRST + 2
@@ -249,9 +247,24 @@ async def test_a_log_whose_beginning_is_gone_says_so_when_there_is_no_checkpoint
     log = await Recorded().of(world.season(3).records)
     for partition in range(world.PARTITIONS):
         log.broker.truncate(RAW.name, partition, 3)
-    verdict = await replay_epoch(log.broker, log.heart, log.final, "coins", world.FIRST)
-    assert not verdict.match
-    assert "the beginning of m0.raw is gone" in verdict.difference
+    with pytest.raises(Irreplayable, match="before offset 3: no checkpoint before it is left either"):
+        await replay_epoch(log.broker, log.heart, log.final, "coins", world.FIRST)
+
+
+async def test_an_epoch_that_differs_is_told_from_one_that_cannot_be_replayed():
+    log = await Recorded().of(world.season(3).records)
+
+    async def final(_catalog, _epoch_id):
+        return bytes(32), bytes(32)
+
+    for full in (False, True):
+        verdict = await replay_epoch(log.broker, log.heart, final, "coins", EPOCH, full=full)
+        assert not verdict.match
+    for partition in range(world.PARTITIONS):
+        log.broker.truncate(RAW.name, partition, 3)
+    assert not (await replay_epoch(log.broker, log.heart, final, "coins", EPOCH)).match
+    with pytest.raises(Irreplayable, match="before offset 3: replay without FULL=1"):
+        await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH, full=True)
 
 
 async def test_what_an_aborted_transaction_wrote_is_not_replayed():
@@ -263,15 +276,3 @@ async def test_what_an_aborted_transaction_wrote_is_not_replayed():
     await transaction.abort()
     verdict = await replay_epoch(log.broker, log.heart, log.final, "coins", world.FIRST + 1)
     assert verdict.match, verdict.difference
-
-
-async def test_the_bundle_stage_behind_a_header_knows_the_generation_that_its_marker_put_in_force():
-    log = await Recorded().of(generations().records)
-    in_force = {}
-    for epoch_id, header in log.headers().items():
-        found = await published(log.broker, header)
-        restored = bundle_state(log.heart, header, found.states)
-        made = BundleState("coins", Entities(restored.entities.items()), world.DEPLOYMENT.control_key)
-        assert made.last_epoch == epoch_id
-        in_force[epoch_id - world.FIRST] = made.generation
-    assert in_force == {0: 1, 1: 2, 2: 2, 3: 3, 4: 3, 5: 3}

@@ -5,10 +5,10 @@ import msgspec
 import pytest
 from lanes_lives import AFTER, EDITED, LANES
 from m0common.canonical import ZERO, BundleHeader
-from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.topics import FEATURES, MANIFESTS, RAW
+from m0replay.irreplayable import Irreplayable
 from m0replay.rebasing import write_rebases
 from m0replay.releases import NotInstalled
 from m0replay.replay import replay_epoch
@@ -144,7 +144,7 @@ async def test_where_the_state_that_a_life_begins_with_is_gone_it_is_computed_on
     lose_states(log, stage, world.FIRST)
     name = {1: "normalize", 2: "feature", 3: "model"}[stage]
     wanted = rf"life 1 of lane coins/. begins from its epoch {world.FIRST}, whose state of stage {name}, .* FULL=1"
-    with pytest.raises(M0Error, match=wanted):
+    with pytest.raises(Irreplayable, match=wanted):
         await replayed(log, BEHIND)
     assert (await replayed(log, BEHIND, full=True)).match
     assert (await replayed(log, BEHIND + 1)).match
@@ -189,7 +189,9 @@ async def test_a_life_whose_raw_is_gone_since_is_refused_with_what_is_there():
     log = await rebased(lanes=LANES[:1], from_epoch=world.FIRST)
     start = at_last(log, LANES[0])[1].held_from or at_last(log, LANES[0])[1].input_offset
     log.broker.truncate(RAW.name, LANES[0], start)
-    with pytest.raises(M0Error, match=rf"a new life of lane coins/{LANES[0]} reads m0.raw from offset .*, which holds"):
+    with pytest.raises(
+        Irreplayable, match=rf"a new life of lane coins/{LANES[0]} reads m0.raw from offset .*, which holds"
+    ):
         await replayed(log, BEHIND)
     assert (await replayed(log, BEHIND + 1)).match
 
@@ -197,7 +199,7 @@ async def test_a_life_whose_raw_is_gone_since_is_refused_with_what_is_there():
 async def test_an_epoch_whose_raw_is_gone_is_refused_with_what_is_there():
     log = await rebased()
     log.broker.truncate(RAW.name, LANES[1], log.broker.logs.topic(RAW.name).logs[LANES[1]].end_offset)
-    with pytest.raises(M0Error, match=rf"lane coins/{LANES[1]} goes on from its checkpoint of epoch {LAST - 1} at"):
+    with pytest.raises(Irreplayable, match=rf"lane coins/{LANES[1]} goes on behind epoch {LAST - 1} at offset"):
         await replayed(log, LAST)
 
 

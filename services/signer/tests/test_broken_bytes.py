@@ -10,7 +10,8 @@ from m0common.messages import encode
 from m0common.stream.broker import TopicPartition
 from m0common.stream.records import Produce, Record
 from m0common.topics import HEADERS, PREDICTIONS
-from m0replay.states import bundle_state, published
+from m0replay.bundle_behind import bundle_state, turn_behind
+from m0replay.states import published
 from signer_log import BASE_MS, HEART, PARTITIONS, Live, Stage
 from structlog.testing import capture_logs
 
@@ -56,7 +57,8 @@ async def test_a_new_signer_goes_on_from_a_published_state_between_predictions_t
 
     async def standing(_catalog):
         behind = await published(live.recorded.broker, live.headers[1])
-        return PublishedStates(True, [*behind.states, bundle_state(HEART, behind.header, behind.states)])
+        turn = turn_behind(behind.header, behind.states)
+        return PublishedStates(True, [*behind.states, bundle_state(HEART, behind.header, behind.states, turn)])
 
     depth = BundleDepth(HEART, stage.broker, database, ["coins"], standing)
     where = [TopicPartition(depth.topic, partition) for partition in range(PARTITIONS)]

@@ -20,7 +20,7 @@ from m0common.stream.broker import TopicPartition
 from m0common.topics import PREDICTIONS, RAW
 from m0lanes.generations import lanes_of, partition_of
 from m0lanes.stages import Heart
-from m0replay.states import bundle_state
+from m0replay.bundle_behind import bundle_state, turn_behind
 from signer_crew import in_memory
 from signer_log import HEART, PARTITIONS, Live, Stage
 
@@ -296,7 +296,7 @@ class Rebased:
             if m.epoch_id == header.epoch_id and m.stage < 4 and m.life == lives[m.partition]
         ]
         states = [self.fleet.topics.restore(manifest) for manifest in known]
-        return PublishedStates(True, [*states, bundle_state(HEART, header, states)])
+        return PublishedStates(True, [*states, bundle_state(HEART, header, states, turn_behind(header, states))])
 
 
 async def test_a_signer_that_bundles_says_what_to_install_behind_a_rebase_to_a_release_that_is_not_here(database):

@@ -167,7 +167,7 @@ class BundleState:
         self, last_epoch: int, prev_bundle_hash: bytes, turn: Turn, sources: dict[int, SourceEntity]
     ) -> None:
         """Begin behind an epoch that somebody else closed, as replay and newcomers do. `turn` is whose epochs come
-        next, generation 0 where that is not known.
+        next.
         """
         self._now = CatalogEntity(last_epoch, prev_bundle_hash, *turn)
         self._save()

@@ -43,9 +43,8 @@ class Course:
         return self.at(partition) >= max(self._lives.get(partition, {}).values(), default=FOR_EVER)
 
     def needs(self, partition: int, life: int, behind: int) -> bool:
-        """Whether a header names this life of a lane for an epoch behind one."""
-        lives = self._lives.get(partition)
-        return not lives or lives.get(life, NONE_YET) > behind
+        """Whether a header names this life of a lane for an epoch behind one; any may be needed where none is known."""
+        return not self._lives or self._lives.get(partition, {}).get(life, NONE_YET) > behind
 
     def hears(self, said: Produce) -> bool:
         """Whether a message of the last lane stage is of the life that is named for what comes next, or of a later one.

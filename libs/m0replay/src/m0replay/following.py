@@ -2,7 +2,6 @@
 
 from typing import NamedTuple, Protocol
 
-from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.stream.broker import Broker
 from m0common.stream.core import Load
@@ -13,11 +12,12 @@ from m0lanes.keeper import Keeper
 from m0lanes.pipeline import ClosedEpoch, Pipeline
 
 from m0replay.course import Course
+from m0replay.irreplayable import Irreplayable
 from m0replay.releases import ReleaseWatch
 from m0replay.states import STAGES
 
 
-class StateGone(M0Error):
+class StateGone(Irreplayable):
     """The state that a life begins with is not to be had; names lane, life, epoch, stage and root."""
 
 

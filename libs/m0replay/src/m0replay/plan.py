@@ -1,31 +1,36 @@
 """Where a replay of one epoch begins, and how far each lane must be read for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from m0common.errors import M0Error
 from m0common.ids import Lane
-from m0common.messages import HeaderMessage
+from m0common.messages import HeaderMessage, Manifest
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.follow import bounds
 from m0common.stream.restored import Restored
 from m0common.topics import RAW
+from m0lanes.open_epochs import Turn
 from m0lanes.stages import Heart
 
+from m0replay.bundle_behind import Unreadable, bundle_state, turn_behind, turn_of
 from m0replay.course import Named, note
 from m0replay.headers import header_before, headers
-from m0replay.states import Untrusted, began_at, bundle_state, ended_before, published
+from m0replay.irreplayable import Irreplayable
+from m0replay.states import Untrusted, ended_before, first_manifest, published
 
 TRIES = 8
 """So many epochs before the one replayed are asked for their states; those of older ones were trimmed before theirs."""
+FIRST_OF_ALL = (0, 1)
+"""Life and position of a lane when it has taken the first message of all: every lane is saved then."""
 
 
 @dataclass(slots=True)
 class Plan:
     """`checkpoint` is the epoch whose states are gone on from, None for the beginning of the log; `states` are those of
     all stages, `starts` the raw offsets of lanes that have none, `lives` what the headers from there up to the epoch
-    name, `recorded` the header of the epoch as the log has it.
+    name, `recorded` the header of the epoch as the log has it. `gone` says of lanes of the catalog whose raw is wanted
+    from its beginning, and no longer there, where it begins now.
     """
 
     checkpoint: int | None = None
@@ -33,10 +38,13 @@ class Plan:
     starts: Mapping[int, int] = field(default_factory=dict)
     lives: Named = field(default_factory=dict)
     recorded: HeaderMessage | None = None
+    gone: Mapping[int, int] = field(default_factory=dict)
 
 
 async def plan(broker: Broker, heart: Heart, catalog: str, epoch_id: int, *, full: bool) -> Plan:
-    """The shortest way to re-run an epoch. Raises Untrusted for a checkpoint that is not its header's, Unavailable."""
+    """The shortest way to re-run an epoch. Raises Untrusted for a checkpoint that is not its header's,
+    Irreplayable, Unavailable.
+    """
     at = epoch_id
     for _ in range(0 if full else TRIES):
         header = await header_before(broker, catalog, at)
@@ -46,7 +54,7 @@ async def plan(broker: Broker, heart: Heart, catalog: str, epoch_id: int, *, ful
         try:
             found = await published(broker, header)
         except Untrusted as error:
-            raise M0Error(f"{error}: replay with FULL=1") from error
+            raise Untrusted(f"{error}: replay with FULL=1") from error
         if found is not None:
             following = await _known(broker, catalog, at + 1, epoch_id)
             lives: Named = {}
@@ -76,18 +84,32 @@ async def _with_other_lanes(
         lane = Lane(header.catalog, partition)
         ended = await ended_before(broker, lane, header.epoch_id, min(made.lives[partition]))
         states += ended
-        begins = None if ended else await began_at(broker, lane)
+        begins = None if ended else _beginning(await first_manifest(broker, lane))
         if begins is not None:
             starts[partition] = begins
         elif not ended:
-            raise M0Error(
+            raise Irreplayable(
                 f"lane {lane.catalog}/{partition} began behind the checkpoint of epoch {header.epoch_id}, and its "
                 "first manifest is not in the log any more: replay with FULL=1"
             )
-    is_read = {roots.partition for roots in header.lanes} <= made.lives.keys()
-    behind = None if is_read or not following else following[min(following)]
-    states.append(bundle_state(heart, header, states, behind))
+    states.append(bundle_state(heart, header, states, _turn(header, states, made.lives, following)))
     return Plan(made.checkpoint, states, starts, made.lives, made.recorded)
+
+
+def _turn(
+    header: HeaderMessage, states: Sequence[Restored], lives: Named, following: Mapping[int, HeaderMessage]
+) -> Turn:
+    """Whose epochs come behind a header. The next one tells it where the states do not: of a generation that has a lane
+    which is not read, as raw may have lost what that would say, or where another release wrote them. Raises Unreadable.
+    """
+    behind = turn_of(following[min(following)]) if following else None
+    try:
+        told = turn_behind(header, states)
+    except Unreadable:
+        if behind is None:
+            raise
+        return behind
+    return told if behind is None or set(told.lanes) <= lives.keys() else behind
 
 
 async def _from_the_beginning(broker: Broker, catalog: str, epoch_id: int) -> Plan:
@@ -97,6 +119,22 @@ async def _from_the_beginning(broker: Broker, catalog: str, epoch_id: int) -> Pl
         async for header in found:
             note(lives, header)
             recorded = header if header.epoch_id == epoch_id else recorded
-    partitions = sorted(lives) or range(await broker.partitions(RAW.name))
-    begins = (await bounds(broker, [TopicPartition(RAW.name, partition) for partition in partitions])).begins
-    return Plan(None, [], {where.partition: at for where, at in begins.items()}, lives, recorded)
+    every = range(await broker.partitions(RAW.name))
+    begins = (await bounds(broker, [TopicPartition(RAW.name, partition) for partition in every])).begins
+    starts = {where.partition: begin for where, begin in begins.items() if where.partition in (lives or every)}
+    gone: dict[int, int] = {}
+    for where, begin in begins.items():
+        first = await first_manifest(broker, Lane(catalog, where.partition)) if begin > 0 else None
+        if first is not None and _is_cut(first, begin):
+            gone[where.partition] = begin
+    return Plan(None, [], starts, lives, recorded, gone)
+
+
+def _is_cut(first: Manifest, begin: int) -> bool:
+    beginning = _beginning(first)
+    return beginning is None or beginning < begin
+
+
+def _beginning(first: Manifest | None) -> int | None:
+    """The raw offset of the first record that a lane took; None when the first of its manifests is gone."""
+    return first.input_offset if first is not None and (first.life, first.position) == FIRST_OF_ALL else None

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import msgspec
-from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.stream.door import UNDECODABLE
@@ -15,13 +14,14 @@ from m0lanes.normalize_state import LaneEntity
 from m0lanes.slots import NO_RELEASE, runs
 from m0lanes.stages import Heart
 
+from m0replay.bundle_behind import lane_entity
 from m0replay.course import NONE_YET, Course
-from m0replay.states import lane_entity
+from m0replay.irreplayable import Irreplayable
 
 _decode_set = msgspec.json.Decoder(CatalogSetPayload).decode
 
 
-class NotInstalled(M0Error):
+class NotInstalled(Irreplayable):
     """A lane runs a release that this process does not have; names release, domain, distribution and version."""
 
 

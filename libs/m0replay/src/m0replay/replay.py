@@ -15,6 +15,7 @@ from m0common.topics import MANIFESTS
 from m0lanes.stages import Heart
 
 from m0replay.following import NewLife
+from m0replay.irreplayable import Irreplayable
 from m0replay.mutate import Damaged, damage
 from m0replay.plan import Plan, plan
 from m0replay.run import Run
@@ -57,8 +58,9 @@ async def replay_epoch(
 ) -> Verdict:
     """From the checkpoint before the epoch; from the beginning when `full`, or when no checkpoint is left.
 
-    `mutation` damages observation number `index` of the epoch first, see m0replay.mutate. Raises M0Error naming what
-    is missing when it cannot be done at all, and at which API (`api_base`, a URL) there is a list of final epochs.
+    `mutation` damages observation number `index` of the epoch first, see m0replay.mutate. Raises Irreplayable where
+    what it reads is not to be had; M0Error for an epoch that is not final, naming the API (`api_base`, a URL) that
+    lists those that are.
     """
     final = await finalized_root(catalog, epoch_id)
     if final is None:
@@ -70,6 +72,8 @@ async def replay_epoch(
     made = await plan(broker, heart, catalog, epoch_id, full=full)
     run = Run(broker, heart, catalog, epoch_id, made)
     await run.run()
+    if run.gone and (run.closed is None or (made.checkpoint is None and run.closing != final)):
+        raise Irreplayable(_gone(made, run, catalog, epoch_id, full=full))
     damaged = None
     if mutation is not None:
         targets = run.trail.observations()
@@ -86,7 +90,7 @@ async def replay_epoch(
         await run.run()
     started = "the beginning of the log" if made.checkpoint is None else f"the checkpoint of epoch {made.checkpoint}"
     if run.closed is None:
-        lost = await first_difference(broker, run.trail) or _never_closed(made, run)
+        lost = await first_difference(broker, run.trail) or _never_closed(run)
         return Verdict(False, catalog, epoch_id, bytes(32), bytes(32), started, run.events, 0, lost, damaged=damaged)
     header = BundleHeader.decode(run.closed.header.header)
     lives = {(lane.partition, lane.life) for lane in run.closed.header.lanes}
@@ -115,10 +119,16 @@ async def _check_known(broker: Broker, catalog: str) -> None:
         raise SettingsError(f"the log has no lane of catalog {catalog}{nearest(catalog, sorted(known))}")
 
 
-def _never_closed(made: Plan, run: Run) -> str:
-    gone = [partition for partition, begin in sorted(made.starts.items()) if begin > 0]
-    if made.checkpoint is None and gone:
-        return f"replay closes no such epoch: the beginning of m0.raw is gone in partition {gone[0]}"
+def _gone(made: Plan, run: Run, catalog: str, epoch_id: int, *, full: bool) -> str:
+    partition, begin = min(run.gone.items())
+    is_gone = f"m0.raw has nothing left of what lane {catalog}/{partition} read before offset {begin}"
+    if made.checkpoint is not None:
+        return f"epoch {epoch_id} of {catalog} cannot be computed: {is_gone}: replay an epoch that is not as old"
+    otherwise = "replay without FULL=1" if full else "no checkpoint before it is left either"
+    return f"epoch {epoch_id} of {catalog} cannot be computed from the beginning of the log: {is_gone}: {otherwise}"
+
+
+def _never_closed(run: Run) -> str:
     return "replay closes no such epoch" if run.parked is None else f"replay closes no such epoch: {run.parked}"
 
 

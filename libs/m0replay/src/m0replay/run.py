@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from contextlib import aclosing
 
-from m0common.errors import M0Error, OffsetsGone
+from m0common.canonical import BundleHeader
+from m0common.errors import OffsetsGone
 from m0common.ids import Lane
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Cut, Output, Rewind
@@ -16,6 +17,7 @@ from m0lanes.stages import Heart
 
 from m0replay.course import Course
 from m0replay.following import Following, KeptOrLogged, NewLife, StateGone
+from m0replay.irreplayable import Irreplayable
 from m0replay.mutate import Damage
 from m0replay.plan import Plan
 from m0replay.releases import ReleaseWatch
@@ -48,6 +50,8 @@ class Run:
         self.trail = Trail(epoch_id)
         self.closed: ClosedEpoch | None = None
         self.events = 0
+        self.gone = dict(made.gone)
+        """Lanes of which raw is cut in front of what they go on with, by partition, and where it begins."""
         self._broker = broker
         self._catalog = catalog
         self._epoch_id = epoch_id
@@ -68,18 +72,28 @@ class Run:
         return [life for _, life in sorted(self._following.begun.items())]
 
     @property
+    def closing(self) -> tuple[bytes, bytes] | None:
+        """Merkle root and bundle hash of the epoch, None when it is not closed."""
+        if self.closed is None:
+            return None
+        header = BundleHeader.decode(self.closed.header.header)
+        return header.merkle_root, header.bundle_hash
+
+    @property
     def parked(self) -> str | None:
         """Why a lane went no further, None when all did."""
         reports = (report for core in self._pipeline.cores for report in core.reports())
         return next((report.parked for report in reports if report.parked is not None), None)
 
     async def run(self) -> None:
-        """Read until the epoch closes, or to the end of what it needs. Raises M0Error naming what is missing."""
+        """Read until the epoch closes, or to the end of what it needs. Raises Irreplayable, Unavailable."""
         try:
             await self._read_on()
         except StateGone as error:
             otherwise = OTHERWISE if self._made.checkpoint is None else "replay with FULL=1"
-            raise M0Error(f"{error}: {otherwise}") from error
+            raise StateGone(f"{error}: {otherwise}") from error
+        except OffsetsGone as error:
+            raise Irreplayable(f"m0.raw was cut while it was read: {error}") from error
 
     async def _read_on(self) -> None:
         starts = await self._start()
@@ -103,18 +117,20 @@ class Run:
         starts = {**self._made.starts, **self._pipeline.restore(states)}
         if self._made.checkpoint is None:
             return starts
+        # of a lane that no header names from here on nothing is asked, whatever raw still holds of it
+        starts = {partition: at for partition, at in starts.items() if partition in self._made.lives}
         lives = {s.manifest.partition: s.manifest.life for s in states if s.manifest.stage == 1}
-        named = lives.keys() & starts.keys() & self._made.lives.keys()
-        for partition, begin in (await _begins(self._broker, named)).items():
+        for partition, begin in (await _begins(self._broker, starts)).items():
             start = starts[partition]
-            if start < begin and self._course.needs(partition, lives[partition], self._made.checkpoint):
-                raise M0Error(
-                    f"lane {self._catalog}/{partition} goes on from its checkpoint of epoch {self._made.checkpoint} at "
-                    f"offset {start} of m0.raw, which begins at {begin} now: replay an epoch that is not as old"
+            if start < begin and self._course.needs(partition, lives.get(partition, 0), self._made.checkpoint):
+                raise Irreplayable(
+                    f"lane {self._catalog}/{partition} goes on behind epoch {self._made.checkpoint} at offset {start} "
+                    f"of m0.raw, which begins at {begin} now: replay an epoch that is not as old"
                 )
-            # else a rebase lies ahead, and nothing that is gone is needed
-            starts[partition] = max(start, begin)
-        return {partition: at for partition, at in starts.items() if partition in self._made.lives}
+            if start < begin:
+                # nothing that is gone is needed where a rebase lies ahead
+                starts[partition] = self.gone[partition] = begin
+        return starts
 
     async def _again(self, lane: Lane, rewind: Rewind) -> None:
         """A lane reads again, alone, up to where its partition is."""
@@ -129,7 +145,7 @@ class Run:
                     if self.closed is not None or self._pipeline.rewinds.get(lane) is not rewind:
                         return
         except OffsetsGone as error:
-            raise M0Error(
+            raise Irreplayable(
                 f"a new life of lane {lane.catalog}/{lane.partition} reads m0.raw from offset {error.wanted} on, which "
                 f"holds {error.first} to {error.end}: {OTHERWISE}"
             ) from error

@@ -3,34 +3,21 @@
 Replay goes on from one, and so does a signer that has no state of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
 import msgspec
-from m0common.canonical import BundleHeader
 from m0common.errors import M0Error
 from m0common.ids import Lane
-from m0common.messages import HeaderMessage, InputSeq, Manifest
+from m0common.messages import HeaderMessage, Manifest
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.door import UNDECODABLE
-from m0common.stream.partition import partition_for
 from m0common.stream.records import Record
 from m0common.stream.restored import Restored
 from m0common.stream.states import restore
 from m0common.topics import MANIFESTS
-from m0lanes import tags
-from m0lanes.bundle import STAGE as BUNDLE_STAGE
-from m0lanes.bundle_state import BundleState, SourceEntity
 from m0lanes.checkpoints import gathered
-from m0lanes.control import CatalogSetPayload
-from m0lanes.entities import Entities, entity_key
-from m0lanes.generations import lanes_of
-from m0lanes.model import STAGE as MODEL_STAGE
-from m0lanes.normalize_state import LaneEntity, set_key
-from m0lanes.open_epochs import Turn
-from m0lanes.packing import unpack
-from m0lanes.stages import Heart
 
 from m0replay.seek import read_from, seek
 
@@ -143,14 +130,14 @@ async def _last_by(broker: Broker, lane: Lane, life: int, epoch_id: int) -> tupl
     return None if last is None else _at(last)
 
 
-async def began_at(broker: Broker, lane: Lane) -> int | None:
-    """The raw offset of the first record that a lane took; None when its first manifest is gone. Raises Unavailable."""
+async def first_manifest(broker: Broker, lane: Lane) -> Manifest | None:
+    """The oldest manifest of a lane's first stage that the log still has. Raises Unavailable."""
     where = TopicPartition(MANIFESTS.name, lane.partition)
     async with aclosing(read_from(broker, where, AT_BEGINNING)) as records:
         async for record in records:
             manifest = _manifest(record, 1, lane.catalog)
             if manifest is not None:
-                return manifest.input_offset
+                return manifest
     return None
 
 
@@ -168,66 +155,3 @@ def reads_from(manifest: Manifest) -> int:
         return manifest.held_from
     at_marker = manifest.stage == 1 and manifest.epoch_id is not None
     return manifest.input_offset + (0 if at_marker else 1)  # what follows a marker is done when it is read again
-
-
-def lane_entity(found: Restored) -> LaneEntity | None:
-    """The lane as its first stage has it; None when another release wrote it in a way that means nothing here."""
-    try:
-        return unpack(found.entities[entity_key(tags.LANE)], LaneEntity)
-    except (KeyError, *UNDECODABLE):
-        return None
-
-
-def _turn_behind(header: HeaderMessage, states: Iterable[Restored]) -> Turn:
-    """Whose epochs come behind one, as the lanes know it that the header names; generation 0 when none is read."""
-    named = {(1, lane.partition) for lane in header.lanes}
-    for found in states:
-        now = lane_entity(found) if (found.manifest.stage, found.manifest.partition) in named else None
-        key = None if now is None else now.pending or (now.generation, now.set_hash)
-        raw = None if key is None else found.entities.get(set_key(*key))
-        if key is not None and raw is not None:
-            return Turn(key[0], lanes_of(msgspec.json.decode(raw, type=CatalogSetPayload)))
-    return Turn(0, ())
-
-
-def bundle_state(
-    heart: Heart, header: HeaderMessage, states: Sequence[Restored], following: HeaderMessage | None = None
-) -> Restored:
-    """The bundle stage behind an epoch that others closed; `states` are those that its lanes go on from.
-
-    `following` is the next header where a lane that could tell what follows is not read: behind a gap it tells nothing.
-    """
-    models = [found.manifest for found in states if found.manifest.stage == MODEL_STAGE]
-    known = BundleHeader.decode(header.header)
-    entities = Entities()
-    state = BundleState(header.catalog, entities, heart.deployment.control_key)
-    sources = {r.partition: SourceEntity(r.life, r.stage_digests) for r in header.lanes}
-    prev = known.bundle_hash if known.leaf_count else known.prev_bundle_hash
-    turn = _turn_behind(header, states)
-    if following is not None:
-        turn = Turn(following.generation, tuple(roots.partition for roots in following.lanes))
-    state.continue_from(header.epoch_id, prev, turn, sources)
-    manifest = Manifest(
-        stage=BUNDLE_STAGE,
-        catalog=header.catalog,
-        partition=partition_for(header.catalog.encode(), heart.deployment.partitions),
-        life=0,
-        generation=header.generation,
-        position=0,
-        epoch_id=header.epoch_id,
-        digest=entities.digest(),
-        out_seq=0,
-        input_offset=-1,
-        input_seqs=tuple(InputSeq(m.partition, m.life, m.out_seq) for m in sorted(models, key=lambda m: m.partition)),
-        held_from=None,
-        held_end=0,
-        from_position=0,
-        from_offset=0,
-        to_offset=0,
-        release=bytes(32),
-        build=heart.build,
-        entities=entities.count,
-        bytes=entities.bytes,
-        window_end_ms=known.window_end_ms,
-    )
-    return Restored(manifest, dict(entities.items()))

@@ -13,8 +13,9 @@ from m0common.stream.broker import Broker
 from m0common.stream.restored import Restored
 from m0common.telemetry.logs import logger
 from m0lanes.stages import Heart
+from m0replay.bundle_behind import Unreadable, bundle_state, turn_behind
 from m0replay.headers import headers
-from m0replay.states import Untrusted, bundle_state, ended_before, published
+from m0replay.states import Untrusted, ended_before, published
 
 from m0_signer.chain import ChainPort
 
@@ -43,7 +44,7 @@ async def published_states(broker: Broker, chain: ChainPort, heart: Heart, catal
     for epoch_id in sorted(final, reverse=True):
         try:
             states = await _behind(broker, heart, final[epoch_id])
-        except Untrusted as error:
+        except (Untrusted, Unreadable) as error:
             _log.warning("published_state_refused", catalog=catalog, reason=str(error))
             continue
         if states:
@@ -60,4 +61,4 @@ async def _behind(broker: Broker, heart: Heart, header: HeaderMessage) -> list[R
     named = {lane.partition for lane in header.lanes}
     for partition in sorted(set(range(heart.deployment.partitions)) - named):
         states += await ended_before(broker, Lane(header.catalog, partition), header.epoch_id)
-    return [*states, bundle_state(heart, header, states)]
+    return [*states, bundle_state(heart, header, states, turn_behind(header, states))]
