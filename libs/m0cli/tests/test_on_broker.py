@@ -5,7 +5,10 @@ import json
 import pytest
 import typer
 from m0cli.on_broker import on_broker
+from m0cli.replay import ENDINGS, NO_VERDICT
 from m0common.errors import SettingsError
+from m0replay.irreplayable import Irreplayable
+from m0replay.releases import NotInstalled
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +36,18 @@ def test_what_goes_wrong_is_one_sentence_and_ends_with_1(capsys):
 
 def test_for_programs_it_is_an_object_with_what_the_command_promises(capsys):
     with pytest.raises(typer.Exit) as ended:
-        on_broker("replay", fails, as_json=True, failed={"match": False})
+        on_broker("replay", fails, as_json=True, failed={"match": None})
     said = capsys.readouterr()
     assert (ended.value.exit_code, said.err) == (1, "")
-    assert json.loads(said.out) == {"match": False, "error": "catalog sprots is not in the log"}
+    assert json.loads(said.out) == {"match": None, "error": "catalog sprots is not in the log"}
+
+
+@pytest.mark.parametrize(("error", "code"), [(Irreplayable, 3), (NotInstalled, 3), (SettingsError, 1)])
+def test_an_epoch_that_cannot_be_replayed_neither_matches_nor_differs(error, code: int, capsys):
+    async def cannot(_broker, _settings):
+        raise error("raw is gone")
+
+    with pytest.raises(typer.Exit) as ended:
+        on_broker("replay", cannot, True, NO_VERDICT, ENDINGS)
+    assert ended.value.exit_code == code
+    assert json.loads(capsys.readouterr().out) == {"match": None, "error": "raw is gone"}

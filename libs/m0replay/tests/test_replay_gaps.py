@@ -85,10 +85,9 @@ async def test_a_generation_that_no_header_names_and_whose_lane_raw_has_lost_is_
 
 
 @pytest.mark.parametrize("seed", range(40 if world.SOAK else 4))
-async def test_whatever_gaps_swallow_an_epoch_matches_or_cannot_be_replayed_and_the_newest_always_matches(seed: int):
+async def test_whatever_gaps_swallow_an_epoch_matches_or_cannot_be_replayed(seed: int):
     course = await at_random(seed)
     for epoch in course.closed():
         for full in (False, True):
             with contextlib.suppress(Irreplayable):
                 await check_match(course, [epoch], full=full)
-    await check_match(course, course.closed()[-1:])

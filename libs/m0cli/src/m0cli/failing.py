@@ -12,11 +12,18 @@ from m0common.errors import M0Error
 
 EXIT_FAILED = 1
 NOTHING: Mapping[str, object] = MappingProxyType({})
+Exits = Mapping[type[M0Error], int]
+"""Exit codes of their own for some errors."""
+NO_EXITS: Exits = MappingProxyType({})
 
 
 @contextmanager
-def one_sentence(command: str, as_json: bool, failed: Mapping[str, object] = NOTHING) -> Iterator[None]:
-    """Print what goes wrong in the block, with the fields of `failed` when it is JSON, and end with EXIT_FAILED."""
+def one_sentence(
+    command: str, as_json: bool, failed: Mapping[str, object] = NOTHING, exits: Exits = NO_EXITS
+) -> Iterator[None]:
+    """Print what goes wrong in the block, with the fields of `failed` when it is JSON, and end with the exit code that
+    `exits` has for it, else with EXIT_FAILED.
+    """
     # what a client says of every attempt; what comes of them is said in one sentence
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
@@ -26,4 +33,5 @@ def one_sentence(command: str, as_json: bool, failed: Mapping[str, object] = NOT
             print(json.dumps({**failed, "error": str(error)}))
         else:
             print(f"m0 {command}: {error}", file=sys.stderr)
-        raise typer.Exit(EXIT_FAILED) from None
+        code = next((code for kind, code in exits.items() if isinstance(error, kind)), EXIT_FAILED)
+        raise typer.Exit(code) from None

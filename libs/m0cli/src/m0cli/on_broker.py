@@ -7,7 +7,7 @@ from typing import TypeVar
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 
-from m0cli.failing import NOTHING, one_sentence
+from m0cli.failing import NO_EXITS, NOTHING, Exits, one_sentence
 
 T = TypeVar("T")
 
@@ -17,9 +17,10 @@ def on_broker(
     work: Callable[[Broker, Settings], Awaitable[T]],
     as_json: bool,
     failed: Mapping[str, object] = NOTHING,
+    exits: Exits = NO_EXITS,
 ) -> T:
     """What `work` makes of the broker and its settings; see one_sentence for what goes wrong."""
-    with one_sentence(command, as_json, failed):
+    with one_sentence(command, as_json, failed, exits):
         return asyncio.run(_on_broker(command, work))
 
 

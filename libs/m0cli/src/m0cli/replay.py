@@ -1,7 +1,9 @@
 """`m0 replay CATALOG EPOCH`: rebuild an epoch's root from the Kafka log and compare it with the one on chain."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -9,15 +11,20 @@ from m0common.canonical import ZERO
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0replay.following import NewLife
+from m0replay.irreplayable import Irreplayable
 from m0replay.mutate import MUTATIONS, Damaged
 from m0replay.replay import Verdict, replay_epoch
 from m0replay.states import STAGES
 
 from m0cli.arguments import EPOCH_MAX
-from m0cli.failing import EXIT_FAILED
+from m0cli.failing import EXIT_FAILED, Exits
 from m0cli.on_broker import on_broker
 
 app = typer.Typer()
+NO_VERDICT: Mapping[str, object] = MappingProxyType({"match": None})
+EXIT_IRREPLAYABLE = 3
+ENDINGS: Exits = MappingProxyType({Irreplayable: EXIT_IRREPLAYABLE})
+"""An epoch that cannot be replayed neither matches nor differs."""
 
 
 @app.command()
@@ -34,7 +41,9 @@ def replay(
         int, typer.Option(help="Which observation of the epoch to damage: from 0, counted around.", min=0)
     ] = 0,
 ) -> None:
-    """Print MATCH and exit 0, or print the first lane, stage or leaf that differs and exit 1."""
+    """Print MATCH and exit 0, or print the first lane, stage or leaf that differs and exit 1; exit 3 where what a
+    replay needs is gone from the log, or not installed.
+    """
     if mutate is not None and mutate not in MUTATIONS:
         raise typer.BadParameter(f"--mutate {mutate}: one of {', '.join(MUTATIONS)}")
 
@@ -56,7 +65,7 @@ def replay(
             api_base=settings.api_base,
         )
 
-    verdict = on_broker("replay", work, as_json, failed={"match": False})
+    verdict = on_broker("replay", work, as_json, NO_VERDICT, ENDINGS)
     print(verdict_json(verdict) if as_json else verdict_text(verdict))
     raise typer.Exit(0 if verdict.match else EXIT_FAILED)
 
