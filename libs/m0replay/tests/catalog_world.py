@@ -51,6 +51,7 @@ class World:
         for name, key in (("clock", CLOCK), ("registry", REGISTRY)):
             (self.keys / f"{name}.json").write_text(json.dumps(list(bytes(key))))
         self.clock = ManualClock()
+        self._opened = 0
         self.broker = MemoryBroker(self.clock)
         self.deployment = Deployment(GENESIS, bytes(CONTROL.pubkey()), PARTITIONS)
         self.groups("sports", "eng.1", "es.1")
@@ -99,14 +100,15 @@ class World:
         )
         await self.say("clock", f"{catalog}:{epoch_id}", EPOCH_END, marker, CLOCK, sorted({*before, *after}))
 
-    async def open_market(self, catalog: str, market: str, group: str, lane: int) -> None:
+    async def open_market(self, catalog: str, market: str, group: str, lane: int, key: Keypair = REGISTRY) -> None:
         """Write a market's opening."""
         payload = MarketOpenPayload(catalog, ("HOME", "AWAY"), 1, 0)
-        await self.say("registry", f"{market}:open", MARKET_OPEN, payload, REGISTRY, [lane], group, market)
+        self._opened += 1
+        await self.say("registry", f"{market}:open", MARKET_OPEN, payload, key, [lane], group, market, self._opened)
 
-    async def say(self, source, name, kind, payload, key, lanes, group="", market=None) -> None:
+    async def say(self, source, name, kind, payload, key, lanes, group="", market=None, number=0) -> None:
         now = self.clock.now_ms()
-        event = raw_event(source, name, group, market, kind, now, now, payload)
+        event = raw_event(source, name, group, market, kind, now, now, payload, number)
         value = encode_raw(signed(event, GENESIS, lambda message: bytes(key.sign_message(message))))
         producer = self.broker.producer()
         await producer.start()

@@ -2,58 +2,23 @@
 
 import asyncio
 
-import msgspec
 from m0common.clock import Clock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError, Unavailable
-from m0common.messages import RawEvent
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.follow import Follower
-from m0common.stream.records import Record
 from m0common.topics import RAW
 from m0lanes.authority import control_keys
-from m0lanes.control import MARKET_CLOSE, MARKET_OPEN, CatalogSetPayload, MarketClosePayload, MarketOpenPayload
+from m0lanes.control import CatalogSetPayload
 from solders.keypair import Keypair
 
 from m0replay.catalog_changes import Standing
 from m0replay.control_keys import ControlKey
 from m0replay.control_log import ControlLog
 from m0replay.lives import Lives
+from m0replay.open_markets import OpenMarkets
 
 POLL_S = 0.5
-_NEEDLES = (b"market_open", b"market_close")
-_decode_event = msgspec.json.Decoder(RawEvent).decode
-_decode_open = msgspec.json.Decoder(MarketOpenPayload).decode
-_decode_close = msgspec.json.Decoder(MarketClosePayload).decode
-
-
-class OpenMarkets:
-    """The markets of each catalog that the log has opened and not closed, with their groups: to show, not to judge."""
-
-    def __init__(self) -> None:
-        self._markets: dict[str, dict[str, str]] = {}
-
-    def take(self, record: Record) -> None:
-        """Take one record of `m0.raw`; whatever opens or closes no market is passed over."""
-        if not any(needle in record.value for needle in _NEEDLES):
-            return
-        try:
-            event = _decode_event(record.value)
-            if event.market_id is None:
-                return
-            if event.kind == MARKET_OPEN:
-                catalog = _decode_open(event.payload).catalog
-                self._markets.setdefault(catalog, {})[event.market_id] = event.group
-            elif event.kind == MARKET_CLOSE:
-                catalog = _decode_close(event.payload).catalog
-                self._markets.get(catalog, {}).pop(event.market_id, None)
-        except UNDECODABLE:
-            return
-
-    def of(self, catalog: str) -> dict[str, str]:
-        """Market id → group."""
-        return dict(self._markets.get(catalog, {}))
 
 
 class CatalogLog:
@@ -63,7 +28,7 @@ class CatalogLog:
         self._broker, self.deployment, self.clock = broker, deployment, clock
         self._next: dict[TopicPartition, int] = {}
         self.control = ControlLog(deployment)
-        self.markets = OpenMarkets()
+        self.markets = OpenMarkets(deployment, self._in_force)
         self.lives = Lives(deployment)
 
     async def read(self) -> None:
@@ -93,8 +58,8 @@ class CatalogLog:
                 f"catalog {catalog}: the set of generation {lost} is not in {RAW.name} any more: "
                 "restore the topic, or write its record again from a backup"
             )
-        in_force, ready = self.control.in_force(catalog), self.control.ready(catalog)
-        return Standing(None if in_force is None else in_force.payload, None if ready is None else ready.payload)
+        ready = self.control.ready(catalog)
+        return Standing(self._in_force(catalog), None if ready is None else ready.payload)
 
     def lost(self, catalog: str) -> int | None:
         """The generation in force, when the log has lost its set; None otherwise."""
@@ -103,6 +68,10 @@ class CatalogLog:
             return None
         said = marker.payload
         return said.generation if said.next is None else said.next.generation
+
+    def _in_force(self, catalog: str) -> CatalogSetPayload | None:
+        now = self.control.in_force(catalog)
+        return None if now is None else now.payload
 
     def key(self, catalog: str, keypair: Keypair) -> ControlKey:
         """The control key to sign with. Raises SettingsError when it is not the one in force in the catalog."""
