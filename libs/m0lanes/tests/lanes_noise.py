@@ -18,7 +18,7 @@ from solders.keypair import Keypair
 
 BIN = "bin/it"
 RIGHT = partition_of(BIN, world.PARTITIONS)
-BROKEN = ("raise", "large", "stranger", "chatty", "wordless", "params", "mistyped", "nothing", "")
+BROKEN = ("made", "raise", "large", "stranger", "chatty", "wordless", "params", "mistyped", "nothing", "")
 
 NUMBERS = (
     "0",

@@ -24,6 +24,10 @@ class Wordless(Exception):
 class Broken(msgspec.Struct, frozen=True):
     how: str
 
+    def __post_init__(self) -> None:
+        if self.how == "made":
+            raise LookupError("a payload that does not take itself")
+
 
 class Tossed(msgspec.Struct, frozen=True, array_like=True):
     group: str

@@ -4,8 +4,8 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from m0lanes.domains import load_domains
 from m0lanes.release import build_of
-from m0replay.installed import loaded_domains
 
 from m0local.processes import SIGNER_DEPTHS
 
@@ -15,7 +15,7 @@ WITH_DOMAINS = ("ingest", "normalize", "feature", "model", "bundle", *SIGNER_DEP
 
 def installed() -> str:
     """The build of what is installed, in hex. Raises m0common's SettingsError when a domain cannot be imported."""
-    return build_of(loaded_domains()).hex()
+    return build_of(load_domains()).hex()
 
 
 def older(file: Path, running: Collection[str], build: str) -> list[str]:

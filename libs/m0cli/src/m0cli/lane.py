@@ -242,10 +242,10 @@ def plans_text(found: Sequence[RebasePlan], installed: Container[bytes]) -> str:
 
 
 def _installed() -> Mapping[bytes, Domain]:
+    from m0lanes.domains import load_domains  # noqa: PLC0415 - imports every domain
     from m0lanes.release import releases  # noqa: PLC0415
-    from m0replay.installed import loaded_domains  # noqa: PLC0415 - imports every domain
 
-    return releases(loaded_domains())
+    return releases(load_domains())
 
 
 async def _read(broker: Broker, settings: Settings) -> CatalogLog:

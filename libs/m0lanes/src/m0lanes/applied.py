@@ -189,7 +189,12 @@ class Applier:
         domain, space = self._domain, self._space
         assert domain is not None
         assert space is not None
-        payload = decode_payload(event, domain.payloads)
+        try:
+            payload = decode_payload(event, domain.payloads)
+        except DeadLetterError:
+            raise
+        except Exception as error:  # a payload may check itself, with code of the domain's
+            raise letter_about(space, error) from error
         seen = Event(
             event_id,
             event.source,

@@ -18,7 +18,7 @@ from m0lanes.generations import Generation
 from m0lanes.leaves import leaf_of
 from m0lanes.packing import unpack
 from m0lanes.port import Domain
-from m0lanes.view import Owner, owner_of
+from m0lanes.view import Owner, owner_of, raised
 
 COUNT_MAX = (1 << 63) - 1
 
@@ -173,7 +173,12 @@ def _of_plugin(
         if whole:
             raise Unreadable(f"no entity {kind!r} any more")
         return None
-    made = unpack(value, kinds[kind])
+    try:
+        made = unpack(value, kinds[kind])
+    except UNDECODABLE:
+        raise
+    except Exception as error:
+        raise Unreadable(raised(error)) from error
     assert isinstance(made, msgspec.Struct)
     return made
 

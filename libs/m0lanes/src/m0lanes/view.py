@@ -192,6 +192,8 @@ class Bodies:
             return unpack(raw, self._kinds[kind])
         except UNDECODABLE as error:
             raise DeadLetterError("not_a_lane_body", f"{kind}: {error}") from error
+        except Exception as error:
+            raise DeadLetterError("domain_raised", f"{kind}: {raised(error)}") from error
 
 
 def owner_of(domain: Domain, model: Model | None = None) -> Owner:
@@ -219,15 +221,23 @@ def asked(space: Space, call: Callable[[], R]) -> R:
 
 
 def letter_about(space: Space, error: Exception) -> DeadLetterError:
-    """The dead letter about what a domain raised. Raises a MemoryError on: it says something of this machine."""
-    if isinstance(error, MemoryError):
-        raise error
+    """The dead letter about what a domain raised; see `raised`."""
+    said = raised(error)
     space.refuse()
     if isinstance(error, Refused):
         return DeadLetterError("refused", _cut(error))
     if isinstance(error, LaneFull):
         return DeadLetterError("lane_full", _cut(error))
-    return DeadLetterError("domain_raised", f"{type(error).__name__}: {_cut(error)}")
+    return DeadLetterError("domain_raised", said)
+
+
+def raised(error: Exception) -> str:
+    """What a domain's code raised, in words. Raises a MemoryError on: it says something of this machine, and others may
+    have gone on.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    return f"{type(error).__name__}: {_cut(error)}"
 
 
 def _cut(error: Exception) -> str:

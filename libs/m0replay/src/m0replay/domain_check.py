@@ -20,12 +20,12 @@ from m0common.errors import InvalidValue, SettingsError
 from m0lanes.domains import GROUP, check_domain
 from m0lanes.port import Domain, Model
 from m0lanes.release import folder_of, release_of
+from m0lanes.told import Raised, asked, in_words
 from m0lint.main import check_pure
 from msgspec import inspect
 
 from m0replay.domain_play import play_digest, played
 from m0replay.domain_shape import misshapen
-from m0replay.told import Raised, asked, in_words
 
 HEARTS = frozenset({"m0common", "m0lanes", "m0quant", "msgspec"})
 """What code that decides a leaf may import besides its own: all of it is hashed into a release."""

@@ -9,9 +9,8 @@ from typing import Annotated, Any, NamedTuple, final
 import msgspec
 from m0common.messages.types import Kind
 from m0lanes.control import Name
+from m0lanes.told import Raised, asked, in_words
 from msgspec import inspect
-
-from m0replay.told import Raised, asked, in_words
 
 DOMAIN_VERSION_MAX = (1 << 31) - 2
 MODEL_VERSION_MAX = (1 << 32) - 2

@@ -12,9 +12,8 @@ from m0lanes.bodies import MarketOpened
 from m0lanes.feature import checked_row
 from m0lanes.model import checked_distribution
 from m0lanes.port import Distribution, Domain, Event, Model, Refused, Step, View
+from m0lanes.told import Raised, in_words
 from m0lanes.view import Bodies, Space
-
-from m0replay.told import Raised, in_words
 
 R = TypeVar("R")
 TEXT_MAX = 300

@@ -13,12 +13,13 @@ from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.rights import OPERATOR
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
+from m0lanes.domains import load_domains
 from m0lanes.port import Domain
 from m0lanes.release import releases
 from m0replay.catalog_changes import next_set
 from m0replay.catalog_desk import CatalogDesk
 from m0replay.going_on import goes_on
-from m0replay.installed import installed_domains, loaded_domains
+from m0replay.installed import installed_domains
 from m0replay.rebasing import write_rebases
 
 from m0local import deployment
@@ -47,7 +48,7 @@ async def _provision(settings: StackSettings, config: service_settings.Settings,
     keys = ControlKeys(settings.control_keys)
     try:
         if config.auto_release:
-            await go_on(desk, config.catalogs, releases(loaded_domains()), keys, say)
+            await go_on(desk, config.catalogs, releases(load_domains()), keys, say)
         await define(desk, config.catalogs, keys, config.auto_release, say)
     finally:
         await broker.close()
