@@ -10,23 +10,7 @@ is the turn of the generation that the first of them comes into, as its signed `
 was repaired. What other lanes have said of generations between is missed, for nobody tells their order any more. So the
 same epochs are closed whatever was heard first, and none waits for what nobody can say.
 
-At every place in the log one release is in force in a catalog. Which one follows from the log and not from what a
-process has: whoever reads up to there, from whatever state, finds the same one, has taken the same messages and has
-closed the same epochs. Only what lanes say under it is taken; the rest waits until its release is in force, or until
-its lane begins a new life. So no epoch has lanes of two releases, and a build with several of them says what the others
-say. Another release comes into force, and the catalog goes to the builds that have it:
-
-- at an epoch whose marker says so. The manifest of that epoch names it, and who has it goes on from there.
-- at the first marker of a catalog's first generation, where a lane of a later one was heard before.
-- behind an epoch that no lane goes on from. There the catalog has ended: everybody waits for it and reads alike what is
-  still said of its past, and nothing that goes beyond is taken, until the first marker of the generation that comes
-  next. Who has the release of that one goes on from the first message that was not taken.
-- at the signed `rebase` of a lane to another release. Who had the catalog may be gone, so nobody waits for it to hand
-  over: who has that release goes on from the newest state there is, and reads up to the rebase as the other one does,
-  whatever is in force on the way. So both close the same epochs before that place, and behind it the new one alone.
-
-A pipeline cannot read again what waits, and it hears of its lanes in another order: it takes what every release of its
-own says, and closes an epoch when all of its lanes have said it under one.
+Which release is in force at a place in the log, and who reads there, is in `bundle_releases`.
 """
 
 from collections.abc import Collection, Container, Iterator, Sequence
@@ -45,6 +29,7 @@ from m0lanes.base import LaneStage, missing_beginning, remedy
 from m0lanes.births import Birth, born
 from m0lanes.bodies import Marker, Prediction, decode_body
 from m0lanes.bundle_reading import Reading
+from m0lanes.bundle_releases import Releases
 from m0lanes.bundle_state import BundleState, Closed, Disagreement
 from m0lanes.entities import Entities
 from m0lanes.laned import decode_message
@@ -71,6 +56,7 @@ class BundleCore(LaneStage[BundleState]):
     ) -> None:
         super().__init__(build, deployment, releases)
         self._ahead_max = ahead_max
+        self._releases = Releases(releases, ordered=ahead_max is not None)
         self._readings: dict[Lane, Reading] = {}
         self._begins: dict[int, int] = {}
         """By partition: where its log began when it was taken over."""
@@ -87,7 +73,7 @@ class BundleCore(LaneStage[BundleState]):
                 yield Letter(record, error)
             return
         reading = self._reading(lane)
-        is_call = newborn is not None or self._is_first(slot, message)
+        is_call = newborn is not None or self._releases.is_first(slot, message)
         if slot.passed and is_call and message.release in self._here and reading.called is None:
             reading.called = record.offset
         if not slot.takes(only):
@@ -96,21 +82,22 @@ class BundleCore(LaneStage[BundleState]):
         is_new, is_beyond = not _had(slot, message), slot.state.is_beyond(message)
         if slot.release == NO_RELEASE and is_new and is_beyond:
             slot.release = message.release
-        if self._is_others(slot, record):
+        if self._releases.is_others(slot, reading, record.offset):
             slot.lacks = slot.release
             reading.waiting.clear()
             self._pass_by(slot, message)
             return
-        if is_new and self._is_first(slot, message):
+        if is_new and self._releases.is_first(slot, message):
             reading.waiting.setdefault(message.partition, record.offset)
             yield from self._go_on(slot, record, message.release)
             return
+        keeps = self._releases.keeps(reading, record.offset, message.release)
         if slot.retired and is_new and is_beyond:
-            if self._ahead_max is not None or message.release not in self._here:
+            if self._releases.ordered or message.release not in self._here:
                 yield from self._return(slot, record, message)
                 return
             slot.retired, slot.release = False, message.release
-        elif newborn is not None and is_new and not (slot.retired or self._keeps(slot, record, message.release)):
+        elif newborn is not None and is_new and not (slot.retired or keeps):
             self._give_away(slot, message.release)
             return
         holes = len(slot.holes)
@@ -147,7 +134,7 @@ class BundleCore(LaneStage[BundleState]):
             return
         if message.kind != "marker":
             raise DeadLetterError("unknown_body", f"{message.kind!r} does not come before this stage")
-        marker, in_force = decode_body(message.body, Marker), self._in_force(slot)
+        marker, in_force = decode_body(message.body, Marker), self._releases.in_force(slot)
         closed = slot.state.passed(message.partition, message.life, message.release, marker, in_force)
         yield from self._close(slot, record, closed)
         if not closed:
@@ -182,7 +169,7 @@ class BundleCore(LaneStage[BundleState]):
         slot.release = reborn or newest.in_force
         if slot.release != before:
             reading.strange.clear()
-        if self._keeps(slot, record, slot.release):
+        if self._releases.keeps(reading, record.offset, slot.release):
             yield from self._again(slot)
         else:
             slot.lacks = slot.release
@@ -210,28 +197,6 @@ class BundleCore(LaneStage[BundleState]):
     def _is_ahead(self, slot: Slot[BundleState], partition: int) -> bool:
         return self._ahead_max is not None and slot.state.waiting(partition) >= self._ahead_max
 
-    def _in_force(self, slot: Slot[BundleState]) -> bytes:
-        """The release that an epoch must be said under. The first epoch tells it; and in a pipeline each one does, for
-        the order in which a pipeline hears of its lanes is not that of the log.
-        """
-        is_told = self._ahead_max is not None and slot.state.last_epoch >= 0
-        return slot.release if is_told else NO_RELEASE
-
-    def _keeps(self, slot: Slot[BundleState], record: Record, release: bytes) -> bool:
-        """Whether the catalog is read here, at this place, with this release in force."""
-        return release in self._here or record.offset < self._reading(slot.lane).until
-
-    def _is_others(self, slot: Slot[BundleState], record: Record) -> bool:
-        """Whether the catalog was read up to where it was called for and another release is in force there."""
-        is_told = slot.release != NO_RELEASE and not slot.retired and record.offset > self._reading(slot.lane).until
-        return is_told and slot.release not in self._here
-
-    def _hears(self, slot: Slot[BundleState], release: bytes) -> bool:
-        """Whether what is said under a release is to be taken."""
-        if self._ahead_max is None:
-            return release in self._here
-        return slot.retired or slot.release in (NO_RELEASE, release)
-
     def _give_away(self, slot: Slot[BundleState], release: bytes) -> None:
         """The catalog is somebody else's, who stands at least one message further from here on."""
         slot.retired, slot.release, slot.lacks = False, release, release
@@ -253,18 +218,11 @@ class BundleCore(LaneStage[BundleState]):
 
     def _go_on(self, slot: Slot[BundleState], record: Record, release: bytes) -> Iterator[Output]:
         """A marker that had to wait says what is in force from here on: it is read again, or left to others."""
-        if self._keeps(slot, record, release):
+        if self._releases.keeps(self._reading(slot.lane), record.offset, release):
             slot.retired, slot.release = False, release
             yield from self._again(slot)
         else:
             self._give_away(slot, release)
-
-    def _is_first(self, slot: Slot[BundleState], message: LaneMessage) -> bool:
-        """Whether this marker says that a catalog begins under another release than that of whoever spoke first."""
-        if self._ahead_max is None or slot.state.last_epoch >= 0 or message.release == slot.release:
-            return False
-        is_first_life = not any(life for life, _ in slot.input_seqs.values())
-        return not slot.retired and is_first_life and message.life == 0 and slot.state.is_next(message)
 
     def _waits(self, slot: Slot[BundleState], record: Record, message: LaneMessage) -> bool:
         """Whether this lane is so far ahead of the others that it must wait, or speaks under a release that is not in
@@ -277,7 +235,7 @@ class BundleCore(LaneStage[BundleState]):
             reading.waiting.pop(message.partition, None)
             reading.strange.pop(message.partition, None)
             return False
-        had, hears = _had(slot, message), self._hears(slot, message.release)
+        had, hears = _had(slot, message), self._releases.hears(slot, message.release)
         if message.kind == "marker" and not (had or hears):
             with suppress(DeadLetterError):
                 reading.note_strange(message, decode_body(message.body, Marker), slot.state.generation)
