@@ -5,11 +5,11 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from m0common.errors import SettingsError
+from m0common.told import in_words
 
 from m0lanes.bodies import KINDS
 from m0lanes.control import CONTROL_KINDS, RESERVED
 from m0lanes.port import Domain
-from m0lanes.told import in_words
 
 GROUP = "m0.domains"
 

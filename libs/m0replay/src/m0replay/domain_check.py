@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import msgspec
 from m0common.errors import InvalidValue, SettingsError
+from m0common.told import Raised, asked, in_words
 from m0lanes.domains import GROUP, check_domain
 from m0lanes.port import Domain, Model
 from m0lanes.release import folder_of, release_of
-from m0lanes.told import Raised, asked, in_words
 from m0lint.main import check_pure
 from msgspec import inspect
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, NamedTuple, final
 
 import msgspec
 from m0common.messages.types import Kind
+from m0common.told import Raised, asked, in_words
 from m0lanes.control import Name
-from m0lanes.told import Raised, asked, in_words
 from msgspec import inspect
 
 DOMAIN_VERSION_MAX = (1 << 31) - 2

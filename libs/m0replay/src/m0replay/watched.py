@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
+from m0common.told import Raised, in_words
 from m0lanes.bodies import MarketOpened
 from m0lanes.feature import checked_row
 from m0lanes.model import checked_distribution
 from m0lanes.port import Distribution, Domain, Event, Model, Refused, Step, View
-from m0lanes.told import Raised, in_words
 from m0lanes.view import Bodies, Space
 
 R = TypeVar("R")
