@@ -157,8 +157,7 @@ class Ingest:
 
     async def _begin_clock(self) -> SlewedClock:
         """A clock that begins behind the newest marker; waits as long as the chain says that the time is wrong."""
-        newest = [self._control.newest(catalog) for catalog in self._control.catalogs()]
-        not_before_ms = max((marker.payload.window_end_ms for marker in newest if marker is not None), default=0)
+        not_before_ms = max(map(self._control.last_end_ms, self._control.catalogs()), default=0)
         while not await self._watch.agrees(max(not_before_ms, self._clock.now_ms())):
             log.warning("epochs wait for the right time", reason=self._watch.problem)
             await asyncio.sleep(CHAIN_LOOK_S)
