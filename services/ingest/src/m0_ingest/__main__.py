@@ -31,10 +31,8 @@ async def compose(process: Process) -> None:
     process.status.ready["node"] = pulse.problem
     leases = await process.enter("the leases", rows.opened(settings.postgres, NAME))
     catalogs = Path(settings.catalogs_dir)
-    ingest = Ingest(
-        settings, catalogs, broker, leases, registry, keys, load_domains(), process.clock, process.status, Chain(client)
-    )
-    await ingest.begin(process)
+    ingest = Ingest(process, catalogs, broker, leases, registry, keys, load_domains(), Chain(client))
+    await ingest.begin()
 
 
 if __name__ == "__main__":
