@@ -12,8 +12,8 @@ PAGE = ROOT / "docs" / "operations" / "processes.md"
 SOURCES = {name: sorted((ROOT / f"services/{name}/src").rglob("*.py")) for name in SERVICES} | {
     "warden": [ROOT / "infra/local/src/m0local/seasons.py"]
 }
-ENDS, ALONE = {"task", "begin_loop", "run_stage"}, {"side"}
-"""Calls that begin a task whose failure ends the process, and one that may fail alone."""
+ENDS, ALONE = {"task", "begin_loop", "run_stage"}, {"side", "alone"}
+"""Calls that begin a task whose failure ends the process, and those for one that may fail alone."""
 
 
 def begun(name: str, calls: set[str]) -> set[str]:

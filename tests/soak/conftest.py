@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "e2e_stops", "soak_tree"):
-    _folder = Path(__file__).parent if _name.startswith("soak") else Path(__file__).parents[1] / "e2e"
+_ROOT = Path(__file__).parents[2]
+_FOLDERS = {"soak_tree": _ROOT / "tests" / "soak", "secured_kafka": _ROOT / "libs" / "m0cli" / "tests"}
+for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "e2e_stops", "soak_tree", "secured_kafka"):
+    _folder = _FOLDERS.get(_name, _ROOT / "tests" / "e2e")
     _spec = importlib.util.spec_from_file_location(_name, _folder / f"{_name}.py")
     sys.modules[_name] = _module = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(_module)

@@ -3,6 +3,7 @@
 import pytest
 from m0common import settings as service_settings
 from m0common.rights import principals
+from m0kafka.passwords import ensure_passwords
 from m0local.environment import command_environment, write_environment
 from m0local.errors import StartError
 from m0local.kafka_users import credentials
@@ -21,7 +22,7 @@ def stack(tmp_path):
 
 def told(stack, service, **inherited):
     """The Kafka settings of a service that was started in an environment."""
-    stack.run.mkdir(parents=True)
+    stack.run.mkdir(parents=True, exist_ok=True)
     write_environment(stack, {})
     return service_settings.load(service_environment(stack.home, inherited | all_processes(stack)[service].env)).kafka
 
@@ -56,6 +57,16 @@ def test_to_a_kafka_of_the_users_own_everybody_is_whom_the_user_names(tmp_path):
     assert credentials(stack, "feature") == {}
     kafka = told(stack, "feature", M0_KAFKA_SECURITY_PROTOCOL="SASL_SSL", M0_KAFKA_USERNAME="me", M0_KAFKA_PASSWORD="p")
     assert (kafka.security_protocol, kafka.username) == ("SASL_SSL", "me")
+
+
+def test_to_a_kafka_of_the_users_own_those_whose_passwords_were_made_here_are_themselves(tmp_path):
+    stack = load({"M0_HOME": str(tmp_path), "M0_KAFKA_BOOTSTRAP": "a:1"})
+    ensure_passwords(stack.kafka_passwords, ["feature"])
+    own = {"M0_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "M0_KAFKA_USERNAME": "me", "M0_KAFKA_PASSWORD": "p"}
+    kafka = told(stack, "feature", **own)
+    assert (kafka.security_protocol, kafka.username) == ("SASL_SSL", "feature")
+    assert kafka.password.file == stack.kafka_passwords / "feature"
+    assert told(stack, "model", **own).username == "me"
 
 
 def test_the_supervisor_reads_back_what_it_is_to_tell_a_service(stack):

@@ -6,7 +6,8 @@ import time
 
 import pytest
 from m0chain import ChainClient, RpcUnavailable, Sender, Timing
-from m0chain.pulse import beating
+from m0chain.pulse import node_pulse
+from m0common.tasks import end_task
 from m0local.ill_node import ILLNESSES, IllNode, refuses, short_pages
 from solders.keypair import Keypair
 from solders.system_program import TransferParams, transfer
@@ -54,6 +55,17 @@ def payment(payer, receiver):
     return transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=receiver, lamports=LAMPORTS))
 
 
+@contextlib.asynccontextmanager
+async def taken(opened):
+    """A pulse that is taken as long as the block lasts."""
+    async with opened as pulse:
+        task = asyncio.create_task(pulse.run())
+        try:
+            yield pulse
+        finally:
+            await end_task(task)
+
+
 async def pay(client, payer, receiver):
     """Try again only where that is safe."""
     sender = Sender(client)
@@ -65,7 +77,7 @@ async def pay(client, payer, receiver):
 @pytest.mark.parametrize("illness", ILLNESSES)
 async def test_an_ill_node_is_named_is_over_when_it_is_over_and_costs_one_payment(localnet, node, payer, illness):
     receiver = Keypair().pubkey()
-    async with ChainClient(node.url, timing=PATIENT) as client, beating(node.url, now_ms) as pulse:
+    async with ChainClient(node.url, timing=PATIENT) as client, taken(node_pulse(node.url, now_ms)) as pulse:
         await until(lambda: pulse.problem() is None)
         node.illness = ILLNESSES[illness]()
         paying = asyncio.create_task(pay(client, payer, receiver))
@@ -90,7 +102,7 @@ async def test_short_pages_hide_nothing(node, payer):
 
 async def test_a_node_that_has_not_got_one_method_is_well_otherwise(node, payer):
     node.illness = refuses("getProgramAccounts")
-    async with ChainClient(node.url, timing=PATIENT) as client, beating(node.url, now_ms) as pulse:
+    async with ChainClient(node.url, timing=PATIENT) as client, taken(node_pulse(node.url, now_ms)) as pulse:
         await until(lambda: pulse.problem() is None)
         assert await pay(client, payer, Keypair().pubkey())
         assert pulse.problem() is None

@@ -10,7 +10,7 @@ from m0common.deployment import Deployment
 from m0common.messages import encode_raw, raw_event
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
-from m0common.topics import RAW
+from m0common.topics import CURSORS, RAW
 from m0lanes.authority import signed
 from m0lanes.control import EPOCH_END, MARKET_OPEN, EpochEndPayload, MarketOpenPayload, NextGeneration
 from m0replay.catalog_changes import lanes_of
@@ -77,7 +77,7 @@ class World:
 
     async def desk(self, release: str = RELEASE) -> CatalogDesk:
         """A desk that has read the log, where `release` is installed."""
-        await self.broker.create_topics([RAW], PARTITIONS)
+        await self.broker.create_topics([RAW, CURSORS], PARTITIONS)
         domains = {"sports": dataclasses.replace(DOMAIN, release=release)}
         desk = CatalogDesk(self.broker, self.deployment, self.config, self.keys, domains, self.clock)
         await desk.log.read()

@@ -7,7 +7,7 @@ import pytest
 from broken_bytes import BROKEN
 from m0common.stream.core import Cut, Output
 from m0common.stream.records import Produce, Record
-from m0common.topics import MANIFESTS, RAW, STATE
+from m0common.topics import CURSORS, MANIFESTS, RAW, STATE
 from m0lanes.control import CATALOG_SET, EPOCH_END, MARKET_CLOSE, MARKET_OPEN, REBASE
 from m0lanes.generations import lanes_of
 from m0replay.catalog_log import CatalogLog
@@ -83,7 +83,7 @@ async def test_lanes_are_listed_and_rebased_as_if_nobody_had_disturbed_them(logs
 @pytest.mark.parametrize("rest", [b'"unknown":' + b"[" * 200_000, b'"group":"\xff\xfe"}'])
 async def test_an_event_on_which_a_decoder_gives_up_does_not_hide_what_the_log_says_of_catalogs(records, kind, rest):
     log = Recorded()
-    await log.broker.create_topics([RAW], world.PARTITIONS)
+    await log.broker.create_topics([RAW, CURSORS], world.PARTITIONS)
     for partition in range(world.PARTITIONS):
         log.broker.append([Produce(RAW.name, partition, None, b'{"kind":"%s",%s' % (kind.encode(), rest))])
     log.broker.append([Produce(RAW.name, record.partition, record.key, record.value) for record in records])

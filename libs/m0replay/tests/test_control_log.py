@@ -1,5 +1,8 @@
 """What the log says of catalogs."""
 
+import gc
+import tracemalloc
+
 import pytest
 from control_world import (
     CONTROL,
@@ -17,7 +20,9 @@ from control_world import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from m0common.canonical import certificate_message
-from m0lanes.control import Certificate, SourceRule
+from m0common.cursors import InForce
+from m0common.messages import encode_raw, raw_event
+from m0lanes.control import EPOCH_END, Certificate, SourceRule
 from m0replay.control_log import ControlLog
 
 
@@ -284,3 +289,115 @@ def test_the_clock_of_a_set_that_waits_cannot_put_it_in_force_in_a_lane_that_run
     for lanes in ((), (5,)):
         said = read(log.write(marker_value(a_marker(9, 1, lanes, rekeyed), key=OTHER), 3))
         assert (said.in_force("sports").payload, said.newest("sports").payload.epoch_id) == (FIRST, 7)
+
+
+def recalled(payload, epoch_id=900, log=None, key=CONTROL):
+    """What is known of a log, and of a set that was in force before the log lost it."""
+    said = ControlLog(DEPLOYMENT) if log is None else read(log)
+    said.recall(InForce("sports", set_value(payload, key=key), epoch_id))
+    return said
+
+
+def test_a_set_in_force_is_known_again_when_the_log_has_lost_everything():
+    said = recalled(a_set(4))
+    assert said.catalogs() == ["sports"]
+    assert said.in_force("sports").payload == said.in_force_everywhere("sports").payload == a_set(4)
+    assert (said.newest("sports"), said.last_epoch("sports")) == (None, 900)
+    assert said.last_end_ms("sports") == 901 * 20_000
+    assert said.fading("sports", 1) == (3,)
+
+
+def test_behind_a_recalled_set_the_clock_goes_on_and_the_next_set_follows():
+    log = Log().write(set_value(a_set(5)), 3).write(marker_value(a_marker(950, 4, (3,))), 3)
+    said = recalled(a_set(4), log=log)
+    assert (said.last_epoch("sports"), said.ready("sports").payload) == (950, a_set(5))
+    log.write(marker_value(a_marker(951, 4, (3,), a_set(5))), 3)
+    assert recalled(a_set(4), log=log).in_force("sports").payload == a_set(5)
+
+
+def test_old_records_of_a_catalog_that_was_retired_put_nothing_in_force_again():
+    log = Log().write(set_value(a_set(2)), 3).write(marker_value(a_marker(800, 2, (3,))), 3)
+    said = recalled(a_set(3, retired=True), log=log)
+    assert (said.in_force("sports").payload.retired, said.in_force("sports").lanes) == (True, ())
+    assert (said.newest("sports"), said.ready("sports"), said.last_epoch("sports")) == (None, None, 900)
+
+
+@pytest.mark.parametrize(
+    "other", [a_set(30, lanes=(3,), horizon_ms=5_000), a_set(30, lanes=(5,)), a_set(30, lanes=(3,), release="cd" * 32)]
+)
+def test_a_set_that_was_said_later_and_never_took_force_is_not_in_force_where_the_log_has_lost_the_switch(other):
+    now = a_set(30, lanes=(3,))
+    log = Log().write(set_value(now, said_ms=30), 3).write(marker_value(a_marker(901, 30, (3,))), 3)
+    log.write(set_value(other, said_ms=31), *other_lanes(other)).write(marker_value(a_marker(902, 30, (3,))), 3)
+    said = recalled(now, log=log)
+    assert (said.in_force("sports").payload, said.newest("sports").payload.epoch_id) == (now, 902)
+
+
+def other_lanes(payload):
+    return (5,) if payload.groups != a_set(lanes=(3,)).groups else (3,)
+
+
+def test_sets_of_former_generations_do_not_fill_a_lane_that_is_opened_again():
+    now, new = a_set(30, lanes=(3,)), a_set(31, lanes=(3, 5))
+    log = Log()
+    for generation in range(5, 21):
+        log.write(set_value(a_set(generation, lanes=(3, 5)), said_ms=generation), 5)
+    log.write(set_value(now, said_ms=30), 3).write(marker_value(a_marker(901, 30, (3,))), 3)
+    said = ControlLog(DEPLOYMENT)
+    said.recall(InForce("sports", set_value(now), 900))
+    log.write(set_value(new, said_ms=31), 3, 5).read_by(said)
+    assert (said.ready("sports").payload, said.waiting("sports")) == (new, [])
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        InForce("sports", set_value(a_set(9), key=OTHER), 900),
+        InForce("crypto", set_value(a_set(9)), 900),
+        InForce("sports", set_value(a_set(9))[:-1], 900),
+        InForce("sports", marker_value(a_marker(7)), 900),
+        InForce("sports", b"", 900),
+    ],
+)
+def test_what_is_recalled_and_is_no_signed_set_of_its_catalog_changes_nothing(known):
+    said = read(begun())
+    said.recall(known)
+    assert (said.catalogs(), said.in_force("sports").payload, said.last_epoch("sports")) == (["sports"], FIRST, 7)
+
+
+@pytest.mark.parametrize("epoch_id", [7, 8, 9, 10, 11, 12])
+def test_it_does_not_matter_when_the_set_in_force_is_recalled(epoch_id):
+    sets = {7: FIRST, 8: FIRST, 9: SECOND, 10: SECOND, 11: a_set(3, lanes=(0, 5)), 12: a_set(3, lanes=(0, 5))}
+    known = InForce("sports", set_value(sets[epoch_id]), epoch_id)
+    records = history().records
+    for place in range(len(records) + 1):
+        said = ControlLog(DEPLOYMENT)
+        for record in records[:place]:
+            said.take(record)
+        said.recall(known)
+        for record in records[place:]:
+            said.take(record)
+        assert current(said) == current(read(history()))
+
+
+def current(said):
+    """The summary without the windows of lanes that have ended."""
+    *rest, ends = summary(said)
+    return [*rest, {lane: ends[lane] for lane in said.in_force("sports").lanes}]
+
+
+def test_what_somebody_writes_around_markers_that_nobody_signed_is_not_kept():
+    said, big = read(begun()), 500_000
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(200):
+            event = raw_event("x", f"{number}", "", None, EPOCH_END, 1, 1, a_marker(7, 999, (3,)))
+            value = encode_raw(event)[:-1] + b" " * big + b"}"
+            Log().write(value, 3).read_by(said)
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept < 4 * big

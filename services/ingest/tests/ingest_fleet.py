@@ -65,10 +65,8 @@ def serve(says, bootstrap, dsn, config, *catalogs):
         process.closes("what it says", lambda: end_task(saying))
         broker = broker_of(process)
         leases = await process.enter("the leases", rows.opened(told.postgres, "ingest"))
-        await Ingest(
-            told, Path(config), broker, leases, Chain(broker), Keys(CLOCK, OTHER), load_domains(), process.clock,
-            process.status,
-        ).begin(process)  # fmt: skip
+        keys = Keys(CLOCK, OTHER)
+        await Ingest(process, Path(config), broker, leases, Chain(broker), keys, load_domains()).begin()
 
     async def main():
         return await lived(Process("ingest", told, SystemClock()), compose, None)

@@ -8,11 +8,12 @@ from control_world import CLOCK, EPOCH_MS, GENESIS, OTHER, a_marker, a_set, grou
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_world import World
-from m0_ingest.epochs import CARRY_MS, RATE_DIVISOR, EpochClock
+from m0_ingest.epochs import CARRY_MS, NOTE_MS, RATE_DIVISOR, EpochClock
 from m0common.clock import SlewedClock
+from m0common.cursors import in_force_of
 from m0common.errors import Unavailable
 from m0common.telemetry.traces import epoch_trace
-from m0common.topics import RAW
+from m0common.topics import CURSORS, RAW
 from m0lanes.authority import identity, is_signed_by
 from m0lanes.control import EpochEndPayload, SourceRule
 from m0replay.control_log import ControlLog
@@ -35,8 +36,7 @@ class Lives:
         world.control = ControlLog(world.control._deployment)
         world._read = [0] * len(world._read)
         world.follow()
-        newest = world.control.newest("sports")
-        self.clock = SlewedClock(world.clock, RATE_DIVISOR, 0 if newest is None else newest.payload.window_end_ms)
+        self.clock = SlewedClock(world.clock, RATE_DIVISOR, world.control.last_end_ms("sports"))
         self.epochs = EpochClock(world.control, world.writer, self.clock, key, GENESIS, lambda _: LATENESS_MS)
 
     async def run(self, ms, every=100):
@@ -293,3 +293,72 @@ async def test_each_catalog_has_its_own_epochs(lives, world):
     by_catalog = {name: [m for m in lives.markers(3) if m.catalog == name] for name in ("sports", "crypto")}
     assert len(by_catalog["crypto"]) in {8, 9}
     assert len(by_catalog["sports"]) in {3, 4}
+
+
+def forgotten(world):
+    """The log forgets all that is in it."""
+    for partition in range(len(world._read)):
+        log = world.broker.log(RAW.name, partition)
+        if log:
+            world.broker.truncate(RAW.name, partition, log[-1].offset + 1)
+
+
+async def test_when_all_was_off_for_longer_than_the_log_remembers_the_same_generation_goes_on(lives, world):
+    await begun(lives)
+    await world.put(SECOND, 3, 5, 6)
+    await lives.run(3 * EPOCH_MS)
+    last = lives.markers(5)[-1].epoch_id
+    forgotten(world)
+    world.clock.advance(30_000 * EPOCH_MS)
+    lives.begin()
+    await lives.run(3 * EPOCH_MS)
+    assert lives.epochs.problem() is None
+    assert world.control.in_force("sports").payload == SECOND
+    assert [r for r in world.broker.log(RAW.name, 6) if b"catalog_set" in r.value]
+    markers = lives.markers(5)
+    assert {(m.generation, m.lanes, m.next) for m in markers} == {(2, (5, 6), None)}
+    assert markers[0].epoch_id == last + 30_000
+    await world.put(a_set(3, lanes=(5,)))
+    await lives.run(2 * EPOCH_MS)
+    assert world.control.in_force("sports").payload.generation == 3
+
+
+async def test_a_retired_catalog_begins_again_behind_its_last_generation_when_the_log_has_forgotten_it(lives, world):
+    await begun(lives)
+    await world.put(a_set(2, lanes=(3, 5), retired=True), 3, 5)
+    await lives.run(3 * EPOCH_MS)
+    forgotten(world)
+    world.clock.advance(30_000 * EPOCH_MS)
+    lives.begin()
+    await lives.run(2 * EPOCH_MS)
+    assert (lives.markers(3), lives.epochs.problem()) == ([], None)
+    await world.put(a_set(3, lanes=(3,)))
+    await lives.run(3 * EPOCH_MS)
+    first, *others = lives.markers(3)
+    assert (first.generation, first.lanes, first.next.generation) == (2, (), 3)
+    assert len(others) in {2, 3}
+
+
+async def test_a_wall_clock_set_back_while_the_log_forgot_repeats_no_epoch(lives, world):
+    await begun(lives)
+    noted = lives.markers(3)[-1].epoch_id
+    forgotten(world)
+    world.clock.step(-100 * EPOCH_MS)
+    lives.begin()
+    await lives.run(5 * EPOCH_MS)
+    epochs = [m.epoch_id for m in lives.markers(3)]
+    assert epochs == list(range(noted + 1, noted + 1 + len(epochs)))
+    assert len(epochs) >= 4
+
+
+async def test_which_set_is_in_force_is_noted_when_it_changes_and_once_an_hour(lives, world):
+    await begun(lives)
+    await lives.run(10 * EPOCH_MS)
+    assert len(world.broker.log(CURSORS.name, 0)) == 1
+    world.clock.advance(NOTE_MS)
+    await lives.run(2 * EPOCH_MS)
+    assert len(world.broker.log(CURSORS.name, 0)) == 2
+    await world.put(SECOND, 3, 5, 6)
+    await lives.run(2 * EPOCH_MS)
+    *_, known = filter(None, map(in_force_of, world.broker.log(CURSORS.name, 0)))
+    assert (known.set, len(world.broker.log(CURSORS.name, 0))) == (world.control.in_force("sports").value, 3)

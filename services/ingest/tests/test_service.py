@@ -14,7 +14,6 @@ from m0_ingest.service import Ingest, Keys, LogLost
 from m0common.clock import SystemClock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
-from m0common.http import Status
 from m0common.leases.memory import MemoryLeases
 from m0common.messages import LaneMessage, MarketOutcome, RawEvent, RegistryMarket, encode
 from m0common.process import Process
@@ -125,19 +124,13 @@ async def broker():
 
 async def run(process, broker, chain, config, chain_time=None):
     """Ingest until the process is stopped; raises what ends it."""
-    ingest = Ingest(
-        process.settings,
-        config,
-        broker,
-        MemoryLeases(process.clock),
-        chain,
-        Keys(CLOCK, OTHER),
-        load_domains(),
-        process.clock,
-        process.status,
-        chain_time,
-    )
-    await process.live(ingest.begin)
+    keys, leases = Keys(CLOCK, OTHER), MemoryLeases(process.clock)
+    ingest = Ingest(process, config, broker, leases, chain, keys, load_domains(), chain_time)
+
+    async def compose(_process):
+        await ingest.begin()
+
+    await process.live(compose)
 
 
 async def live(broker, chain, config, done, chain_time=None):
@@ -283,25 +276,19 @@ async def test_another_count_of_partitions_is_refused(config):
         await run(Process("ingest", settings(), SystemClock()), broker, Chain(broker), config)
 
 
+def refused(broker, config, told):
+    process = Process("ingest", told, SystemClock())
+    return Ingest(process, config, broker, MemoryLeases(process.clock), Chain(broker), Keys(CLOCK, OTHER), {})
+
+
 async def test_ingest_without_a_catalog_does_not_start(broker, config):
-    empty, leases = settings().model_copy(update={"catalogs": {}}), MemoryLeases(SystemClock())
     with pytest.raises(SettingsError, match="catalogs"):
-        Ingest(empty, config, broker, leases, Chain(broker), Keys(CLOCK, OTHER), {}, SystemClock(), Status("ingest"))
+        refused(broker, config, settings().model_copy(update={"catalogs": {}}))
 
 
 async def test_a_connector_whose_domain_is_not_installed_names_it(broker, config):
     with pytest.raises(SettingsError, match=r"football of sports needs domain sports, .* \(installed: none\)"):
-        Ingest(
-            settings(),
-            config,
-            broker,
-            MemoryLeases(SystemClock()),
-            Chain(broker),
-            Keys(CLOCK, OTHER),
-            {},
-            SystemClock(),
-            Status("ingest"),
-        )
+        refused(broker, config, settings())
 
 
 def test_keys_come_from_files_that_are_named_when_they_are_missing(tmp_path):

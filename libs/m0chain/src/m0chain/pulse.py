@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from m0common import pulse
-from m0common.pulse import PATIENCE_S, taken
+from m0common.pulse import PATIENCE_S
 from m0common.secret import SecretUrl
 
 from m0chain.errors import ChainError
@@ -64,11 +64,7 @@ class Pulse(pulse.Pulse):
 
 
 @contextlib.asynccontextmanager
-async def beating(rpc_url: str | SecretUrl, now_ms: Callable[[], int]) -> AsyncIterator[Pulse]:
-    """A pulse of the node at `rpc_url`, over a connection of its own, taken as long as the block lasts."""
-    timing = Timing(request_s=ANSWER_S, attempts=1)
-    async with (
-        ChainClient(rpc_url, timing=timing) as client,
-        taken(Pulse(lambda: client.chain_time("confirmed"), now_ms), "pulse of the chain's node") as made,
-    ):
-        yield made
+async def node_pulse(rpc_url: str | SecretUrl, now_ms: Callable[[], int]) -> AsyncIterator[Pulse]:
+    """A pulse of the node at `rpc_url`, over a connection of its own; whoever opens it runs it."""
+    async with ChainClient(rpc_url, timing=Timing(request_s=ANSWER_S, attempts=1)) as client:
+        yield Pulse(lambda: client.chain_time("confirmed"), now_ms)

@@ -1,7 +1,7 @@
 """What `m0.cursors` holds: how far connectors are, by key.
 
 The newest record of a key counts, and an empty one takes the key away.
-Values are MessagePack. All but season requests are private to the connector whose key it is.
+Values are MessagePack. All but season requests and sets in force are private to the connector whose key it is.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 SEASON = "season:"
 """Begins the keys of season requests; the catalog follows."""
+IN_FORCE = "in_force:"
+"""Begins the keys of sets in force; the catalog follows."""
 GROUPS_MAX = 1_000
 
 
@@ -30,6 +32,16 @@ class SeasonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     catalog: CatalogName
     season: Annotated[int, msgspec.Meta(ge=2)]
     groups: Annotated[tuple[Group, ...], msgspec.Meta(min_length=1, max_length=GROUPS_MAX)]
+
+
+class InForce(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That the set of a record (`set`, its value in `m0.raw`, signed) was in force in `catalog` behind the marker of an
+    epoch: the log forgets both, the lanes do not.
+    """
+
+    catalog: CatalogName
+    set: bytes
+    epoch_id: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Cursors:
@@ -71,6 +83,14 @@ class Cursors:
 def cursor(key: str, value: object | None) -> Produce:
     """The record that makes `value` the newest of a key; None takes the key away."""
     return Produce(CURSORS.name, 0, key.encode(), b"" if value is None else msgspec.msgpack.encode(value))
+
+
+def in_force_of(record: Record) -> InForce | None:
+    """The set in force that a record of the topic names, None for any other. Raises InvalidValue as `Cursors.get`."""
+    key = record.key or b""
+    if not key.startswith(IN_FORCE.encode()) or not record.value:
+        return None
+    return _read(key.decode(errors="replace"), record.value, InForce)
 
 
 def _read(key: str, value: bytes, kind: type[T]) -> T:

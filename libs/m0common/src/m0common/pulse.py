@@ -1,13 +1,9 @@
 """Whether something that a process stands on answers, so that its readiness says so within seconds, whoever asks."""
 
 import asyncio
-import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
-
-from m0common.tasks import end_task
+from collections.abc import Callable
 
 EVERY_S = 1.0
 PATIENCE_S = 3.5
@@ -47,20 +43,7 @@ class Pulse(ABC):
         self._beat_s = self._seconds()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Ask until cancelled. A pulse that is not taken says that all is well: whoever has one runs this too."""
         while True:
             await self.beat()
             await asyncio.sleep(EVERY_S)
-
-
-P = TypeVar("P", bound=Pulse)
-
-
-@contextlib.asynccontextmanager
-async def taken(pulse: P, name: str) -> AsyncIterator[P]:
-    """A pulse that is taken as long as the block lasts; `name` is its task's."""
-    task = asyncio.create_task(pulse.run(), name=name)
-    try:
-        yield pulse
-    finally:
-        await end_task(task)

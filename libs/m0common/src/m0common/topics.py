@@ -113,7 +113,9 @@ REALTIME_ANCHORS = Topic(
     max_message_bytes=8 * MIB,
 )
 CURSORS = Topic("m0.cursors.v1", "connector", "one", ("ingest",), ("ingest", "operator"), compacted=True)
-"""How far connectors are whose own newest record in `m0.raw` does not say it: an empty value takes a key back."""
+"""How far connectors are whose own newest record in `m0.raw` does not say it, and which sets are in force: an empty
+value takes a key back.
+"""
 DLQ = Topic("m0.dlq.v1", "topic:partition:offset", "origin", ("any",), ("jobs", "operator"))
 
 TOPICS: tuple[Topic, ...] = (

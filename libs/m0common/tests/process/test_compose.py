@@ -231,3 +231,23 @@ async def test_two_tasks_of_one_name_are_a_mistake():
 
     with pytest.raises(ValueError, match="there is a task 'twin' already"):
         await made().live(compose)
+
+
+async def test_what_may_fail_alone_within_a_task_is_a_note_until_something_goes_through():
+    process, runs = made(), []
+
+    async def listing():
+        runs.append(1)
+        raise (RuntimeError("no room") if len(runs) < 3 else Unavailable("no broker"))
+
+    async def part():
+        with pytest.raises(Unavailable, match="no broker"):
+            await process.alone("listing", listing, (Unavailable,))
+        await forever()
+
+    async def compose(process):
+        process.task("part", part)
+
+    async with living(process, compose):
+        await until(lambda: len(runs) == 3)
+        assert answer(process)[1]["notes"]["side tasks"] == "listing: RuntimeError: no room"

@@ -1,13 +1,15 @@
 """Whether the database answers, as readiness sees it."""
 
 import asyncio
+import contextlib
 
 import psycopg
 import pytest
 from m0common.pulse import PATIENCE_S
 from m0common.secret import SecretDsn
 from m0common.store.bounded import connected
-from m0common.store.pulse import Pulse, beating
+from m0common.store.pulse import Pulse, database_pulse
+from m0common.tasks import end_task
 from m0local.testing import postgres_server
 
 NOWHERE = SecretDsn("postgresql://m0:hidden@127.0.0.1:1/m0")
@@ -19,6 +21,17 @@ def server(tmp_path_factory):
         yield running
 
 
+@contextlib.asynccontextmanager
+async def taken(opened):
+    """A pulse that is taken as long as the block lasts."""
+    async with opened as pulse:
+        task = asyncio.create_task(pulse.run())
+        try:
+            yield pulse
+        finally:
+            await end_task(task)
+
+
 async def until(condition):
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what readiness would see
@@ -27,7 +40,7 @@ async def until(condition):
 
 @pytest.mark.postgres
 async def test_a_database_that_hangs_is_named_and_well_again_once_it_answers(server):
-    async with beating(SecretDsn(server.dsn), "test") as pulse:
+    async with taken(database_pulse(SecretDsn(server.dsn), "test")) as pulse:
         assert pulse.problem() == "Postgres was not asked yet"
         await until(lambda: pulse.problem() is None)
         with server.frozen():
@@ -44,7 +57,7 @@ async def test_what_is_wrong_with_the_answer_is_said_as_it_is(server):
         await connection.execute("SELECT 1")
         return says[0]
 
-    async with beating(SecretDsn(server.dsn), "test", ask) as pulse:
+    async with taken(database_pulse(SecretDsn(server.dsn), "test", ask)) as pulse:
         await until(lambda: pulse.problem() == "the schema is foreign")
         says[0] = None
         await until(lambda: pulse.problem() is None)

@@ -3,11 +3,13 @@
 import asyncio
 
 from m0common.clock import Clock
+from m0common.cursors import in_force_of
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError, Unavailable
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.follow import Follower
-from m0common.topics import RAW
+from m0common.stream.records import Record
+from m0common.topics import CURSORS, RAW
 from m0lanes.authority import control_keys
 from m0lanes.control import CatalogSetPayload
 from solders.keypair import Keypair
@@ -40,15 +42,24 @@ class CatalogLog:
                 f"fixed for a deployment's life, set kafka.partitions = {count}"
             )
         places = [TopicPartition(RAW.name, partition) for partition in range(count)]
+        places.append(TopicPartition(CURSORS.name, 0))
         async with Follower(self._broker) as follower:
             await follower.open(places)
             await follower.go({where: self._next.get(where, AT_BEGINNING) for where in places}, follower.ends)
             while follower.unread:
                 for record in await follower.next():
-                    self.control.take(record)
-                    self.markets.take(record)
-                    self.lives.take(record)
+                    self._take(record)
                 self._next = dict(follower.next_offsets)
+
+    def _take(self, record: Record) -> None:
+        if record.topic == CURSORS.name:
+            known = in_force_of(record)
+            if known is not None:
+                self.control.recall(known)
+            return
+        self.control.take(record)
+        self.markets.take(record)
+        self.lives.take(record)
 
     def standing(self, catalog: str) -> Standing:
         """The catalog as the log has it. Raises SettingsError when the log has lost the set in force."""

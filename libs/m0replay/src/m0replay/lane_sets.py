@@ -57,6 +57,11 @@ class LaneSets:
         """A marker has named a set that the lane does not have: it waits for that one."""
         self._missing = key
 
+    def recall(self, made: Generation, keys: tuple[bytes, ...]) -> None:
+        """A set is known to be in force in the catalog: what the lane has of earlier ones is over."""
+        if made.number > self._standing.generation:
+            self.activate(made, keys)
+
     def activate(self, made: Generation, keys: tuple[bytes, ...]) -> None:
         """A marker has put a set in force."""
         key = (made.number, made.hash)

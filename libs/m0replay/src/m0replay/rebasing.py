@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from m0replay.catalog_log import CatalogLog
 from m0replay.catalogs import CONTROL
 from m0replay.control_keys import ControlKey
-from m0replay.control_log import DefinedSet
+from m0replay.control_records import DefinedSet
 from m0replay.control_value import control_value
 from m0replay.lives import Begun
 

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from m0common.http import routes
 from m0common.process import Process
-from m0common.store import postgres, pulse
+from m0common.store import postgres
+from m0common.store.pulse import database_pulse
 from m0index import changes
 from m0index.schema import Schema
 
@@ -46,9 +47,9 @@ class Api:
     async def begin(self, process: Process) -> None:
         """Open the index, and hear of its changes."""
         config, status = process.settings.postgres, process.status
-        pulses = pulse.beating(config.dsn, process.name, self._schema.ask)
-        beat = await process.enter("Postgres' pulse", pulses)
-        status.ready["postgres"] = beat.problem
+        pulse = await process.enter("Postgres' pulse", database_pulse(config.dsn, process.name, self._schema.ask))
+        process.task("pulse of Postgres", pulse.run)
+        status.ready["postgres"] = pulse.problem
         status.notes["schema"] = self._schema.note
         status.ready["changes"] = self._listener.problem
         pool = await process.enter("Postgres", postgres.opened(config, name=process.name, reading=True))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from m0chain import Programs, Registry, node_client
 from m0chain.keyfile import plain_key
-from m0chain.pulse import beating
+from m0chain.pulse import node_pulse
 from m0common.leases import rows
 from m0common.process import Process, run
 from m0common.stream.service import broker_of
@@ -27,14 +27,13 @@ async def compose(process: Process) -> None:
     client = await process.enter("the node", node_client(settings.solana, programs))
     top_up = settings.solana.cluster == "localnet"
     registry = ChainRegistry(client, Registry(programs.registry), registrar, top_up=top_up)
-    pulse = await process.enter("the node's pulse", beating(settings.solana.rpc_url, process.clock.now_ms))
+    pulse = await process.enter("the node's pulse", node_pulse(settings.solana.rpc_url, process.clock.now_ms))
+    process.task("pulse of the node", pulse.run)
     process.status.ready["node"] = pulse.problem
     leases = await process.enter("the leases", rows.opened(settings.postgres, NAME))
     catalogs = Path(settings.catalogs_dir)
-    ingest = Ingest(
-        settings, catalogs, broker, leases, registry, keys, load_domains(), process.clock, process.status, Chain(client)
-    )
-    await ingest.begin(process)
+    ingest = Ingest(process, catalogs, broker, leases, registry, keys, load_domains(), Chain(client))
+    await ingest.begin()
 
 
 if __name__ == "__main__":

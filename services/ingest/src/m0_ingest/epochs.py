@@ -1,6 +1,7 @@
 """The epoch clock: the only "now" inside the lanes is the marker it writes.
 
-It decides by the log's control records and the time alone, and remembers nothing between two runs: the newest marker
+It decides by the log's control records and the time alone, and knows nothing else between two runs but which set is in
+force (`m0.cursors`), for when the log has forgotten it: the newest marker
 found in any lane is completed with the same bytes, then the newest epoch that is due is written. Epochs in between had
 no clock and have no marker. A marker goes into every lane of the generation in force and of the one it activates, and
 has been read back from all of them before the next begins.
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from m0common.clock import Clock
+from m0common.cursors import IN_FORCE, InForce
 from m0common.ids import epoch_of, epoch_window
 from m0common.messages import encode_raw, raw_event
 from m0common.telemetry.logs import logger
@@ -17,7 +19,8 @@ from m0common.telemetry.traces import epoch_span, epoch_trace, inject
 from m0common.topics import HOUR_MS
 from m0lanes.authority import Sign, signed
 from m0lanes.control import EPOCH_END, EpochEndPayload, NextGeneration
-from m0replay.control_log import ControlLog, DefinedSet
+from m0replay.control_log import ControlLog
+from m0replay.control_records import DefinedSet
 from solders.keypair import Keypair
 
 from m0_ingest import metrics
@@ -30,6 +33,8 @@ RATE_DIVISOR = 10
 """Towards the wall clock the time that epochs end by runs at most a tenth faster or slower than time passes."""
 CARRY_MS = 24 * HOUR_MS
 """A set in force is said again when its newest copy in a lane is older: the log forgets what is old."""
+NOTE_MS = HOUR_MS
+"""How far behind the last epoch the note may be that says which set is in force."""
 
 log = logger(__name__)
 
@@ -66,6 +71,7 @@ class EpochClock:
         self._lateness_ms = lateness_ms
         self._written: dict[str, int] = {}
         self._carried: dict[str, int] = {}
+        self._noted: dict[str, tuple[bytes, int]] = {}
         self.problems: dict[str, str] = {}
         self.notes: dict[str, str] = {}
 
@@ -91,12 +97,14 @@ class EpochClock:
             log.info("a marker is completed", catalog=catalog, epoch_id=newest.payload.epoch_id, lanes=newest.missing)
             await self._say(catalog, _Marker(newest.payload.epoch_id, newest.missing, newest.value))
             return READ_BACK_MS
-        last = -1 if newest is None else newest.payload.epoch_id
+        last = self._control.last_epoch(catalog)
         if last < written or (newest is not None and newest.missing):
             return READ_BACK_MS
         now = self._control.in_force(catalog)
         following = self._control.ready(catalog)
-        self._look(catalog, now, following, begun=newest is not None)
+        if newest is not None and now is not None:
+            await self._note(newest.payload, now)
+        self._look(catalog, now, following, begun=last >= 0)
         judge = _judge(now, following)
         if judge is None or catalog in self.problems:
             return LONGEST_SLEEP_MS
@@ -139,6 +147,15 @@ class EpochClock:
         event = raw_event(SOURCE, f"{catalog}:{epoch_id}", "", None, EPOCH_END, end_ms, end_ms, payload)
         targets = sorted({*payload.lanes, *(() if following is None else following.lanes)})
         return _Marker(epoch_id, tuple(targets), encode_raw(signed(event, self._genesis_hash, self._sign)))
+
+    async def _note(self, newest: EpochEndPayload, now: DefinedSet) -> None:
+        """Note outside `m0.raw` which set is in force behind the newest marker, which all lanes have."""
+        noted, at_ms = self._noted.get(newest.catalog, (b"", 0))
+        if noted == now.hash and newest.window_end_ms < at_ms + NOTE_MS:
+            return
+        known = InForce(newest.catalog, now.value, newest.epoch_id)
+        await self._writer.write(cursors={IN_FORCE + newest.catalog: known})
+        self._noted[newest.catalog] = now.hash, newest.window_end_ms
 
     async def _carry(self, catalog: str, epoch_id: int) -> None:
         """Say the set in force again where its copy will not last, at most once an epoch."""

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from m0chain.keyfile import plain_key
-from m0common.clock import Clock, SlewedClock
+from m0common.clock import SlewedClock
 from m0common.cursors import Cursors
 from m0common.deployment import Deployment
 from m0common.errors import Fenced, M0Error, SettingsError, Unavailable
-from m0common.http import Check, Status
+from m0common.http import Check
 from m0common.leases.candidate import Candidate, holder_name
 from m0common.leases.port import Leases
 from m0common.process import Process
-from m0common.settings import Catalog, Settings
-from m0common.side import SideTasks
+from m0common.settings import Catalog
 from m0common.stream.broker import Broker
 from m0common.stream.partition import refuse_other_count
 from m0common.stream.retry import Retry
@@ -68,26 +68,26 @@ class Ingest:
 
     def __init__(
         self,
-        settings: Settings,
+        process: Process,
         config_dir: Path,
         broker: Broker,
         leases: Leases,
         registry: MarketRegistry,
         keys: Keys,
         domains: Mapping[str, Domain],
-        clock: Clock,
-        status: Status,
         chain: ChainTime | None = None,
     ) -> None:
+        settings, status = process.settings, process.status
         if not settings.catalogs:
             raise SettingsError("no catalog is configured: add a [catalogs.NAME] table to the settings file")
+        self._process = process
         self._settings = settings
         self._deployment = Deployment.of(settings)
         self._broker = broker
         self._leases = leases
         self._chain_registry = registry
         self._keys = keys
-        self._clock = clock
+        self._clock = process.clock
         self._status = status
         self._holder = holder_name()
         self._control = ControlLog(self._deployment)
@@ -96,7 +96,6 @@ class Ingest:
         self._retry = Retry("ingest", metrics.RETRIES.labels("broker").inc)
         self._watch = ChainWatch(chain)
         self._epoch_clock: SlewedClock | None = None
-        self._listing = SideTasks()
         self._feeds = {
             name: feed for name in settings.catalogs if (feed := feed_of(name, config_dir, domains)) is not None
         }
@@ -107,7 +106,6 @@ class Ingest:
         status.ready["broker"] = lambda: self._retry.problem
         status.ready["control records"] = lambda: self._follower.problem
         status.ready["clock"] = lambda: self._watch.problem
-        status.notes["listing"] = self._listing.notes
 
     def _part(self, name: str, run: Run) -> Part:
         candidate = Candidate(
@@ -125,11 +123,12 @@ class Ingest:
         self._status.facts[f"leader of {name}"] = candidate.says
         return part
 
-    async def begin(self, process: Process) -> None:
+    async def begin(self) -> None:
         """Follow the log, and run every part whenever it is this process's turn.
 
         The looks at the chain's clock and the listing of markets may fail alone.
         """
+        process = self._process
         with process.waits("Kafka"):
             for topic in (RAW, OUTCOMES, CURSORS):
                 found = await self._retry.run(partial(self._broker.partitions, topic.name))
@@ -157,8 +156,7 @@ class Ingest:
 
     async def _begin_clock(self) -> SlewedClock:
         """A clock that begins behind the newest marker; waits as long as the chain says that the time is wrong."""
-        newest = [self._control.newest(catalog) for catalog in self._control.catalogs()]
-        not_before_ms = max((marker.payload.window_end_ms for marker in newest if marker is not None), default=0)
+        not_before_ms = max(map(self._control.last_end_ms, self._control.catalogs()), default=0)
         while not await self._watch.agrees(max(not_before_ms, self._clock.now_ms())):
             log.warning("epochs wait for the right time", reason=self._watch.problem)
             await asyncio.sleep(CHAIN_LOOK_S)
@@ -227,10 +225,12 @@ class Ingest:
             _shown(self._status.ready, f"listing of {name}", lambda: lister.problem),
             _shown(self._status.notes, f"listing of {name}", lambda: lister.note),
         ):
-            listing = partial(
-                self._listing.run, f"listing of {name}", partial(take_turns, lister.turn), (Unavailable, Fenced)
-            )
-            await take_turns(player.turn, listing)
+            await take_turns(player.turn, partial(self._list, name, lister))
+
+    async def _list(self, catalog: str, lister: Lister) -> NoReturn:
+        """List a catalog's markets. Raises what is no fault of the listing: Unavailable and Fenced."""
+        process = self._process
+        await process.alone(f"listing of {catalog}", partial(take_turns, lister.turn), (Unavailable, Fenced))
 
     def _lateness_ms(self, catalog: str) -> int:
         return self._settings.catalogs.get(catalog, Catalog()).lateness_ms

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from m0chain import Fees, Programs, Sender, node_client
 from m0chain.keyfile import plain_key
-from m0chain.pulse import beating
+from m0chain.pulse import node_pulse
 from m0common.deployment import Deployment
 from m0common.leases import rows
 from m0common.process import Process, run
 from m0common.store import postgres
-from m0common.store import pulse as store_pulse
+from m0common.store.pulse import database_pulse
 from m0common.stream.service import broker_of
 from m0index.schema import Schema
 
@@ -25,10 +25,12 @@ async def compose(process: Process) -> None:
     deployment, programs = Deployment.of(config), Programs.of(config)
     key = plain_key(Path(config.keys_dir) / "resolver.json")
     client = await process.enter("the node", node_client(config.solana, programs))
-    pulse = await process.enter("the node's pulse", beating(config.solana.rpc_url, clock.now_ms))
-    status.ready["node"] = pulse.problem
+    node = await process.enter("the node's pulse", node_pulse(config.solana.rpc_url, clock.now_ms))
+    process.task("pulse of the node", node.run)
+    status.ready["node"] = node.problem
     schema = Schema()
-    database = await process.enter("Postgres' pulse", store_pulse.beating(config.postgres.dsn, NAME, schema.ask))
+    database = await process.enter("Postgres' pulse", database_pulse(config.postgres.dsn, NAME, schema.ask))
+    process.task("pulse of Postgres", database.run)
     status.ready["postgres"] = database.problem
     status.notes["schema"] = schema.note
     sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))

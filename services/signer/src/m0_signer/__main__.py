@@ -4,7 +4,7 @@ from pathlib import Path
 
 from m0chain import Fees, Programs, Sender, Subscriptions, node_client
 from m0chain.keystore import open_key_file
-from m0chain.pulse import beating
+from m0chain.pulse import node_pulse
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.process import Process, run
@@ -38,7 +38,8 @@ async def compose(process: Process) -> None:
     guard = await Guard.open(guard_path(config), bytes(deployed.oracle))
     process.closes("the guard", guard.close)
     client = await process.enter("the node", node_client(config.solana, deployed))
-    pulse = await process.enter("the node's pulse", beating(config.solana.rpc_url, process.clock.now_ms))
+    pulse = await process.enter("the node's pulse", node_pulse(config.solana.rpc_url, process.clock.now_ms))
+    process.task("pulse of the node", pulse.run)
     process.status.ready["node"] = pulse.problem
     sender = Sender(client, Fees(micro_lamports_per_unit=config.solana.priority_fee_microlamports))
     broker, chain = broker_of(process), RpcChain(client, sender, deployed.oracle, key)

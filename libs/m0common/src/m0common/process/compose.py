@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from m0common.clock import Clock
 from m0common.http import Status
@@ -81,6 +81,10 @@ class Process:
     def side(self, name: str, run: Run) -> None:
         """Begin a task that may fail alone; see Tasks.side."""
         self._tasks.side(name, run)
+
+    async def alone(self, name: str, run: Run, through: tuple[type[Exception], ...] = ()) -> NoReturn:
+        """Run within a task what may fail alone, until cancelled or `through` is raised; see SideTasks.run."""
+        await self._tasks.alone(name, run, through)
 
     def stop(self) -> None:
         """End, as after a signal: `live` drains and returns."""

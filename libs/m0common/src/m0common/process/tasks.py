@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from m0common.errors import M0Error
 from m0common.side import SideTasks
@@ -63,6 +64,10 @@ class Tasks:
         """Begin a task that may fail alone, and is begun again then: see m0common.side."""
         self.beside.append(name)
         self._begin(name, lambda: self._side.run(name, run), None)
+
+    async def alone(self, name: str, run: Run, through: tuple[type[Exception], ...] = ()) -> NoReturn:
+        """Run here what may fail alone, as `side` does."""
+        await self._side.run(name, run, through)
 
     def notes(self) -> str | None:
         """Which of those that may fail alone fail, and why."""

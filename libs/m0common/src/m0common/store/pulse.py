@@ -8,7 +8,7 @@ import psycopg
 
 from m0common import pulse
 from m0common.errors import Unavailable
-from m0common.pulse import PATIENCE_S, taken
+from m0common.pulse import PATIENCE_S
 from m0common.secret import SecretDsn
 from m0common.store.bounded import BoundedConnection, connected
 from m0common.store.postgres import Connection
@@ -67,11 +67,10 @@ class Pulse(pulse.Pulse):
 
 
 @contextlib.asynccontextmanager
-async def beating(dsn: SecretDsn, name: str, ask: Ask = answers) -> AsyncIterator[Pulse]:
-    """A pulse of the database at `dsn`, taken as long as the block lasts."""
+async def database_pulse(dsn: SecretDsn, name: str, ask: Ask = answers) -> AsyncIterator[Pulse]:
+    """A pulse of the database at `dsn`; whoever opens it runs it."""
     made = Pulse(dsn, name, ask)
     try:
-        async with taken(made, "pulse of Postgres"):
-            yield made
+        yield made
     finally:
         await made.close()
