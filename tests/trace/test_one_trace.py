@@ -85,7 +85,7 @@ class Walk:
             signer = Signer(deployed, lanes.HEART, self.stages.broker, port, port.key, guard, pace=FAST)
 
             async def compose(process, signer=signer):
-                signer.begin(process)
+                await signer.begin(process)
 
             process = Process(config.signer.name, config, ManualClock())
             tasks.append(asyncio.create_task(process.live(compose)))
