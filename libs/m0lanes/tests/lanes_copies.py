@@ -67,7 +67,7 @@ class Copies(Story):
             case _:
                 self.end()
         self.carry()
-        self.flush(settle=self.rng.random() < 0.5)
+        self.flush(until_idle=self.rng.random() < 0.5)
 
     def without(self) -> list[Record]:
         """The log as it is when nobody carries anything."""

@@ -119,6 +119,6 @@ def test_whatever_moves_a_gap_swallows_live_and_chain_close_the_same_epochs_and_
         course.ends(rng.randrange(3))
         course.repair(begins, anew=rng.random() < 0.5)
         course.end()
-        course.flush(settle=rng.random() < 0.5)
+        course.flush(until_idle=rng.random() < 0.5)
     course.ends(2)
     course.check()
