@@ -42,7 +42,7 @@ async def eventually(condition, timeout_s=60.0):
 
 
 class Echo:
-    """Says every record again. Of its words `cut` saves the lane, `heavy` 5 MB of it, `bad` is a letter, `bug` a bug."""
+    """Says every record again. Of its words `cut` saves the lane, `heavy` with 5 MB, `bad` is a letter, `bug` a bug."""
 
     stage = 2
     build = ZERO

@@ -7,8 +7,8 @@ from m0common.clock import Clock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError, Unavailable
 from m0common.messages import RawEvent
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.topics import RAW

@@ -12,8 +12,8 @@ from m0common.canonical import BundleHeader
 from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import HeaderMessage, InputSeq, Manifest
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Record
 from m0common.stream.restored import Restored
