@@ -10,7 +10,7 @@ import re
 import lanes_world as world
 from m0common.messages import encode_raw, raw_event
 from m0common.messages.codec import encode_json
-from m0common.topics import RAW_MAX_BYTES
+from m0common.messages.raw import RAW_MAX_BYTES
 from m0lanes.authority import signed
 from m0lanes.control import MarketClosePayload, MarketOpenPayload
 from m0lanes.generations import partition_of

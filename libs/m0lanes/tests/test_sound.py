@@ -11,8 +11,8 @@ from lanes_lives import LANES, begun, rebase
 from lanes_steps import opened
 from m0common.canonical import ZERO, state_digest
 from m0common.messages import Manifest, StateBatch
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.core import StageCore
-from m0common.stream.door import UNDECODABLE
 from m0lanes import tags
 from m0lanes.entities import entity_key, key_parts
 from m0lanes.packing import pack

@@ -1,12 +1,25 @@
 """Each rule finds what it is for, and leaves what it is not for alone."""
 
+import ast
+from importlib import import_module
 from pathlib import Path
+from typing import get_origin
 
 import pytest
+from m0common.topics import Topic
 from m0lanes import release
 from m0lint.main import check, check_pure
 from m0lint.rules import PURE, RULES, Rule
 
+ROOT = Path(__file__).parents[3]
+RUNNING = {
+    ("m0common.stream.core", "MARKERS_DUE"),
+    ("m0common.stream.core", "nothing"),
+    ("m0common.stream.restored", "LANE_STAGES"),
+    ("m0common.topics", "ONCE_MAX_BYTES"),
+    ("m0common.topics", "STATE"),
+}
+"""What hashed code takes from code that is not, beside types and topics: how a stage is run and written down."""
 LANE = Path("libs/m0lanes/src/m0lanes/x.py")
 CANONICAL = Path("libs/m0common/src/m0common/canonical/x.py")
 QUANT = Path("libs/m0quant/src/m0quant/x.py")
@@ -169,3 +182,33 @@ def test_everything_that_is_hashed_into_a_release_is_held_to_the_rules_of_pure_c
     places = [f"libs/{name.split('/')[0]}/src/{name}" for name, _ in release._heart()]
     assert len(places) > 20
     assert [place for place in places if not pure.holds_for(place)] == []
+
+
+def unhashed(place: str, text: str) -> list[tuple[str, str]]:
+    """The values and functions, no types and topics, that a file takes from others of ours that are not hashed."""
+    hashed = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name, _ in release._heart()}
+    found = []
+    for node in ast.walk(ast.parse(text, place)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("m0") and not node.level:
+            if node.module in hashed:
+                continue
+            for alias in node.names:
+                value = getattr(import_module(node.module), alias.name)
+                if not isinstance(value, type | Topic) and get_origin(value) is None:
+                    found.append((node.module, alias.name))
+    return found
+
+
+def test_nothing_that_is_hashed_into_a_release_takes_what_decides_from_where_it_is_not():
+    taken = set()
+    for name, _ in release._heart():
+        place = f"libs/{name.split('/')[0]}/src/{name}"
+        taken |= set(unhashed(place, (ROOT / place).read_text()))
+    assert taken == RUNNING
+
+
+@pytest.mark.parametrize(
+    "text", ["from m0common.stream.door import decoded", "from m0common.stream.loop import SAID_MAX"]
+)
+def test_a_value_or_function_that_is_in_no_release_is_found(text: str):
+    assert len(unhashed("x.py", text)) == 1

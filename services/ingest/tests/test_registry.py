@@ -280,6 +280,50 @@ async def test_a_generation_that_took_force_while_it_was_away_is_noticed(make_co
     assert said(world) == [("market_open", "FB_1")] * 2
 
 
+@pytest.mark.parametrize("meanwhile", ["it ran", "it was away", "the record is gone"])
+async def test_a_market_that_ends_while_a_generation_takes_force_is_closed_where_it_is_named(
+    make_connector, world, named, meanwhile
+):
+    connector, markets = make_connector()
+    await take(connector, market(), market("FB_2"), market("FB_3", group="es.1"))
+    before = said(world)
+    await world.name("eng.1", generation=2, epoch=8)
+    if meanwhile != "it ran":
+        connector, markets = make_connector()
+        see(connector, encode(market("FB_2")))
+    if meanwhile != "the record is gone":
+        see(connector, encode(market(state="DEPRECATED", slot=9)))
+        see(connector, encode(market("FB_3", state="DEPRECATED", group="es.1", slot=9)))
+    await connector.turn()
+    await connector.turn()
+    assert said(world)[len(before) :] == [("market_close", "FB_1"), ("market_open", "FB_2")]
+    assert [markets.is_open(name) for name in ("FB_1", "FB_2", "FB_3")] == [False, True, False]
+    closing, opening = world.events()[-2:]
+    assert opening.source_seq == closing.source_seq + 1
+
+
+@pytest.mark.parametrize("fault", ["lose_acks", "refuse_sends", "die_in_transactions"])
+async def test_markets_that_ended_around_a_generation_are_each_closed_once_wherever_a_life_ends(
+    make_connector, world, named, fault
+):
+    connector, _ = make_connector()
+    names = [f"FB_{number}" for number in range(1_203)]
+    see(connector, *(encode(market(name)) for name in names))
+    await connector.turn()
+    await world.name("eng.1", generation=2, epoch=8)
+    connector, markets = make_connector()
+    see(connector, *(encode(market(name, state="ARCHIVED", slot=9)) for name in names))
+    setattr(world.broker.faults, fault, 1)
+    with pytest.raises(Unavailable):
+        await connector.turn()
+    await world.writer.start()
+    connector, markets = make_connector()
+    see(connector, *(encode(market(name, state="ARCHIVED", slot=9)) for name in names))
+    await connector.turn()
+    assert Counter(said(world)) == Counter((kind, name) for name in names for kind in ("market_open", "market_close"))
+    assert not any(markets.is_open(name) for name in names)
+
+
 async def test_a_topic_replaced_by_a_shorter_one_is_read_anew(make_connector, world, named):
     connector, markets = make_connector()
     task = asyncio.create_task(connector.run())

@@ -115,9 +115,9 @@ def test_headers_are_made_of_what_the_lanes_said(run, bodies, sets, leaves):
                 golden_run.HEART.deployment.control_key,
                 [(partition, life, spec.ZERO) for partition, life, _, _ in said],
             ),
-            input_root=spec.input_root({partition: body[11] for partition, _, _, body in said}),
+            input_root=spec.input_root({partition: body[12] for partition, _, _, body in said}),
             state_root=spec.state_root(
-                {(partition, stage): d for partition, _, _, body in said for stage, d in enumerate(body[13], 1)}
+                {(partition, stage): d for partition, _, _, body in said for stage, d in enumerate(body[14], 1)}
             ),
         )
         assert header == closed.header.header

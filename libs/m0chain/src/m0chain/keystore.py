@@ -16,7 +16,7 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from m0common.errors import M0Error
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 

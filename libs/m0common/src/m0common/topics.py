@@ -7,13 +7,13 @@ deployment (`count`, fixed for its life) or one.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from m0common.messages.raw import RAW_MAX_BYTES
+
 HOUR_MS = 3_600_000
 KIB = 1 << 10
 MIB = 1 << 20
 FOR_EVER = -1
 
-RAW_MAX_BYTES = 1 * MIB
-"""The broker refuses a larger raw message to its sender; the door refuses one that was compressed past the broker."""
 ONCE_MAX_BYTES = 256 * KIB
 """No value of state and bodies is larger."""
 

@@ -42,7 +42,7 @@ async def eventually(condition, timeout_s=60.0):
 
 
 class Echo:
-    """Says every record again; `cut` among its words saves the lane, `bad` is a letter, `bug` a bug."""
+    """Says every record again. Of its words `cut` saves the lane, `heavy` with 5 MB, `bad` is a letter, `bug` a bug."""
 
     stage = 2
     build = ZERO
@@ -66,14 +66,14 @@ class Echo:
         size = 3_000_000 if b"huge" in words else 0
         yield Produce(self._sink, record.partition, record.key, record.value + b" " * size, record.headers)
         if b"cut" in words:
-            yield self._cut(record.partition)
+            yield self._cut(record.partition, [bytes(1_000_000)] * 5 if b"heavy" in words else [b"state"])
 
-    def _cut(self, partition):
+    def _cut(self, partition, values):
         def complete(first, end):
             place, held = (2, "echo", partition), (None, 0)
             return Manifest(*place, 0, 1, 1, None, ZERO, 1, 1, (), *held, 1, first, end, ZERO, ZERO, 0, 0)
 
-        return Cut(Lane("echo", partition), 2, None, [b"state"], complete)
+        return Cut(Lane("echo", partition), 2, None, values, complete)
 
     def gather(self, manifest, found):
         return {}

@@ -75,6 +75,16 @@ async def test_what_is_said_is_acknowledged_before_the_state_the_manifest_and_th
     assert list(order.calls[3][1].values()) == [3]
 
 
+async def test_checkpoints_of_one_batch_are_written_before_their_state_is_too_much_to_keep(memory):
+    source, sink = await topics(memory)
+    await send(memory, source, *(b"%d heavy cut" % number for number in range(5)))
+    order = Order(memory.broker)
+    async with running(loop_of(memory, source, sink, order)):
+        await eventually(lambda: order.calls and order.calls[-1][0] == "commit")
+    two, one = ([(sink, n), (STATE[2].name, 5 * n), (MANIFESTS.name, n)] for n in (2, 1))
+    assert order.calls[:-1] == [*two, *two, *one]
+
+
 async def test_offsets_are_committed_no_more_often_than_asked_for(memory):
     source, sink = await topics(memory)
     order = Order(memory.broker)

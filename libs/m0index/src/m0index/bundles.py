@@ -23,7 +23,8 @@ from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, market_key
 from m0common.messages import BundlePiece, HeaderLane, HeaderMessage
 from m0common.messages.bundles import PIECE_MAX_BYTES
-from m0common.stream.door import MODEL_MAX_BYTES, check_count, check_digest, check_text, checked, decoded
+from m0common.messages.codec import checked
+from m0common.stream.door import MODEL_MAX_BYTES, check_count, check_digest, check_text, decoded
 from m0common.stream.restored import LANE_STAGES
 
 PIECES_MAX = 1024

@@ -129,6 +129,22 @@ class Applier:
         digest.add(event_id)
         return said
 
+    def note(self, event: RawEvent, made: Generation) -> bool:
+        """Note the number of an event that is dropped and counts for nothing else, so that a copy of it is a repeat;
+        False unless its source signs and numbers its events in `made` and this is signed by it: nobody else takes
+        numbers away.
+        """
+        key, rule, seq = made.key_of(event.source, event.kind), made.rule(event.source), event.source_seq
+        if key is None or rule is None or not rule.dense or seq < 1:
+            return False
+        event_id = identity(event)
+        if not is_signed_by(event, event_id, self._genesis_hash, key):
+            return False
+        known = self._repeats.of(event.source, event.group, dense=True)
+        if not known.seen(seq, event_id):
+            known.add(seq, event_id)
+        return True
+
     def write_back(self) -> None:
         """Write what is kept at hand into entities."""
         self._repeats.write_back()

@@ -20,6 +20,9 @@ from m0lanes.port import Domain
 from m0lanes.routes import Routes
 from m0lanes.slots import Slot, Slots
 
+EVER_MS = 1 << 64
+"""Every event is dated before this."""
+
 
 class Barriers:
     """The lanes' sets and markers."""
@@ -177,6 +180,13 @@ class Barriers:
             if slot.lane.partition in following.lanes and release not in self._domains:
                 slot.lacks = release
                 return
+            if state.ends:
+                # all that waits is dropped, and looked at for that
+                yield from self._apply_below(slot, EVER_MS)
+                again = state.take_beyond(state.last_end_ms, EVER_MS, record.offset, at_marker=True)
+                if again is not None:
+                    yield self._go_back(slot, again)
+                    return
             slot.release = release
             said = state.activate(self._domains)
             slot.retired = state.retired
@@ -197,7 +207,7 @@ class Barriers:
 
     def _apply_below(self, slot: Slot[NormalizeState], below_ms: int) -> Iterator[Output]:
         for held in slot.state.take(below_ms):
-            yield from self._observations.apply_held(slot, held.record, held.event)
+            yield from self._observations.apply_held(slot, held)
 
     @staticmethod
     def _go_back(slot: Slot[NormalizeState], refill: Refill) -> Rewind:

@@ -6,6 +6,7 @@ import msgspec
 from m0common.canonical import ZERO, Outcome
 from m0common.canonical.leaf import MAX_OUTCOMES
 from m0common.errors import DeadLetterError
+from m0common.messages.codec import UNDECODABLE
 from m0common.messages.types import (
     I64,
     PARTITIONS_MAX,
@@ -20,7 +21,6 @@ from m0common.messages.types import (
     Partition,
     Signed,
 )
-from m0common.stream.door import UNDECODABLE
 
 from m0lanes.control import ATTRIBUTES_MAX, EPOCH_MS_MAX, PARAMS_MAX, Text
 

@@ -22,8 +22,8 @@ from m0common.errors import DeadLetterError
 from m0common.ids import market_key
 from m0common.messages import HeaderLane, HeaderMessage, LaneMessage
 from m0common.messages.bundles import MISSED_MAX
+from m0common.messages.codec import checked
 from m0common.messages.types import U32, CountOrNone, Digest, Life
-from m0common.stream.door import checked
 
 from m0lanes import tags
 from m0lanes.births import Birth, signed_rebase

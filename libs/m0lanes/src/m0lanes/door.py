@@ -12,10 +12,9 @@ from typing import Final, TypeVar
 import msgspec
 from m0common.errors import DeadLetterError
 from m0common.messages import RawEvent
-from m0common.messages.raw import SOURCE_EVENT_ID_MAX
+from m0common.messages.codec import UNDECODABLE
+from m0common.messages.raw import RAW_MAX_BYTES, SOURCE_EVENT_ID_MAX
 from m0common.messages.types import GroupOrNone, Kind, MarketId, Source
-from m0common.stream.door import UNDECODABLE
-from m0common.topics import RAW_MAX_BYTES
 
 T = TypeVar("T", bound=msgspec.Struct)
 

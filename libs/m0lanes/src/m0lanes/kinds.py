@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from m0common.errors import InvalidValue
 from m0common.ids import market_key
+from m0common.messages.codec import UNDECODABLE
 from m0common.messages.types import U32, Digest, Partition
-from m0common.stream.door import UNDECODABLE
 
 from m0lanes import applied, bundle_state, markets, normalize_state, open_epochs, tags
 from m0lanes.bodies import MarketOpened, Prediction

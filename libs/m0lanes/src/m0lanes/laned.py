@@ -9,8 +9,8 @@ from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane
 from m0common.messages import LaneMessage
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.core import Cut, Letter, Load, Output, Taken
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.records import Record
 from m0common.stream.restored import Restored
 

@@ -13,7 +13,7 @@ from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import Lane
 from m0common.messages import ProvisionalPrediction, ProvisionalRow, encode
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce, Record
 from m0common.topics import FEATURES, PREDICTIONS, PROVISIONAL, PROVISIONAL_ROWS

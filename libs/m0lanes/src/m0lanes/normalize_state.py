@@ -244,14 +244,14 @@ class NormalizeState:
         self._forget_sets_before_held()
         return due
 
-    def take_beyond(self, since_ms: int, below_ms: int, until: int) -> Refill | None:
+    def take_beyond(self, since_ms: int, below_ms: int, until: int, *, at_marker: bool = False) -> Refill | None:
         """What must be read again up to offset `until`, since events dated from `since_ms` on and before `below_ms` are
-        held that are not at hand; from here on. None when there are none.
+        held that are not at hand; from here on. None when there are none. `at_marker`: see Refill.
         """
         beyond = self.holding.take_beyond(below_ms)
         if beyond is None:
             return None
-        self.refill = Refill(beyond.offset, until, since_ms, beyond.place, due_ms=below_ms)
+        self.refill = Refill(beyond.offset, until, since_ms, beyond.place, due_ms=below_ms, at_marker=at_marker)
         return self.refill
 
     def closing(self, payload: EpochEndPayload, rebase_hash: bytes) -> Marker:
@@ -308,7 +308,6 @@ class NormalizeState:
             self._drop_set((other.number, other.hash))
         if ended:
             self.applier.close_all()
-            self.holding.clear()
             self._forget_sets(made.number)
             return None
         if reopened:

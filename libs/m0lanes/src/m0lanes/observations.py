@@ -52,15 +52,18 @@ class Observations:
         if held is None:
             return ()
         if refill.is_due(event):
-            return self.apply_held(slot, record, event)
+            return self.apply_held(slot, held)
         slot.state.holding.add(held)
         return ()
 
-    def apply_held(self, slot: Slot[NormalizeState], record: Record, event: RawEvent) -> Sequence[Output]:
-        """An event whose window is open now."""
-        now = slot.state.in_force
-        if now is None or event.group not in now.groups:
+    def apply_held(self, slot: Slot[NormalizeState], held: Held) -> Sequence[Output]:
+        """An event whose window is open now, or that no window will open for since its lane ends here."""
+        state, (record, event, place) = slot.state, held
+        now = state.in_force
+        if now is None or state.ends or event.group not in now.groups:
             self._drop(slot, event, NO_GROUP)
+            # its group may come back, and with it whoever has a copy of this
+            any(state.applier.note(event, made) for made in (place.generation, now) if made is not None)
             return ()
         return self._apply(slot, record, event)
 

@@ -12,7 +12,7 @@ from typing import Final
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane, check_catalog
 from m0common.messages import LaneMessage
-from m0common.stream.door import checked
+from m0common.messages.codec import checked
 
 from m0lanes.births import FIRST_SEQ
 from m0lanes.slots import S, Slot, Slots

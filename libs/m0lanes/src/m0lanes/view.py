@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 
 from m0lanes.bodies import MarketOpened
 from m0lanes.entities import Entities, entity_key, key_part, key_parts

@@ -56,4 +56,4 @@ def _findings(line: int, names: list[str]) -> Iterator[Finding]:
     if not _is_whole(names):
         for name in names:
             if name in PARTIAL:
-                yield line, f"{name} is not all that a decoder raises: catch {WHOLE} of m0common.stream.door (m0client)"
+                yield line, f"{name} is not all a decoder raises: catch {WHOLE} of m0common.messages.codec (m0client)"

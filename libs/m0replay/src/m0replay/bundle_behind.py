@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from m0common.canonical import BundleHeader
 from m0common.messages import HeaderMessage, InputSeq, Manifest
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.restored import Restored
 from m0lanes import tags

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 from m0common.errors import SettingsError, nearest
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0lanes.control import (
     CONTROL_KINDS,
     EPOCH_END,

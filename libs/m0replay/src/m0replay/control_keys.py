@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from m0common.canonical import certificate_message
 from m0common.errors import SettingsError
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0lanes.authority import control_keys
 from m0lanes.control import CERTIFICATES_MAX, Certificate
 from solders.keypair import Keypair

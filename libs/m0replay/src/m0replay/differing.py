@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 from m0common.messages import LaneMessage
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0lanes.bodies import KINDS
 
 SHOWN = 160

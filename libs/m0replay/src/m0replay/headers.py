@@ -7,8 +7,8 @@ import msgspec
 from m0common.canonical import BundleHeader
 from m0common.errors import InvalidValue
 from m0common.messages import HeaderMessage
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Record
 from m0common.topics import HEADERS

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 from m0common.deployment import Deployment
 from m0common.messages import RawEvent
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.records import Record
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.control import REBASE, RebasePayload

@@ -8,7 +8,7 @@ version begins it anew.
 from collections.abc import Iterable
 
 import msgspec
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.restored import Restored
 from m0lanes.kinds import Unreadable, entity_name, read_entity
 from m0lanes.packing import pack

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from m0common.ids import Lane
 from m0common.messages import Manifest
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.restored import Restored
 from m0lanes import tags
 from m0lanes.control import CatalogSetPayload

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 from m0common.errors import InvalidValue
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 from m0lanes.control import MarketOpenPayload
 from m0lanes.port import Domain
 from m0lanes.release import folder_of

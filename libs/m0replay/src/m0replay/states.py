@@ -11,8 +11,8 @@ import msgspec
 from m0common.errors import M0Error
 from m0common.ids import Lane
 from m0common.messages import HeaderMessage, Manifest
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.records import Record
 from m0common.stream.restored import Restored
 from m0common.stream.states import restore

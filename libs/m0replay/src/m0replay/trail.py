@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import msgspec
 from m0common.ids import Lane
 from m0common.messages import LaneMessage
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Output
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce, Record
 from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS

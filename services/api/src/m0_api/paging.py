@@ -5,7 +5,8 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
-from m0common.stream.door import UNDECODABLE, check_count, check_text
+from m0common.messages.codec import UNDECODABLE
+from m0common.stream.door import check_count, check_text
 from pydantic import BaseModel, Field
 
 from m0_api.problems import InvalidCursor

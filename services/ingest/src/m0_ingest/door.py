@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
-from m0common.messages.codec import encode_json
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE, encode_json
 from m0lanes.port import Domain, Refused
 
 T = TypeVar("T")

@@ -29,6 +29,10 @@ class OpenMarkets:
         if found is not None:
             self._count(found.catalog)
 
+    def get(self, market_id: str) -> OpenMarket:
+        """Where an open market belongs."""
+        return self._markets[market_id]
+
     def of(self, catalog: str) -> dict[str, OpenMarket]:
         """Those of one catalog, ascending."""
         return {name: market for name, market in sorted(self._markets.items()) if market.catalog == catalog}

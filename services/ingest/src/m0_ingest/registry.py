@@ -2,7 +2,8 @@
 
 It follows the compacted topic `m0.registry.v1` from its beginning, so it always knows which markets are active. A
 market is opened when the set in force of its catalog names its group; when a generation takes force, whatever is active
-is opened again, also what was open before: opening an open market is harmless.
+is opened again, also what was open before: opening an open market is harmless. What was open before and is active no
+more is closed first, where the set still names its group.
 
 Events are numbered per group, so that a lane knows a copy however old it is. What is open and which numbers are used
 stands in one transaction with the events: whoever goes on repeats none and leaves none out.
@@ -124,13 +125,29 @@ class RegistryConnector:
         }
         due = self._changed | {name: market for name, market in self._active.items() if market.catalog in begun}
         forgotten = [name for catalog in sorted(begun) for name in self._markets.of(catalog)]
-        await self._write([], closed=forgotten, opened=[])
+        names = iter(forgotten)
+        while some := list(islice(names, BATCH)):
+            await self._forget(some)
         names = iter(due)
         while some := list(islice(names, BATCH)):
             await self._say([due[name] for name in some])
         if generations != self._generations:
             await self._writer.write(cursors={GENERATION + catalog: number for catalog, number in generations.items()})
         self._changed, self._generations = {}, generations
+
+    async def _forget(self, names: list[str]) -> None:
+        """Open markets whose catalog has another generation: closed where the lanes keep them and the registry does
+        not, and counted as open no more.
+        """
+        events: list[RawEvent] = []
+        for name in names:
+            market = self._markets.get(name)
+            if name in self._active or not self._is_named(market):
+                continue
+            event = self._closing(self._changed.get(name) or _gone(name, market))
+            if event is not None:
+                events.append(event)
+        await self._write(events, closed=names, opened=[])
 
     async def _say(self, markets: Iterable[RegistryMarket]) -> None:
         """Open and close what of these is not as it should be."""
@@ -163,7 +180,7 @@ class RegistryConnector:
         now = self._control.in_force_everywhere(catalog)
         return 0 if now is None else now.payload.generation
 
-    def _is_named(self, market: RegistryMarket) -> bool:
+    def _is_named(self, market: RegistryMarket | OpenMarket) -> bool:
         now = self._control.in_force_everywhere(market.catalog)
         return now is not None and not now.payload.retired and market.group in now.payload.groups
 
@@ -212,3 +229,8 @@ class RegistryConnector:
         """A group begins at the clock, in ms: above whatever was used before, should the topic have been lost."""
         number = self._numbers[group] = self._numbers.get(group, now_ms) + 1
         return number
+
+
+def _gone(name: str, market: OpenMarket) -> RegistryMarket:
+    """Of a market that the registry says nothing of any more, as much as its close needs."""
+    return RegistryMarket(name, market.catalog, market.group, "", (), "GONE", 0, 0, 0, None, 0)

@@ -13,11 +13,12 @@ from m0common.clock import Clock
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, check_market_id
 from m0common.messages import MarketOutcome
+from m0common.messages.codec import checked
 from m0common.settings import Stage
 from m0common.store.postgres import storable
 from m0common.stream.broker import Broker
 from m0common.stream.consumer_loop import ConsumerLoop
-from m0common.stream.door import check_count, check_digest, check_text, checked, decoded
+from m0common.stream.door import check_count, check_digest, check_text, decoded
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 from m0common.topics import OUTCOMES

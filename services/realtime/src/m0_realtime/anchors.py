@@ -5,8 +5,9 @@ import contextlib
 
 import msgspec
 from m0common.errors import DeadLetterError, Unavailable
+from m0common.messages.codec import checked
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.door import checked, decoded
+from m0common.stream.door import decoded
 from m0common.stream.follow import read_to_end
 from m0common.stream.records import Produce
 from m0common.telemetry.logs import logger

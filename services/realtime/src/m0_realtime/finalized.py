@@ -10,8 +10,9 @@ from m0common.clock import Clock
 from m0common.errors import DeadLetterError
 from m0common.ids import check_catalog, check_market_id
 from m0common.messages import FinalizedEpoch, FinalizedPrediction
+from m0common.messages.codec import checked
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.door import check_count, checked, decoded
+from m0common.stream.door import check_count, decoded
 from m0common.stream.follow import Follower
 from m0common.stream.records import Record
 from m0common.telemetry.context import traceparent

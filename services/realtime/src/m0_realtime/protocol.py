@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from m0common.errors import M0Error
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 
 Id = int | Annotated[str, msgspec.Meta(max_length=128)] | None
 Channels = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=1024)]

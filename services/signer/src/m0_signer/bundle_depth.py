@@ -8,9 +8,9 @@ from collections.abc import Container, Iterable
 import msgspec
 from m0common.ids import Lane
 from m0common.messages import HeaderMessage, LaneMessage
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Cut, LaneReport, Letter, Output, Rewind
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.lane_reader import LaneReader
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce, Record

@@ -8,8 +8,8 @@ import msgspec
 from m0chain import ChainError
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.messages import HeaderMessage
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.follow import Follower
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 
 from m0localnet.errors import (
     INTERNAL_ERROR,

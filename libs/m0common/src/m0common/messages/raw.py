@@ -7,6 +7,8 @@ import msgspec
 from m0common.messages.codec import encode_json
 from m0common.messages.types import END, GroupOrNone, Hex64, Kind, MarketId, Millis, Source
 
+RAW_MAX_BYTES = 1 << 20
+"""The broker refuses a larger raw message to its sender; the door refuses one that was compressed past the broker."""
 SOURCE_EVENT_ID_MAX = 256
 SourceEventId = Annotated[str, msgspec.Meta(pattern=f"^[ -~]{{1,{SOURCE_EVENT_ID_MAX}}}{END}")]
 """1 to 256 printable ASCII characters, blanks among them."""

@@ -6,8 +6,6 @@ nesting.
 Any bytes cost their reader one dead letter, never its process.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +14,7 @@ from m0common.canonical.leaf import PredictionLeaf
 from m0common.errors import DeadLetterError, InvalidValue
 from m0common.ids import check_catalog, check_market_id, market_key
 from m0common.messages import ProvisionalPrediction
+from m0common.messages.codec import UNDECODABLE, checked
 
 INT64_MAX = (1 << 63) - 1
 TEXT_MAX_BYTES = 256
@@ -24,8 +23,6 @@ PROVISIONAL_GRACE_MS = 10_000
 """A provisional prediction is shown so long behind the end of its epoch's window: markers come late, clocks differ."""
 T = TypeVar("T")
 _UNUSED = bytes(32)
-UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What a decoder raises for bytes or text that are none of its messages."""
 _provisional = msgspec.msgpack.Decoder(ProvisionalPrediction)
 
 
@@ -35,15 +32,6 @@ def decoded(decoder: msgspec.msgpack.Decoder[T], value: bytes, error: str) -> T:
         return decoder.decode(value)
     except UNDECODABLE as problem:
         raise DeadLetterError(error, f"{len(value)} bytes are none of the topic's messages: {problem}") from problem
-
-
-@contextmanager
-def checked(error: str) -> Iterator[None]:
-    """Around the checks of a message: an InvalidValue of theirs is a DeadLetterError of class `error`."""
-    try:
-        yield
-    except InvalidValue as problem:
-        raise DeadLetterError(error, str(problem)) from problem
 
 
 def check_text(what: str, text: str, max_bytes: int = TEXT_MAX_BYTES) -> None:

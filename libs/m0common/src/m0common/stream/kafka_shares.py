@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from m0common.errors import MessageTooLarge
+from m0common.messages.raw import RAW_MAX_BYTES
 from m0common.stream.broker import TopicPartition
 from m0common.stream.partition import BATCH_OVERHEAD_BYTES, wire_bytes
 from m0common.stream.records import Produce
-from m0common.topics import RAW_MAX_BYTES, Topic
+from m0common.topics import Topic
 
 BATCH_BYTES = 512 * 1024
 """Batches are split here, well below every topic's limit of the catalogue."""

@@ -42,6 +42,8 @@ SLICE_OUTPUTS = 32
 """So often, in the outputs of one record, it is looked whether a turn of others is due; behind every record anyway."""
 SAID_MAX = 10_000
 """So many messages are kept before they are written, in the middle of a record too."""
+CUTS_MAX_BYTES = 8 << 20
+"""So many bytes of state of checkpoints are kept before they are written, likewise."""
 LOOK_INTERVAL_S = 0.1
 ADOPT_INTERVAL_S = 1.0
 MEASURE_INTERVAL_S = 5.0
@@ -54,6 +56,7 @@ class _Batch:
     said: list[Produce] = field(default_factory=list)
     letters: list[Produce] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    cut_bytes: int = 0
     rewinds: list[Rewind] = field(default_factory=list)
     next_offsets: dict[int, int] = field(default_factory=dict)
     bad: int = 0
@@ -145,6 +148,7 @@ class StageLoop(Worker):
         await self._saving.save(batch.cuts)
         for written in (batch.said, batch.letters, batch.cuts):
             written.clear()
+        batch.cut_bytes = 0
 
     async def _step(self, records: Sequence[Record], batch: _Batch, only: Lane | None) -> None:
         """Feed records to the core until one of them stops the stage."""
@@ -176,6 +180,9 @@ class StageLoop(Worker):
             batch.said.append(output)
         elif isinstance(output, Cut):
             batch.cuts.append(output)
+            batch.cut_bytes += sum(len(value) for value in output.values)
+            if batch.cut_bytes >= CUTS_MAX_BYTES:
+                await self._write(batch)
         elif isinstance(output, Letter):
             self._letter(output, batch)
         elif isinstance(output, Rewind):

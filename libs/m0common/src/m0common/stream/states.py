@@ -11,8 +11,8 @@ import msgspec
 from m0common.canonical import Trie
 from m0common.errors import OffsetsGone
 from m0common.messages import Manifest, StateBatch
+from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.door import UNDECODABLE
 from m0common.stream.follow import Follower, bounds, read_to_end
 from m0common.stream.records import Record
 from m0common.stream.restored import LANE_STAGES, Restored

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from m0common.errors import M0Error
-from m0common.stream.door import UNDECODABLE
+from m0common.messages.codec import UNDECODABLE
 
 from m0_signer.workers.wire import LENGTH, FromWorker, ToWorker, decode_answer, frame
 
