@@ -1,7 +1,6 @@
 """One stack for all end-to-end tests; they run in the order of their files."""
 
 import importlib.util
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,7 @@ import e2e_stack  # noqa: E402 - loaded above
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[e2e_stack.Stack]:
+def stack() -> Iterator[e2e_stack.Stack]:
     """A running stack whose Kafka, Postgres, Valkey and localnet are its own."""
-    kept = os.environ.get("M0_E2E_HOME")
-    with e2e_stack.running(Path(kept or tmp_path_factory.mktemp("m0")), keep=bool(kept)) as made:
+    with e2e_stack.at_home() as home, e2e_stack.running(home) as made:
         yield made

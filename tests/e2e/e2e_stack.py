@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -175,17 +176,29 @@ def report_at(port: int, timeout: float = 10) -> str:
 
 
 @contextmanager
-def running(home: Path, told: Mapping[str, str] | None = None, *, keep: bool = False) -> Iterator[Stack]:
-    """A stack with data in `home`, which is removed afterwards unless it is to be kept."""
-    # embedded Postgres runs as nobody when the tests run as root, and must be able to reach its folder
-    for folder in (home, *home.parents):
-        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
+def at_home() -> Iterator[Path]:
+    """A folder for a stack's data: M0_E2E_HOME, which is kept, else one that is removed afterwards.
+
+    Not below the test runner's, which another of its runs closes to others than its owner: embedded Postgres runs as
+    nobody when the tests run as root, and must be able to reach its folder.
+    """
+    kept = os.environ.get("M0_E2E_HOME")
+    home = Path(kept or tempfile.mkdtemp(prefix="m0-"))
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(home.stat().st_mode | 0o011)
+    try:
+        yield home
+    finally:
+        if kept is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def running(home: Path, told: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """A stack with data in `home`."""
     made = Stack(home, free_offset(), told)
     try:
         made.m0("up")
         yield made
     finally:
         made.m0("down", check=False)
-        if not keep:
-            shutil.rmtree(home, ignore_errors=True)

@@ -1,7 +1,6 @@
 """A stack for each part; a part is one file and runs by name: make soak PART=clock."""
 
 import importlib.util
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +25,8 @@ def told() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, told: dict[str, str]) -> Iterator[e2e_stack.Stack]:
+def stack(told: dict[str, str]) -> Iterator[e2e_stack.Stack]:
     """A running stack whose catalogs have final epochs."""
-    kept = os.environ.get("M0_E2E_HOME")
-    home = Path(kept or tmp_path_factory.mktemp("m0"))
-    with e2e_stack.running(home, told, keep=bool(kept)) as made:
+    with e2e_stack.at_home() as home, e2e_stack.running(home, told) as made:
         made.goes_on(epochs=1)
         yield made

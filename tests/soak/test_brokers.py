@@ -1,4 +1,7 @@
-"""The fleet on three nodes of Kafka that trust nobody: each process as itself; any node dies, and nobody stops."""
+"""The fleet on three nodes of Kafka that trust nobody: each process as itself; any node dies, and nobody stops.
+
+Whoever is no leader (a second ingest, a second jobs) asks Kafka for nothing, and api has nothing to ask it for.
+"""
 
 import json
 import os
@@ -29,9 +32,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
 
 
 @pytest.fixture(scope="module")
-def stack(kafka: SecuredKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def home() -> Iterator[Path]:
+    with e2e_stack.at_home() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stack(kafka: SecuredKafka, home: Path) -> Iterator[Stack]:
     """A stack whose Kafka is this one, where `m0 topics apply` has made topics, users and rights."""
-    home = Path(os.environ.get("M0_E2E_HOME") or tmp_path_factory.mktemp("m0"))
     config = home / "config.toml"
     config.write_text((ROOT / "config" / "dev.toml").read_text().replace("partitions = 8 ", REPLICATED + "#"))
     told = kafka.environment() | {"M0_CONFIG_PATH": str(config), "M0_CATALOGS_DIR": str(ROOT / "config")}
@@ -59,7 +67,7 @@ def test_every_process_is_itself_and_has_the_rights_of_its_name_alone(stack: Sta
     stack.goes_on()
 
 
-@pytest.mark.parametrize("name", [name for name in SERVICES if name not in ("api", "ingest")])
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in ("api", "ingest", "jobs")])
 def test_a_service_with_anothers_credentials_is_refused_and_says_so(stack: Stack, name: str) -> None:
     other = "model" if name != "model" else "feature"
     passwords, port = folder(str(stack.home / "keys")), free_port()

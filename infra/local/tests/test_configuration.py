@@ -19,7 +19,7 @@ from m0local.processes import NAMES, SERVICES, all_processes, select
 from m0local.servers import KafkaServer
 from m0local.servers.java import find_java
 from m0local.servers.kafka import property_value
-from m0local.settings import MAX_OFFSET, PORTS, endpoint, load
+from m0local.settings import MAX_OFFSET, PORTS, endpoints, load
 from m0local.status import urls
 
 
@@ -59,9 +59,9 @@ def test_an_external_address_replaces_a_server(tmp_path):
     assert {"kafka", "localnet"}.isdisjoint(all_processes(env))
     assert env.ws_url == "ws://node:18900"
     assert env.kafka_bootstrap == "a:1,b:2"
-    assert endpoint("kafka", "a:1,b:2") == ("a", 1)
-    assert endpoint("localnet", "https://rpc.example") == ("rpc.example", 443)
-    assert endpoint("postgres", "postgresql://u@db/x") == ("db", 5432)
+    assert endpoints("kafka", "a:1,b:2") == [("a", 1), ("b", 2)]
+    assert endpoints("localnet", "https://rpc.example/?a=1,2") == [("rpc.example", 443)]
+    assert endpoints("postgres", "postgresql://u@db/x") == [("db", 5432)]
 
 
 def test_a_selection_keeps_the_order_of_starting_and_refuses_unknown_names():

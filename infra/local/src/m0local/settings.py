@@ -168,10 +168,13 @@ def default_ws_url(rpc_url: str) -> str:
     return urlunsplit((scheme, netloc, parts.path, parts.query, ""))
 
 
-def endpoint(name: str, address: str) -> tuple[str, int]:
-    """Host and port of the external server `name` at `address` (a URL, or host:port, the first of several)."""
-    first = address.split(",", maxsplit=1)[0]
-    parts = urlsplit(first if "://" in first else f"//{first}")
+def endpoints(name: str, address: str) -> list[tuple[str, int]]:
+    """Host and port of the external server `name` at `address`: a URL, or host:port, of Kafka several with commas."""
+    return [_endpoint(name, each) for each in (address.split(",") if name == "kafka" else [address])]
+
+
+def _endpoint(name: str, address: str) -> tuple[str, int]:
+    parts = urlsplit(address if "://" in address else f"//{address}")
     default = {"http": 80, "https": 443}.get(parts.scheme, PORTS[name])
     return parts.hostname or LOOPBACK, parts.port or default
 

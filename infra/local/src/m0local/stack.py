@@ -22,7 +22,7 @@ from m0local.logs import tail
 from m0local.processes import SERVERS, SERVICES, Process, all_processes
 from m0local.progress import Reporter, downloaded
 from m0local.provision import provision
-from m0local.settings import EXTERNAL, StackSettings, endpoint
+from m0local.settings import EXTERNAL, StackSettings, endpoints
 from m0local.supervisor_conf import render
 
 MIN_FREE_BYTES = 300 << 20
@@ -224,9 +224,10 @@ def _raise_taken(settings: StackSettings, name: str, port: int) -> None:
 
 def _check_external(settings: StackSettings) -> None:
     for name, address in settings.external.items():
-        host, port = endpoint(name, address)
-        if not ports.is_open(port, host, timeout_s=5):
-            raise StartError(f"{EXTERNAL[name]} names {host}:{port}, where nothing answers: start it or unset it.")
+        found = endpoints(name, address)
+        if not any(ports.is_open(port, host, timeout_s=5) for host, port in found):
+            said = ", ".join(f"{host}:{port}" for host, port in found)
+            raise StartError(f"{EXTERNAL[name]} names {said}, where nothing answers: start it or unset it.")
 
 
 def _write_files(settings: StackSettings, conf: str) -> None:

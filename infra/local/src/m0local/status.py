@@ -9,7 +9,7 @@ from m0common.secret import SecretDsn, SecretUrl
 from m0local import ports
 from m0local.control import ProcessInfo, Supervisor
 from m0local.processes import NAMES, Process, all_processes
-from m0local.settings import StackSettings, endpoint
+from m0local.settings import StackSettings, endpoints
 
 
 class ServiceStatus(TypedDict):
@@ -61,9 +61,9 @@ def _one(
     info: Mapping[str, ProcessInfo],
 ) -> ServiceStatus:
     if name in settings.external:
-        host, port = endpoint(name, settings.external[name])
-        ready = ports.is_open(port, host, timeout_s=2)
-        return {"name": name, "pid": None, "state": "external", "ready": ready, "restarts": 0, "port": port}
+        found = endpoints(name, settings.external[name])
+        ready = any(ports.is_open(port, host, timeout_s=2) for host, port in found)
+        return {"name": name, "pid": None, "state": "external", "ready": ready, "restarts": 0, "port": found[0][1]}
     process = processes[name]
     known = info.get(name) or ProcessInfo(name, "stopped", None, 0)
     return {

@@ -47,6 +47,7 @@ async def check_chain(pool: Pool, chain: Chain, now_ms: int) -> None:
 
 async def repeat_registry_if_lost(pool: Pool, broker: Broker, now_ms: int) -> int:
     """Publish every market again when the registry topic is empty; how many."""
+    await broker.partitions(REGISTRY_TOPIC.name)  # says at once that it may not be looked at, which `bounds` waits for
     partition = TopicPartition(REGISTRY_TOPIC.name, 0)
     if (await bounds(broker, [partition])).ends[partition]:
         return 0
