@@ -17,9 +17,12 @@ RUNNING = {
     ("m0common.stream.core", "nothing"),
     ("m0common.stream.restored", "LANE_STAGES"),
     ("m0common.topics", "ONCE_MAX_BYTES"),
+    ("m0common.told", "in_words"),
     ("m0common.topics", "STATE"),
 }
-"""What hashed code takes from code that is not, beside types and topics: how a stage is run and written down."""
+"""What hashed code takes from code that is not, beside types and topics: how a stage is run and written down, and what a
+letter says.
+"""
 LANE = Path("libs/m0lanes/src/m0lanes/x.py")
 CANONICAL = Path("libs/m0common/src/m0common/canonical/x.py")
 QUANT = Path("libs/m0quant/src/m0quant/x.py")

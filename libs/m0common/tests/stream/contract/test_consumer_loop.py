@@ -116,6 +116,7 @@ async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen_by_r
             await eventually(lambda: "no broker has answered" in (loop.ready() or ""))
         finally:
             world.thaw()
+        await eventually(lambda: loop.ready() is None)
         await world.send(*messages(topic, 2, 4))
         await eventually(lambda: set(sink.values) >= set(range(6)) and loop.ready() is None)
 
