@@ -20,8 +20,8 @@ RUNNING = {
     ("m0common.told", "in_words"),
     ("m0common.topics", "STATE"),
 }
-"""What hashed code takes from code that is not, beside types and topics: how a stage is run and written down, and what a
-letter says.
+"""What hashed code takes from code that is not, beside types and topics: how a stage is run and written down, and what
+a letter says.
 """
 LANE = Path("libs/m0lanes/src/m0lanes/x.py")
 CANONICAL = Path("libs/m0common/src/m0common/canonical/x.py")
