@@ -139,13 +139,13 @@ def events(path: Path) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("service", "told"), [("model", {"M0_REPLICA": "0"}), ("signer", {"M0_SIGNER_NAME": "signer-1"})]
+    ("service", "identity"), [("model", {"M0_REPLICA": "0"}), ("signer", {"M0_SIGNER_NAME": "signer-1"})]
 )
 def test_a_twin_with_the_same_identity_is_refused_or_harmless_and_says_so(
-    stack: Stack, service: str, told: dict[str, str]
+    stack: Stack, service: str, identity: dict[str, str]
 ):
     port = free_port()
-    twin = start(stack, ROOT, service, port, M0_BIND=f"127.0.0.1:{port}", **told)
+    twin = start(stack, ROOT, service, port, M0_BIND=f"127.0.0.1:{port}", **identity)
     try:
         stack.goes_on(epochs=2)
         ended = twin.poll()

@@ -16,7 +16,7 @@ from statistics import median
 import msgspec
 from bare import bare
 from m0common.messages import LaneMessage, ProvisionalPrediction, ProvisionalRow, RawEvent
-from m0common.process.prepare import tune_gc
+from m0common.process import tune_gc
 from m0common.stream.core import Cut, StageCore
 from m0common.stream.records import Produce, Record
 from m0common.topics import PROVISIONAL, PROVISIONAL_ROWS, RAW

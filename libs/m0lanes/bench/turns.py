@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from bare import bare
-from m0common.process.prepare import tune_gc
+from m0common.process import tune_gc
 from m0common.stream.core import StageCore
 from m0common.stream.records import Record
 

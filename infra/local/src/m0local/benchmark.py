@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from m0common.process.prepare import tune_gc
+from m0common.process import tune_gc
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.telemetry.logs import setup_logs
 

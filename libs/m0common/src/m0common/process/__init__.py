@@ -14,6 +14,7 @@ What the runner promises stands in docs/operations/processes.md.
 """
 
 from m0common.process.compose import Compose, Process
+from m0common.process.prepare import tune_gc
 from m0common.process.run import EXIT_FAILED, EXIT_OK, EXIT_USAGE, lived, run
 
-__all__ = ["EXIT_FAILED", "EXIT_OK", "EXIT_USAGE", "Compose", "Process", "lived", "run"]
+__all__ = ["EXIT_FAILED", "EXIT_OK", "EXIT_USAGE", "Compose", "Process", "lived", "run", "tune_gc"]

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from m0common.process.prepare import tune_gc
+from m0common.process import tune_gc
 from m0common.process.signals import SIGNALS
 
 from m0_signer.workers.wire import asked, frame
