@@ -223,7 +223,7 @@ async def read(broker: Broker, topic: str) -> list[Record]:
 
 def kafka_of(env: Mapping[str, str], user: str, client: str) -> KafkaOptions:
     """How a user reaches the Kafka of the stack whose environment this is."""
-    told = command_environment(env) | credentials(load(env), user)
+    told = {**env, **command_environment(env), **credentials(load(env), user)}
     return KafkaOptions.of(service_settings.load(told).kafka, client)
 
 
