@@ -20,6 +20,9 @@ async def call(what: str, timeout_ms: int, awaitable: Awaitable[T]) -> T:
         raise Unavailable(f"{what}: Kafka did not answer within {timeout_ms} ms") from error
     except (KafkaError, OSError) as error:
         raise Unavailable(f"{what}: {describe(error)}") from error
+    except AssertionError as error:
+        # aiokafka asserts that it knows a broker; a node that the cluster has not let back in yet names none
+        raise Unavailable(f"{what}: the node that answers knows no broker ({describe(error)})") from error
 
 
 def describe(error: BaseException) -> str:
