@@ -7,8 +7,8 @@ import time
 import pytest
 from m0chain import ChainClient, RpcUnavailable, Sender, Timing
 from m0chain.pulse import node_pulse
-from m0common.tasks import end_task
 from m0local.ill_node import ILLNESSES, IllNode, refuses, short_pages
+from m0local.testing import taken
 from solders.keypair import Keypair
 from solders.system_program import TransferParams, transfer
 
@@ -53,17 +53,6 @@ async def until(condition, within_s=60):
 
 def payment(payer, receiver):
     return transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=receiver, lamports=LAMPORTS))
-
-
-@contextlib.asynccontextmanager
-async def taken(opened):
-    """A pulse that is taken as long as the block lasts."""
-    async with opened as pulse:
-        task = asyncio.create_task(pulse.run())
-        try:
-            yield pulse
-        finally:
-            await end_task(task)
 
 
 async def pay(client, payer, receiver):

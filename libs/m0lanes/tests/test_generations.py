@@ -7,8 +7,9 @@ from lanes_first import First
 from lanes_fleet import Fleet
 from lanes_steps import EPOCH, FIRST, NEW_KEY, START, agrees, certificate, epochs, errors, opened, parked, ran, where
 from m0lanes.feature import features_hash
-from m0lanes.generations import lanes_of
+from m0lanes.generations import GROUPS_AT_HAND, lanes_of, partition_of
 from m0lanes.set_rules import SETS_MAX
+from solders.keypair import Keypair
 
 
 def test_before_the_first_set_nothing_of_a_catalog_is_taken():
@@ -203,6 +204,25 @@ def test_a_set_that_may_not_be_is_one_letter_in_each_lane_and_changes_nothing(ch
     assert errors(pipeline) == [error] * len(lanes)
     assert epochs(closed) == [FIRST, FIRST + 1]
     agrees(log)
+
+
+@pytest.mark.parametrize(("key", "error"), [(world.STRANGER, "wrong_signature"), (world.CONTROL, "invalid_payload")])
+def test_whose_word_a_set_is_comes_before_what_it_says(key: Keypair, error: str):
+    log = opened()
+    log.event("", "catalog_set", {"catalog": "coins", "groups": [1, 2]}, log.now_ms, source="x", key=key, partition=0)
+    _, pipeline = ran(log)
+    assert errors(pipeline) == [error]
+
+
+def test_groups_that_strangers_name_are_not_kept_for_ever():
+    core = world.HEART.normalize()
+    log = opened()
+    for record in log.records:
+        list(core.feed(record))
+    for number in range(GROUPS_AT_HAND + 100):
+        record = log.toss(f"stranger-{number}", True, log.now_ms, partition=0)
+        list(core.feed(record))
+    assert partition_of.cache_info().currsize <= GROUPS_AT_HAND
 
 
 def test_a_first_set_with_a_wrong_epoch_length_does_not_bind_the_catalog():

@@ -20,8 +20,9 @@ from control_world import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from m0common.canonical import certificate_message
-from m0common.cursors import InForce
+from m0common.cursors import IN_FORCE, InForce, cursor
 from m0common.messages import encode_raw, raw_event
+from m0common.stream.records import Record
 from m0lanes.control import EPOCH_END, Certificate, SourceRule
 from m0replay.control_log import ControlLog
 
@@ -291,10 +292,16 @@ def test_the_clock_of_a_set_that_waits_cannot_put_it_in_force_in_a_lane_that_run
         assert (said.in_force("sports").payload, said.newest("sports").payload.epoch_id) == (FIRST, 7)
 
 
+def note(known):
+    """What ingest writes of a set in force."""
+    said = cursor(IN_FORCE + known.catalog, known)
+    return Record(said.topic, said.partition, 0, said.key, said.value)
+
+
 def recalled(payload, epoch_id=900, log=None, key=CONTROL):
     """What is known of a log, and of a set that was in force before the log lost it."""
     said = ControlLog(DEPLOYMENT) if log is None else read(log)
-    said.recall(InForce("sports", set_value(payload, key=key), epoch_id))
+    said.take(note(InForce("sports", set_value(payload, key=key), epoch_id)))
     return said
 
 
@@ -344,7 +351,7 @@ def test_sets_of_former_generations_do_not_fill_a_lane_that_is_opened_again():
         log.write(set_value(a_set(generation, lanes=(3, 5)), said_ms=generation), 5)
     log.write(set_value(now, said_ms=30), 3).write(marker_value(a_marker(901, 30, (3,))), 3)
     said = ControlLog(DEPLOYMENT)
-    said.recall(InForce("sports", set_value(now), 900))
+    said.take(note(InForce("sports", set_value(now), 900)))
     log.write(set_value(new, said_ms=31), 3, 5).read_by(said)
     assert (said.ready("sports").payload, said.waiting("sports")) == (new, [])
 
@@ -361,8 +368,17 @@ def test_sets_of_former_generations_do_not_fill_a_lane_that_is_opened_again():
 )
 def test_what_is_recalled_and_is_no_signed_set_of_its_catalog_changes_nothing(known):
     said = read(begun())
-    said.recall(known)
+    said.take(note(known))
     assert (said.catalogs(), said.in_force("sports").payload, said.last_epoch("sports")) == (["sports"], FIRST, 7)
+
+
+@pytest.mark.parametrize("value", [b"\xc1", b"", b"\x93\xa6sports\xc4\x00"])
+def test_a_note_that_cannot_be_read_is_passed_over(value):
+    said = read(begun())
+    said.take(note(InForce("sports", set_value(a_set(9)), 900))._replace(value=value))
+    assert (said.in_force("sports").payload, said.last_epoch("sports")) == (FIRST, 7)
+    said.take(note(InForce("sports", set_value(a_set(9)), 900)))
+    assert (said.in_force("sports").payload, said.last_epoch("sports")) == (a_set(9), 900)
 
 
 @pytest.mark.parametrize("epoch_id", [7, 8, 9, 10, 11, 12])
@@ -374,7 +390,7 @@ def test_it_does_not_matter_when_the_set_in_force_is_recalled(epoch_id):
         said = ControlLog(DEPLOYMENT)
         for record in records[:place]:
             said.take(record)
-        said.recall(known)
+        said.take(note(known))
         for record in records[place:]:
             said.take(record)
         assert current(said) == current(read(history()))

@@ -8,7 +8,7 @@ from m0_ingest.history_player import HISTORY, HistoryPlayer
 from m0_ingest.schedule import HistoryState, Schedule
 from m0_ingest.writer import ConnectorWriter
 from m0common.clock import ManualClock
-from m0common.cursors import SEASON, Cursors, SeasonRequest, in_force_of
+from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.messages import MarketOutcome, RawEvent
 from m0common.stream.memory import MemoryBroker
 from m0common.topics import CURSORS, OUTCOMES, RAW, TOPICS
@@ -101,8 +101,8 @@ class World:
                 if record.offset >= self._read[partition]:
                     self.control.take(record)
                     self._read[partition] = record.offset + 1
-        for known in filter(None, map(in_force_of, self.broker.log(CURSORS.name, 0))):
-            self.control.recall(known)
+        for record in self.broker.log(CURSORS.name, 0):
+            self.control.take(record)
 
     def cursors(self):
         """What is in the topic of cursors now."""

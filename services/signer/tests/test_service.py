@@ -86,6 +86,13 @@ class House:
 
         self._tasks[index] = asyncio.create_task(process.live(compose))
 
+    async def begin(self, signers):
+        """Start so many signers. The log says what the lanes have said, and no header."""
+        for index in range(signers):
+            await self.start(index)
+        self.stage.publish(self.live.raw)
+        self.stage.publish(self.live.predictions)
+
     async def has_saved(self, index):
         """Whether lanes are kept, and every partition's offset with them."""
         (made,) = await self.guards[index].database.read("SELECT count(*) FROM sqlite_schema WHERE name = 'manifest'")
@@ -145,10 +152,7 @@ async def house(folder, live, **options):
 
 async def test_signers_of_both_depths_finalize_every_epoch(tmp_path, live):
     async with house(tmp_path, live) as made:
-        for index in range(3):
-            await made.start(index)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(3)
         made.claim()
         await made.until(lambda: made.finalized() == 3)
         for message in live.headers:
@@ -162,10 +166,7 @@ async def test_signers_of_both_depths_finalize_every_epoch(tmp_path, live):
 @pytest.mark.parametrize("depth", ["bundle", "raw"])
 async def test_a_consistent_header_that_was_not_computed_here_is_never_signed(tmp_path, live, depth):
     async with house(tmp_path, live, depths=(depth, depth, depth)) as made:
-        for index in range(3):
-            await made.start(index)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(3)
         lie = with_header(live.headers[1], merkle_root=bytes(32))
         made.claim([live.headers[0], lie, behind(live.headers[2], lie)])
         await made.until(lambda: len(made.submissions("disagree")) == 3)
@@ -221,10 +222,7 @@ async def test_lies_that_leave_no_room_for_the_true_header_cost_no_epoch_either(
 @pytest.mark.parametrize("depth", ["bundle", "raw"])
 async def test_a_signer_whose_headers_keep_differing_is_degraded_until_one_matches(tmp_path, live, depth):
     async with house(tmp_path, live, depths=(depth, depth)) as made:
-        await made.start(0)
-        await made.start(1)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         made.claim([with_header(message, merkle_root=bytes(32)) for message in live.headers])
         await made.until(lambda: len(made.submissions("disagree")) == 6)
         await made.until(lambda: not made.problems(0))
@@ -240,10 +238,7 @@ async def test_a_signer_whose_headers_keep_differing_is_degraded_until_one_match
 
 async def test_a_link_that_is_not_that_of_the_log_is_not_signed(tmp_path, live):
     async with house(tmp_path, live, depths=("bundle", "raw")) as made:
-        await made.start(0)
-        await made.start(1)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         forged = behind(live.headers[1], live.headers[1])
         made.claim([live.headers[0], forged])
         await made.until(lambda: len(made.submissions("disagree")) == 2)
@@ -253,10 +248,7 @@ async def test_a_link_that_is_not_that_of_the_log_is_not_signed(tmp_path, live):
 
 async def test_after_a_restart_the_link_to_a_bundle_it_disagreed_with_is_still_known(tmp_path, live):
     async with house(tmp_path, live, depths=("bundle", "raw")) as made:
-        await made.start(0)
-        await made.start(1)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         lie = with_header(live.headers[1], merkle_root=bytes(32))
         made.claim([live.headers[0], lie])
         await made.until(lambda: len(made.submissions("disagree")) == 2)
@@ -269,10 +261,7 @@ async def test_after_a_restart_the_link_to_a_bundle_it_disagreed_with_is_still_k
 
 async def test_what_is_no_header_or_an_inconsistent_one_is_passed_over(tmp_path, live):
     async with house(tmp_path, live, depths=("bundle", "raw")) as made:
-        await made.start(0)
-        await made.start(1)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         first = live.headers[0]
         cut = msgspec.structs.replace(first, header=first.header[:-1])
         junk = [b"", b"\xc1", b"[]", encode(cut)[:-5]]
@@ -308,10 +297,7 @@ async def have_read(made, offset):
 async def test_what_the_chain_would_refuse_is_not_decided_on(tmp_path, live):
     async with house(tmp_path, live, depths=("bundle", "raw")) as made:
         made.vm.set_time(BASE_MS + 4 * EPOCH_MS + COMMIT_MS + 1000)  # too late for every commit
-        for index in range(2):
-            await made.start(index)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         made.claim()
         await made.until(lambda: have_read(made, 3))
         for message in live.headers:
@@ -323,10 +309,7 @@ async def test_what_the_chain_would_refuse_is_not_decided_on(tmp_path, live):
 async def test_a_chain_that_is_away_makes_the_signer_unready_and_is_waited_for(tmp_path, live):
     async with house(tmp_path, live, depths=("bundle", "raw")) as made:
         made.vm.down = True
-        for index in range(2):
-            await made.start(index)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         made.claim()
         await made.until(lambda: all("the chain" in " ".join(made.problems(index)) for index in range(2)))
         made.vm.down = False
@@ -352,10 +335,7 @@ async def test_an_epoch_without_leaves_is_not_voted_on_and_no_link_of_the_chain(
 @pytest.mark.parametrize("depth", ["bundle", "raw"])
 async def test_a_signer_stopped_at_any_moment_goes_on_without_reading_from_the_beginning(tmp_path, live, depth):
     async with house(tmp_path, live, depths=(depth, depth)) as made:
-        await made.start(0)
-        await made.start(1)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         for count, message in enumerate(live.headers, 1):
             made.claim([message])
             await asyncio.sleep(0.02 * count)
@@ -388,10 +368,7 @@ def forget(made, live, epoch_id):
 async def test_a_newcomer_starts_from_a_published_state_that_a_final_header_commits_to(tmp_path, live, depth):
     async with house(tmp_path, live, depths=("bundle", "bundle", depth)) as made:
         made.stage.publish(live.states)
-        await made.start(0)
-        await made.start(1)
-        made.stage.publish(live.raw)
-        made.stage.publish(live.predictions)
+        await made.begin(2)
         made.claim(live.headers[:2])
         await made.until(lambda: len(made.submissions("commit")) == 4)
         made.vm.set_time(BASE_MS + 2 * EPOCH_MS + COMMIT_MS + 1000)

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import socket
+from collections.abc import Iterable
 
 import psutil
 
@@ -29,6 +30,11 @@ def is_open(port: int, host: str = LOOPBACK, timeout_s: float = 0.5) -> bool:
             return True
     except OSError:
         return False
+
+
+def any_open(endpoints: Iterable[tuple[str, int]], timeout_s: float) -> bool:
+    """Whether something accepts connections on one of these hosts and ports."""
+    return any(is_open(port, host, timeout_s) for host, port in endpoints)
 
 
 def listeners() -> dict[int, int | None]:

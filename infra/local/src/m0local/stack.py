@@ -225,7 +225,7 @@ def _raise_taken(settings: StackSettings, name: str, port: int) -> None:
 def _check_external(settings: StackSettings) -> None:
     for name, address in settings.external.items():
         found = endpoints(name, address)
-        if not any(ports.is_open(port, host, timeout_s=5) for host, port in found):
+        if not ports.any_open(found, timeout_s=5):
             said = ", ".join(f"{host}:{port}" for host, port in found)
             raise StartError(f"{EXTERNAL[name]} names {said}, where nothing answers: start it or unset it.")
 

@@ -62,7 +62,7 @@ def _one(
 ) -> ServiceStatus:
     if name in settings.external:
         found = endpoints(name, settings.external[name])
-        ready = any(ports.is_open(port, host, timeout_s=2) for host, port in found)
+        ready = ports.any_open(found, timeout_s=2)
         return {"name": name, "pid": None, "state": "external", "ready": ready, "restarts": 0, "port": found[0][1]}
     process = processes[name]
     known = info.get(name) or ProcessInfo(name, "stopped", None, 0)

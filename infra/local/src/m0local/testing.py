@@ -29,11 +29,13 @@ from typing import Generic, TypeVar
 
 import psycopg
 from m0common import settings as service_settings
+from m0common.pulse import Pulse
 from m0common.stream.broker import APPEND_TIME, Broker
 from m0common.stream.follow import read_to_end
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.records import Produce, Record
+from m0common.tasks import end_task
 from m0common.topics import BY_NAME, Topic
 from m0index import migrations
 from m0kafka.apply import apply
@@ -52,6 +54,7 @@ OFFSETS = range(11_000, 14_000, 20)
 """Where stacks of tests stand."""
 
 S = TypeVar("S", bound=Server)
+P = TypeVar("P", bound=Pulse)
 
 
 class Running(Generic[S]):
@@ -204,6 +207,17 @@ async def broker_of(options: KafkaOptions) -> AsyncIterator[KafkaBroker]:
         yield broker
     finally:
         await broker.close()
+
+
+@contextlib.asynccontextmanager
+async def taken(opened: contextlib.AbstractAsyncContextManager[P]) -> AsyncIterator[P]:
+    """A pulse that is taken for the length of the block."""
+    async with opened as pulse:
+        task = asyncio.create_task(pulse.run())
+        try:
+            yield pulse
+        finally:
+            await end_task(task)
 
 
 async def write(broker: Broker, messages: Sequence[Produce]) -> None:

@@ -86,16 +86,19 @@ def cursor(key: str, value: object | None) -> Produce:
 
 
 def in_force_of(record: Record) -> InForce | None:
-    """The set in force that a record of the topic names, None for any other. Raises InvalidValue as `Cursors.get`."""
-    key = record.key or b""
-    if not key.startswith(IN_FORCE.encode()) or not record.value:
+    """The set in force that a record of the topic names, None for any other. Raises DeadLetterError."""
+    if not (record.key or b"").startswith(IN_FORCE.encode()) or not record.value:
         return None
-    return _read(key.decode(errors="replace"), record.value, InForce)
+    return _decoded(record.value, InForce)
+
+
+def _decoded(value: bytes, kind: type[T]) -> T:
+    return decoded(msgspec.msgpack.Decoder(kind), value, "not_a_cursor")
 
 
 def _read(key: str, value: bytes, kind: type[T]) -> T:
     try:
-        return decoded(msgspec.msgpack.Decoder(kind), value, "not_a_cursor")
+        return _decoded(value, kind)
     except DeadLetterError as error:
         raise InvalidValue(
             f"{CURSORS.name} holds under key {key} what is no cursor ({error.reason}): write the right value, or an "

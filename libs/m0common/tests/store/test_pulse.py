@@ -1,7 +1,6 @@
 """Whether the database answers, as readiness sees it."""
 
 import asyncio
-import contextlib
 
 import psycopg
 import pytest
@@ -9,8 +8,7 @@ from m0common.pulse import PATIENCE_S
 from m0common.secret import SecretDsn
 from m0common.store.bounded import connected
 from m0common.store.pulse import Pulse, database_pulse
-from m0common.tasks import end_task
-from m0local.testing import postgres_server
+from m0local.testing import postgres_server, taken
 
 NOWHERE = SecretDsn("postgresql://m0:hidden@127.0.0.1:1/m0")
 
@@ -19,17 +17,6 @@ NOWHERE = SecretDsn("postgresql://m0:hidden@127.0.0.1:1/m0")
 def server(tmp_path_factory):
     with postgres_server(tmp_path_factory.mktemp("postgres")) as running:
         yield running
-
-
-@contextlib.asynccontextmanager
-async def taken(opened):
-    """A pulse that is taken as long as the block lasts."""
-    async with opened as pulse:
-        task = asyncio.create_task(pulse.run())
-        try:
-            yield pulse
-        finally:
-            await end_task(task)
 
 
 async def until(condition):

@@ -1,6 +1,6 @@
 """Stage 1: sets that are defined, markers that close epochs, and what follows from a marker."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 
 from m0common.errors import DeadLetterError
@@ -98,10 +98,7 @@ class Barriers:
         if closes:
             self._keep_release(slot, record)
             # what was held for the epochs that were skipped
-            yield from self._apply_below(slot, payload.window_end_ms)
-            again = state.take_beyond(state.place.open_end_ms, payload.window_end_ms, record.offset - 1)
-            if again is not None:
-                yield self._go_back(slot, again)
+            if (yield from self._apply_held(slot, state.place.open_end_ms, payload.window_end_ms, record.offset - 1)):
                 return
         slot.input_offset = record.offset
         slot.position += 1
@@ -180,13 +177,11 @@ class Barriers:
             if slot.lane.partition in following.lanes and release not in self._domains:
                 slot.lacks = release
                 return
-            if state.ends:
-                # all that waits is dropped, and looked at for that
-                yield from self._apply_below(slot, EVER_MS)
-                again = state.take_beyond(state.last_end_ms, EVER_MS, record.offset, at_marker=True)
-                if again is not None:
-                    yield self._go_back(slot, again)
-                    return
+            # at a lane's end all that waits is dropped, and looked at for that
+            if state.ends and (
+                yield from self._apply_held(slot, state.last_end_ms, EVER_MS, record.offset, at_marker=True)
+            ):
+                return
             slot.release = release
             said = state.activate(self._domains)
             slot.retired = state.retired
@@ -199,21 +194,24 @@ class Barriers:
                 return
             for kind, body in said:
                 yield slot.say(kind, body, record.offset, record.headers)
-        open_end_ms = state.place.open_end_ms
-        yield from self._apply_below(slot, open_end_ms)
-        again = state.take_beyond(state.last_end_ms, open_end_ms, record.offset)
-        if again is not None:
-            yield self._go_back(slot, again)
+        yield from self._apply_held(slot, state.last_end_ms, state.place.open_end_ms, record.offset)
 
-    def _apply_below(self, slot: Slot[NormalizeState], below_ms: int) -> Iterator[Output]:
+    def _apply_held(
+        self, slot: Slot[NormalizeState], from_ms: int, below_ms: int, until: int, *, at_marker: bool = False
+    ) -> Generator[Output, None, bool]:
+        """Apply what is held and dated before `below_ms`, of which all that is dated at or after `from_ms` still is.
+
+        Whether some of it is not at hand: the lane leaves the log's cursor then, reads it again up to the offset
+        `until`, and says no checkpoint on the way.
+        """
         for held in slot.state.take(below_ms):
             yield from self._observations.apply_held(slot, held)
-
-    @staticmethod
-    def _go_back(slot: Slot[NormalizeState], refill: Refill) -> Rewind:
-        """The lane leaves the log's cursor for what it held and has not at hand; it says no checkpoint on the way."""
+        refill = slot.state.take_beyond(from_ms, below_ms, until, at_marker=at_marker)
+        if refill is None:
+            return False
         slot.apart = True
-        return Rewind(slot.lane, refill.since)
+        yield Rewind(slot.lane, refill.since)
+        return True
 
     @staticmethod
     def _keep_release(slot: Slot[NormalizeState], record: Record) -> None:

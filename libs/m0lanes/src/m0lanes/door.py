@@ -115,17 +115,22 @@ def decode_payload(event: RawEvent, payloads: Mapping[str, type[T]]) -> T:
     struct = payloads.get(event.kind)
     if struct is None:
         raise DeadLetterError("unknown_kind", f"kind {event.kind!r}: one of {', '.join(sorted(payloads))}")
+    return decode_as(event.kind, event.payload, struct)
+
+
+def decode_as(kind: str, payload: bytes | msgspec.Raw, struct: type[T]) -> T:
+    """The payload of an event of this kind as `struct` has it. Raises DeadLetterError naming the field."""
     decoder = _decoders.get(struct)
     if decoder is None:
         decoder = _decoders[struct] = msgspec.json.Decoder(struct)
     try:
-        payload = decoder.decode(event.payload)
+        made = decoder.decode(payload)
     except msgspec.ValidationError as error:
-        raise DeadLetterError("invalid_payload", f"{event.kind}: {error}") from error
+        raise DeadLetterError("invalid_payload", f"{kind}: {error}") from error
     except UNDECODABLE as error:
-        raise DeadLetterError("not_json", f"{event.kind}: {error}") from error
-    assert isinstance(payload, struct)
-    return payload
+        raise DeadLetterError("not_json", f"{kind}: {error}") from error
+    assert isinstance(made, struct)
+    return made
 
 
 def is_too_far_ahead(event_ms: int, append_ms: int, open_end_ms: int, epoch_ms: int) -> bool:

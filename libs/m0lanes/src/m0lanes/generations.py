@@ -1,18 +1,20 @@
 """Which lanes a generation has, and what a catalog_set comes to."""
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 
 from m0common.canonical import set_hash
 from m0common.stream.partition import partition_for
 
 from m0lanes.control import CatalogSetPayload, SourceRule
 
+GROUPS_AT_HAND = 65_536
+"""So many groups' partitions are kept at hand: whoever may write can name others for ever."""
 SIGNER_SET_ID = "signer_set_id"
 """The parameter that names the signer set of headers."""
 
 
-@cache
+@lru_cache(GROUPS_AT_HAND)
 def partition_of(group: str, partitions: int) -> int:
     """The partition a group lives in, for ever: what any Kafka client's default partitioner gives."""
     return partition_for(group.encode(), partitions)

@@ -91,12 +91,6 @@ class Holding:
         first = self._held[0]
         return Waiting(first.record.offset, first.place)
 
-    def clear(self) -> None:
-        """Hold nothing."""
-        self._held.clear()
-        self._bytes = 0
-        self._beyond = None
-
 
 class Refill:
     """A lane on the way to where it stands, holding again what it held there.

@@ -21,6 +21,7 @@ from m0lanes.base import LaneStage
 from m0lanes.births import Birth, birth
 from m0lanes.bodies import Rebased
 from m0lanes.control import (
+    CATALOG_SET,
     LANE_KINDS,
     PAYLOADS,
     CatalogSetPayload,
@@ -36,6 +37,7 @@ from m0lanes.observations import Observations
 from m0lanes.packing import pack
 from m0lanes.port import Domain
 from m0lanes.routes import Routes
+from m0lanes.set_rules import said_set
 from m0lanes.slots import NO_RELEASE, Slot, reborn, restored_slot, runs
 
 STAGE = 1
@@ -138,7 +140,8 @@ class NormalizeCore(LaneStage[NormalizeState]):
             yield from self._letter(record, error, only)
 
     def _control(self, record: Record, event: RawEvent, only: Lane | None) -> Iterator[Output]:
-        payload = decode_payload(event, PAYLOADS)
+        is_set = event.kind == CATALOG_SET
+        payload = said_set(event, self._deployment) if is_set else decode_payload(event, PAYLOADS)
         if self._only is not None and payload.catalog not in self._only:
             return
         lane = Lane(payload.catalog, record.partition)

@@ -150,9 +150,10 @@ class NormalizeState:
     def define(self, event: RawEvent, payload: CatalogSetPayload) -> bool:
         """Take in a `catalog_set`; False when it is a repeat. Raises DeadLetterError."""
         raw = bytes(event.payload)
-        made = Generation(payload, set_hash(raw))
-        if (made.number, made.hash) in self.sets:
+        hashed = set_hash(raw)
+        if (payload.generation, hashed) in self.sets:
             return False
+        made = Generation(payload, hashed)
         event_id = check_said_set(event, made, self.lane, self._standing(), self._deployment)
         self.sets[made.number, made.hash] = made
         self.entities.put(set_key(made.number, made.hash), raw)

@@ -85,7 +85,7 @@ def read(config_dir: Path, name: str, path: Path | None = None) -> CatalogFiles:
 def _toml(path: Path) -> dict[str, Any]:  # values are of every type that TOML has
     try:
         return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:  # no TOML, no UTF-8, or a number that Python takes no time for
         raise SettingsError(f"{path}: {error}") from error
     except RecursionError:
         raise SettingsError(f"{path}: brackets are nested too deep: no setting needs more than 3") from None

@@ -3,7 +3,6 @@
 import asyncio
 
 from m0common.clock import Clock
-from m0common.cursors import in_force_of
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError, Unavailable
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
@@ -52,14 +51,10 @@ class CatalogLog:
                 self._next = dict(follower.next_offsets)
 
     def _take(self, record: Record) -> None:
-        if record.topic == CURSORS.name:
-            known = in_force_of(record)
-            if known is not None:
-                self.control.recall(known)
-            return
         self.control.take(record)
-        self.markets.take(record)
-        self.lives.take(record)
+        if record.topic == RAW.name:
+            self.markets.take(record)
+            self.lives.take(record)
 
     def standing(self, catalog: str) -> Standing:
         """The catalog as the log has it. Raises SettingsError when the log has lost the set in force."""
@@ -69,6 +64,9 @@ class CatalogLog:
                 f"catalog {catalog}: the set of generation {lost} is not in {RAW.name} any more: "
                 "restore the topic, or write its record again from a backup"
             )
+        return self._standing(catalog)
+
+    def _standing(self, catalog: str) -> Standing:
         ready = self.control.ready(catalog)
         return Standing(self._in_force(catalog), None if ready is None else ready.payload)
 
@@ -109,7 +107,7 @@ class CatalogLog:
         for name in self.control.catalogs():
             if name == catalog or self.lost(name) is not None:
                 continue
-            newest = self.standing(name).newest
+            newest = self._standing(name).newest
             if newest is not None:
                 found[name] = newest
         return found

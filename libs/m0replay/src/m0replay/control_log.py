@@ -1,25 +1,29 @@
-"""What `m0.raw` says of catalogs: the sets that define their generations, and the markers that put them in force.
+"""What the log says of catalogs: the sets that define their generations, and the markers that put them in force.
 
-A pure fold over the records of all partitions, in offset order per partition and in any order between them. The epoch
-clock decides by it alone; commands and the launcher show it.
+A pure fold over the records of `m0.raw`, and over those of `m0.cursors` for what the former has lost: of all
+partitions, in offset order per partition and in any order between them. The epoch clock decides by it alone; commands
+and the launcher show it.
 """
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
-from m0common.cursors import InForce
+from m0common.cursors import in_force_of
 from m0common.deployment import Deployment
 from m0common.errors import DeadLetterError
 from m0common.ids import Lane, epoch_window
 from m0common.messages import RawEvent, encode_raw
 from m0common.stream.records import Record
+from m0common.topics import CURSORS
 from m0lanes.authority import control_keys, identity, is_signed_by
 from m0lanes.control import CATALOG_SET, EPOCH_END, CatalogSetPayload, EpochEndPayload
 from m0lanes.door import decode_event, decode_payload
 from m0lanes.generations import Generation
 from m0lanes.place import named
+from m0lanes.set_rules import said_set
 
 from m0replay.control_records import (
     CatalogRecords,
@@ -56,22 +60,47 @@ class ControlLog:
         self._append_ms: dict[int, int] = {}
 
     def take(self, record: Record) -> None:
-        """Take one record of `m0.raw`; whatever is not a valid set or marker is passed over."""
+        """Take one record of `m0.raw` or `m0.cursors`; what is no valid set, marker or note of one is passed over."""
+        with suppress(DeadLetterError):
+            if record.topic == CURSORS.name:
+                self._take_note(record)
+            else:
+                self._take_raw(record)
+
+    def _take_note(self, record: Record) -> None:
+        """Know again which set was in force behind the marker of an epoch, though the log may have lost both."""
+        said = in_force_of(record)
+        if said is None:
+            return
+        event = decode_event(said.set)
+        payload = said_set(event, self._deployment)
+        known = self._catalogs.get(said.catalog, CatalogRecords())
+        if payload.catalog != said.catalog:
+            return
+        if known.recalled is not None and known.recalled.epoch_id >= said.epoch_id:
+            return
+        made, keys = Generation.of(payload, bytes(event.payload)), self._keys(payload)
+        defined = DefinedSet(payload, made.hash, encode_raw(event), made.lanes, keys, event.event_ms)
+        known.recalled = Recalled(known.sets.setdefault((made.number, made.hash), defined), said.epoch_id)
+        known.activated.setdefault(made.number, made.hash)
+        for lane in known.lanes.values():
+            lane.recall(made, keys)
+        self._catalogs[said.catalog] = known
+        self._decide_again(said.catalog)
+
+    def _take_raw(self, record: Record) -> None:
         self._append_ms[record.partition] = record.append_ms
         if not any(needle in record.value for needle in _NEEDLES):
             return
-        try:
-            event = decode_event(record.value)
-            if event.group or event.market_id is not None:
-                return
-            if event.kind == CATALOG_SET:
-                self._take_set(record, event, decode_payload(event, _SETS))
-            elif event.kind == EPOCH_END and len(event.payload) <= MARKER_MAX_BYTES:
-                # a copy: what a writer put around it is not kept
-                kept = msgspec.structs.replace(event, payload=event.payload.copy())
-                self._take_marker(record.partition, SignedMarker(kept, decode_payload(kept, _MARKERS)))
-        except DeadLetterError:
+        event = decode_event(record.value)
+        if event.group or event.market_id is not None:
             return
+        if event.kind == CATALOG_SET:
+            self._take_set(record, event, said_set(event, self._deployment))
+        elif event.kind == EPOCH_END and len(event.payload) <= MARKER_MAX_BYTES:
+            # a copy: what a writer put around it is not kept
+            kept = msgspec.structs.replace(event, payload=event.payload.copy())
+            self._take_marker(record.partition, SignedMarker(kept, decode_payload(kept, _MARKERS)))
 
     def trimmed(self, partition: int, begin_offset: int) -> None:
         """Learn where a partition begins now: copies of sets before it are gone."""
@@ -84,33 +113,6 @@ class ControlLog:
     def catalogs(self) -> list[str]:
         """Every catalog that a set defines, ascending."""
         return sorted(self._catalogs)
-
-    def recall(self, said: InForce) -> None:
-        """Know again which set was in force behind the marker of an epoch, though the log may have lost both.
-
-        What is no set of its catalog, signed, is passed over.
-        """
-        try:
-            event = decode_event(said.set)
-            payload = decode_payload(event, _SETS)
-        except DeadLetterError:
-            return
-        keys = self._signers(event, payload)
-        if keys is None or payload.catalog != said.catalog:
-            return
-        made = Generation.of(payload, bytes(event.payload))
-        known = self._catalogs.setdefault(said.catalog, CatalogRecords())
-        recalled = Recalled((made.number, made.hash), said.epoch_id)
-        if known.recalled is not None and known.recalled.epoch_id >= said.epoch_id:
-            return
-        known.recalled = recalled
-        known.sets.setdefault(
-            recalled.key, DefinedSet(payload, made.hash, encode_raw(event), made.lanes, keys, event.event_ms)
-        )
-        known.activated.setdefault(made.number, made.hash)
-        for lane in known.lanes.values():
-            lane.recall(made, keys)
-        self._decide_again(said.catalog)
 
     def in_force(self, catalog: str) -> DefinedSet | None:
         """The set that the newest marker leaves in force, None before the first (generation 0)."""
@@ -179,11 +181,11 @@ class ControlLog:
 
     def last_end_ms(self, catalog: str) -> int:
         """When the window of the newest marker that is known ends, 0 without one."""
-        now, last = self.in_force(catalog), self.last_epoch(catalog)
-        newest = self.newest(catalog)
+        known = self._catalogs.get(catalog, CatalogRecords())
+        newest, recalled = known.newest(), known.recalled
         if newest is not None:
-            return newest.payload.window_end_ms
-        return 0 if now is None or last < 0 else epoch_window(last, now.payload.epoch_ms)[1]
+            return newest.marker.window_end_ms
+        return 0 if recalled is None else epoch_window(recalled.epoch_id, recalled.set.payload.epoch_ms)[1]
 
     def open_end(self, catalog: str, partition: int) -> int | None:
         """Where the open window of a lane begins, in ms: the end of its newest marker's; None before the first."""
@@ -207,16 +209,13 @@ class ControlLog:
         known = self._catalogs.get(catalog)
         return [] if known is None else known.following()
 
-    def _signers(self, event: RawEvent, payload: CatalogSetPayload) -> tuple[bytes, ...] | None:
-        """The control keys that a set vouches for; None unless the last of them signed it."""
+    def _keys(self, payload: CatalogSetPayload) -> tuple[bytes, ...]:
+        """The control keys that a set vouches for."""
         deployment = self._deployment
-        keys = tuple(control_keys(deployment.control_key, deployment.genesis_hash, payload.certificates))
-        return keys if self._is_signed(event, keys[-1]) else None
+        return tuple(control_keys(deployment.control_key, deployment.genesis_hash, payload.certificates))
 
     def _take_set(self, record: Record, event: RawEvent, payload: CatalogSetPayload) -> None:
-        keys, partition = self._signers(event, payload), record.partition
-        if keys is None:
-            return
+        keys, partition = self._keys(payload), record.partition
         made = Generation.of(payload, bytes(event.payload))
         known = self._catalogs.get(payload.catalog, CatalogRecords())
         lane = known.lanes.get(partition)
@@ -241,9 +240,9 @@ class ControlLog:
     def _lane(self, catalog: str, partition: int) -> LaneSets:
         made = LaneSets(Lane(catalog, partition), self._deployment)
         known = self._catalogs.get(catalog)
-        recalled = None if known is None or known.recalled is None else known.sets[known.recalled.key]
-        if recalled is not None:
-            made.recall(Generation(recalled.payload, recalled.hash), recalled.keys)
+        if known is not None and known.recalled is not None:
+            now = known.recalled.set
+            made.recall(Generation(now.payload, now.hash), now.keys)
         return made
 
     def _take_marker(self, partition: int, said: SignedMarker) -> None:
@@ -284,7 +283,7 @@ class ControlLog:
         known.marked[partition] = said
         if marker.next is not None:
             known.activated.setdefault(marker.next.generation, bytes.fromhex(marker.next.hash))
-        if not known.is_past(marker):
+        if known.past(marker) is None:
             self._go_on(known, partition, marker)
         return True
 

@@ -69,9 +69,9 @@ class SignedMarker:
 
 
 class Recalled(NamedTuple):
-    """The set (number and hash) that is known to have been in force behind the marker of an epoch."""
+    """The set that is known to have been in force behind the marker of an epoch."""
 
-    key: SetKey
+    set: DefinedSet
     epoch_id: int
 
 
@@ -98,7 +98,7 @@ class CatalogRecords:
         """The set that the newest marker leaves in force, None before the first and where the log has lost it."""
         newest = self.newest()
         if newest is None:
-            return None if self.recalled is None else self.sets.get(self.recalled.key)
+            return None if self.recalled is None else self.recalled.set
         marker = newest.marker
         return self.before(marker) if marker.next is None else self.named_by(marker)
 
@@ -127,12 +127,12 @@ class CatalogRecords:
         lane = self.lanes.get(partition)
         begins = partition not in marker.lanes and not (lane is not None and lane.works)
         following = self.named_by(marker) if begins else None
-        found = following or (self.before(marker) if marker.lanes else None)
-        return self.sets[self.recalled.key] if found is None and self.recalled and self.is_past(marker) else found
+        return following or (self.before(marker) if marker.lanes else None) or self.past(marker)
 
-    def is_past(self, marker: EpochEndPayload) -> bool:
-        """Whether the recalled set took force with a marker or behind it."""
-        return self.recalled is not None and marker.epoch_id <= self.recalled.epoch_id
+    def past(self, marker: EpochEndPayload) -> DefinedSet | None:
+        """The recalled set, when it took force with a marker or behind it."""
+        recalled = self.recalled
+        return None if recalled is None or marker.epoch_id > recalled.epoch_id else recalled.set
 
     def following(self) -> list[DefinedSet]:
         """The sets that the next marker might name, whoever has them."""

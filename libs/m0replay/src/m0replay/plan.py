@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from m0common.ids import Lane
 from m0common.messages import HeaderMessage, Manifest
-from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.follow import bounds
+from m0common.stream.broker import Broker
 from m0common.stream.restored import Restored
 from m0common.topics import RAW
 from m0lanes.open_epochs import Turn
@@ -17,6 +16,7 @@ from m0replay.bundle_behind import Unreadable, bundle_state, turn_behind, turn_o
 from m0replay.course import Named, note
 from m0replay.headers import header_before, headers
 from m0replay.irreplayable import Irreplayable
+from m0replay.seek import raw_begins
 from m0replay.states import Untrusted, ended_before, first_manifest, published
 
 TRIES = 8
@@ -120,13 +120,13 @@ async def _from_the_beginning(broker: Broker, catalog: str, epoch_id: int) -> Pl
             note(lives, header)
             recorded = header if header.epoch_id == epoch_id else recorded
     every = range(await broker.partitions(RAW.name))
-    begins = (await bounds(broker, [TopicPartition(RAW.name, partition) for partition in every])).begins
-    starts = {where.partition: begin for where, begin in begins.items() if where.partition in (lives or every)}
+    begins = await raw_begins(broker, every)
+    starts = {partition: begin for partition, begin in begins.items() if partition in (lives or every)}
     gone: dict[int, int] = {}
-    for where, begin in begins.items():
-        first = await first_manifest(broker, Lane(catalog, where.partition)) if begin > 0 else None
+    for partition, begin in begins.items():
+        first = await first_manifest(broker, Lane(catalog, partition)) if begin > 0 else None
         if first is not None and _is_cut(first, begin):
-            gone[where.partition] = begin
+            gone[partition] = begin
     return Plan(None, [], starts, lives, recorded, gone)
 
 

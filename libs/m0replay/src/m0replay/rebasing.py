@@ -8,8 +8,7 @@ from m0common.clock import Clock
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
 from m0common.messages import Manifest, raw_event
-from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.follow import bounds
+from m0common.stream.broker import Broker
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.stream.restored import LANE_STAGES, Restored
@@ -29,6 +28,7 @@ from m0replay.control_keys import ControlKey
 from m0replay.control_records import DefinedSet
 from m0replay.control_value import control_value
 from m0replay.lives import Begun
+from m0replay.seek import raw_begins
 
 Unread = Callable[[Sequence[Restored]], str | None]
 """What the code that is to go on does not read of these states, None when it reads all of them."""
@@ -136,12 +136,13 @@ async def plan_rebase(
 
     Raises SettingsError when the lane is not known, or the epoch asked for does not serve; Unavailable.
     """
+    begin = await _begin(broker, partition)
     known, in_force = await saved(broker, log.deployment, catalog, partition), log.control.in_force(catalog)
     now, begun = known.newest, log.lives.newest(catalog, partition)
     if now is None:
         raise SettingsError(f"no lane {catalog}/{partition} has ever been saved: see 'm0 lane list'")
     release = release or known.runner(begun, in_force) or now.runner
-    life, begin, why = known.life_behind(begun), await _begin(broker, partition), None
+    life, why = known.life_behind(begun), None
     if from_epoch is not None and known.closed is not None and from_epoch > known.closed:
         raise SettingsError(
             f"epoch {from_epoch} of {catalog} is not closed, the newest that is is {known.closed}: give that or an "
@@ -289,8 +290,7 @@ async def _begin(broker: Broker, partition: int) -> int:
     count = await broker.partitions(RAW.name)
     if partition >= count:
         raise SettingsError(f"there is no partition {partition}: {RAW.name} has {count}, counted from 0")
-    where = TopicPartition(RAW.name, partition)
-    return (await bounds(broker, [where])).begins[where]
+    return (await raw_begins(broker, [partition]))[partition]
 
 
 async def write_rebases(broker: Broker, key: ControlKey, plans: Iterable[RebasePlan], clock: Clock) -> None:

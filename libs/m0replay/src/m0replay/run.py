@@ -8,7 +8,6 @@ from m0common.errors import OffsetsGone
 from m0common.ids import Lane
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.core import Cut, Output, Rewind
-from m0common.stream.follow import bounds
 from m0common.stream.records import Record
 from m0common.topics import RAW
 from m0lanes.keeper import Keeper
@@ -21,7 +20,7 @@ from m0replay.irreplayable import Irreplayable
 from m0replay.mutate import Damage
 from m0replay.plan import Plan
 from m0replay.releases import ReleaseWatch
-from m0replay.seek import read_from
+from m0replay.seek import raw_begins, read_from
 from m0replay.side_by_side import side_by_side
 from m0replay.trail import Trail
 
@@ -120,7 +119,7 @@ class Run:
         # of a lane that no header names from here on nothing is asked, whatever raw still holds of it
         starts = {partition: at for partition, at in starts.items() if partition in self._made.lives}
         lives = {s.manifest.partition: s.manifest.life for s in states if s.manifest.stage == 1}
-        for partition, begin in (await _begins(self._broker, starts)).items():
+        for partition, begin in (await raw_begins(self._broker, sorted(starts))).items():
             start = starts[partition]
             if start < begin and self._course.needs(partition, lives.get(partition, 0), self._made.checkpoint):
                 raise Irreplayable(
@@ -167,9 +166,3 @@ class Run:
             manifest = self._keeper.keep(output)
             if not self._watch.runs(manifest):
                 self._watch.restored(self._keeper.restored(manifest))
-
-
-async def _begins(broker: Broker, partitions: Iterable[int]) -> dict[int, int]:
-    """Where raw begins in these partitions."""
-    begins = (await bounds(broker, [TopicPartition(RAW.name, partition) for partition in sorted(partitions)])).begins
-    return {where.partition: at for where, at in begins.items()}

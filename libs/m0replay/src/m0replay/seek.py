@@ -4,13 +4,14 @@ It serves records that come in an order of their own, epochs or sequence numbers
 a little and run through the same numbers again, so reading on from a place found misses nothing behind it.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import NamedTuple
 
 from m0common.stream.broker import Broker, TopicPartition
-from m0common.stream.follow import Follower
+from m0common.stream.follow import Follower, bounds
 from m0common.stream.records import Record
+from m0common.topics import RAW
 
 BATCH = 100
 PROBE = 16
@@ -27,6 +28,12 @@ class Found(NamedTuple):
 
     offset: int
     before: Record | None
+
+
+async def raw_begins(broker: Broker, partitions: Iterable[int]) -> dict[int, int]:
+    """Where these partitions of `m0.raw` begin now. Raises Unavailable."""
+    begins = (await bounds(broker, [TopicPartition(RAW.name, partition) for partition in partitions])).begins
+    return {where.partition: at for where, at in begins.items()}
 
 
 async def seek(broker: Broker, where: TopicPartition, reached: Reached) -> Found:

@@ -6,7 +6,7 @@ Every process of ingest follows, whether it leads or not, so that a standby know
 import asyncio
 from collections.abc import Mapping
 
-from m0common.cursors import Cursors, in_force_of
+from m0common.cursors import Cursors
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.stream.broker import AT_BEGINNING, Broker, TopicPartition
 from m0common.stream.follow import Follower
@@ -77,13 +77,9 @@ class LogFollower:
     async def _follow(self, follower: Follower) -> None:
         # an empty log is caught up with after one short look
         for record in await follower.next(BATCH, POLL_MS if self.caught_up.is_set() else FIRST_POLL_MS):
+            self._control.take(record)
             if record.topic == CURSORS.name:
                 self._cursors.take(record)
-                known = in_force_of(record)
-                if known is not None:
-                    self._control.recall(known)
-            else:
-                self._control.take(record)
         if follower.caught_up:
             self.caught_up.set()
         self._turned.set()

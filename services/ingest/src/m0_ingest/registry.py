@@ -9,7 +9,7 @@ Events are numbered per group, so that a lane knows a copy however old it is. Wh
 stands in one transaction with the events: whoever goes on repeats none and leaves none out.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 import msgspec
@@ -125,11 +125,9 @@ class RegistryConnector:
         }
         due = self._changed | {name: market for name, market in self._active.items() if market.catalog in begun}
         forgotten = [name for catalog in sorted(begun) for name in self._markets.of(catalog)]
-        names = iter(forgotten)
-        while some := list(islice(names, BATCH)):
+        for some in _batches(forgotten):
             await self._forget(some)
-        names = iter(due)
-        while some := list(islice(names, BATCH)):
+        for some in _batches(due):
             await self._say([due[name] for name in some])
         if generations != self._generations:
             await self._writer.write(cursors={GENERATION + catalog: number for catalog, number in generations.items()})
@@ -234,3 +232,10 @@ class RegistryConnector:
 def _gone(name: str, market: OpenMarket) -> RegistryMarket:
     """Of a market that the registry says nothing of any more, as much as its close needs."""
     return RegistryMarket(name, market.catalog, market.group, "", (), "GONE", 0, 0, 0, None, 0)
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """As many of them as are looked at and written at once."""
+    rest = iter(names)
+    while some := list(islice(rest, BATCH)):
+        yield some

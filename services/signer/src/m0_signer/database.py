@@ -50,12 +50,7 @@ class Database:
 
     async def write(self, statements: Iterable[Statement]) -> None:
         """Everything at once: on disk when this returns. The thread that owns the file reads `statements`."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            for sql, values in statements:
-                connection.execute(sql, values)
-
-        await self.run(work)
+        await self.run(partial(execute, statements=statements))
 
     async def read(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
         """All rows that a statement finds."""
@@ -65,6 +60,12 @@ class Database:
         """Release the file, behind everything that was given before."""
         await _on(self._thread, self._connection.close)
         self._thread.shutdown(wait=False)
+
+
+def execute(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    """Write `statements` in their order."""
+    for sql, values in statements:
+        connection.execute(sql, values)
 
 
 async def _on(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ from typing import Self
 
 from m0common.errors import M0Error
 
-from m0_signer.database import Database, Statement
+from m0_signer.database import Database, Statement, execute
 
 SALT_BYTES = 32
 
@@ -94,8 +94,7 @@ class Guard:
                     f"epoch {epoch_id} of {catalog} was decided for bundle {decision.bundle_hash.hex()}: bundle "
                     f"{bundle_hash.hex()} is not signed"
                 )
-            for sql, values in written:
-                connection.execute(sql, values)
+            execute(connection, written)
             return decision
 
         return await self.database.run(work)
