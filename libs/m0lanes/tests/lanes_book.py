@@ -43,6 +43,8 @@ class LaneBook:
         elif event.kind != "catalog_set" and self.last_end is not None and event.group in self.groups:
             ahead = event.event_ms >= max(self.open_end + self.epoch_ms, record.append_ms + 60_000)
             old = event.kind == "toss" and event.event_ms < record.append_ms - self.horizon_ms
+            if ahead and event.source == "registry":
+                self.seen.add(self.mark(event, identity(event)))
             if not ahead and not old:
                 self.waiting.append((event, identity(event)))
                 self.release(self.open_end)
@@ -72,8 +74,7 @@ class LaneBook:
             self.apply(event, event_id)
 
     def apply(self, event: RawEvent, event_id: bytes) -> None:
-        dense = event.source in {"registry", "table"}
-        mark = (event.source, event.group, event.source_seq if dense else event_id)
+        mark = self.mark(event, event_id)
         if mark in self.seen:
             return
         if event.kind == "toss":
@@ -93,6 +94,10 @@ class LaneBook:
             self.markets.pop(event.market_id, None)
         self.seen.add(mark)
         self.digest = hashlib.sha256(self.digest + event_id).digest()
+
+    @staticmethod
+    def mark(event: RawEvent, event_id: bytes) -> tuple:
+        return event.source, event.group, event.source_seq if event.source in {"registry", "table"} else event_id
 
     def leaf(self, market_id: str, group: str, at_ms: int) -> tuple:
         heads, tails = self.faces.get(group, (0, 0))

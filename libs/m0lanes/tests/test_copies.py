@@ -1,10 +1,15 @@
 """Copies of signed records: whoever may write can carry them into any lane at any time, and nothing comes of it."""
 
+from collections.abc import Callable
+
 import lanes_world as world
+import msgspec
 import pytest
 from lanes_copies import Copies
 from lanes_steps import EPOCH, FIRST, START, agrees, epochs, errors, opened, parked, ran, where
 from m0common.stream.core import Cut
+from m0common.stream.records import Record
+from m0lanes.control import SourceRule
 
 STAYS, COMES, NEW = sorted({where(group): group for group in world.GROUPS}.values())
 
@@ -97,6 +102,62 @@ def test_a_copy_of_an_opening_that_was_dropped_while_it_waited_opens_nothing(fol
     assert "REAL" in world.leaves(closed)[FIRST + 5]
     assert chain.cores[0].drops["registry", "repeat"] == 1
     agrees(copied)
+
+
+def begun() -> world.World:
+    """A log in which also a source speaks that signs and numbers what it says."""
+    log = world.World()
+    signs = SourceRule(("toss",), bytes(world.STRANGER.pubkey()).hex(), dense=True)
+    log.define(1, sources=world.sources() | {"signs": signs})
+    log.end(FIRST - 1, following=1)
+    log.open("penny", "OPEN", log.now_ms)
+    return log
+
+
+def refused(log: world.World) -> Record:
+    """An opening of a market that is open in another group of its lane, which ends before the copy comes."""
+    near = next(group for group in world.GROUPS if group != "penny" and where(group) == where("penny"))
+    log.open(near, "TWICE", log.now_ms)
+    second = log.open("penny", "TWICE", log.now_ms)
+    log.close(near, "TWICE", log.now_ms)
+    return second
+
+
+def ahead(log: world.World) -> Record:
+    """An opening and a closing that are dated too far ahead, both passed over."""
+    opening = log.open("penny", "FUTURE", log.now_ms + 5 * EPOCH)
+    log.close("penny", "FUTURE", log.now_ms + 5 * EPOCH)
+    return opening
+
+
+def seen_ahead(log: world.World) -> Record:
+    """An observation that is dated too far ahead."""
+    return log.toss("penny", True, log.now_ms + 5 * EPOCH, source="signs", key=world.STRANGER, seq=7)
+
+
+def seen_too_early(log: world.World) -> Record:
+    """An observation of a market that is opened behind it."""
+    early = log.toss("penny", True, log.now_ms, "LATER", source="signs", key=world.STRANGER, seq=7)
+    log.open("penny", "LATER", log.now_ms)
+    return early
+
+
+@pytest.mark.parametrize("said", [refused, ahead, seen_ahead, seen_too_early])
+def test_what_was_signed_counts_where_it_stands_or_never(said: Callable[[world.World], Record]):
+    headers = []
+    for copies in (0, 2):
+        log = begun()
+        record = said(log)
+        for number in range(8):
+            log.end(FIRST + number)
+            for _ in range(copies):
+                log.raw(record.partition, record.value)
+        closed, chain = ran(log)
+        headers.append(world.headers(closed))
+        agrees(log)
+    assert headers[0] == headers[1]
+    assert len(headers[0]) == 8
+    assert chain.cores[0].drops[msgspec.json.decode(record.value)["source"], "repeat"] > 0
 
 
 @pytest.mark.parametrize("seed", range(25 if not world.SOAK else 2_000))

@@ -108,7 +108,9 @@ class Applier:
         return said
 
     def apply(self, event: RawEvent, append_ms: int, digest: LaneDigest) -> list[Said] | Dropped:
-        """Apply one event; returns what it says to the next stage. Raises DeadLetterError, the state untouched."""
+        """Apply one event; returns what it says to the next stage. Raises DeadLetterError, the state untouched but for
+        the number of an event that its source signed: whoever has a copy of it does not choose when it counts.
+        """
         kind, seq, event_id = event.kind, event.source_seq, identity(event)
         rule, known = self._voices.get((event.source, event.group, kind)) or self._voice(event)
         if rule.key is not None and not is_signed_by(event, event_id, self._genesis_hash, bytes.fromhex(rule.key)):
@@ -119,13 +121,17 @@ class Applier:
             )
         if known.seen(seq, event_id):
             return Dropped.REPEAT
+        numbered = rule.dense and rule.key is not None
+        if numbered:
+            known.add(seq, event_id)
         if kind in MARKET_KINDS:
             said = self._market_event(event)
         elif event.market_id is None or self._is_open(event.market_id, event.group):
             said = self._observation(event, event_id, append_ms)
         else:
             return Dropped.MARKET_NOT_OPEN
-        known.add(seq, event_id)
+        if not numbered:
+            known.add(seq, event_id)
         digest.add(event_id)
         return said
 

@@ -11,7 +11,7 @@ from m0common.stream.records import Record
 from m0lanes.applied import Dropped
 from m0lanes.holding import Held, Refill
 from m0lanes.normalize_state import NormalizeState
-from m0lanes.place import NO_GROUP
+from m0lanes.place import NO_GROUP, TOO_FAR_AHEAD
 from m0lanes.routes import Routes
 from m0lanes.slots import Slot
 
@@ -39,6 +39,8 @@ class Observations:
         why_not = place.verdict(event, record.append_ms)
         if why_not is not None:
             self._drop(slot, event, why_not)
+            if why_not is TOO_FAR_AHEAD and place.generation is not None:
+                state.applier.note(event, place.generation)
             return ()
         if event.event_ms < place.open_end_ms:
             return self._apply(slot, record, event)
@@ -63,7 +65,9 @@ class Observations:
         if now is None or state.ends or event.group not in now.groups:
             self._drop(slot, event, NO_GROUP)
             # its group may come back, and with it whoever has a copy of this
-            any(state.applier.note(event, made) for made in (place.generation, now) if made is not None)
+            for made in (place.generation, now):
+                if made is not None and state.applier.note(event, made):
+                    break
             return ()
         return self._apply(slot, record, event)
 
