@@ -33,7 +33,7 @@ from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
-from m0common.stream.kafka_records import records_of
+from m0common.stream.kafka_records import Reading, unpack_as_ours
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 
@@ -73,6 +73,7 @@ class KafkaConsumer:
         if self._inner is not None:
             return
         read_whatever_is_stored()
+        unpack_as_ours()
         inner = AIOKafkaConsumer(
             **self._options.connection(),
             group_id=self._group,
@@ -86,6 +87,7 @@ class KafkaConsumer:
             # the watchdog sees a loop that is stuck; aiokafka would leave the group while a broker outage lasts
             max_poll_interval_ms=NEVER_MS,
             fetch_max_wait_ms=self._options.fetch_wait_ms,
+            key_deserializer=Reading(self._append_time),
             # by member id, which begins with a static member's name; the sticky one keeps its state per process
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
@@ -228,6 +230,9 @@ class KafkaConsumer:
             if not self._moving and isinstance(error, OffsetOutOfRangeError):
                 await self._out_of_range({TopicPartition(*where): offset for where, offset in error.args[0].items()})
             return []
+        except SettingsError as error:
+            self._refused = error
+            raise
         except (KafkaError, OSError) as error:
             await self._close()
             raise Unavailable(f"read: {describe(error)}") from error
@@ -236,11 +241,7 @@ class KafkaConsumer:
             return []
         records: list[Record] = []
         for (topic, partition), fetched in found.items():
-            try:
-                records += records_of(topic, partition, fetched, self._append_time)
-            except SettingsError as error:
-                self._refused = error
-                raise
+            records += fetched
             where = TopicPartition(topic, partition)
             self._next_offsets[where] = fetched[-1].offset + 1
             self._untouched.discard(where)

@@ -1,7 +1,12 @@
-"""Records as aiokafka fetched them, as ours."""
+"""Records that a consumer of aiokafka has fetched, made ours while they are unpacked.
 
-from collections.abc import Collection, Sequence
+aiokafka makes a record of its own of each one, which costs more than all that a stage loop does with it.
+"""
+
+from collections.abc import Collection, Iterator
 from typing import Any
+
+from aiokafka.consumer import fetcher  # type: ignore[import-untyped]
 
 from m0common.stream.append_time import create_time_refused
 from m0common.stream.records import Record
@@ -10,20 +15,62 @@ from m0common.telemetry.context import trace_of
 LOG_APPEND_TIME = 1
 """A record's timestamp_type: the broker's time, not the writer's."""
 _new = tuple.__new__
+_Theirs: Any = fetcher.PartitionRecords  # untyped
 
 
-def records_of(topic: str, partition: int, fetched: Sequence[Any], append_time: Collection[str]) -> list[Record]:
-    """The records of one partition (aiokafka's are untyped, hence Any).
+class Reading:
+    """How the records of one consumer are read: with the broker's time where the topic is one of `append_time`.
 
-    Raises SettingsError when `topic` is one of `append_time` and one bears another time.
+    A consumer takes it as its `key_deserializer`, the one argument of aiokafka's that comes with every fetch.
     """
-    if topic in append_time and any(r.timestamp_type != LOG_APPEND_TIME for r in fetched):
-        raise create_time_refused(topic)
-    # half the cost of Record(...), and this is done for every message
-    return [
-        _new(
+
+    def __init__(self, append_time: Collection[str]) -> None:
+        self.append_time = append_time
+
+    def __call__(self, key: bytes | None) -> bytes | None:
+        """Keys are bytes."""
+        return key
+
+
+def unpack_as_ours() -> None:
+    """Make consumers in this process that have a Reading give Records; others stay aiokafka's."""
+    fetcher.PartitionRecords = _unpacked
+
+
+def _unpacked(where: Any, records: Any, aborted: Any, offset: int, key_deserializer: Any, *rest: Any) -> Any:
+    made = Unpacked if isinstance(key_deserializer, Reading) else _Theirs
+    return made(where, records, aborted, offset, key_deserializer, *rest)
+
+
+class Unpacked(_Theirs):  # type: ignore[misc]
+    """The records of one partition in a fetch, unpacked one by one. Takes the place of aiokafka's PartitionRecords.
+
+    Iterating raises SettingsError when the topic must bear the broker's times and a record bears another.
+    """
+
+    def __init__(self, where: Any, records: Any, aborted: Any, offset: int, reading: Reading, *rest: Any) -> None:
+        super().__init__(where, records, aborted, offset, reading, *rest)
+        self._topic, self._partition = where
+        self._dated = self._topic in reading.append_time
+
+    def __iter__(self) -> Iterator[Record]:
+        found: Iterator[Record] = self._records_iterator
+        return found
+
+    def _consumer_record(self, _where: Any, record: Any) -> Record:
+        if self._dated and record.timestamp_type != LOG_APPEND_TIME:
+            raise create_time_refused(self._topic)
+        headers = record.headers
+        # half the cost of Record(...), and this is done for every message
+        return _new(
             Record,
-            (topic, partition, r.offset, r.key, r.value or b"", trace_of(r.headers) if r.headers else (), r.timestamp),
+            (
+                self._topic,
+                self._partition,
+                record.offset,
+                record.key,
+                record.value or b"",
+                trace_of(headers) if headers else (),
+                record.timestamp,
+            ),
         )
-        for r in fetched
-    ]

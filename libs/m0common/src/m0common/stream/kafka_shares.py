@@ -39,6 +39,9 @@ class Share:
         """The topic takes less than aiokafka puts into a batch: measure every message."""
         self.batches: list[Any] = []
         self.append: Any = None
+        """Of the open batch: takes the place in it, a time, key, value and headers; None when that would not fit."""
+        self.count = 0
+        """Of messages in the open batch."""
         self._limit = limit
         self._create = create
         self._used = 0
@@ -46,17 +49,24 @@ class Share:
 
     def next_batch(self) -> None:
         """Go on with an empty batch."""
+        self.settle()
         batch = self._create()
         self.batches.append(batch)
-        self.append = batch.append
-        self._used = BATCH_OVERHEAD_BYTES
+        # aiokafka's own way to it costs as much again
+        self.append = batch._builder.append  # noqa: SLF001
+        self.count, self._used = 0, BATCH_OVERHEAD_BYTES
+
+    def settle(self) -> None:
+        """Tell the open batch how much it holds: it is ready to be sent."""
+        if self.batches:
+            self.batches[-1]._relative_offset = self.count  # noqa: SLF001 - as its own `append` does
 
     def make_room(self, message: Produce) -> None:
         """Open a new batch when `message` would not fit. Raises MessageTooLarge when it fits none."""
         size = wire_bytes(message)
         if size > self._limit:
             raise MessageTooLarge(f"message of {size} bytes for {self.topic}: the topic's limit is {self._limit}")
-        if self.exact and self._used + size > self._limit and self.batches[-1].record_count():
+        if self.exact and self._used + size > self._limit and self.count:
             self.next_batch()
         self._used += size
 
@@ -83,9 +93,12 @@ def shared_out(
             share.make_room(message)
         said = None if share.compacted and not value else value
         listed = list(headers) if headers else NO_HEADERS
-        if share.append(timestamp=None, key=key, value=said, headers=listed) is None:
+        if share.append(share.count, None, key, said, listed) is None:
             share.next_batch()
-            share.append(timestamp=None, key=key, value=said, headers=listed)
+            share.append(0, None, key, said, listed)
+        share.count += 1
+    for share in shares.values():
+        share.settle()
     return list(shares.values())
 
 

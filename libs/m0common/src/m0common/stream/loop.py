@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.ids import Lane
@@ -152,9 +153,9 @@ class StageLoop(Worker):
 
     async def _step(self, records: Sequence[Record], batch: _Batch, only: Lane | None) -> None:
         """Feed records to the core until one of them stops the stage."""
-        self._turns.begin()
         feed = self._traced if tracing() else self._core.feed
-        said, next_offsets, due = batch.said, batch.next_offsets, self._turns.due
+        said, next_offsets, turns = batch.said, batch.next_offsets, self._turns
+        turns.begin()
         for record in records:
             try:
                 for count, output in enumerate(feed(record, only), 1):
@@ -169,7 +170,7 @@ class StageLoop(Worker):
                 batch.stop = error
                 break
             next_offsets[record.partition] = record.offset + 1
-            if due():
+            if monotonic() > turns.until_s:
                 await self._breathe(batch)
             if only is not None and batch.rewinds:
                 break  # it goes back: what was read behind this is not for now
@@ -258,8 +259,7 @@ class StageLoop(Worker):
 
     async def _gone(self, error: OffsetsGone) -> None:
         """Park the lanes that miss something, and read on: what repairs them comes behind the gap."""
-        where = TopicPartition(error.topic, error.partition)
-        if where not in self._held:
+        if (where := TopicPartition(error.topic, error.partition)) not in self._held:
             raise error
         await self._saving.save(self._core.park(error.partition, str(error)))
         self._next_offsets[where] = error.first

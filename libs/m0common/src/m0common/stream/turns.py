@@ -12,15 +12,16 @@ class Turns:
     """Of one task: after SLICE_S of work a turn is due."""
 
     def __init__(self) -> None:
-        self._until_s = 0.0
+        self.until_s = 0.0
+        """By the monotonic clock: behind this a turn is due."""
 
     def begin(self) -> None:
         """The work begins now."""
-        self._until_s = monotonic() + SLICE_S
+        self.until_s = monotonic() + SLICE_S
 
     def due(self) -> bool:
         """Whether the work took so long that others should have a turn."""
-        return monotonic() > self._until_s
+        return monotonic() > self.until_s
 
     async def give(self) -> None:
         """Let others have theirs, and begin again."""
