@@ -41,20 +41,39 @@ class Secret:
         """What of a value may be shown."""
         return masking.opaque(value)
 
+    @staticmethod
+    def fault(value: str) -> str | None:
+        """What is wrong with a value, in words that do not hold it; None when nothing is."""
+        del value
+        return None
+
     def reveal(self) -> str:
-        """The value as of now. Raises Unavailable when its file cannot be read, or is empty."""
+        """The value as of now. Raises Unavailable when its file cannot be read, is empty, or holds what is wrong."""
         if self.file is None:
             return self._value
-        try:
-            lines = self.file.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise Unavailable(f"secret file {self.file} cannot be read: {why}") from None
-        if not lines or not lines[0]:
+        value = self._first_line(self.file)
+        if not value:
             raise Unavailable(f"secret file {self.file} is empty: write the secret into its first line")
-        if lines[0] not in self._revealed:
-            self._revealed.append(lines[0])
-        return lines[0]
+        if value not in self._revealed:
+            self._revealed.append(value)
+        fault = self.fault(value)
+        if fault is not None:
+            raise Unavailable(f"secret file {self.file}: {fault}")
+        return value
+
+    @staticmethod
+    def _first_line(file: Path) -> str:
+        """Up to the first line break, of any system's; other characters that end lines may stand in a password."""
+        try:
+            if file.exists() and not file.is_file():
+                raise Unavailable(f"secret file {file} cannot be read: it is no file")
+            # an editor's mark of UTF-8 in front is no part of it
+            return file.read_text("utf-8-sig").partition("\n")[0].rstrip("\r")
+        except (OSError, ValueError) as error:
+            why = (
+                "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", "") or error
+            )
+            raise Unavailable(f"secret file {file} cannot be read: {why}") from None
 
     def scrub(self, text: str) -> str:
         """`text` without what this secret has revealed."""
@@ -86,7 +105,11 @@ class Secret:
     def _validated(cls, value: object) -> Self:
         if not isinstance(value, str | Secret):
             raise ValueError("write it as a text")  # noqa: TRY004 - pydantic takes a TypeError for a fault of ours
-        return cls.of(value)
+        made = cls.of(value)
+        fault = cls.fault(made._value)  # noqa: SLF001 - its kin
+        if fault is not None:
+            raise ValueError(fault)
+        return made
 
 
 class SecretKey(Secret):
@@ -109,6 +132,10 @@ class SecretDsn(Secret):
     @staticmethod
     def mask(value: str) -> Masked:
         return masking.dsn(value)
+
+    @staticmethod
+    def fault(value: str) -> str | None:
+        return masking.dsn_fault(value)
 
 
 def scrubber(secrets: Iterable[Secret]) -> Callable[[str], str]:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from m0common.secret import Secret
 
 FILE = "_file"
 """Ends the name of the twin that names a secret's file; in capitals that of the variable."""
+NUMBER_MAX = 1 << 40
+"""As milliseconds more than thirty years. What is larger ends in an overflow somewhere."""
 
 
 class Section(BaseModel):
@@ -38,6 +40,13 @@ class Section(BaseModel):
                 raise ValueError(f"{twin} is {file!r}: write the path of a file")  # noqa: TRY004 - what pydantic takes
             taken[name] = kind(file=Path(file)) if file else kind()
         return taken
+
+    @field_validator("*")
+    @classmethod
+    def _check_size(cls, value: object) -> object:
+        if isinstance(value, int) and value > NUMBER_MAX:
+            raise ValueError(f"at most {NUMBER_MAX}: no time in milliseconds and no count needs more")
+        return value
 
 
 def is_secret(annotation: object) -> bool:

@@ -25,8 +25,9 @@ Made from `m0common.settings` by `python -m m0common.settings_page`; a test keep
 
 A service reads one TOML file, named by `M0_CONFIG_PATH`, and the environment, which wins over it. Nothing else is
 needed to start one: `python -m m0_indexer` runs from an empty folder. `config/dev.toml` is the local stack's file,
-`config/staging.toml` and `config/prod.toml` are to be filled in. `m0 config show` prints what a service would be told
-and what decided it. A key of the file that is not below is refused, as is a variable that resembles one of these.
+`config/staging.toml` and `config/prod.toml` are to be filled in. `m0 config show` prints what a command is told and
+what decided it; the local stack tells each service its own name, port and Kafka user besides. A key of the file that is
+not below is refused, as is a variable that resembles one of these.
 
 **Secrets** are marked. Each has a twin whose name ends in `_FILE` (`{FILE}` in the file), which names a file with the
 secret in its first line. That file is read again at each connect (Postgres), request (Solana) or opening of a
