@@ -7,12 +7,12 @@ PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/
 .PHONY: help up down status logs clean test e2e soak lint typecheck format coverage bench programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 up: env  ## Set up what is needed, start the whole stack, wait until it is ready, print the addresses
 	@$(M0) up
 
-down: need-env  ## Stop the stack; data stays in .m0/
+down: need-env  ## Stop the stack; its data stays
 	@$(M0) down
 
 status: need-env  ## What runs, is it ready, where is it reached

@@ -1,4 +1,4 @@
-"""`m0 config show`: every setting a service would be told, with where it comes from. Secrets are not shown."""
+"""`m0 config show`: every setting that a command is told, with what decided it. Secrets are not shown."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def config() -> None:
 
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Print every setting, its value, and whether a variable, the file or the default decided it."""
+    """Print every setting with its value and what decided it: your environment, the stack, the file or the default."""
     try:
         environment = told()
         settings = load(environment)

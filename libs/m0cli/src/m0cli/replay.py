@@ -41,8 +41,9 @@ def replay(
         int, typer.Option(help="Which observation of the epoch to damage: from 0, counted around.", min=0)
     ] = 0,
 ) -> None:
-    """Print MATCH and exit 0, or print the first lane, stage or leaf that differs and exit 1; exit 3 where what a
-    replay needs is gone from the log, or not installed.
+    """Print MATCH and exit 0, or print the first lane, stage or leaf that differs, or what went wrong, and exit 1; exit
+    3 where what a replay needs is gone from the log, or not installed. With --json `match` is false for a difference
+    alone, null where there is no verdict.
     """
     if mutate is not None and mutate not in MUTATIONS:
         raise typer.BadParameter(f"--mutate {mutate}: one of {', '.join(MUTATIONS)}")

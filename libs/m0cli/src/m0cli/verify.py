@@ -32,8 +32,8 @@ def verify(
 ) -> None:
     """Print the verified root and exit 0, or name the first check that failed and exit 1.
 
-    The checks are schema, leaf, path, header, bundle_hash, attestations and chain. With --file nothing is asked of the
-    API: a proof and a Solana node are enough.
+    The checks are schema, leaf, path, header, bundle_hash, attestations and chain. Outcomes stand in the order of
+    /v1/markets. With --file and --rpc nothing is asked of the API: a proof and a Solana node are enough.
     """
     if not re.fullmatch(r"[A-Z0-9_]{1,64}", market_id):
         raise typer.BadParameter(f"{market_id!r}: use 1 to 64 of A-Z, 0-9 and _", param_hint="MARKET_ID")
