@@ -87,7 +87,11 @@ def test_a_second_up_says_that_it_already_runs(servers):
 
 
 def test_other_settings_than_the_running_ones_are_refused(servers):
-    done = servers.run("up", "--only", "valkey", M0_PORT_OFFSET=str(servers.settings.offset + 1))
+    elsewhere = {"M0_PORT_OFFSET": str(servers.settings.offset + 1)}
+    asked = servers.run("status", **elsewhere)
+    assert (asked.returncode, asked.stderr.startswith("The stack was started with other settings")) == (0, True)
+    assert servers.run("status").stderr == ""
+    done = servers.run("up", "--only", "valkey", **elsewhere)
     assert done.returncode == 1
     assert "make down" in done.stderr
 

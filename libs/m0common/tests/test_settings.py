@@ -77,3 +77,26 @@ def test_a_file_without_certificates_is_named(config):
     told = config | SECURED | {"M0_KAFKA_SSL_CAFILE": config["M0_CONFIG_PATH"]}
     with pytest.raises(SettingsError, match=r"kafka\.ssl_cafile .* holds no certificates: .*M0_KAFKA_SSL_CAFILE"):
         KafkaOptions.of(load(told).kafka, "model").connection()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("M0_DRAIN_MS", "-1"), ("M0_DRAIN_MS", str(10**15)), ("M0_LOG_LEVEL", "loud")]
+)
+def test_a_variable_that_is_refused_is_named_with_its_value(tmp_path, variable, value):
+    (tmp_path / "test.toml").write_text("")
+    with pytest.raises(SettingsError, match=rf"^{variable}='{value}': "):
+        load({"M0_CONFIG_PATH": str(tmp_path / "test.toml"), variable: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('kafka = "x"', "kafka of the settings file is 'x': write it as a table"),
+        (f"x = {'[' * 10_000}", "nested too deep"),
+        (f"drain_ms = {'1' * 5_000}", "test.toml: "),
+    ],
+)
+def test_a_file_of_any_shape_is_refused_in_a_sentence(tmp_path, text, sentence):
+    (tmp_path / "test.toml").write_text(text)
+    with pytest.raises(SettingsError, match=sentence):
+        load({"M0_CONFIG_PATH": str(tmp_path / "test.toml"), "M0_KAFKA_BOOTSTRAP": "a:1"})

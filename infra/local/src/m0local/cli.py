@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -85,6 +86,10 @@ def status(as_json: Json = False) -> None:
         console = Lasting()
         console.print(_table(state))
         _print_addresses(console, env, state)
+        if stack.runs_otherwise(env):
+            print(
+                "The stack was started with other settings: set what it was given, as M0_PORT_OFFSET.", file=sys.stderr
+            )
 
 
 @app.command(name="logs")

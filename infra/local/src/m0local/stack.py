@@ -81,6 +81,13 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
         return True
 
 
+def runs_otherwise(settings: StackSettings) -> bool:
+    """Whether the stack runs with other settings than these, other ports for example."""
+    supervisor = Supervisor(settings)
+    wanted = render(settings, all_processes(settings).values())
+    return supervisor.is_running() and supervisor.conf.read_text() != wanted
+
+
 def _chosen(processes: Mapping[str, Process], names: Collection[str]) -> dict[str, Process]:
     return {name: process for name, process in processes.items() if name in names}
 

@@ -5,6 +5,9 @@ sentence that says what is not.
 """
 
 import asyncio
+import errno
+import re
+import socket
 from collections.abc import Callable
 
 import uvicorn
@@ -62,11 +65,35 @@ def routes(status: Status) -> list[Route]:
 
 
 def split_bind(bind: str) -> tuple[str, int]:
-    """`host:port` as a pair; SettingsError when it is not one."""
+    """`host:port` or `[host]:port` as a pair; SettingsError when it is neither."""
     host, _, port = bind.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise SettingsError(f"bind address {bind!r}: write it as host:port, for example 127.0.0.1:9101")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise SettingsError(f"bind address {bind!r}: write it as host:port, for example 127.0.0.1:9101 or [::1]:9101")
     return host, int(port)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on this address. Raises SettingsError, with the reason."""
+    try:
+        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(
+            f"bind address {host}:{port}: {host} is not known ({error.strerror}): write an address of this machine"
+        ) from error
+    made = socket.socket(family)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"{host}:{port} is taken: stop what holds it or choose another address") from error
+        raise SettingsError(
+            f"{host}:{port} cannot be bound ({error.strerror}): write an address of this machine"
+        ) from error
+    return made
 
 
 class HttpServer:
@@ -107,10 +134,11 @@ class HttpServer:
 
     async def _serve(self) -> None:
         host, port = self._server.config.host, self._server.config.port
-        try:
-            await self._server._serve()  # noqa: SLF001 - serve() would take over the signal handlers
-        except SystemExit as error:
-            raise SettingsError(f"{host}:{port} is taken: stop what holds it or choose another address") from error
+        with _bound(host, port) as listening:
+            try:
+                await self._server._serve([listening])  # noqa: SLF001 - serve() would take over the signal handlers
+            except SystemExit as error:
+                raise SettingsError(f"{host}:{port} cannot be served: choose another address") from error
 
 
 def status_server(status: Status, bind: str) -> HttpServer:

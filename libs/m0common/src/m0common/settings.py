@@ -162,7 +162,11 @@ class Catalog(Section):
 class Signer(Section):
     """`[signer]`"""
 
-    name: str = Field(default="signer-1", description="Names the key file and this signer's place in the set.")
+    name: str = Field(
+        default="signer-1",
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z",
+        description="Names the key file and this signer's place in the set.",
+    )
     depth: Literal["bundle", "raw"] = Field(
         default="bundle", description="`raw`: everything is computed here; `bundle`: bundles alone."
     )
@@ -329,7 +333,7 @@ def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(
-            "; ".join(_explain(source, e["loc"], e["type"], e["msg"]) for e in error.errors())
+            "; ".join(_explain(source, environ, e["loc"], e["type"], e["msg"]) for e in error.errors())
         ) from None
 
 
@@ -347,8 +351,10 @@ def read_file(source: Path) -> dict[str, Any]:
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"settings file {source} is not UTF-8: {error}: save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or a number that Python takes no time for
         raise SettingsError(f"{source}: {error}") from error
+    except RecursionError:
+        raise SettingsError(f"{source}: brackets are nested too deep: no setting needs more than 3") from None
 
 
 def _override(values: dict[str, Any], environ: Mapping[str, str]) -> None:
@@ -363,6 +369,8 @@ def _override(values: dict[str, Any], environ: Mapping[str, str]) -> None:
         table = values
         for key in place[:-1]:
             table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise SettingsError(f"{key} of the settings file is {table!r}: write it as a table")
         if other is not None:
             table.pop(known[other][-1], None)
         table[place[-1]] = environ[variable]
@@ -384,10 +392,13 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
                 raise SettingsError(f"environment variable {name} is not known: did you mean {near[0]}?")
 
 
-def _explain(source: Path, place: tuple[int | str, ...], kind: str, message: str) -> str:
+def _explain(source: Path, environ: Mapping[str, str], place: tuple[int | str, ...], kind: str, message: str) -> str:
     where = ".".join(str(part) for part in place)
     if kind != "extra_forbidden":
-        return f"{source}: {where}: {message}"
+        said = [name for name, known in variables().items() if known == place and environ.get(name)]
+        # of a variable that holds a secret the value is not said
+        shown = [name if twin(name) else f"{name}={environ[name]!r}" for name in said]
+        return f"{shown[0] if shown else source}: {where}: {message}"
     model: Any = Settings
     for part in place[:-1]:
         field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
