@@ -49,7 +49,7 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
         supervisor = Supervisor(settings)
         conf = render(settings, processes.values())
         if supervisor.is_running():
-            if supervisor.conf.read_text() != conf:
+            if _differs(supervisor, conf):
                 raise StartError("The stack runs with other settings than now asked for: run 'make down' first.")
             wanted |= _stop_older(settings, supervisor, build, report)
             if not _missing(supervisor, _chosen(processes, wanted)):
@@ -84,8 +84,12 @@ def up(settings: StackSettings, selection: Sequence[str], report: Reporter, time
 def runs_otherwise(settings: StackSettings) -> bool:
     """Whether the stack runs with other settings than these, other ports for example."""
     supervisor = Supervisor(settings)
-    wanted = render(settings, all_processes(settings).values())
-    return supervisor.is_running() and supervisor.conf.read_text() != wanted
+    return supervisor.is_running() and _differs(supervisor, render(settings, all_processes(settings).values()))
+
+
+def _differs(supervisor: Supervisor, conf: str) -> bool:
+    """Whether a running stack was started with another configuration."""
+    return supervisor.conf.read_text() != conf
 
 
 def _chosen(processes: Mapping[str, Process], names: Collection[str]) -> dict[str, Process]:

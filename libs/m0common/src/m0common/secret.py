@@ -27,7 +27,10 @@ class Secret:
         """Args: `value` itself, or the `file` whose first line it is."""
         self._value = value
         self.file = file
-        self._revealed: deque[str] = deque([value] if value else [], REMEMBERED)
+        self._revealed: deque[tuple[str, Masked]] = deque(maxlen=REMEMBERED)
+        """With what stands for it: every line of a log is looked through, and a mask costs more than that."""
+        if value:
+            self._remember(value)
 
     @classmethod
     def of(cls, value: "str | Secret") -> Self:
@@ -54,12 +57,15 @@ class Secret:
         value = self._first_line(self.file)
         if not value:
             raise Unavailable(f"secret file {self.file} is empty: write the secret into its first line")
-        if value not in self._revealed:
-            self._revealed.append(value)
+        self._remember(value)
         fault = self.fault(value)
         if fault is not None:
             raise Unavailable(f"secret file {self.file}: {fault}")
         return value
+
+    def _remember(self, value: str) -> None:
+        if all(value != known for known, _ in self._revealed):
+            self._revealed.append((value, self.mask(value)))
 
     @staticmethod
     def _first_line(file: Path) -> str:
@@ -77,8 +83,8 @@ class Secret:
 
     def scrub(self, text: str) -> str:
         """`text` without what this secret has revealed."""
-        for value in self._revealed:
-            text = masking.scrub(text, value, self.mask(value))
+        for value, masked in self._revealed:
+            text = masking.scrub(text, value, masked)
         return text
 
     def __bool__(self) -> bool:
