@@ -93,14 +93,14 @@ def test_a_message_of_a_life_that_nothing_began_stops_its_lane_until_a_signed_li
     fleet.write(log.records[since:])
     fleet.run_until_idle()
     newborn = next(r for r in said(fleet, topic) if decode_message(r.value).kind == "rebased")
-    for output in made.feed(newborn._replace(offset=1_001)):
+    for output in made.feed(replace(newborn, offset=1_001)):
         assert not isinstance(output, Letter)
 
 
 def test_a_signed_rebase_that_somebody_pads_is_said_on_without_the_padding():
     log, fleet = begun(1)
     signed = log.rebase(LANE, world.FIRST + 2, *fleet.topics.roots(LANE, world.FIRST + 2))
-    padded = signed._replace(value=signed.value + b" " * 500_000)
+    padded = replace(signed, value=signed.value + b" " * 500_000)
     fleet.write([padded])
     fleet.run_until_idle()
     (message,) = [decode_message(r.value) for r in said(fleet, NORMALIZED.name) if b"rebased" in r.value]

@@ -12,6 +12,7 @@ from m0common.messages import encode
 from m0common.stream.records import Produce, Record
 from m0common.topics import HEADERS, PREDICTIONS
 from m0lanes.pipeline import Pipeline
+from msgspec.structs import replace
 
 
 def test_every_epoch_becomes_one_bundle_whose_roots_are_recomputable():
@@ -84,7 +85,7 @@ def test_repeated_events_and_markers_change_nothing():
     doubled = []
     for record in records:
         for _ in range(2):
-            doubled.append(record._replace(offset=offsets[record.partition]))
+            doubled.append(replace(record, offset=offsets[record.partition]))
             offsets[record.partition] += 1
     pipeline = Pipeline(world.HEART)
     assert world.headers(world.play(doubled, pipeline)) == world.headers(world.play(records))

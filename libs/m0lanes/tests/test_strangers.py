@@ -29,6 +29,7 @@ from m0lanes.packing import pack
 from m0lanes.pipeline import Pipeline
 from m0lanes.strangers import STRANGERS_MAX
 from msgspec import Raw
+from msgspec.structs import replace
 
 INTEGERS = (0, 1, -1, 255, 1023, 1024, 1 << 16, 1 << 31, 1 << 32, (1 << 32) - 1, (1 << 63) - 1, 1 << 63, -(1 << 63))
 INTEGERS += ((1 << 64) - 1, world.FIRST, world.FIRST + 1, world.FIRST + 2, world.BASE_MS, 253_402_300_799_999)
@@ -215,7 +216,7 @@ def test_a_prediction_that_makes_no_leaf_is_one_letter():
     assert list(core.feed(first))
     lane = decode_message(first.value)
     says = Prediction("COIN_0", world.FIRST, 1, 1, (Outcome(1, 1, 1), Outcome(1, 1, 1)), 0, 0, "m", ZERO, ZERO)
-    value = encode(msgspec.structs.replace(lane, seq=2, kind="prediction", body=Raw(pack(says))))
+    value = encode(replace(lane, seq=2, kind="prediction", body=Raw(pack(says))))
     (letter,) = core.feed(Record(PREDICTIONS.name, first.partition, 1_000, b"coins", value))
     assert letter.error.error == "not_a_leaf"
 
@@ -226,7 +227,7 @@ def test_a_prediction_that_makes_no_leaf_is_one_letter():
 def _word(known: list[Record], **changes: object) -> Record:
     """A message like the last of coins, in its partition, with something else in it."""
     last = known[-1]
-    return last._replace(value=encode(msgspec.structs.replace(decode_message(last.value), **changes)), offset=1_000)
+    return replace(last, value=encode(replace(decode_message(last.value), **changes)), offset=1_000)
 
 
 @pytest.mark.parametrize("release", [world.COINS_RELEASE, ZERO], ids=["installed", "another"])
@@ -275,7 +276,7 @@ def test_a_letter_tells_which_lane_took_the_message_and_of_nonsense_that_none_di
     assert letter.taken.position > 1
     (next_one,) = core.feed(_word(known, seq=last.seq + 2, kind="marker", body=Raw(b"\xc0")))
     assert next_one.taken == letter.taken._replace(position=letter.taken.position + 1)
-    (nonsense,) = core.feed(known[-1]._replace(value=b"garbage"))
+    (nonsense,) = core.feed(replace(known[-1], value=b"garbage"))
     assert nonsense.taken is None
 
 

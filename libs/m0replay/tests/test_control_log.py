@@ -25,6 +25,7 @@ from m0common.messages import encode_raw, raw_event
 from m0common.stream.records import Record
 from m0lanes.control import EPOCH_END, Certificate, SourceRule
 from m0replay.control_log import ControlLog
+from msgspec.structs import replace
 
 
 def read(log):
@@ -375,7 +376,7 @@ def test_what_is_recalled_and_is_no_signed_set_of_its_catalog_changes_nothing(kn
 @pytest.mark.parametrize("value", [b"\xc1", b"", b"\x93\xa6sports\xc4\x00"])
 def test_a_note_that_cannot_be_read_is_passed_over(value):
     said = read(begun())
-    said.take(note(InForce("sports", set_value(a_set(9)), 900))._replace(value=value))
+    said.take(replace(note(InForce("sports", set_value(a_set(9)), 900)), value=value))
     assert (said.in_force("sports").payload, said.last_epoch("sports")) == (FIRST, 7)
     said.take(note(InForce("sports", set_value(a_set(9)), 900)))
     assert (said.in_force("sports").payload, said.last_epoch("sports")) == (a_set(9), 900)

@@ -13,6 +13,7 @@ from m0lanes.generations import lanes_of, partition_of
 from m0lanes.stages import Heart
 from m0replay.irreplayable import Irreplayable
 from m0replay.replay import replay_epoch
+from msgspec.structs import replace
 from recorded_world import Recorded
 
 EPOCH = world.FIRST + 2
@@ -132,16 +133,14 @@ async def test_a_checkpoint_that_its_header_does_not_commit_to_is_not_trusted():
             continue
         header = log.headers()[EPOCH - 1]
         lanes = [
-            msgspec.structs.replace(r, stage_digests=(*r.stage_digests[:2], bytes(32)))
-            if r.partition == partition
-            else r
+            replace(r, stage_digests=(*r.stage_digests[:2], bytes(32))) if r.partition == partition else r
             for r in header.lanes
         ]
-        forged = msgspec.structs.replace(header, lanes=tuple(lanes))
+        forged = replace(header, lanes=tuple(lanes))
         where = next(p for p in range(world.PARTITIONS) if log.broker.log(HEADERS.name, p))
         records = log.broker.logs.topic(HEADERS.name).logs[where].records
         records[:] = [
-            r._replace(value=encode(forged)) if msgspec.msgpack.decode(r.value, type=HeaderMessage) == header else r
+            replace(r, value=encode(forged)) if msgspec.msgpack.decode(r.value, type=HeaderMessage) == header else r
             for r in records
         ]
         with pytest.raises(M0Error, match=rf"lane coins/{partition}, stage model, .*replay with FULL=1"):
@@ -158,7 +157,7 @@ async def test_without_the_state_before_it_an_epoch_is_replayed_from_an_older_on
             manifest = _manifest(record.value)
             if (manifest.stage, manifest.epoch_id) == (2, EPOCH):
                 lost = range(manifest.to_offset - 1, manifest.to_offset)
-                states[:] = [r._replace(value=b"") if r.offset in lost else r for r in states]
+                states[:] = [replace(r, value=b"") if r.offset in lost else r for r in states]
     verdict = await replay_epoch(log.broker, log.heart, log.final, "coins", EPOCH + 1)
     assert verdict.match, verdict.difference
     assert verdict.started_from == f"the checkpoint of epoch {EPOCH - 1}"

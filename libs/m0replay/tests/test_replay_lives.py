@@ -12,6 +12,7 @@ from m0replay.irreplayable import Irreplayable
 from m0replay.rebasing import write_rebases
 from m0replay.releases import NotInstalled
 from m0replay.replay import replay_epoch
+from msgspec.structs import replace
 from recorded_world import Recorded, planned
 from stages_world import Live
 from troubled_world import KEY, TWO, Troubled, rebase, rebased
@@ -135,7 +136,7 @@ def lose_states(log, stage: int, epoch_id: int) -> None:
         for index, record in enumerate(manifests):
             manifest = _manifest(record.value)
             if (manifest.stage, manifest.epoch_id, manifest.life) == (stage, epoch_id, 0):
-                manifests[index] = record._replace(value=b"")
+                manifests[index] = replace(record, value=b"")
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

@@ -5,6 +5,7 @@ from m0common.errors import DeadLetterError
 from m0common.stream.core import Letter
 from m0common.stream.records import Produce
 from m0replay.restarts import Restarting, Said
+from msgspec.structs import replace
 
 STAGES = ("normalize", "feature", "model", "bundle")
 
@@ -46,7 +47,7 @@ def test_what_is_said_in_two_ways_is_noticed_and_what_is_said_twice_is_not():
             said(stage, output)
     assert said.otherwise == []
     output = next(o for stage, o in outputs if stage == "model" and isinstance(o, Produce))
-    said("model", output._replace(value=output.value[:-1] + bytes([output.value[-1] ^ 1])))
+    said("model", replace(output, value=output.value[:-1] + bytes([output.value[-1] ^ 1])))
     assert [otherwise.split()[:3] for otherwise in said.otherwise] == [["stage", "model", "says"]]
 
 

@@ -1,11 +1,12 @@
 """A broker whose topics, groups and members bear a prefix, so that tests do not meet on one Kafka."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from m0common.errors import OffsetsGone
 from m0common.stream.broker import TopicPartition, Written
 from m0common.stream.records import Produce, Record
+from msgspec.structs import replace
 
 
 class NamedBroker:
@@ -39,7 +40,9 @@ class NamedBroker:
         return NamedTransactions(self, self.inner.transactions(self.name(name)))
 
     async def create_topics(self, topics, partitions):
-        await self.inner.create_topics([replace(topic, name=self.name(topic.name)) for topic in topics], partitions)
+        await self.inner.create_topics(
+            [dataclasses.replace(topic, name=self.name(topic.name)) for topic in topics], partitions
+        )
 
     async def delete_before(self, offsets):
         await self.inner.delete_before({self.place(where): offset for where, offset in offsets.items()})
@@ -59,7 +62,7 @@ class NamedProducer:
         return getattr(self._inner, name)
 
     async def send(self, messages: Sequence[Produce]) -> dict[TopicPartition, Written]:
-        named = [message._replace(topic=self._owner.name(message.topic)) for message in messages]
+        named = [replace(message, topic=self._owner.name(message.topic)) for message in messages]
         written = await self._inner.send(named)
         return {self._owner.plain(where): found for where, found in written.items()}
 
@@ -72,7 +75,7 @@ class NamedTransactions:
         return getattr(self._inner, name)
 
     async def send(self, messages: Sequence[Produce]) -> None:
-        await self._inner.send([message._replace(topic=self._owner.name(message.topic)) for message in messages])
+        await self._inner.send([replace(message, topic=self._owner.name(message.topic)) for message in messages])
 
 
 class NamedConsumer:
@@ -103,7 +106,7 @@ class NamedConsumer:
         except OffsetsGone as error:
             where = self._owner.plain(TopicPartition(error.topic, error.partition))
             raise OffsetsGone(*where, error.wanted, error.first, error.end) from error
-        return [record._replace(topic=self._owner.plain(TopicPartition(record.topic, 0)).topic) for record in records]
+        return [replace(record, topic=self._owner.plain(TopicPartition(record.topic, 0)).topic) for record in records]
 
     def position(self, partition):
         return self._inner.position(self._owner.place(partition))

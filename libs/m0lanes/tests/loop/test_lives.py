@@ -9,6 +9,7 @@ from m0common.topics import FEATURES, NORMALIZED, PREDICTIONS, RAW
 from m0lanes.generations import lanes_of
 from m0lanes.keeper import Keeper
 from m0lanes.pipeline import Pipeline
+from msgspec.structs import replace
 
 
 def lane_partitions() -> tuple[int, ...]:
@@ -98,7 +99,7 @@ async def test_a_marker_and_the_rebase_to_it_may_come_in_one_batch(memory_stages
     keeper = Keeper()
     raw = await stages.read(RAW.name)
     now_ms = raw[-1].append_ms
-    again = [r._replace(append_ms=now_ms) for r in world.records[before:]]
+    again = [replace(r, append_ms=now_ms) for r in world.records[before:]]
     lanes.play([*raw, *again], Pipeline(lanes.HEART, observer=keeper))
     kept = {m.stage: m for m in keeper.manifests if (m.partition, m.epoch_id) == (lane, stages.first + 2)}
     roots = [kept[stage].digest for stage in (1, 2, 3)]

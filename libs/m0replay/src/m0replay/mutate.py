@@ -10,6 +10,7 @@ from m0common.messages import RawEvent, encode_raw
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.records import Record
 from m0common.topics import RAW
+from msgspec.structs import replace
 
 from m0replay.seek import read_from
 
@@ -56,7 +57,7 @@ class Damage:
             return [record]
         moved = record
         if self._kind == "add" and self._resumed < min(self._at) < record.offset:
-            moved = record._replace(offset=record.offset + 1)
+            moved = replace(record, offset=record.offset + 1)
         if record.offset not in self._at:
             return [moved]
         match self._kind:
@@ -67,10 +68,10 @@ class Damage:
             case "add":
                 # the added event takes the same place in the order, right behind the one that it imitates
                 added = _renamed(record, "added", _SEQ_BESIDE)
-                return [record, added._replace(offset=record.offset + (record.offset > self._resumed))]
+                return [record, replace(added, offset=record.offset + (record.offset > self._resumed))]
             case _:
                 other = self._other[record.offset]
-                return [record._replace(key=other.key, value=other.value)]
+                return [replace(record, key=other.key, value=other.value)]
 
 
 async def damage(broker: Broker, kind: str, targets: Sequence[Place], index: int, resumed: Mapping[int, int]) -> Damage:
@@ -103,9 +104,9 @@ async def _record(broker: Broker, partition: int, offset: int) -> Record:
 
 def _renamed(record: Record, word: str, seq_beside: int) -> Record:
     event = _decode(record.value)
-    renamed = msgspec.structs.replace(
+    renamed = replace(
         event,
         source_event_id=f"{word}-{event.source_event_id}"[:256],
         source_seq=event.source_seq + seq_beside if event.source_seq else 0,
     )
-    return record._replace(value=encode_raw(renamed))
+    return replace(record, value=encode_raw(renamed))

@@ -94,11 +94,11 @@ class KafkaProducer:
 
     async def _queue(self, messages: Sequence[Produce]) -> None:
         """Hand everything to aiokafka as batches, in order per partition; nothing when a message is too large."""
-        for topic in {message.topic for message in messages} - self._present:
+        shares = shared_out(messages, self._catalogue, self._inner.create_batch)
+        for topic in sorted({share.topic for share in shares} - self._present):
             async with open_admin(self._options) as admin:
                 await partition_count(admin, topic)
             self._present.add(topic)
-        shares = shared_out(messages, self._catalogue, self._inner.create_batch)
         self._uncertain, self._in_flight, self._all_queued = list(messages), [], False
         try:
             async with asyncio.timeout(self._options.send_timeout_ms / 1000):

@@ -14,7 +14,6 @@ from m0common.telemetry.context import trace_of
 
 LOG_APPEND_TIME = 1
 """A record's timestamp_type: the broker's time, not the writer's."""
-_new = tuple.__new__
 _Theirs: Any = fetcher.PartitionRecords  # untyped
 
 
@@ -61,16 +60,12 @@ class Unpacked(_Theirs):  # type: ignore[misc]
         if self._dated and record.timestamp_type != LOG_APPEND_TIME:
             raise create_time_refused(self._topic)
         headers = record.headers
-        # half the cost of Record(...), and this is done for every message
-        return _new(
-            Record,
-            (
-                self._topic,
-                self._partition,
-                record.offset,
-                record.key,
-                record.value or b"",
-                trace_of(headers) if headers else (),
-                record.timestamp,
-            ),
+        return Record(
+            self._topic,
+            self._partition,
+            record.offset,
+            record.key,
+            record.value or b"",
+            trace_of(headers) if headers else (),
+            record.timestamp,
         )

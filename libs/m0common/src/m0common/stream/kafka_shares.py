@@ -81,14 +81,15 @@ def shared_out(
     shares: dict[tuple[str, int], Share] = {}  # looked up by plain tuples, which TopicPartition equals
     share = None
     for message in messages:
-        topic, partition, key, value, headers = message
-        if share is None or partition != share.partition or topic != share.topic:
-            share = shares.get((topic, partition))
+        topic, value, headers = message.topic, message.value, message.headers
+        if share is None or message.partition != share.partition or topic != share.topic:
+            share = shares.get((topic, message.partition))
             if share is None:
                 known = catalogue.get(topic)
                 limit = RAW_MAX_BYTES if known is None else known.max_message_bytes
-                where = TopicPartition(topic, partition)
+                where = TopicPartition(topic, message.partition)
                 share = shares[where] = Share(where, limit, create, compacted=known is not None and known.compacted)
+        key = message.key
         if share.exact or headers or len(value) > SURELY_SMALL_BYTES or (key and len(key) > SURELY_SMALL_BYTES):
             share.make_room(message)
         said = None if share.compacted and not value else value

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 
+from msgspec.structs import replace
+
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.ids import Lane
 from m0common.settings import Stage
@@ -224,7 +226,7 @@ class StageLoop(Worker):
     def _traced(self, record: Record, only: Lane | None) -> list[Output]:
         applied_in = [epoch_trace(*epoch) for epoch in self._core.epochs_of(record)]
         with span(f"{self._name} step", record.headers, links=applied_in):
-            return list(self._core.feed(record._replace(headers=inject(record.headers)), only))
+            return list(self._core.feed(replace(record, headers=inject(record.headers)), only))
 
     # --- lanes that are read apart -----------------------------------------------------------------------------------
 

@@ -107,11 +107,11 @@ class Logs:
         now_ms = self._clock.now_ms()
         written: dict[TopicPartition, Written] = {}
         for message in messages:
-            topic, partition, key, value, headers = message
-            where = TopicPartition(topic, partition)
+            where = TopicPartition(message.topic, message.partition)
             log = self.partition(where)
             offset = log.end_offset
-            log.records.append(Record(topic, partition, offset, key, value, trace_of(headers), now_ms))
+            trace = trace_of(message.headers)
+            log.records.append(Record(*where, offset, message.key, message.value, trace, now_ms))
             log.end_offset += 1
             if transaction is not None:
                 log.open.setdefault(transaction, offset)

@@ -9,6 +9,7 @@ from m0common.stream.kafka_bounds import Bounds
 from m0common.stream.kafka_written import NOT_SAID, Batch, ranges
 from m0common.stream.partition import partition_for, wire_bytes
 from m0common.stream.records import Produce
+from msgspec.structs import replace
 
 
 def numbered(topic, count, partitions=2, size=0):
@@ -66,9 +67,9 @@ async def test_a_message_above_the_limit_is_refused_naming_topic_size_and_limit(
 async def test_a_message_at_the_limit_is_taken(world):
     topic = await world.topic("edge", 1, max_message_bytes=50_000)
     message = Produce(topic, 0, b"k", b"")
-    message = message._replace(value=b"x" * (50_000 - wire_bytes(message)))
+    message = replace(message, value=b"x" * (50_000 - wire_bytes(message)))
     assert wire_bytes(message) == 50_000
-    await world.send(message, message._replace(value=b"y" * len(message.value)))
+    await world.send(message, replace(message, value=b"y" * len(message.value)))
     assert len(await world.read(topic)) == 2
 
 
@@ -125,7 +126,7 @@ async def test_a_repeated_send_across_an_outage_loses_nothing_and_keeps_the_orde
     await producer.start()
     await producer.send(numbered(topic, 10))
     world.break_down()
-    second = [m._replace(value=b"1" + m.value) for m in numbered(topic, 10)]
+    second = [replace(m, value=b"1" + m.value) for m in numbered(topic, 10)]
     with pytest.raises(Unavailable):
         await producer.send(second)
     await asyncio.to_thread(world.repair)
@@ -136,7 +137,7 @@ async def test_a_repeated_send_across_an_outage_loses_nothing_and_keeps_the_orde
         except Unavailable:
             await asyncio.sleep(0.2)
     assert written == {TopicPartition(topic, p): Written(5, 10) for p in (0, 1)}
-    await producer.send([m._replace(value=b"2" + m.value) for m in numbered(topic, 10)])
+    await producer.send([replace(m, value=b"2" + m.value) for m in numbered(topic, 10)])
     await producer.stop()
     records = await world.read(topic)
     for partition in (0, 1):
@@ -191,7 +192,7 @@ async def test_a_range_spans_what_others_write_meanwhile(world):
 
     async def write(number):
         key = str(number).encode()
-        sent = [message._replace(key=key) for message in numbered(topic, 400, 1, size=4000)]
+        sent = [replace(message, key=key) for message in numbered(topic, 400, 1, size=4000)]
         return (await producers[number].send(sent))[TopicPartition(topic, 0)]
 
     spans = await asyncio.gather(*(write(number) for number in range(3)))
