@@ -43,6 +43,16 @@ def test_a_service_names_what_it_lacks_of_its_deployment(service, missing, folde
     assert "Traceback" not in said
 
 
+def test_a_signer_whose_passphrase_opens_no_key_is_not_to_be_started_again(folder):
+    folder.make_keys("the-right-one")
+    env = folder.environment(
+        folder.settings_file(), **folder.identity(), M0_BIND=f"127.0.0.1:{free_port()}", M0_KEY_PASSPHRASE="another-one"
+    )
+    code, said = ended("signer", folder, env)
+    assert code == 2
+    assert "signer-1.json: wrong passphrase, or the file was changed" in said
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_starts_in_an_empty_folder_shows_no_secret_and_stops_when_told(service, folder, node):
     bind, secrets = f"127.0.0.1:{free_port()}", marked(node)

@@ -10,9 +10,12 @@ from m0cli import registry
 from m0cli.targets import resolve
 from m0common.errors import SettingsError
 from m0local import deployment
+from m0local.cli import _print_addresses
 from m0local.commands import COMMANDS
-from m0local.environment import command_environment
+from m0local.environment import command_environment, write_environment
+from m0local.progress import Lasting
 from m0local.settings import load
+from m0local.status import status as stack_status
 
 
 def m0(*args, **options):
@@ -72,6 +75,40 @@ def test_the_other_commands_are_told_where_this_stack_is(tmp_path):
         "M0_GENESIS_HASH": "ab" * 32,
     }
     assert told["M0_CONTROL_KEY_FILE"] == str(tmp_path / "control" / "control.json")
+
+
+def test_commands_for_another_deployment_take_nothing_from_this_stack(tmp_path):
+    env = {"M0_HOME": str(tmp_path)}
+    other = env | {"M0_KAFKA_BOOTSTRAP": "kafka.example:9092"}
+    assert command_environment(other)["M0_KAFKA_BOOTSTRAP"] == "kafka.example:9092"  # one that `make up` is to use
+    (tmp_path / "run").mkdir()
+    write_environment(load(env), env)
+    assert command_environment(other) == {}
+    assert command_environment(env | {"M0_CONFIG_PATH": "config/prod.toml"}) == {}
+    assert command_environment(env | {"M0_KAFKA_BOOTSTRAP": "127.0.0.1:9092"})["M0_HOME"] == str(tmp_path)
+    assert command_environment(env)["M0_KAFKA_USERNAME"] == "operator"
+    write_environment(load(other), other)
+    assert command_environment(other)["M0_KAFKA_BOOTSTRAP"] == "kafka.example:9092"
+
+
+@pytest.mark.parametrize("variable", ["M0_PG_DSN", "M0_REDIS_URL", "M0_RPC_URL"])
+def test_a_file_with_the_address_of_a_server_is_refused_instead_of_starting_the_stacks_own(tmp_path, variable):
+    env = {"M0_HOME": str(tmp_path), f"{variable}_FILE": "/run/address", "PATH": os.defpath}
+    done = m0("up", env=env)
+    assert done.returncode != 0
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert f"{variable}_FILE does not say which server a local stack uses: set {variable} to the address" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_addresses_are_printed_of_what_runs(tmp_path, capsys):
+    env = load({"M0_HOME": str(tmp_path)})
+    deployment.write(env.deployment_file, {"programs": {"oracle": "Or1"}})
+    state = stack_status(env)
+    for entry in state["services"]:
+        entry["state"] = "running" if entry["name"] in {"kafka", "realtime"} else "stopped"
+    _print_addresses(Lasting(), env, state)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line] == ["WebSocket", "Kafka"]
 
 
 def test_a_variable_that_makes_no_sense_is_named_to_every_command():

@@ -4,7 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 
 import pytest
 from m0cli.registry import OWN, Command, RegistryError, commands, missing
@@ -23,6 +23,11 @@ def test_help_lists_the_commands_without_importing_any():
     assert set(done.stdout.splitlines()[-1].split()) == {"m0cli.main", "m0cli.registry", "m0common.proxies"}
     for name in OWN:
         assert f" {name} " in done.stdout
+
+
+def test_the_version_is_that_of_the_package():
+    done = m0("--version")
+    assert (done.returncode, done.stdout) == (0, f"m0 {version('m0cli')}\n")
 
 
 @pytest.mark.parametrize("args", [("nonsense",), ("verify", "--nonsense")])

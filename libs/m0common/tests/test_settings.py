@@ -1,5 +1,7 @@
 """What is wrong with settings is one sentence that names it and the remedy; secrets are in none."""
 
+import re
+
 import pytest
 from m0common.errors import SettingsError, Unavailable
 from m0common.settings import load
@@ -100,3 +102,65 @@ def test_a_file_of_any_shape_is_refused_in_a_sentence(tmp_path, text, sentence):
     (tmp_path / "test.toml").write_text(text)
     with pytest.raises(SettingsError, match=sentence):
         load({"M0_CONFIG_PATH": str(tmp_path / "test.toml"), "M0_KAFKA_BOOTSTRAP": "a:1"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("M0_KAFKA_BOOTSTRAP", "kafka", "kafka.bootstrap: 'kafka': write brokers as host:port"),
+        ("M0_KAFKA_BOOTSTRAP", "a:9092,b", "'a:9092,b': write brokers as host:port"),
+        ("M0_KAFKA_BOOTSTRAP", "a:0", "write brokers as host:port"),
+        ("M0_KAFKA_BOOTSTRAP", "a:65536", "write brokers as host:port"),
+        ("M0_KAFKA_BOOTSTRAP", "SASL_SSL://a:9092", "write brokers as host:port"),
+        ("M0_RPC_URL", "localhost:8899", "solana.rpc_url: write an address like https://host:port"),
+        ("M0_RPC_URL", "wss://node", "solana.rpc_url: write an address like https://host:port"),
+        ("M0_RPC_URL", "http://node:port", "solana.rpc_url: write an address like https://host:port"),
+        ("M0_RPC_URL", "http://[::1", "solana.rpc_url: write an address like https://host:port"),
+        ("M0_RPC_URL", "https:///key", "solana.rpc_url: write an address like https://host:port"),
+        ("M0_WS_URL", "https://node", "solana.ws_url: write an address like wss://host:port"),
+        ("M0_OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "endpoint: write an address like https://host:port"),
+        ("M0_PUBLIC_RPC_URL", "node", "solana.public_rpc_url: 'node': write an address like https://host:port"),
+        ("M0_PUBLIC_WS_URL", "https://node", "solana.public_ws_url: 'https://node': write an address like wss://"),
+        ("M0_API_BASE", "127.0.0.1:8080", "api_base: '127.0.0.1:8080': write an address like https://host:port"),
+    ],
+)
+def test_an_address_of_another_form_is_refused_with_the_right_one(config, variable, value, said):
+    with pytest.raises(SettingsError, match=re.escape(said)) as refused:
+        load(config | {variable: value})
+    assert str(refused.value).startswith(variable)
+    assert "Value error" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("M0_KAFKA_BOOTSTRAP", "kafka-1.example:9092, [2001:db8::1]:9093"),
+        ("M0_KAFKA_BOOTSTRAP", "REPLACE: host:port"),
+        ("M0_RPC_URL", "https://user:key@node.example/v1/key?token=1"),
+        ("M0_RPC_URL", "REPLACE"),
+        ("M0_WS_URL", "wss://[2001:db8::1]:8900/key"),
+        ("M0_OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+    ],
+)
+def test_addresses_of_every_form_that_clients_take_are_taken(config, variable, value):
+    load(config | {variable: value})
+
+
+def test_the_key_in_an_address_of_another_form_is_not_said(config):
+    with pytest.raises(SettingsError) as refused:
+        load(config | {"M0_RPC_URL": "node.example/secret-of-the-provider"})
+    assert "secret-of-the-provider" not in str(refused.value)
+
+
+def test_a_user_that_no_broker_would_hear_of_is_refused(config):
+    with pytest.raises(SettingsError, match=r"user model is told to nobody .* PLAINTEXT: set M0_KAFKA_SECURITY_PROT"):
+        load(config | {"M0_KAFKA_USERNAME": "model"})
+
+
+@pytest.mark.parametrize(
+    "line", ["[kafka]\nreplication = true", "drain_ms = false", "[catalogs.coins]\ncommit_ms = true"]
+)
+def test_a_truth_value_is_no_number(tmp_path, line):
+    (tmp_path / "config.toml").write_text(line)
+    with pytest.raises(SettingsError, match=r"(true|false) is neither a number nor a text"):
+        load({"M0_CONFIG_PATH": str(tmp_path / "config.toml")})

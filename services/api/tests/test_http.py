@@ -116,7 +116,9 @@ def test_every_answer_about_something_known_is_what_the_description_says(address
 async def test_info_names_the_public_node_and_never_the_one_that_is_used(settings):
     private, public = "https://node.example/v2/private-key-of-ours", "https://public.example"
     for said in (public, ""):
-        solana = Solana(rpc_url=SecretUrl(private), ws_url=SecretUrl(private), public_rpc_url=said)
+        solana = Solana(
+            rpc_url=SecretUrl(private), ws_url=SecretUrl(private.replace("https", "wss")), public_rpc_url=said
+        )
         async with served(settings.model_copy(update={"solana": solana})) as (_, client):
             answer = await client.get("/v1/info")
         assert (answer.json()["rpc_url"], answer.json()["ws_url"]) == (said or None, None)

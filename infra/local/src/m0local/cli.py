@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from m0local import deployment, logs, processes, settings, stack
+from m0local.control import STOPPED_STATES
 from m0local.errors import LocalStackError, UsageError
 from m0local.progress import Lasting, reporter
 from m0local.status import Status
@@ -51,6 +52,7 @@ def up(
 ) -> None:
     """Start everything, wait until it is ready and print the addresses. Starting what runs already is no error."""
     with plain_errors():
+        settings.refuse_files(os.environ)
         env = settings.load(os.environ)
         with reporter(Lasting(), quiet=as_json) as report:
             started = stack.up(env, processes.select(only), report, timeout)
@@ -144,18 +146,21 @@ def _table(state: Status) -> Table:
 
 
 def _print_addresses(console: Console, env: settings.StackSettings, state: Status) -> None:
-    titles = {
-        "api": "API",
-        "docs": "API docs",
-        "websocket": "WebSocket",
-        "rpc": "Solana RPC",
-        "rpc_ws": "Solana PubSub",
-        "kafka": "Kafka",
-        "postgres": "Postgres",
-        "valkey": "Valkey",
+    """Where each thing is reached that runs, or may: with `--only` not all of them were asked for."""
+    named = {
+        "api": ("API", "api"),
+        "docs": ("API docs", "api"),
+        "websocket": ("WebSocket", "realtime"),
+        "rpc": ("Solana RPC", "localnet"),
+        "rpc_ws": ("Solana PubSub", "localnet"),
+        "kafka": ("Kafka", "kafka"),
+        "postgres": ("Postgres", "postgres"),
+        "valkey": ("Valkey", "valkey"),
     }
-    lines = {titles[name]: url for name, url in state["urls"].items()}
-    lines |= {f"Program {name}": key for name, key in deployment.programs(env.deployment_file).items()}
+    stopped = {entry["name"] for entry in state["services"] if entry["state"] in STOPPED_STATES}
+    lines = {named[name][0]: url for name, url in state["urls"].items() if named[name][1] not in stopped}
+    if "localnet" not in stopped:
+        lines |= {f"Program {name}": key for name, key in deployment.programs(env.deployment_file).items()}
     console.print()
     for title, value in lines.items():
         console.print(f"{title:<18} {value}", highlight=False, soft_wrap=True, markup=False)

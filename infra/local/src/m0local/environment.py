@@ -43,12 +43,14 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
 
 def command_environment(env: Mapping[str, str]) -> dict[str, str]:
     """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, the
-    control key, and the operator's password. Raises SettingsError.
+    control key, and the operator's password; nothing where `env` names another deployment. Raises SettingsError.
     """
     try:
         settings = load(env)
     except UsageError as error:
         raise SettingsError(str(error)) from error
+    if _elsewhere(settings, env):
+        return {}
     return {
         **common_environment(settings, env),
         **deployment.environment(settings.deployment_file),
@@ -57,6 +59,16 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
         "M0_CONTROL_KEY_FILE": str(settings.control_key_file),
         **credentials(settings, OPERATOR),
     }
+
+
+def _elsewhere(settings: StackSettings, env: Mapping[str, str]) -> bool:
+    """Whether `env` names other brokers or another settings file than the ones this stack was started with."""
+    try:
+        noted: dict[str, str] = json.loads(environment_file(settings.home).read_text())
+    except (OSError, ValueError):  # it was never started
+        return False
+    said = {"M0_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "M0_CONFIG_PATH": str(settings.config_path)}
+    return any(env.get(name) and noted.get(name) != value for name, value in said.items())
 
 
 def public_addresses(settings: StackSettings, env: Mapping[str, str]) -> dict[str, str]:

@@ -179,6 +179,15 @@ def _endpoint(name: str, address: str) -> tuple[str, int]:
     return parts.hostname or LOOPBACK, parts.port or default
 
 
+def refuse_files(env: Mapping[str, str]) -> None:
+    """Raises UsageError for a file that holds the address of an external server: the stack's own would be started."""
+    for variable in EXTERNAL.values():
+        if env.get(f"{variable}_FILE") and not env.get(variable):
+            raise UsageError(
+                f"{variable}_FILE does not say which server a local stack uses: set {variable} to the address itself."
+            )
+
+
 def load(env: Mapping[str, str]) -> StackSettings:
     """Read the stack's settings from `env`. Raises UsageError naming the variable that makes no sense."""
     text = env.get("M0_PORT_OFFSET") or "0"

@@ -8,7 +8,8 @@ or in a package of its own by an entry point.
 import importlib
 import os
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 from m0common.proxies import direct
@@ -51,9 +52,20 @@ def load(name: str, command: Command) -> Any:  # typer keeps its command type pr
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"m0 {metadata.version('m0cli')}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """M0Club: calibrated probabilities of real-world events, finalized on Solana, provable by anyone."""
+    del version  # its callback ends the command
     from m0common.telemetry.logs import print_logs  # noqa: PLC0415 - help needs no log
 
     print_logs()

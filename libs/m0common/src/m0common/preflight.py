@@ -5,13 +5,11 @@ A process is asked only about what it uses, so that it can run without the secre
 
 from collections.abc import Collection, Iterator
 
+from m0common.addresses import PLACEHOLDER
 from m0common.errors import SettingsError, Unavailable
 from m0common.secret import Secret, SecretKey
 from m0common.section import FILE, Section
 from m0common.settings import Settings, variables
-
-PLACEHOLDER = "REPLACE"
-"""Begins a value that stands where an operator has to put one."""
 
 ALWAYS = ("env", "home", "bind", "telemetry")
 """What every process uses."""

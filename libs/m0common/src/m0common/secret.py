@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import GetCoreSchemaHandler, PlainSerializer, PlainValidator
 
 from m0common import masking
+from m0common.addresses import HTTP, WEBSOCKET, url_fault
 from m0common.errors import Unavailable
 from m0common.masking import Masked
 
@@ -44,8 +45,8 @@ class Secret:
         """What of a value may be shown."""
         return masking.opaque(value)
 
-    @staticmethod
-    def fault(value: str) -> str | None:
+    @classmethod
+    def fault(cls, value: str) -> str | None:
         """What is wrong with a value, in words that do not hold it; None when nothing is."""
         del value
         return None
@@ -127,9 +128,21 @@ class SecretKey(Secret):
 class SecretUrl(Secret):
     """An address whose credentials, path and query are secret; scheme, host and port are shown."""
 
+    SCHEMES: ClassVar = HTTP
+
     @staticmethod
     def mask(value: str) -> Masked:
         return masking.url(value)
+
+    @classmethod
+    def fault(cls, value: str) -> str | None:
+        return url_fault(cls.SCHEMES, value)
+
+
+class SecretStreamUrl(SecretUrl):
+    """The same of a WebSocket."""
+
+    SCHEMES = WEBSOCKET
 
 
 class SecretDsn(Secret):
@@ -139,8 +152,8 @@ class SecretDsn(Secret):
     def mask(value: str) -> Masked:
         return masking.dsn(value)
 
-    @staticmethod
-    def fault(value: str) -> str | None:
+    @classmethod
+    def fault(cls, value: str) -> str | None:
         return masking.dsn_fault(value)
 
 

@@ -14,10 +14,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, field_validator, model_validator
 
+from m0common.addresses import Brokers, PublicStreamUrl, PublicUrl
 from m0common.errors import SettingsError, nearest
 from m0common.forwarded import Network, network
 from m0common.ids import check_catalog
-from m0common.secret import Secret, SecretDsn, SecretKey, SecretUrl
+from m0common.secret import Secret, SecretDsn, SecretKey, SecretStreamUrl, SecretUrl
 from m0common.section import FILE, Section, is_secret
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -27,7 +28,7 @@ SaslMechanism = Literal["SCRAM-SHA-512", "PLAIN"]
 class Kafka(Section):
     """`[kafka]`: the cluster, who this process is there, and what its topics are given."""
 
-    bootstrap: str = Field(default="127.0.0.1:9092", description="Brokers as host:port, with commas between.")
+    bootstrap: Brokers = Field(default="127.0.0.1:9092", description="Brokers as host:port, with commas between.")
     security_protocol: SecurityProtocol = Field(
         default="PLAINTEXT", description="Whether connections are TLS (`SSL`) and say who connects (`SASL`)."
     )
@@ -67,6 +68,11 @@ class Kafka(Section):
                 raise ValueError(
                     f"user {self.username} has no password: set M0_KAFKA_PASSWORD_FILE or M0_KAFKA_PASSWORD"
                 )
+        elif self.username:
+            raise ValueError(
+                f"user {self.username} is told to nobody with security_protocol = {self.security_protocol}: "
+                "set M0_KAFKA_SECURITY_PROTOCOL to SASL_SSL, or unset M0_KAFKA_USERNAME"
+            )
         return self
 
 
@@ -112,11 +118,13 @@ class Solana(Section):
     rpc_url: SecretUrl = Field(
         default=SecretUrl("http://127.0.0.1:8899"), description="JSON-RPC of the node that is asked; never published."
     )
-    ws_url: SecretUrl = Field(
-        default=SecretUrl("ws://127.0.0.1:8900"), description="PubSub of the node that is asked; never published."
+    ws_url: SecretStreamUrl = Field(
+        default=SecretStreamUrl("ws://127.0.0.1:8900"), description="PubSub of the node that is asked; never published."
     )
-    public_rpc_url: str = Field(default="", description="JSON-RPC that /v1/info names, for anybody; empty: none.")
-    public_ws_url: str = Field(default="", description="PubSub that /v1/info names, for anybody; empty: none.")
+    public_rpc_url: PublicUrl = Field(default="", description="JSON-RPC that /v1/info names, for anybody; empty: none.")
+    public_ws_url: PublicStreamUrl = Field(
+        default="", description="PubSub that /v1/info names, for anybody; empty: none."
+    )
     request_timeout_ms: int = Field(default=10_000, ge=100, description="How long one request to the node may take.")
     priority_fee_microlamports: int = Field(default=0, ge=0, description="Paid per compute unit.")
 
@@ -223,7 +231,7 @@ class Settings(Section):
     drain_ms: int = Field(
         default=3000, ge=0, description="After SIGTERM work in hand may take this long, and closing 2 s more."
     )
-    api_base: str = Field(default="http://127.0.0.1:8080", description="Where the API is, for commands.")
+    api_base: PublicUrl = Field(default="http://127.0.0.1:8080", description="Where the API is, for commands.")
     auto_release: bool = Field(
         default=False, description="`m0 up` moves catalogs on to the releases it has installed; dev alone."
     )
@@ -393,7 +401,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
 
 
 def _explain(source: Path, environ: Mapping[str, str], place: tuple[int | str, ...], kind: str, message: str) -> str:
-    where = ".".join(str(part) for part in place)
+    where, message = ".".join(str(part) for part in place), message.removeprefix("Value error, ")
     if kind != "extra_forbidden":
         said = [name for name, known in variables().items() if known == place and environ.get(name)]
         # of a variable that holds a secret the value is not said

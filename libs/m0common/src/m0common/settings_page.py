@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from m0common.preflight import PLACEHOLDER
+from m0common.addresses import PLACEHOLDER
 from m0common.secret import Secret, SecretKey
 from m0common.section import FILE, Section, is_secret
 from m0common.settings import Catalog, Settings, variables

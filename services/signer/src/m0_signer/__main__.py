@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from m0chain import Fees, Programs, Sender, Subscriptions, node_client
-from m0chain.keystore import open_key_file
+from m0chain.keystore import KeyStoreError, MemoryKeyStore, open_key_file
 from m0chain.pulse import node_pulse
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
@@ -23,10 +23,14 @@ def _name(config: Settings) -> str:
     return config.signer.name
 
 
-def _passphrase(config: Settings) -> str:
+def _key(config: Settings) -> MemoryKeyStore:
+    """The signer's key. Raises SettingsError when its file or passphrase is unfit: no later start mends that."""
     if not config.key_passphrase:
         raise SettingsError("key_passphrase is not set: name its file by M0_KEY_PASSPHRASE_FILE")
-    return config.key_passphrase.reveal()
+    try:
+        return open_key_file(Path(config.keys_dir) / f"{config.signer.name}.json", config.key_passphrase.reveal())
+    except KeyStoreError as error:
+        raise SettingsError(str(error)) from error
 
 
 async def compose(process: Process) -> None:
@@ -34,7 +38,7 @@ async def compose(process: Process) -> None:
     config = process.settings
     deployed = Programs.of(config)
     heart = Heart.installed(Deployment.of(config))
-    key = open_key_file(Path(config.keys_dir) / f"{config.signer.name}.json", _passphrase(config))
+    key = _key(config)
     guard = await Guard.open(guard_path(config), bytes(deployed.oracle))
     process.closes("the guard", guard.close)
     client = await process.enter("the node", node_client(config.solana, deployed))
