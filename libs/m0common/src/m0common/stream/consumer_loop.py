@@ -149,8 +149,7 @@ class ConsumerLoop(Worker):
 
     async def _on_assigned(self, partitions: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         starts = await self._starts(partitions)
-        self._joined = True
-        self._metrics.rebalances.inc()
+        self._has_joined()
         return starts
 
     async def _on_revoked(self, partitions: frozenset[TopicPartition]) -> None:

@@ -367,8 +367,7 @@ class StageLoop(Worker):
         self._held |= partitions
         self._next_offsets |= starts
         self._follow()
-        self._joined = True
-        self._metrics.rebalances.inc()
+        self._has_joined()
         log.info("assigned", stage=self._name, starts={str(w.partition): starts.get(w) for w in ordered})
         return starts
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import msgspec
+import pytest
 from m0common.errors import DeadLetterError, Unavailable
 from m0common.messages import DeadLetter
 from m0common.settings import Stage
@@ -217,3 +218,20 @@ async def test_what_a_reader_lost_is_read_again_from_where_it_stands(world):
         await world.send(*messages(topic, 4, 20))
         await eventually(lambda: len(reader.values) >= 24)
     assert sorted(reader.values) == list(range(24))
+
+
+@pytest.mark.kafka
+async def test_two_processes_under_one_name_say_that_they_are_two(kafka_world):
+    topic = await kafka_world.topic("twins")
+    sink = Sink()
+    first, second = (make(kafka_world, [topic], sink, member=kafka_world.name("m")) for _ in range(2))
+    async with running(first):
+        async with running(second):
+            await eventually(lambda: all(said(loop) for loop in (first, second)), 90)
+        await kafka_world.send(*messages(topic, 4))
+        await eventually(lambda: {0, 1, 2, 3} <= set(sink.values), 60)
+        await eventually(lambda: first.ready() is None, 60)
+
+
+def said(loop):
+    return "another process runs as" in (loop.ready() or "")
