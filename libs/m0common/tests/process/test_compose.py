@@ -176,8 +176,11 @@ async def test_what_does_not_close_in_time_is_named_and_the_others_are_closed():
     async def fail():
         raise OSError("gone")
 
+    async def say_goodbye():
+        await asyncio.sleep(0.01)
+
     async def compose(process):
-        await process.enter("first", opened(closed, "first"))
+        await process.enter("first", opened(closed, "first", say_goodbye))
         await process.enter("hangs", opened(closed, "hangs", forever))
         await process.enter("fails", opened(closed, "fails", fail))
         process.stop()

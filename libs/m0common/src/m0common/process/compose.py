@@ -15,6 +15,8 @@ from m0common.telemetry.logs import logger
 
 CLOSE_S = 2.0
 """So much longer than the grace period closing what was opened may take."""
+TURN_S = 0.1
+"""So long each dependency has at least: one that hangs takes nothing from those that are closed behind it."""
 SPARE_S = 1.0
 """Whoever has not ended so long after that never will: it hangs where no cancellation reaches it."""
 
@@ -135,8 +137,9 @@ class Process:
 
     async def _close(self, name: str, close: Callable[[], Awaitable[object]]) -> None:
         """Close one dependency; whatever becomes of it, the next one's turn comes."""
+        by_s = max(self._closed_by_s, asyncio.get_running_loop().time() + TURN_S)
         try:
-            async with asyncio.timeout_at(self._closed_by_s):
+            async with asyncio.timeout_at(by_s):
                 await close()
         except TimeoutError:
             _log.warning("not_closed", what=name, reason="it was not done in time")
