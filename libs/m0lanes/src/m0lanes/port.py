@@ -11,7 +11,7 @@ of `observe`, `learn` and `predict` those of `learn`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from m0common.canonical import FLAGS
@@ -50,14 +50,14 @@ class Event(msgspec.Struct, frozen=True):
     payload: msgspec.Struct
 
 
-class Put(NamedTuple):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """An entity as it is from here on. Its kind follows from the type of `value`, see Domain.entities."""
 
     parts: Parts
     value: msgspec.Struct
 
 
-class Drop(NamedTuple):
+class Drop(msgspec.Struct, frozen=True, gc=False):
     """An entity that is no more."""
 
     kind: type[msgspec.Struct]
