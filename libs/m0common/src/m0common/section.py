@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from m0common.secret import Secret
 
@@ -25,10 +25,13 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_twins(cls, values: object) -> object:
+    def _read(cls, values: object) -> object:
         if not isinstance(values, dict):
             return values
         taken = dict(values)
+        for name, field in cls.model_fields.items():
+            if isinstance(taken.get(name), bool) and field.annotation in {int, float}:
+                raise ValueError(f"{name} = {str(taken[name]).lower()} is no number")  # it would pass for 1 or 0
         for name in cls.secrets():
             twin = name + FILE
             if twin not in taken:
@@ -40,13 +43,6 @@ class Section(BaseModel):
                 raise ValueError(f"{twin} is {file!r}: write the path of a file")  # noqa: TRY004 - what pydantic takes
             taken[name] = kind(file=Path(file)) if file else kind()
         return taken
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_truth(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError(f"{str(value).lower()} is neither a number nor a text")  # it would pass for 1 or 0
-        return value
 
     @field_validator("*")
     @classmethod
