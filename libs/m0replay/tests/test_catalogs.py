@@ -95,6 +95,11 @@ def test_a_release_and_a_key_may_stand_in_the_file(composed):
         ("epoch_ms = 20000", "epoch_ms = 20000.5", r"catalog\.epoch_ms = 20000\.5"),
         ("epoch_ms = 20000", "epoch_ms = 10", r"catalog\.epoch_ms = 10: .*>= 1000"),
         ("horizon_ms = 600000", "", r"catalog\.horizon_ms: .*required"),
+        (
+            '"match_result"], dense = true',
+            '"match_result"], dense = "yes"',
+            r"catalog\.sources\.football\.dense = 'yes': .*boolean",
+        ),
         ("horizon_ms", f'release = "{"0" * 64}"\nhorizon_ms', r"catalog\.release = '0{64}'"),
         ('["eng.1", "at.1"]', "[]", r"catalog\.groups = \[\]"),
         ('["eng.1", "at.1"]', '["eng.1", "eng.1"]', r"catalog\.groups names 'eng\.1' twice"),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from m0common.errors import SettingsError, nearest
 from m0common.section import Section
 from m0lanes.control import GROUPS_MAX
-from pydantic import Field, StrictInt, TypeAdapter, ValidationError
+from pydantic import Field, StrictBool, StrictInt, TypeAdapter, ValidationError
 
 INSTALLED = "installed"
 
@@ -23,7 +23,7 @@ class SourceTable(Section):
 
     kinds: tuple[str, ...] = Field(min_length=1)
     key: Literal[True] | str | None = None
-    dense: bool = False
+    dense: StrictBool = False
 
 
 class CatalogTable(Section):
@@ -112,7 +112,7 @@ def _explain(path: Path, error: Any) -> str:  # pydantic's error, a typed dict o
 
 def _said(path: Path, where: str, error: Any) -> str:  # as above
     given = "" if error["type"] == "missing" else f" = {error['input']!r}"
-    return f"{path}: {where}{given}: {error['msg']}"
+    return f"{path}: {where}{given}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _dotted(place: Iterable[int | str]) -> str:
