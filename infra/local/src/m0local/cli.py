@@ -96,7 +96,7 @@ def status(as_json: Json = False) -> None:
 
 @app.command(name="logs")
 def show_logs(
-    service: Annotated[str, typer.Argument(help="A server or service, as named by 'm0 status'.")],
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="A server or service, as named by 'm0 status'.")],
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as new lines come.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines.")] = 100,
     as_json: Json = False,

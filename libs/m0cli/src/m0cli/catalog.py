@@ -27,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="Catalogs: what the log says, and w
 
 WAIT_S = 120.0
 
-Name = Annotated[str, typer.Argument(help="The catalog, for example sports.")]
+Name = Annotated[str, typer.Argument(metavar="CATALOG", help="The catalog, for example sports.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 File = Annotated[
     Path | None, typer.Option("--file", help=r"Read \[catalog] from this file (default: markets/CATALOG.toml).")

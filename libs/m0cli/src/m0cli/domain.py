@@ -21,7 +21,9 @@ def domain() -> None:
 
 @app.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Domains by name; all when none is given.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Domains by name; all when none is given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Files, imports, types and models of installed domains, and a play of events in which they are restarted behind

@@ -73,7 +73,7 @@ def list_lanes(as_json: Json = False) -> None:
 
 @app.command()
 def rebase(
-    catalog: Annotated[str, typer.Argument(help="The catalog, for example sports.")],
+    catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="The catalog, for example sports.")],
     partition: Annotated[
         int | None, typer.Option(help="One lane of it; all when not given.", min=0, max=PARTITION_MAX)
     ] = None,

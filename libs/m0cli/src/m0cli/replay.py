@@ -29,8 +29,8 @@ ENDINGS: Exits = MappingProxyType({Irreplayable: EXIT_IRREPLAYABLE})
 
 @app.command()
 def replay(
-    catalog: Annotated[str, typer.Argument(help="The catalog, for example sports.")],
-    epoch: Annotated[int, typer.Argument(help="A finalized epoch of it.", min=0, max=EPOCH_MAX)],
+    catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="The catalog, for example sports.")],
+    epoch: Annotated[int, typer.Argument(metavar="EPOCH", help="A finalized epoch of it.", min=0, max=EPOCH_MAX)],
     full: Annotated[bool, typer.Option("--full", help="From the beginning of the log, not from a checkpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     mutate: Annotated[

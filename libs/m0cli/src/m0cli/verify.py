@@ -18,7 +18,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 @app.command()
 def verify(
-    market_id: Annotated[str, typer.Argument(help="The market, as /v1/markets lists it.")],
+    market_id: Annotated[str, typer.Argument(metavar="MARKET_ID", help="The market, as /v1/markets lists it.")],
     api: targets.Api = None,
     rpc: targets.Rpc = None,
     program: targets.Program = None,
