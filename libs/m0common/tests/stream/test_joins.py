@@ -1,4 +1,4 @@
-"""How often a member joins tells that it is not alone under its name."""
+"""How often a member lost its place tells that it is not alone under its name."""
 
 import pytest
 from m0common.stream import joins
@@ -12,23 +12,37 @@ def clock(monkeypatch):
     return clock
 
 
-def joined(member, clock, times, every_s):
-    known = Joins(member)
-    for _ in range(times):
+def joined(name, clock, ids, every_s):
+    known = Joins(name)
+    for each in ids:
         clock[0] += every_s
-        known.joined()
+        known.joined(each)
     return known
 
 
-def test_a_member_that_joins_about_every_second_has_a_twin_until_it_stays(clock):
-    known = joined("model-host-0", clock, OFTEN, 1.2)
-    assert "another process runs as model-host-0 too" in known.problem()
+def test_a_member_that_loses_its_place_about_every_second_has_a_twin_until_it_stays(clock):
+    known = joined("model-host-0", clock, map(str, range(OFTEN + 1)), 1.2)
+    assert known.problem().startswith("another process runs as model-host-0 too: stop one of them")
     clock[0] += WITHIN_S
     assert known.problem() is None
 
 
 @pytest.mark.parametrize(
-    ("member", "times", "every_s"), [("m", OFTEN - 1, 1.0), ("m", 3 * OFTEN, 10.0), (None, 3 * OFTEN, 1.0)]
+    ("name", "ids", "every_s"),
+    [
+        pytest.param("m", ["id"] * 40, 0.1, id="a fleet that is rolled"),
+        pytest.param("m", map(str, range(OFTEN)), 1.0, id="too few times"),
+        pytest.param("m", map(str, range(40)), 10.0, id="a process that hangs"),
+        pytest.param(None, map(str, range(40)), 1.0, id="a member without a name"),
+    ],
 )
-def test_a_fleet_that_is_rolled_and_members_without_a_name_are_no_twins(clock, member, times, every_s):
-    assert joined(member, clock, times, every_s).problem() is None
+def test_others_have_no_twin(clock, name, ids, every_s):
+    assert joined(name, clock, ids, every_s).problem() is None
+
+
+def test_a_connection_that_is_opened_anew_again_and_again_is_no_twin(clock):
+    known = Joins("m")
+    for number in range(40):
+        known.begin()
+        known.joined(str(number))
+    assert known.problem() is None

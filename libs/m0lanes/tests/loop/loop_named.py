@@ -114,6 +114,9 @@ class NamedConsumer:
     def reading(self):
         return frozenset(self._owner.plain(where) for where in self._inner.reading())
 
+    def contested(self):
+        return self._inner.contested()
+
     def heard(self, partition):
         return self._inner.heard(self._owner.place(partition))
 

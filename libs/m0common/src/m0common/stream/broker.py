@@ -100,6 +100,10 @@ class Consumer(Protocol):
         """
         ...
 
+    def contested(self) -> str | None:
+        """That another process has this member's static name and takes its place, as far as can be told."""
+        ...
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Go on reading a partition at another offset; a pause stays. KeyError for one that is not being read."""
         ...

@@ -1,32 +1,42 @@
 """Two processes under one static member name: the group lets in whoever came last, and each comes again at once.
 
-Kafka tells neither of them why it lost its place, so it is told by how often a member joins.
+Kafka tells neither of them why it lost its place. It shows by the id that the group gives to a member: it stays the
+same through rebalances, and is another one each time a member that was displaced joins again.
 """
 
 from collections import deque
 from time import monotonic
 
-OFTEN = 6
+OFTEN = 5
 WITHIN_S = 30.0
-"""A member that gives way to a twin joins about every second; a fleet that starts or is rolled, a few times in all."""
+"""Twins displace each other about every second; a process that hangs loses its place once in a session time-out."""
 
 
 class Joins:
-    """When a member was given partitions lately. `member` is its static name, None where it has none."""
+    """The ids that a member was given lately. `name` is its static one, None where it has none."""
 
-    def __init__(self, member: str | None) -> None:
-        self._member = member
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._id: str | None = None
         self._at_s: deque[float] = deque(maxlen=OFTEN)
 
-    def joined(self) -> None:
-        """It was given partitions just now."""
-        self._at_s.append(monotonic())
+    def begin(self) -> None:
+        """It joins through a new connection: its next id says nothing."""
+        self._id = None
+
+    def joined(self, member_id: str) -> None:
+        """It was given partitions under this id."""
+        if self._id is not None and member_id != self._id:
+            self._at_s.append(monotonic())
+        self._id = member_id
 
     def problem(self) -> str | None:
-        """What to say when it joins again and again."""
-        if self._member is None or len(self._at_s) < OFTEN or monotonic() - self._at_s[0] > WITHIN_S:
+        """That it has a twin, when it lost its place again and again."""
+        if self._name is None or len(self._at_s) < OFTEN or monotonic() - self._at_s[0] > WITHIN_S:
             return None
-        return (
-            f"it joined its group {OFTEN} times within {WITHIN_S:.0f} s: another process runs as {self._member} too; "
-            "stop one of them, or give one another M0_REPLICA"
-        )
+        return twin_of(self._name)
+
+
+def twin_of(name: str) -> str:
+    """What to say of two processes under one name."""
+    return f"another process runs as {name} too: stop one of them, or give one another M0_REPLICA"

@@ -28,6 +28,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 
 from m0common.errors import OffsetsGone, SettingsError, Unavailable
 from m0common.stream.broker import AT_BEGINNING, AT_END, Heard, OnAssigned, OnRevoked, TopicPartition
+from m0common.stream.joins import Joins
 from m0common.stream.kafka_batches import read_whatever_is_stored
 from m0common.stream.kafka_call import call, describe
 from m0common.stream.kafka_connect import connect
@@ -67,6 +68,7 @@ class KafkaConsumer:
         """Read from the beginning, wherever that is when the first record comes."""
         self._paused: frozenset[TopicPartition] = NOTHING
         self._refused: SettingsError | None = None
+        self._joins = Joins(member)
 
     async def start(self) -> None:
         """See Consumer. Raises Unavailable when no broker answers."""
@@ -97,6 +99,7 @@ class KafkaConsumer:
             await self._abandon(inner)
             raise
         self._inner = inner
+        self._joins.begin()
 
     async def stop(self) -> None:
         """See Consumer. Commits nothing; a static member keeps its place until the session time-out."""
@@ -205,6 +208,7 @@ class KafkaConsumer:
                     self._paused = NOTHING
                     rebalance.offered = None
                     rebalance.moving = False
+                    self._joins.joined(self._inner._coordinator.member_id)  # noqa: SLF001 - there is no public way
                     return True
             else:
                 return not rebalance.moving
@@ -309,6 +313,10 @@ class KafkaConsumer:
         """See Consumer."""
         state = self._state(partition)
         return None if state is None or state.timestamp is None else Heard(state.timestamp, state.lso)
+
+    def contested(self) -> str | None:
+        """See Consumer."""
+        return self._joins.problem()
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See Consumer."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from m0common.errors import OffsetsGone, Unavailable
 from m0common.stream.append_time import create_time_refused
 from m0common.stream.broker import AT_BEGINNING, AT_END, Heard, OnAssigned, OnRevoked, TopicPartition, Written
+from m0common.stream.joins import twin_of
 from m0common.stream.memory_group import Group, Member
 from m0common.stream.records import Produce, Record
 
@@ -155,6 +156,11 @@ class MemoryConsumer:
     def heard(self, partition: TopicPartition) -> Heard | None:
         """See Consumer."""
         return Heard(self._answers, self._broker.logs.partition(partition).stable_end) if self._answers else None
+
+    def contested(self) -> str | None:
+        """See Consumer."""
+        displaced = self._member is not None and self._member.displaced and self._member_name is not None
+        return twin_of(self._member_name or "") if displaced else None
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See Consumer."""

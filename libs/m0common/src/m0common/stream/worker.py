@@ -12,7 +12,6 @@ from m0common.errors import OffsetsGone, Unavailable
 from m0common.settings import Stage
 from m0common.stream.broker import Broker, TopicPartition
 from m0common.stream.deadletters import TooManyDeadLetters
-from m0common.stream.joins import Joins
 from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Record
 from m0common.stream.retry import Retry
@@ -54,13 +53,12 @@ class Worker(ABC):
         self._dirty = False
         self._next_commit_s = 0.0
         self._joined = False
-        self._joins = Joins(member)
         self._halted: str | None = None
 
     def ready(self) -> str | None:
         """Readiness check."""
         waits = None if self._joined else f"{self._name} has not joined its group yet"
-        return self._halted or self._joins.problem() or self._retry.problem or waits
+        return self._halted or self._consumer.contested() or self._retry.problem or waits
 
     def notes(self) -> str | None:
         """What is not well although the work goes on."""
@@ -156,7 +154,6 @@ class Worker(ABC):
     def _has_joined(self) -> None:
         """It was given its partitions and knows where to begin."""
         self._joined = True
-        self._joins.joined()
         self._metrics.rebalances.inc()
 
     def _on_unavailable(self) -> None:
