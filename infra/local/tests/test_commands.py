@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from m0cli import registry
@@ -79,25 +80,47 @@ def test_the_other_commands_are_told_where_this_stack_is(tmp_path):
 
 def test_commands_for_another_deployment_take_nothing_from_this_stack(tmp_path):
     env = {"M0_HOME": str(tmp_path)}
-    other = env | {"M0_KAFKA_BOOTSTRAP": "kafka.example:9092"}
-    assert command_environment(other)["M0_KAFKA_BOOTSTRAP"] == "kafka.example:9092"  # one that `make up` is to use
-    (tmp_path / "run").mkdir()
-    write_environment(load(env), env)
-    assert command_environment(other) == {}
-    assert command_environment(env | {"M0_CONFIG_PATH": "config/prod.toml"}) == {}
-    assert command_environment(env | {"M0_KAFKA_BOOTSTRAP": "127.0.0.1:9092"})["M0_HOME"] == str(tmp_path)
+    elsewhere = [env | {"M0_KAFKA_BOOTSTRAP": "kafka.example:9092"}, env | {"M0_CONFIG_PATH": "config/prod.toml"}]
     assert command_environment(env)["M0_KAFKA_USERNAME"] == "operator"
-    write_environment(load(other), other)
-    assert command_environment(other)["M0_KAFKA_BOOTSTRAP"] == "kafka.example:9092"
+    assert [command_environment(other) for other in elsewhere] == [{}, {}]  # nor from one that was never started
+    started(env)
+    assert [command_environment(other) for other in elsewhere] == [{}, {}]
+    assert command_environment(env)["M0_KAFKA_USERNAME"] == "operator"
 
 
-@pytest.mark.parametrize("variable", ["M0_PG_DSN", "M0_REDIS_URL", "M0_RPC_URL"])
+def test_commands_for_a_stack_with_servers_and_settings_of_the_users_find_it_however_they_are_spelt(tmp_path):
+    (tmp_path / "linked").symlink_to(tmp_path)
+    (tmp_path / "my.toml").write_text("")
+    env = {"M0_HOME": str(tmp_path), "M0_KAFKA_BOOTSTRAP": "a:1,b:1", "M0_CONFIG_PATH": str(tmp_path / "my.toml")}
+    started(env)
+    for path in ("my.toml", "../" + tmp_path.name + "/my.toml", "linked/my.toml"):
+        said = env | {"M0_KAFKA_BOOTSTRAP": "b:1, a:1", "M0_CONFIG_PATH": str(tmp_path / path)}
+        assert command_environment(said)["M0_HOME"] == str(tmp_path)
+
+
+def started(env):
+    """What `make up` notes."""
+    (Path(env["M0_HOME"]) / "run").mkdir()
+    write_environment(load(env), env)
+
+
+@pytest.mark.parametrize("variable", ["M0_PG_DSN", "M0_REDIS_URL", "M0_RPC_URL", "M0_WS_URL"])
 def test_a_file_with_the_address_of_a_server_is_refused_instead_of_starting_the_stacks_own(tmp_path, variable):
     env = {"M0_HOME": str(tmp_path), f"{variable}_FILE": "/run/address", "PATH": os.defpath}
     done = m0("up", env=env)
     assert done.returncode != 0
     said = " ".join(done.stderr.replace("│", " ").split())
     assert f"{variable}_FILE does not say which server a local stack uses: set {variable} to the address" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("M0_RPC_URL", "127.0.0.1:8899"), ("M0_WS_URL", "node"), ("M0_KAFKA_BOOTSTRAP", "kafka")]
+)
+def test_an_address_that_no_client_takes_is_refused_before_anything_starts(tmp_path, variable, value):
+    done = m0("up", env={"M0_HOME": str(tmp_path), variable: value, "PATH": os.defpath})
+    assert done.returncode == 2
+    assert f"Error: {variable}: write " in done.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -60,13 +60,24 @@ def test_to_a_kafka_of_the_users_own_everybody_is_whom_the_user_names(tmp_path):
 
 
 def test_to_a_kafka_of_the_users_own_those_whose_passwords_were_made_here_are_themselves(tmp_path):
-    stack = load({"M0_HOME": str(tmp_path), "M0_KAFKA_BOOTSTRAP": "a:1"})
-    ensure_passwords(stack.kafka_passwords, ["feature"])
     own = {"M0_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "M0_KAFKA_USERNAME": "me", "M0_KAFKA_PASSWORD": "p"}
+    stack = load({"M0_HOME": str(tmp_path), "M0_KAFKA_BOOTSTRAP": "a:1"} | own)
+    ensure_passwords(stack.kafka_passwords, ["feature"])
     kafka = told(stack, "feature", **own)
     assert (kafka.security_protocol, kafka.username) == ("SASL_SSL", "feature")
     assert kafka.password.file == stack.kafka_passwords / "feature"
     assert told(stack, "model", **own).username == "me"
+
+
+def test_to_a_kafka_that_asks_nobody_who_they_are_nobody_says_it(tmp_path):
+    env = {"M0_HOME": str(tmp_path), "M0_KAFKA_BOOTSTRAP": "a:1"}
+    stack = load(env)
+    ensure_passwords(stack.kafka_passwords, ["admin", "feature", "operator"])  # from a start with a Kafka of its own
+    kafka = told(stack, "feature")
+    assert (kafka.security_protocol, kafka.username) == ("PLAINTEXT", "")
+    assert service_settings.load(command_environment(env)).kafka.username == ""
+    (tmp_path / "sasl.toml").write_text('[kafka]\nsecurity_protocol = "SASL_SSL"\n')
+    assert credentials(load(env | {"M0_CONFIG_PATH": str(tmp_path / "sasl.toml")}), "feature") != {}
 
 
 def test_the_supervisor_reads_back_what_it_is_to_tell_a_service(stack):

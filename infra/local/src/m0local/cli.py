@@ -52,7 +52,7 @@ def up(
 ) -> None:
     """Start everything, wait until it is ready and print the addresses. Starting what runs already is no error."""
     with plain_errors():
-        settings.refuse_files(os.environ)
+        settings.check_external(os.environ)
         env = settings.load(os.environ)
         with reporter(Lasting(), quiet=as_json) as report:
             started = stack.up(env, processes.select(only), report, timeout)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from m0common.errors import SettingsError
 from m0common.proxies import direct
@@ -13,7 +14,7 @@ from m0local import deployment
 from m0local.errors import UsageError
 from m0local.kafka_users import credentials
 from m0local.launch import environment_file
-from m0local.settings import StackSettings, load
+from m0local.settings import DEFAULT_CONFIG, StackSettings, load
 
 TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """A dozen small processes share the machine: one math thread and few memory arenas each, unless the user says more."""
@@ -62,13 +63,20 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _elsewhere(settings: StackSettings, env: Mapping[str, str]) -> bool:
-    """Whether `env` names other brokers or another settings file than the ones this stack was started with."""
+    """Whether `env` names other brokers or another settings file than the ones this stack was started with, or would
+    be unless told otherwise.
+    """
     try:
         noted: dict[str, str] = json.loads(environment_file(settings.home).read_text())
     except (OSError, ValueError):  # it was never started
-        return False
-    said = {"M0_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "M0_CONFIG_PATH": str(settings.config_path)}
-    return any(env.get(name) and noted.get(name) != value for name, value in said.items())
+        noted = {"M0_CONFIG_PATH": str(settings.root / DEFAULT_CONFIG)}
+    brokers, known = _brokers(settings.kafka_bootstrap), _brokers(noted.get("M0_KAFKA_BOOTSTRAP", ""))
+    config, used = settings.config_path.resolve(), Path(noted.get("M0_CONFIG_PATH", "")).resolve()
+    return bool((env.get("M0_KAFKA_BOOTSTRAP") and brokers != known) or (env.get("M0_CONFIG_PATH") and config != used))
+
+
+def _brokers(bootstrap: str) -> set[str]:
+    return {part.strip() for part in bootstrap.split(",")} - {""}
 
 
 def public_addresses(settings: StackSettings, env: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ def credentials(settings: StackSettings, process: str) -> dict[str, str]:
     user = PRINCIPALS.get(process, process)
     file = settings.kafka_passwords / user
     own = "kafka" not in settings.external
-    if not (own or file.exists()):
+    if not (own or (settings.kafka_asks_who and file.exists())):
         return {}
     return {
         **({"M0_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"} if own else {}),

@@ -1,10 +1,12 @@
 """Where the embedded stack lives and which addresses it uses, from the environment."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from m0common.addresses import HTTP, WEBSOCKET, brokers_fault, url_fault
 from m0kafka import passwords
 
 from m0local.errors import UsageError
@@ -42,6 +44,10 @@ EXTERNAL: dict[str, str] = {
 }
 """The variable by which an external server takes the place of the stack's own."""
 
+DEFAULT_BROKER = f"{LOOPBACK}:{PORTS['kafka']}"
+DEFAULT_CONFIG = Path("config/dev.toml")
+"""The settings file in the repository that a stack uses unless it is told another."""
+
 UNUSABLE = (",", '"', "\n")
 """What no path of a stack may hold: Kafka takes a comma for the end of a path, supervisor and valkey a quote."""
 
@@ -76,6 +82,8 @@ class StackSettings:
     config_path: Path
     external: Mapping[str, str]
     """Server name → the external address the user set instead."""
+    kafka_asks_who: bool = True
+    """Clients say who they are to its Kafka: the stack's own, or one of the user's with SASL."""
     rpc_ws_url: str | None = None
     catalogs_dir: Path | None = None
 
@@ -164,6 +172,7 @@ def default_ws_url(rpc_url: str) -> str:
     parts = urlsplit(rpc_url)
     scheme = "wss" if parts.scheme == "https" else "ws"
     host = parts.hostname or LOOPBACK
+    host = f"[{host}]" if ":" in host else host
     netloc = f"{host}:{parts.port + 1}" if parts.port else host
     return urlunsplit((scheme, netloc, parts.path, parts.query, ""))
 
@@ -179,13 +188,34 @@ def _endpoint(name: str, address: str) -> tuple[str, int]:
     return parts.hostname or LOOPBACK, parts.port or default
 
 
-def refuse_files(env: Mapping[str, str]) -> None:
-    """Raises UsageError for a file that holds the address of an external server: the stack's own would be started."""
-    for variable in EXTERNAL.values():
+def _authenticates(env: Mapping[str, str], config_path: Path) -> bool:
+    """Whether clients of a Kafka of the user's say who they are, by its variable or the settings file."""
+    protocol = env.get("M0_KAFKA_SECURITY_PROTOCOL")
+    if not protocol:
+        try:
+            protocol = tomllib.loads(config_path.read_text("utf-8"))["kafka"]["security_protocol"]
+        except (OSError, ValueError, KeyError, TypeError):  # whoever reads all of it says what is wrong
+            return False
+    return str(protocol).startswith("SASL_")
+
+
+def check_external(env: Mapping[str, str]) -> None:
+    """Raises UsageError for an address of an external server that no client takes, and for a file that holds one: the
+    stack's own would be started.
+    """
+    for variable in (*EXTERNAL.values(), "M0_WS_URL"):
         if env.get(f"{variable}_FILE") and not env.get(variable):
             raise UsageError(
                 f"{variable}_FILE does not say which server a local stack uses: set {variable} to the address itself."
             )
+    faults = {
+        "M0_KAFKA_BOOTSTRAP": brokers_fault(env.get("M0_KAFKA_BOOTSTRAP") or DEFAULT_BROKER),
+        "M0_RPC_URL": url_fault(HTTP, env.get("M0_RPC_URL", "")),
+        "M0_WS_URL": url_fault(WEBSOCKET, env.get("M0_WS_URL", "")),
+    }
+    for variable, fault in faults.items():
+        if fault is not None:
+            raise UsageError(f"{variable}: {fault}.")
 
 
 def load(env: Mapping[str, str]) -> StackSettings:
@@ -198,13 +228,15 @@ def load(env: Mapping[str, str]) -> StackSettings:
         raise UsageError(
             f"M0_HOME={home} holds {bad[0]!r}, which a server's settings file cannot hold: choose another."
         )
+    config_path = Path(env.get("M0_CONFIG_PATH") or root / DEFAULT_CONFIG).absolute()
     return StackSettings(
         root=root,
         home=home,
         jars=jars_dir(env),
         offset=int(text),
-        config_path=Path(env.get("M0_CONFIG_PATH") or root / "config" / "dev.toml").absolute(),
+        config_path=config_path,
         external={name: env[variable] for name, variable in EXTERNAL.items() if env.get(variable)},
+        kafka_asks_who=not env.get("M0_KAFKA_BOOTSTRAP") or _authenticates(env, config_path),
         rpc_ws_url=env.get("M0_WS_URL"),
         catalogs_dir=Path(folder).absolute() if (folder := env.get("M0_CATALOGS_DIR")) else None,
     )

@@ -12,12 +12,12 @@ PLACEHOLDER = "REPLACE"
 """Begins a value that stands where an operator has to put one; m0common.preflight refuses those that are used."""
 HTTP = ("http", "https")
 WEBSOCKET = ("ws", "wss")
-_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\],]+):([0-9]{1,5})")
+_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/@\[\],]+):([0-9]{1,5})")
 
 
 def brokers_fault(value: str) -> str | None:
     """None for brokers as `host:port` or `[host]:port` with commas between, and for a placeholder."""
-    found = [_BROKER.fullmatch(part.strip()) for part in value.split(",")]
+    found = [_BROKER.fullmatch(part.strip()) for part in value.removesuffix(",").split(",")]
     if value.startswith(PLACEHOLDER) or all(match is not None and 0 < int(match[1]) < 65536 for match in found):
         return None
     return "write brokers as host:port with commas between, for example kafka-1:9092,kafka-2:9092"
@@ -29,7 +29,7 @@ def url_fault(schemes: tuple[str, ...], value: str) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", value)
     except ValueError:  # a port that is none, brackets that do not close
         fits = False
     return None if fits else f"write an address like {schemes[-1]}://host:port"
@@ -38,7 +38,7 @@ def url_fault(schemes: tuple[str, ...], value: str) -> str | None:
 def _without(fault_of: Callable[[str], str | None]) -> AfterValidator:
     def check(value: str) -> str:
         if (fault := fault_of(value)) is not None:
-            raise ValueError(f"{value!r}: {fault}")
+            raise ValueError(fault)
         return value
 
     return AfterValidator(check)

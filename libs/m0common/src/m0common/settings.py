@@ -406,7 +406,8 @@ def _explain(source: Path, environ: Mapping[str, str], place: tuple[int | str, .
         said = [name for name, known in variables().items() if known == place and environ.get(name)]
         # of a variable that holds a secret the value is not said
         shown = [name if twin(name) else f"{name}={environ[name]!r}" for name in said]
-        return f"{shown[0] if shown else source}: {where}: {message}"
+        given = [shown[0] if shown else str(source), *([where] if where else []), message]
+        return ": ".join(given)
     model: Any = Settings
     for part in place[:-1]:
         field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None

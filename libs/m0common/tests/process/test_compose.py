@@ -177,7 +177,7 @@ async def test_what_does_not_close_in_time_is_named_and_the_others_are_closed():
         raise OSError("gone")
 
     async def say_goodbye():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
 
     async def compose(process):
         await process.enter("first", opened(closed, "first", say_goodbye))

@@ -2,7 +2,9 @@
 
 import pytest
 from m0common.stream import joins
-from m0common.stream.joins import OFTEN, WITHIN_S, Joins
+from m0common.stream.joins import OFTEN, SESSIONS, Joins
+
+SESSION_S = 6.0
 
 
 @pytest.fixture
@@ -13,7 +15,7 @@ def clock(monkeypatch):
 
 
 def joined(name, clock, ids, every_s):
-    known = Joins(name)
+    known = Joins(name, SESSION_S)
     for each in ids:
         clock[0] += every_s
         known.joined(each)
@@ -23,7 +25,7 @@ def joined(name, clock, ids, every_s):
 def test_a_member_that_loses_its_place_about_every_second_has_a_twin_until_it_stays(clock):
     known = joined("model-host-0", clock, map(str, range(OFTEN + 1)), 1.2)
     assert known.problem().startswith("another process runs as model-host-0 too: stop one of them")
-    clock[0] += WITHIN_S
+    clock[0] += SESSIONS * SESSION_S
     assert known.problem() is None
 
 
@@ -32,7 +34,8 @@ def test_a_member_that_loses_its_place_about_every_second_has_a_twin_until_it_st
     [
         pytest.param("m", ["id"] * 40, 0.1, id="a fleet that is rolled"),
         pytest.param("m", map(str, range(OFTEN)), 1.0, id="too few times"),
-        pytest.param("m", map(str, range(40)), 10.0, id="a process that hangs"),
+        pytest.param("m", map(str, range(40)), SESSION_S + 0.5, id="a process that hangs"),
+        pytest.param("m", ["a", ""] * 20, 0.1, id="an id that is no more"),
         pytest.param(None, map(str, range(40)), 1.0, id="a member without a name"),
     ],
 )
@@ -41,7 +44,7 @@ def test_others_have_no_twin(clock, name, ids, every_s):
 
 
 def test_a_connection_that_is_opened_anew_again_and_again_is_no_twin(clock):
-    known = Joins("m")
+    known = Joins("m", SESSION_S)
     for number in range(40):
         known.begin()
         known.joined(str(number))

@@ -24,7 +24,7 @@ def _name(config: Settings) -> str:
 
 
 def _key(config: Settings) -> MemoryKeyStore:
-    """The signer's key. Raises SettingsError when its file or passphrase is unfit: no later start mends that."""
+    """The signer's key. Raises SettingsError when its file or passphrase is unfit: starting again mends neither."""
     if not config.key_passphrase:
         raise SettingsError("key_passphrase is not set: name its file by M0_KEY_PASSPHRASE_FILE")
     try:

@@ -68,7 +68,7 @@ class KafkaConsumer:
         """Read from the beginning, wherever that is when the first record comes."""
         self._paused: frozenset[TopicPartition] = NOTHING
         self._refused: SettingsError | None = None
-        self._joins = Joins(member)
+        self._joins = Joins(member, options.session_timeout_ms / 1000)
 
     async def start(self) -> None:
         """See Consumer. Raises Unavailable when no broker answers."""
