@@ -149,6 +149,10 @@ def test_addresses_of_every_form_that_clients_take_are_taken(config, variable, v
     load(config | {variable: value})
 
 
+def test_brokers_are_told_to_clients_without_blanks(config):
+    assert load(config | {"M0_KAFKA_BOOTSTRAP": "a:9092, b:9092,"}).kafka.bootstrap == "a:9092,b:9092"
+
+
 def test_the_key_in_an_address_of_another_form_is_not_said(config):
     with pytest.raises(SettingsError) as refused:
         load(config | {"M0_RPC_URL": "node.example/secret-of-the-provider"})

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from m0common.addresses import brokers_in
 from m0common.errors import SettingsError
 from m0common.proxies import direct
 from m0common.rights import OPERATOR
@@ -70,13 +71,9 @@ def _elsewhere(settings: StackSettings, env: Mapping[str, str]) -> bool:
         noted: dict[str, str] = json.loads(environment_file(settings.home).read_text())
     except (OSError, ValueError):  # it was never started
         noted = {"M0_CONFIG_PATH": str(settings.root / DEFAULT_CONFIG)}
-    brokers, known = _brokers(settings.kafka_bootstrap), _brokers(noted.get("M0_KAFKA_BOOTSTRAP", ""))
+    brokers, known = set(brokers_in(settings.kafka_bootstrap)), set(brokers_in(noted.get("M0_KAFKA_BOOTSTRAP", "")))
     config, used = settings.config_path.resolve(), Path(noted.get("M0_CONFIG_PATH", "")).resolve()
     return bool((env.get("M0_KAFKA_BOOTSTRAP") and brokers != known) or (env.get("M0_CONFIG_PATH") and config != used))
-
-
-def _brokers(bootstrap: str) -> set[str]:
-    return {part.strip() for part in bootstrap.split(",")} - {""}
 
 
 def public_addresses(settings: StackSettings, env: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from m0common.addresses import HTTP, WEBSOCKET, brokers_fault, url_fault
+from m0common.addresses import HTTP, WEBSOCKET, brokers_fault, brokers_in, url_fault
 from m0kafka import passwords
 
 from m0local.errors import UsageError
@@ -179,7 +179,7 @@ def default_ws_url(rpc_url: str) -> str:
 
 def endpoints(name: str, address: str) -> list[tuple[str, int]]:
     """Host and port of the external server `name` at `address`: a URL, or host:port, of Kafka several with commas."""
-    return [_endpoint(name, each) for each in (address.split(",") if name == "kafka" else [address])]
+    return [_endpoint(name, each) for each in (brokers_in(address) if name == "kafka" else [address])]
 
 
 def _endpoint(name: str, address: str) -> tuple[str, int]:

@@ -15,9 +15,14 @@ WEBSOCKET = ("ws", "wss")
 _BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/@\[\],]+):([0-9]{1,5})")
 
 
+def brokers_in(value: str) -> list[str]:
+    """The brokers that have commas between them; blanks around them and a comma behind the last are no part of them."""
+    return [part.strip() for part in value.removesuffix(",").split(",")]
+
+
 def brokers_fault(value: str) -> str | None:
     """None for brokers as `host:port` or `[host]:port` with commas between, and for a placeholder."""
-    found = [_BROKER.fullmatch(part.strip()) for part in value.removesuffix(",").split(",")]
+    found = [_BROKER.fullmatch(part) for part in brokers_in(value)]
     if value.startswith(PLACEHOLDER) or all(match is not None and 0 < int(match[1]) < 65536 for match in found):
         return None
     return "write brokers as host:port with commas between, for example kafka-1:9092,kafka-2:9092"
@@ -44,7 +49,7 @@ def _without(fault_of: Callable[[str], str | None]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Brokers = Annotated[str, _without(brokers_fault)]
+Brokers = Annotated[str, _without(brokers_fault), AfterValidator(lambda value: ",".join(brokers_in(value)))]
 PublicUrl = Annotated[str, _without(partial(url_fault, HTTP))]
 """Shown to anybody."""
 PublicStreamUrl = Annotated[str, _without(partial(url_fault, WEBSOCKET))]
