@@ -1,8 +1,9 @@
 """Where the embedded stack lives and which addresses it uses, from the environment."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -44,7 +45,13 @@ EXTERNAL: dict[str, str] = {
 }
 """The variable by which an external server takes the place of the stack's own."""
 
-DEFAULT_BROKER = f"{LOOPBACK}:{PORTS['kafka']}"
+FAULTS: dict[str, Callable[[str], str | None]] = {
+    "M0_KAFKA_BOOTSTRAP": brokers_fault,
+    "M0_RPC_URL": partial(url_fault, HTTP),
+    "M0_WS_URL": partial(url_fault, WEBSOCKET),
+}
+"""What is wrong with an address that one of these variables holds, None when nothing is."""
+
 DEFAULT_CONFIG = Path("config/dev.toml")
 """The settings file in the repository that a stack uses unless it is told another."""
 
@@ -208,13 +215,8 @@ def check_external(env: Mapping[str, str]) -> None:
             raise UsageError(
                 f"{variable}_FILE does not say which server a local stack uses: set {variable} to the address itself."
             )
-    faults = {
-        "M0_KAFKA_BOOTSTRAP": brokers_fault(env.get("M0_KAFKA_BOOTSTRAP") or DEFAULT_BROKER),
-        "M0_RPC_URL": url_fault(HTTP, env.get("M0_RPC_URL", "")),
-        "M0_WS_URL": url_fault(WEBSOCKET, env.get("M0_WS_URL", "")),
-    }
-    for variable, fault in faults.items():
-        if fault is not None:
+    for variable, fault_of in FAULTS.items():
+        if (value := env.get(variable)) and (fault := fault_of(value)) is not None:
             raise UsageError(f"{variable}: {fault}.")
 
 

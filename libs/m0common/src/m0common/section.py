@@ -52,6 +52,11 @@ class Section(BaseModel):
         return value
 
 
+def in_words(message: str) -> str:
+    """What pydantic says of a value; of a ValueError of ours its text alone."""
+    return message.removeprefix("Value error, ")
+
+
 def is_secret(annotation: object) -> bool:
     """Whether a setting of this type is a secret."""
     return isinstance(annotation, type) and issubclass(annotation, Secret)

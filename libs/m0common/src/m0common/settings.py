@@ -19,7 +19,7 @@ from m0common.errors import SettingsError, nearest
 from m0common.forwarded import Network, network
 from m0common.ids import check_catalog
 from m0common.secret import Secret, SecretDsn, SecretKey, SecretStreamUrl, SecretUrl
-from m0common.section import FILE, Section, is_secret
+from m0common.section import FILE, Section, in_words, is_secret
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-512", "PLAIN"]
@@ -401,7 +401,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
 
 
 def _explain(source: Path, environ: Mapping[str, str], place: tuple[int | str, ...], kind: str, message: str) -> str:
-    where, message = ".".join(str(part) for part in place), message.removeprefix("Value error, ")
+    where, message = ".".join(str(part) for part in place), in_words(message)
     if kind != "extra_forbidden":
         said = [name for name, known in variables().items() if known == place and environ.get(name)]
         # of a variable that holds a secret the value is not said

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from m0common.errors import SettingsError, nearest
-from m0common.section import Section
+from m0common.section import Section, in_words
 from m0lanes.control import GROUPS_MAX
 from pydantic import Field, StrictBool, StrictInt, TypeAdapter, ValidationError
 
@@ -112,7 +112,7 @@ def _explain(path: Path, error: Any) -> str:  # pydantic's error, a typed dict o
 
 def _said(path: Path, where: str, error: Any) -> str:  # as above
     given = "" if error["type"] == "missing" else f" = {error['input']!r}"
-    return f"{path}: {where}{given}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{path}: {where}{given}: {in_words(error['msg'])}"
 
 
 def _dotted(place: Iterable[int | str]) -> str:

@@ -159,8 +159,8 @@ class MemoryConsumer:
 
     def contested(self) -> str | None:
         """See Consumer."""
-        displaced = self._member is not None and self._member.displaced and self._member_name is not None
-        return twin_of(self._member_name or "") if displaced else None
+        member = self._member
+        return twin_of(member.name) if member is not None and member.displaced else None
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See Consumer."""
