@@ -32,7 +32,7 @@ async def world(request):
         send_timeout_ms=3000,
     )
     yield world
-    world.repair()
+    await world.end()
 
 
 @pytest.fixture
@@ -42,6 +42,8 @@ def memory():
 
 
 @pytest.fixture
-def kafka_world(kafka):
+async def kafka_world(kafka):
     """Apache Kafka alone, with the time-outs of a service."""
-    return KafkaWorld(kafka)
+    world = KafkaWorld(kafka)
+    yield world
+    await world.end()

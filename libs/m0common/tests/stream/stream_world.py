@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+from contextlib import asynccontextmanager
 
 from m0common.stream.broker import APPEND_TIME
 from m0common.stream.follow import read_to_end
@@ -87,6 +88,13 @@ class World:
     def thaw(self) -> None:
         self.broker.faults.down = False
 
+    def complaints(self) -> str:
+        """What the broker itself last complained of, for the message of a test that fails."""
+        return ""
+
+    async def end(self) -> None:
+        """Repair the broker and leave nothing in it: what all worlds before left would cost each restart time."""
+
 
 class KafkaWorld(World):
     kind = "kafka"
@@ -125,14 +133,19 @@ class KafkaWorld(World):
         return await KafkaTransaction(self._server.bootstrap, name or self.name(f"transaction-{next(_names)}")).begin()
 
     async def delete(self, topic: str) -> None:
+        async with self._admin() as admin:
+            await admin.delete_topics([topic])
+            while topic in await admin.list_topics():  # noqa: ASYNC110 - nothing tells when it is gone
+                await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def _admin(self):
         from aiokafka.admin import AIOKafkaAdminClient
 
         admin = AIOKafkaAdminClient(bootstrap_servers=self._server.bootstrap)
         await admin.start()
         try:
-            await admin.delete_topics([topic])
-            while topic in await admin.list_topics():  # noqa: ASYNC110 - nothing tells when it is gone
-                await asyncio.sleep(0.05)
+            yield admin
         finally:
             await admin.close()
 
@@ -148,6 +161,17 @@ class KafkaWorld(World):
 
     def thaw(self) -> None:
         os.kill(self._server.pid, signal.SIGCONT)
+
+    def complaints(self) -> str:
+        lines = self._server.log.read_text(errors="replace").splitlines()
+        return "\n".join(line[:300] for line in lines if " WARN " in line or " ERROR " in line)[-3000:]
+
+    async def end(self) -> None:
+        self.repair()
+        async with self._admin() as admin:
+            mine = [topic for topic in await admin.list_topics() if topic.startswith(f"{self.prefix}.")]
+            if mine:
+                await admin.delete_topics(mine)
 
 
 class KafkaTransaction:

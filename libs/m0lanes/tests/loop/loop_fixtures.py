@@ -25,11 +25,8 @@ async def memory_stages():
 async def kafka_stages(kafka):
     """The four stages on Apache Kafka."""
     world = KafkaWorld(kafka, session_timeout_ms=int(SESSION_S * 1000), request_timeout_ms=5000, send_timeout_ms=3000)
-    try:
-        async with Stages(world) as stages:
-            yield stages
-    finally:
-        world.repair()
+    async with Stages(world) as stages:
+        yield stages
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])

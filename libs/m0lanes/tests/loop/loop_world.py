@@ -53,9 +53,9 @@ class Stages:
         return self
 
     async def __aexit__(self, *_):
-        self.world.repair()
         for name in list(self.tasks):
             await self.kill(name)
+        await self.world.end()
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Stages:
             found = condition()
             if found if isinstance(found, bool) else await found:
                 return
-            assert time.monotonic() < deadline, f"it did not come true: {self.notes()}"
+            assert time.monotonic() < deadline, f"it did not come true: {self.notes()}\n{self.world.complaints()}"
             await asyncio.sleep(0.02 if self.world.kind == "memory" else 0.1)
 
     def notes(self) -> dict[str, str | None]:
