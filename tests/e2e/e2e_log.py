@@ -19,7 +19,7 @@ from m0common.stream.records import Produce, Record
 from m0common.topics import DLQ, HEADERS, NORMALIZED, RAW
 from m0lanes.bodies import MarketOpened, decode_body
 from m0lanes.stages import Heart
-from m0local import deployment, testing
+from m0local import testing
 from m0local.launch import environment_file
 
 
@@ -53,8 +53,7 @@ def dead_letters(kafka: KafkaOptions, origin: str = RAW.name) -> dict[tuple[int,
 
 def heart(home: Path) -> Heart:
     """The heart as the stack's services have it."""
-    told = json.loads(environment_file(home).read_text()) | deployment.environment(home / "deployment.json")
-    return Heart.installed(Deployment.of(load(told)))
+    return Heart.installed(Deployment.of(load(json.loads(environment_file(home).read_text()))))
 
 
 def account(kafka: KafkaOptions, home: Path) -> dict[str, int]:

@@ -12,8 +12,10 @@ import psycopg
 import pytest
 import redis
 from aiokafka.admin import AIOKafkaAdminClient
+from m0common.deployment_record import programs as programs_of
+from m0common.deployment_record import read
 from m0common.topics import TOPICS
-from m0local import deployment, readiness
+from m0local import readiness
 from m0local.control import leftovers
 from m0local.processes import SERVERS
 
@@ -55,7 +57,7 @@ def test_every_topic_and_the_schema_are_there(servers):
 
 
 def test_the_programs_are_deployed_and_their_ids_are_noted(servers):
-    programs = deployment.programs(servers.settings.deployment_file)
+    programs = programs_of(read(servers.settings.deployment_file))
     assert {"oracle", "registry"} <= set(programs)
     call = {
         "jsonrpc": "2.0",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from m0cli import registry
+from m0cli.stack_settings import recorded
 from m0cli.targets import resolve
+from m0common.deployment_record import write
 from m0common.errors import SettingsError
-from m0local import deployment
 from m0local.cli import _print_addresses
 from m0local.commands import COMMANDS
 from m0local.environment import command_environment, write_environment
@@ -61,7 +62,7 @@ def test_status_of_a_stack_that_does_not_run_is_still_an_answer(tmp_path):
 
 def test_the_other_commands_are_told_where_this_stack_is(tmp_path):
     env = {"M0_HOME": str(tmp_path), "M0_PORT_OFFSET": "100", "M0_API_BASE": "https://api.example"}
-    deployment.write(load(env).deployment_file, {"programs": {"oracle": "Or1"}, "genesis_hash": "ab" * 32})
+    write(load(env).deployment_file, {"programs": {"oracle": "Or1"}, "genesis_hash": "ab" * 32})
     told = command_environment(env)
     assert {name: told[name] for name in told if name.endswith(("_URL", "_BASE", "_BOOTSTRAP", "_ID", "_HASH"))} == {
         "M0_API_BASE": "http://127.0.0.1:8180",
@@ -72,9 +73,9 @@ def test_the_other_commands_are_told_where_this_stack_is(tmp_path):
         "M0_PUBLIC_WS_URL": "ws://127.0.0.1:9000",
         "M0_REDIS_URL": "redis://127.0.0.1:6479/0",
         "M0_KAFKA_BOOTSTRAP": "127.0.0.1:9192",
-        "M0_ORACLE_PROGRAM_ID": "Or1",
-        "M0_GENESIS_HASH": "ab" * 32,
     }
+    assert told["M0_DEPLOYMENT_FILE"] == str(tmp_path / "deployment.json")
+    assert recorded(told) == {"oracle_program_id": "Or1", "genesis_hash": "ab" * 32}
     assert told["M0_CONTROL_KEY_FILE"] == str(tmp_path / "control" / "control.json")
 
 
@@ -126,7 +127,7 @@ def test_an_address_that_no_client_takes_is_refused_before_anything_starts(tmp_p
 
 def test_addresses_are_printed_of_what_runs(tmp_path, capsys):
     env = load({"M0_HOME": str(tmp_path)})
-    deployment.write(env.deployment_file, {"programs": {"oracle": "Or1"}})
+    write(env.deployment_file, {"programs": {"oracle": "Or1"}})
     state = stack_status(env)
     for entry in state["services"]:
         entry["state"] = "running" if entry["name"] in {"kafka", "realtime"} else "stopped"
@@ -146,7 +147,7 @@ def test_a_variable_that_makes_no_sense_is_named_to_every_command():
 
 def test_another_deployment_inherits_nothing_of_this_stack(tmp_path, monkeypatch):
     monkeypatch.setenv("M0_HOME", str(tmp_path))
-    deployment.write(load(os.environ).deployment_file, {"programs": {"oracle": "Or1"}})
+    write(load(os.environ).deployment_file, {"programs": {"oracle": "Or1"}})
     here = resolve(None, None, None)
     assert (here.api, here.rpc, here.program, here.stream) == (
         "http://127.0.0.1:8080", "http://127.0.0.1:8899", "Or1", "ws://127.0.0.1:8090/ws",

@@ -10,10 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from m0local import deployment, logs, ports, stack, supervisor_conf
+from m0local import logs, ports, stack, supervisor_conf
 from m0local.environment import common_environment, write_environment
 from m0local.errors import DiskFullError, MissingToolError, UsageError
-from m0local.keys import ensure_plain_key
 from m0local.launch import service_environment
 from m0local.processes import NAMES, SERVICES, all_processes, select
 from m0local.servers import KafkaServer
@@ -110,27 +109,16 @@ def test_every_service_is_told_where_everything_is(settings):
         assert "M0_PROMETHEUS_BIND" in all_processes(settings)[name].env
 
 
-def test_a_service_sees_the_programs_of_the_deployment_unless_the_user_names_others(settings):
+def test_a_service_is_told_where_the_record_of_the_deployment_is_and_no_secret_of_it(settings):
     settings.run.mkdir(parents=True)
     write_environment(settings, {})
     assert (settings.run / "environment.json").stat().st_mode & 0o777 == 0o600
-    deployment.write(settings.deployment_file, {"programs": {"oracle": "Orac1e", "fee-router": "Fee"}})
     env = service_environment(settings.home, {"M0_FEE_ROUTER_PROGRAM_ID": "Mine", "PATH": "/bin"})
-    assert env["M0_ORACLE_PROGRAM_ID"] == "Orac1e"
+    assert env["M0_DEPLOYMENT_FILE"] == str(settings.deployment_file)
     assert env["M0_FEE_ROUTER_PROGRAM_ID"] == "Mine"
     assert env["PATH"] == "/bin"
     assert env["M0_HOME"] == str(settings.home)
-
-
-def test_a_service_sees_what_makes_the_deployment_itself_and_no_secret_of_it(settings):
-    settings.run.mkdir(parents=True)
-    write_environment(settings, {})
-    secret = ensure_plain_key(settings.control_key_file)
-    public = bytes(secret.pubkey()).hex()
-    deployment.write(settings.deployment_file, {"genesis_hash": "ab" * 32, "control_key": public})
-    env = service_environment(settings.home, {})
-    assert (env["M0_GENESIS_HASH"], env["M0_CONTROL_KEY"]) == ("ab" * 32, public)
-    assert str(settings.control_key_file) not in json.dumps(env)
+    assert str(settings.control_keys) not in json.dumps(env)
     assert not settings.control_key_file.is_relative_to(env["M0_KEYS_DIR"])
 
 
@@ -164,22 +152,11 @@ def test_a_home_that_no_settings_file_can_hold_is_refused_by_name(home):
         load({"M0_HOME": home})
 
 
-def test_the_control_key_is_readable_by_its_owner_alone_and_made_once(settings):
-    first = ensure_plain_key(settings.control_key_file)
-    assert settings.control_key_file.stat().st_mode & 0o777 == 0o600
-    assert settings.control_key_file.parent.stat().st_mode & 0o777 == 0o700
-    assert ensure_plain_key(settings.control_key_file) == first
-
-
 def test_the_warden_is_supervised_like_a_service(settings):
     process = all_processes(settings)["warden"]
     assert process.command[-2:] == ("m0local.launch", "m0local.seasons")
     assert process.ports == (settings.port("warden"),)
     assert "KEY" not in "".join(process.env)
-
-
-def test_a_missing_deployment_record_is_no_error(tmp_path):
-    assert deployment.programs(tmp_path / "deployment.json") == {}
 
 
 def test_kafka_allows_eight_mebibytes_and_creates_no_topic_on_its_own(tmp_path):

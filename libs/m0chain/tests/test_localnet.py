@@ -23,9 +23,11 @@ from m0chain import (
     idl,
     pda,
 )
-from m0local.provision.chain.accounts import Accounts, ChainCatalog
-from m0local.provision.chain.keys import ensure_keys
-from m0local.provision.chain.loader import Loader
+from m0deploy import keys as key_files
+from m0deploy.accounts import Accounts, ChainCatalog
+from m0deploy.changes import Changes
+from m0deploy.loader import Loader
+from m0deploy.site import Site
 from solders.keypair import Keypair
 from solders.system_program import TransferParams, transfer
 
@@ -42,6 +44,9 @@ class World:
         self.next_epoch = None
         self.idls = {self.oracle.program: idl.oracle(), self.registry.program: idl.registry()}
 
+    def changes(self):
+        return Changes(lambda _: None, apply=True)
+
     def client(self, **options):
         return ChainClient(self.localnet.rpc_url, timing=FAST, idls=self.idls, **options)
 
@@ -49,15 +54,18 @@ class World:
 @pytest.fixture(scope="module")
 def world(localnet, tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
-    made = World(localnet, ensure_keys(folder, folder / "passphrase"))
+    site = Site(folder / "keys", folder / "control", folder / "record.json", DEPLOYED)
+    key_files.ensure(site, 3)
+    made = World(localnet, key_files.read(site, 3))
 
     async def prepare():
         async with made.client() as client:
-            setup, loader = Accounts(client, made.keys), Loader(client, made.keys.admin)
-            await setup.fund()
+            changes = made.changes()
+            setup, loader = Accounts(client, made.keys, changes), Loader(client, made.keys.admin, changes)
+            await setup.fund(test_cluster=True)
             await asyncio.gather(
-                loader.deploy(made.keys.oracle, (DEPLOYED / "m0_oracle.so").read_bytes()),
-                loader.deploy(made.keys.registry, (DEPLOYED / "m0_registry.so").read_bytes()),
+                loader.deploy("oracle", made.keys.oracle, (DEPLOYED / "m0_oracle.so").read_bytes()),
+                loader.deploy("registry", made.keys.registry, (DEPLOYED / "m0_registry.so").read_bytes()),
             )
             await setup.roots()
             await setup.signer_set()
@@ -91,12 +99,14 @@ async def test_accounts_that_provisioning_made_decode(world):
 async def test_provisioning_again_changes_nothing(world):
     async with world.client() as client:
         before = (await client.signatures_page(world.keys.admin.pubkey(), before=None, until=None, limit=1))[0]
-        setup, loader = Accounts(client, world.keys), Loader(client, world.keys.admin)
-        await setup.fund()
-        assert not await loader.deploy(world.keys.oracle, (DEPLOYED / "m0_oracle.so").read_bytes())
+        changes = world.changes()
+        setup, loader = Accounts(client, world.keys, changes), Loader(client, world.keys.admin, changes)
+        await setup.fund(test_cluster=True)
+        await loader.deploy("oracle", world.keys.oracle, (DEPLOYED / "m0_oracle.so").read_bytes())
         await setup.roots()
         await setup.signer_set()
         await setup.catalogs({"sports": SPORTS})
+        assert changes.said == []
         after = (await client.signatures_page(world.keys.admin.pubkey(), before=None, until=None, limit=1))[0]
         assert before == after
 
@@ -104,14 +114,17 @@ async def test_provisioning_again_changes_nothing(world):
 async def test_a_changed_program_is_upgraded_in_place_even_when_it_grew(world):
     program, registry = Keypair(), (DEPLOYED / "m0_registry.so").read_bytes()
     async with world.client() as client:
-        loader = Loader(client, world.keys.admin)
-        assert await loader.deploy(program, registry)
+        changes = world.changes()
+        loader = Loader(client, world.keys.admin, changes)
         bigger = (DEPLOYED / "m0_oracle.so").read_bytes()
         grown = bigger + bytes(2 * len(registry) - len(bigger) + 5000)
-        assert await loader.deploy(program, grown)
-        assert not await loader.deploy(program, grown)
-        assert await loader.deploy(program, registry)
-        assert not await loader.deploy(program, registry)
+        for code in (registry, grown, grown, registry, registry):
+            await loader.deploy("it", program, code)
+        assert changes.said == [
+            f"deploy program it as {program.pubkey()}, {len(registry)} bytes",
+            f"upgrade program it, {program.pubkey()}, to {len(grown)} bytes",
+            f"upgrade program it, {program.pubkey()}, to {len(registry)} bytes",
+        ]
 
 
 async def open_epoch(world, client, epoch_id):

@@ -7,10 +7,12 @@ import sys
 import pytest
 from m0_ingest.listing import TOP_UP_LAMPORTS, ChainRegistry, NewMarket
 from m0chain import ChainClient, ChainError, ProgramError, Registry, Timing, accounts, idl, pda
+from m0chain.send import Sender
+from m0deploy import keys as key_files
+from m0deploy.changes import Changes
+from m0deploy.loader import Loader
+from m0deploy.site import Site
 from m0local.ports import free_port
-from m0local.provision.chain.accounts import Accounts
-from m0local.provision.chain.keys import ensure_keys
-from m0local.provision.chain.loader import Loader
 
 PROGRAM = pathlib.Path(__file__).parents[3] / "programs/deploy/m0_registry.so"
 MARKET = NewMarket("sports", "FB_1", "eng.1", "A v B", ("HOME", "DRAW", "AWAY"), 1_000, 2_000)
@@ -24,15 +26,18 @@ async def chain(tmp_path):
     with (tmp_path / "node.log").open("wb") as log:
         node = await asyncio.create_subprocess_exec(*command, "--ledger", tmp_path / "ledger", stdout=log, stderr=log)
     try:
-        keys = ensure_keys(tmp_path / "keys", tmp_path / "passphrase")
+        site = Site(tmp_path / "keys", tmp_path / "control", tmp_path / "record.json", PROGRAM.parent)
+        key_files.ensure(site, 3)
+        keys = key_files.read(site, 3)
         registry = Registry(keys.registry.pubkey())
         timing = Timing(poll_s=0.05, attempts=12)
         url = f"http://127.0.0.1:{port}"
         async with ChainClient(url, timing=timing, idls={registry.program: idl.registry()}) as client:
             admin = keys.admin.pubkey()
             await client.airdrop(admin, TOP_UP_LAMPORTS)
-            await Loader(client, keys.admin).deploy(keys.registry, PROGRAM.read_bytes())
-            sender = Accounts(client, keys)._sender
+            changes = Changes(lambda _: None, apply=True)
+            await Loader(client, keys.admin, changes).deploy("registry", keys.registry, PROGRAM.read_bytes())
+            sender = Sender(client)
             roles = (keys.guardian.pubkey(), keys.registrar.pubkey(), keys.resolver.pubkey())
             root = registry.initialize_root(admin, admin, *roles)
             await sender.send([root, registry.create_catalog(admin, admin, "sports")], [keys.admin])

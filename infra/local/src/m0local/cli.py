@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from m0common.deployment_record import programs, read
 from rich.console import Console
 from rich.table import Table
 
-from m0local import deployment, logs, processes, settings, stack
+from m0local import logs, processes, settings, stack
 from m0local.control import STOPPED_STATES
 from m0local.errors import LocalStackError, UsageError
 from m0local.progress import Lasting, reporter
@@ -160,7 +161,7 @@ def _print_addresses(console: Console, env: settings.StackSettings, state: Statu
     stopped = {entry["name"] for entry in state["services"] if entry["state"] in STOPPED_STATES}
     lines = {named[name][0]: url for name, url in state["urls"].items() if named[name][1] not in stopped}
     if "localnet" not in stopped:
-        lines |= {f"Program {name}": key for name, key in deployment.programs(env.deployment_file).items()}
+        lines |= {f"Program {name}": key for name, key in programs(read(env.deployment_file)).items()}
     console.print()
     for title, value in lines.items():
         console.print(f"{title:<18} {value}", highlight=False, soft_wrap=True, markup=False)

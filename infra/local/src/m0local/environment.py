@@ -11,7 +11,6 @@ from m0common.proxies import direct
 from m0common.rights import OPERATOR
 from m0common.secret import SecretUrl
 
-from m0local import deployment
 from m0local.errors import UsageError
 from m0local.kafka_users import credentials
 from m0local.launch import environment_file
@@ -36,6 +35,7 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
         "M0_WS_URL": settings.ws_url,
         **public_addresses(settings, env),
         "M0_API_BASE": env.get("M0_API_BASE", settings.api_url),
+        "M0_DEPLOYMENT_FILE": str(settings.deployment_file),
         "M0_KEYS_DIR": str(settings.keys),
         "M0_KEY_PASSPHRASE_FILE": str(settings.passphrase_file),
         **direct(env),
@@ -55,7 +55,6 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
         return {}
     return {
         **common_environment(settings, env),
-        **deployment.environment(settings.deployment_file),
         "M0_API_BASE": settings.api_url,
         "M0_STREAM_URL": settings.realtime_url,
         "M0_CONTROL_KEY_FILE": str(settings.control_key_file),

@@ -1,9 +1,8 @@
 """Become a service: `python -m m0local.launch MODULE` replaces itself by `python -m MODULE`; a process that the
 supervisor forked becomes one without this program, in the same environment.
 
-Before that it adds to the environment what `m0 up` noted for all services and what the deployment record says, so that
-a service which the supervisor restarts sees the deployment of today. Both files lie in the home of the stack,
-which the supervisor names in the environment; they are read by their owner alone, as an address may hold a password.
+Before that it adds to the environment what `m0 up` noted for all services, in a file of the stack's home, which the
+supervisor names in the environment; its owner alone may read it, as an address may hold a password.
 """
 
 import json
@@ -11,8 +10,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from m0local import deployment
 
 HOME_MARK = "M0_STACK_HOME"
 """In the environment of every process of a stack, so that one left behind by a killed supervisor can be found."""
@@ -24,9 +21,9 @@ def environment_file(home: Path) -> Path:
 
 
 def service_environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a service; what the user set wins over the deployment record."""
+    """The whole environment of a service."""
     common: dict[str, str] = dict(json.loads(environment_file(home).read_text()))
-    return deployment.environment(home / "deployment.json") | dict(env) | common
+    return dict(env) | common
 
 
 def stack_home(env: Mapping[str, str]) -> Path:

@@ -18,11 +18,11 @@ from m0common.stream.follow import read_to_end
 from m0common.stream.service import broker_of
 from m0common.telemetry.logs import logger
 from m0common.topics import CURSORS
+from m0deploy.control_keys import ControlKeys
 from m0replay.catalog_changes import season_set
 from m0replay.catalog_desk import CatalogDesk
 
 from m0local import settings as local
-from m0local.control_keys import ControlKeys
 
 POLL_S = 5.0
 log = logger(__name__)

@@ -17,7 +17,6 @@ from m0local import builds, ports
 from m0local.control import STOPPED_STATES, Supervisor, clear_leftovers
 from m0local.environment import write_environment
 from m0local.errors import DiskFullError, LocalStackError, PortTakenError, StartError, UsageError
-from m0local.keys import ensure_passphrase
 from m0local.logs import tail
 from m0local.processes import SERVERS, SERVICES, Process, all_processes
 from m0local.progress import Reporter, downloaded
@@ -245,7 +244,6 @@ def _write_files(settings: StackSettings, conf: str) -> None:
     for directory in (settings.run, settings.logs):
         directory.mkdir(parents=True, exist_ok=True)
     (settings.home / MARKER).touch()
-    ensure_passphrase(settings.passphrase_file)
     write_environment(settings, os.environ)
     (settings.run / "supervisord.conf").write_text(conf)
 

@@ -21,10 +21,21 @@ def plain_key(path: Path) -> Keypair:
 def write_plain_key(path: Path, key: Keypair) -> None:
     """Make a key file that its owner alone may read. Raises SettingsError where that cannot be, or a file is."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(path, json.dumps(list(bytes(key))).encode() + b"\n")
     except FileExistsError:
         raise SettingsError(f"{path} exists: a key is never written over, name another file") from None
     except OSError as error:
         raise SettingsError(f"key file {path} cannot be written: {error}") from error
-    with os.fdopen(descriptor, "w") as file:
-        file.write(json.dumps(list(bytes(key))) + "\n")
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Make a file that its owner alone may read: whole, or not at all. Raises FileExistsError, OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(fresh, path)  # unlike a rename, this fails when the key exists
+    finally:
+        fresh.unlink()

@@ -6,7 +6,6 @@ A key file is JSON: the public key in base58, Argon2id with its cost and salt, A
 ciphertext of the 32-byte ed25519 seed; the public key is authenticated with it.
 """
 
-import os
 import secrets
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +18,8 @@ from m0common.errors import M0Error
 from m0common.messages.codec import UNDECODABLE
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+
+from m0chain.keyfile import write_new
 
 _VERSION = 1
 _KEY_BYTES = 32
@@ -96,17 +97,10 @@ def create_key_file(path: Path, passphrase: str, keypair: Keypair | None = None)
     public_key = str(keypair.pubkey())
     ciphertext = AESGCM(_derive(passphrase, kdf)).encrypt(nonce, keypair.secret(), public_key.encode())
     content = msgspec.json.encode(KeyFile(_VERSION, public_key, kdf, Cipher(nonce.hex()), ciphertext.hex()))
-    fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
     try:
-        os.link(fresh, path)  # unlike a rename, this fails when the key exists
+        write_new(path, content + b"\n")
     except FileExistsError:
         raise KeyStoreError(f"key file {path} exists: move it away if you really want a new key") from None
-    finally:
-        fresh.unlink()
     return keypair.pubkey()
 
 

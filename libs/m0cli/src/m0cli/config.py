@@ -10,7 +10,7 @@ from m0common.errors import SettingsError
 from m0common.section import FILE
 from m0common.settings import load, read_file, settings_path, variables
 
-from m0cli.stack_settings import told
+from m0cli.stack_settings import recorded, told
 
 app = typer.Typer(no_args_is_help=True, help="Every setting with its value and where it comes from.")
 
@@ -22,11 +22,12 @@ def config() -> None:
 
 @app.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Print every setting with its value and what decided it: your environment, the stack, the file or the default."""
+    """Print every setting with its value and what decided it: environment, stack, file, record or default."""
     try:
         environment = told()
         settings = load(environment)
         written = flat(read_file(settings_path(environment)))
+        noted = {f"deployment.{key}": value for key, value in recorded(environment).items()}
     except SettingsError as error:
         print(f"m0 config: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -35,6 +36,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="One JSON object."
     for key, value in flat(settings.model_dump(mode="json")).items():
         name = deciding.get(key) or deciding.get(key + FILE)
         said = "file" if {key, key + FILE} & written.keys() else "default"
+        said = "record" if noted.get(key, written.get(key)) == value != written.get(key) else said
         source = ("environment" if name in os.environ else "stack") if name else said
         rows[key] = {"value": value, "source": source, "variable": name}
     if as_json:

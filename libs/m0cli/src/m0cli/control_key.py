@@ -74,10 +74,10 @@ def _public(new: str) -> bytes:
 
 
 def _genesis(given: str | None) -> bytes:
-    from m0cli.stack_settings import told  # noqa: PLC0415 - reads the local stack only when no chain is named
+    from m0cli.stack_settings import recorded, told  # noqa: PLC0415 - reads the stack only when no chain is named
 
     if given is None:
-        given = told().get("M0_GENESIS_HASH")
+        given = told().get("M0_GENESIS_HASH") or recorded(told()).get("genesis_hash")
         if given is None:
             raise SettingsError("no chain is named: give its genesis hash with --genesis or M0_GENESIS_HASH")
     if not _HEX32.fullmatch(given):

@@ -30,6 +30,8 @@ USE = "Predictions and proofs"
 
 OWN: dict[str, Command] = {
     "config": Command("m0cli.config", "Every setting with its value and where it comes from.", DEPLOYMENT),
+    "keys": Command("m0cli.keys", "Keys and passwords of a new deployment.", DEPLOYMENT),
+    "bootstrap": Command("m0cli.bootstrap", "From empty servers to a deployment.", DEPLOYMENT),
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", DEPLOYMENT),
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", DEPLOYMENT),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", DEPLOYMENT),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from m0common.deployment_record import identity, read
 from m0common.settings import Settings, load, twin
 
 GROUP = "m0.environment"
@@ -31,6 +32,14 @@ def told() -> dict[str, str]:
 def overridden(stack: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """`stack` with `own` in its place: a secret and the file that holds it are two names of one thing."""
     return {name: value for name, value in stack.items() if not own.get(twin(name) or "")} | dict(own)
+
+
+def recorded(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the record of the deployment that these variables reach says of it, by key of `[deployment]`. Raises
+    SettingsError.
+    """
+    file = environment.get("M0_DEPLOYMENT_FILE")
+    return identity(read(Path(file))) if file else {}
 
 
 def config_dir() -> Path:

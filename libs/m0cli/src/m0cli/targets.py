@@ -8,7 +8,7 @@ import typer
 from m0common.errors import SettingsError
 from m0common.settings import Settings
 
-from m0cli.stack_settings import of_stack
+from m0cli.stack_settings import of_stack, recorded
 
 Api = Annotated[
     str | None, typer.Option("--api", help="The API's address (default: M0_API_BASE, else on this machine).")
@@ -54,9 +54,13 @@ def resolve(api: str | None, rpc: str | None, program: str | None, stream: str |
     def first(option: str | None, variable: str) -> str | None:
         return option or os.environ.get(variable) or stack.get(variable)
 
+    try:
+        known = recorded(stack | dict(os.environ)).get("oracle_program_id")
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
     return Target(
         named,
         first(rpc, "M0_RPC_URL"),
-        first(program, "M0_ORACLE_PROGRAM_ID"),
+        first(program, "M0_ORACLE_PROGRAM_ID") or known,
         first(stream, "M0_STREAM_URL"),
     )

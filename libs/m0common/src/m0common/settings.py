@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, field_validator, model_validator
 
-from m0common.addresses import Brokers, PublicStreamUrl, PublicUrl
+from m0common import deployment_record
+from m0common.addresses import PLACEHOLDER, Brokers, PublicStreamUrl, PublicUrl
 from m0common.errors import SettingsError, nearest
 from m0common.forwarded import Network, network
 from m0common.ids import check_catalog
@@ -235,6 +236,10 @@ class Settings(Section):
     auto_release: bool = Field(
         default=False, description="`m0 up` moves catalogs on to the releases it has installed; dev alone."
     )
+    deployment_file: str = Field(
+        default="",
+        description="The record that `m0 bootstrap` writes: it says what of `[deployment]` is not set otherwise.",
+    )
     deployment: Identity = Identity()
     kafka: Kafka = Kafka()
     postgres: Postgres = Postgres()
@@ -268,6 +273,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_LOG_LEVEL": ("telemetry", "log_level"),
     "M0_OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otel_exporter_otlp_endpoint"),
     "M0_PROMETHEUS_BIND": ("telemetry", "prometheus_bind"),
+    "M0_DEPLOYMENT_FILE": ("deployment_file",),
     "M0_GENESIS_HASH": ("deployment", "genesis_hash"),
     "M0_CONTROL_KEY": ("deployment", "control_key"),
     "M0_KAFKA_BOOTSTRAP": ("kafka", "bootstrap"),
@@ -336,6 +342,7 @@ def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None
     values = read_file(source)
     _refuse_misspelt(environ)
     _override(values, environ)
+    _complete(values)
     values["catalogs_dir"] = values.get("catalogs_dir") or str(source.parent)
     try:
         return Settings.model_validate(values)
@@ -382,6 +389,15 @@ def _override(values: dict[str, Any], environ: Mapping[str, str]) -> None:
         if other is not None:
             table.pop(known[other][-1], None)
         table[place[-1]] = environ[variable]
+
+
+def _complete(values: dict[str, Any]) -> None:
+    """Take from the deployment's record what neither file nor variables say."""
+    file, table = values.get("deployment_file"), values.get("deployment", {})
+    if isinstance(file, str) and file and isinstance(table, dict):
+        said = deployment_record.identity(deployment_record.read(Path(file)))
+        own = {name: value for name, value in table.items() if value and not str(value).startswith(PLACEHOLDER)}
+        values["deployment"] = table | said | own
 
 
 def _annotation(place: tuple[str, ...]) -> object:

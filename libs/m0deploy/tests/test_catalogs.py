@@ -1,13 +1,12 @@
-"""Catalogs that a start of the stack defines in the log, and new seasons that the warden signs."""
+"""Catalogs that a start defines in the log."""
 
 import pytest
 from catalog_world import CLOCK, CONTROL, PARTITIONS, World
-from m0common.cursors import SEASON, cursor
 from m0common.errors import SettingsError
 from m0common.topics import TOPICS
-from m0local.control_keys import ControlKeys
-from m0local.provision.catalogs import define, go_on
-from m0local.seasons import Warden
+from m0deploy.catalogs import define, go_on
+from m0deploy.changes import Changes
+from m0deploy.control_keys import ControlKeys
 from m0replay.control_keys import certify
 from solders.keypair import Keypair
 
@@ -21,11 +20,11 @@ def world(tmp_path):
     return made
 
 
-async def start(world, release=NEW, auto_release=True, keys=(CONTROL,)):
-    """What a start of the stack does; the lines it says."""
-    said, held = [], ControlKeys(world.control(*keys))
-    await define(await world.desk(release), ["sports", "crypto"], held, auto_release, said.append)
-    return said
+async def start(world, release=NEW, auto_release=True, keys=(CONTROL,), apply=True):
+    """What a start does; the lines it says."""
+    changes, held = Changes(lambda _: None, apply=apply), ControlKeys(world.control(*keys))
+    await define(await world.desk(release), ["sports", "crypto"], held, auto_release, changes)
+    return changes.said
 
 
 async def newest(world, catalog="sports"):
@@ -36,6 +35,11 @@ async def test_the_first_start_defines_every_catalog_before_any_marker(world):
     assert await start(world) == ["sports: generation 1 defines it", "crypto: generation 1 defines it"]
     assert (await newest(world)).groups == ("eng.1", "es.1")
     assert (await newest(world, "crypto")).groups == ("btc",)
+
+
+async def test_what_is_only_said_is_not_done(world):
+    assert await start(world, apply=False) == await start(world, apply=False) == await start(world)
+    assert await start(world, apply=False) == []
 
 
 async def test_a_second_start_writes_nothing_whether_or_not_a_marker_came(world):
@@ -65,11 +69,11 @@ async def test_an_edited_domain_goes_on_with_the_release_that_is_installed(world
 
 async def again(world, release=NEW, keys=(CONTROL,)):
     """What a start does of lanes that nobody runs any more, as far as the lines it says."""
-    desk, said = await world.desk(release), []
+    desk, changes = await world.desk(release), Changes(lambda _: None, apply=True)
     await world.broker.create_topics(TOPICS, PARTITIONS)
     held = ControlKeys(world.control(*keys))
-    await go_on(desk, ["sports", "crypto"], {bytes.fromhex(release): Sports()}, held, said.append)
-    return said
+    await go_on(desk, ["sports", "crypto"], {bytes.fromhex(release): Sports()}, held, changes)
+    return changes.said
 
 
 class Sports:
@@ -129,98 +133,3 @@ async def test_a_retired_catalog_is_left_alone(world):
     await desk.put(desk.retired("sports"), CONTROL)
     await world.mark("sports", 8)
     assert await start(world) == []
-
-
-@pytest.fixture
-def asked(world):
-    async def write(season, groups, catalog="sports", name="sports"):
-        said = {"catalog": catalog, "season": season, "groups": groups}
-        await world.broker.create_topics(TOPICS, PARTITIONS)
-        await world.broker.producer().send([cursor(SEASON + name, said)])
-
-    return write
-
-
-async def warden(world):
-    await world.broker.create_topics(TOPICS, PARTITIONS)
-    return Warden(await world.desk(), ControlKeys(world.control(CONTROL)), world.broker, ["sports", "crypto"])
-
-
-async def test_a_season_that_ingest_asks_for_is_signed_once(world, asked):
-    await start(world)
-    await world.mark("sports", 7)
-    watching = await warden(world)
-    await watching.look()
-    assert (await newest(world)).generation == 1
-    await asked(2, ["eng.1~2", "es.1~2"])
-    await watching.look()
-    first = await newest(world)
-    assert (first.generation, first.groups, first.release) == (2, ("eng.1~2", "es.1~2"), NEW)
-    sets = world.sets("sports")
-    await watching.look()
-    await world.mark("sports", 8)
-    await watching.look()
-    assert world.sets("sports") == sets
-    assert watching.problem() is None
-
-
-async def test_a_start_keeps_the_season_that_the_log_has_reached(world, asked):
-    await start(world)
-    await world.mark("sports", 7)
-    await asked(2, ["eng.1~2", "es.1~2"])
-    await (await warden(world)).look()
-    await world.mark("sports", 8)
-    assert await start(world) == []
-
-
-async def test_a_season_is_asked_for_before_the_catalog_is_defined(world, asked):
-    await asked(2, ["eng.1~2"])
-    watching = await warden(world)
-    await watching.look()
-    assert watching.problem() is None
-    assert world.sets("sports") == {}
-
-
-@pytest.mark.parametrize(
-    ("request_", "sentence"),
-    [
-        ("{", "season:sports"),
-        ({"catalog": "sports", "season": 2, "groups": []}, "groups"),
-        ({"catalog": "crypto", "season": 2, "groups": ["a"]}, "the request under season:sports is about crypto"),
-    ],
-)
-async def test_a_request_that_makes_no_sense_is_named_until_it_does(world, asked, request_, sentence):
-    await start(world)
-    await world.mark("sports", 7)
-    watching = await warden(world)
-    await world.broker.producer().send([cursor("season:sports", request_)])
-    await watching.look()
-    assert sentence in watching.problem()
-    await asked(2, ["eng.1~2"])
-    await watching.look()
-    assert watching.problem() is None
-
-
-async def test_a_group_that_the_catalog_never_had_is_refused(world, asked):
-    await start(world)
-    await world.mark("sports", 7)
-    await asked(2, ["btc~2", "eng.1~2"])
-    watching = await warden(world)
-    before = world.sets("sports")
-    await watching.look()
-    assert "no season of it had the group 'btc'" in watching.problem()
-    assert world.sets("sports") == before
-
-
-async def test_the_broker_being_away_is_a_problem_that_passes(world, asked):
-    await start(world)
-    await world.mark("sports", 7)
-    await asked(2, ["eng.1~2", "es.1~2"])
-    watching = await warden(world)
-    world.broker.faults.down = True
-    await watching.look()
-    assert watching.problem() is not None
-    world.broker.faults.down = False
-    await watching.look()
-    assert watching.problem() is None
-    assert (await newest(world)).generation == 2

@@ -18,7 +18,8 @@ from solders.system_program import ID as SYSTEM_PROGRAM
 from solders.system_program import CreateAccountParams, create_account
 from solders.sysvar import CLOCK, RENT
 
-from m0local.errors import LocalStackError
+from m0deploy.changes import Changes
+from m0deploy.errors import ANEW, DeployError
 
 PROGRAM_BYTES = 36
 BUFFER_HEADER_BYTES = 37
@@ -42,36 +43,36 @@ class _Deployed:
 class Loader:
     """Deploys as `authority`, who pays too."""
 
-    def __init__(self, client: ChainClient, authority: Keypair) -> None:
+    def __init__(self, client: ChainClient, authority: Keypair, changes: Changes) -> None:
         self._client = client
+        self._changes = changes
         self._sender = Sender(client)
         self._authority = authority
 
-    async def deploy(self, program: Keypair, code: bytes) -> bool:
-        """Make `program` run `code` (an ELF); False when it did already. Raises ChainError or LocalStackError."""
+    async def deploy(self, name: str, program: Keypair, code: bytes) -> None:
+        """Make `program` run `code` (an ELF), unless it does already. Raises ChainError or DeployError."""
         deployed = await self._deployed(program.pubkey())
-        if deployed is not None:
-            if deployed.code[: len(code)] == code and not any(deployed.code[len(code) :]):
-                return False
-            if deployed.authority != self._authority.pubkey():
-                raise LocalStackError(
-                    f"Program {program.pubkey()} can be upgraded by {deployed.authority or 'nobody'} alone, not by "
-                    "this stack's admin: `make clean` to start a new chain, or restore the keys directory."
-                )
-        buffer = await self._buffer(code)
         if deployed is None:
-            await self._create(program, buffer, len(code) * HEADROOM)
-        else:
-            await self._upgrade(program.pubkey(), buffer, len(code) - len(deployed.code))
-        await self._next_slot()
-        return True
+            sentence = f"deploy program {name} as {program.pubkey()}, {len(code)} bytes"
+            await self._changes.make(sentence, lambda: self._create(program, code))
+            return
+        if deployed.code[: len(code)] == code and not any(deployed.code[len(code) :]):
+            return
+        if deployed.authority != self._authority.pubkey():
+            raise DeployError(
+                f"program {program.pubkey()} can be upgraded by {deployed.authority or 'nobody'} alone, not by the "
+                f"admin of the keys directory: restore it, {ANEW}"
+            )
+        sentence = f"upgrade program {name}, {program.pubkey()}, to {len(code)} bytes"
+        growth = len(code) - len(deployed.code)
+        await self._changes.make(sentence, lambda: self._upgrade(program.pubkey(), code, growth))
 
     async def _deployed(self, program: Pubkey) -> _Deployed | None:
         account, data = await self._client.accounts([program, pda.program_data(program)])
         if account is None:
             return None
         if account.owner != pda.UPGRADEABLE_LOADER or data is None:
-            raise LocalStackError(f"Account {program} is no upgradeable program: `make clean` to start a new chain.")
+            raise DeployError(f"account {program} is no upgradeable program: name another key for it, {ANEW}")
         authority = Pubkey.from_bytes(data.data[13:45]) if data.data[12] else None
         return _Deployed(data.data[PROGRAM_DATA_HEADER_BYTES:], authority)
 
@@ -98,7 +99,7 @@ class Loader:
             chunks = await self._missing(buffer.pubkey(), chunks)
             if not chunks:
                 return buffer
-        raise LocalStackError(f"{len(chunks)} pieces of a program could not be written: is the chain making progress?")
+        raise DeployError(f"{len(chunks)} pieces of a program could not be written: is the chain making progress?")
 
     async def _write(self, buffer: Pubkey, chunks: dict[int, bytes], blockhash: Hash) -> None:
         limit = asyncio.Semaphore(_IN_FLIGHT)
@@ -131,7 +132,8 @@ class Loader:
                 await asyncio.sleep(self._client.timing.poll_s)
         return chunks
 
-    async def _create(self, program: Keypair, buffer: Keypair, max_bytes: int) -> None:
+    async def _create(self, program: Keypair, code: bytes) -> None:
+        buffer = await self._buffer(code)
         payer, address = self._authority.pubkey(), program.pubkey()
         create = create_account(
             CreateAccountParams(
@@ -143,7 +145,7 @@ class Loader:
             )
         )
         deploy = _loader(
-            struct.pack("<IQ", 2, max_bytes),
+            struct.pack("<IQ", 2, len(code) * HEADROOM),
             AccountMeta(payer, is_signer=True, is_writable=True),
             _w(pda.program_data(address)),
             _w(address),
@@ -154,8 +156,10 @@ class Loader:
             _s(payer),
         )
         await self._sender.send([create, deploy], [self._authority, program])
+        await self._next_slot()
 
-    async def _upgrade(self, program: Pubkey, buffer: Keypair, growth: int) -> None:
+    async def _upgrade(self, program: Pubkey, code: bytes, growth: int) -> None:
+        buffer = await self._buffer(code)
         payer, data = self._authority.pubkey(), pda.program_data(program)
         if growth > 0:
             await self._extend(program, max(growth, MIN_GROWTH_BYTES))
@@ -163,6 +167,7 @@ class Loader:
             struct.pack("<I", 3), _w(data), _w(program), _w(buffer.pubkey()), _w(payer), _r(RENT), _r(CLOCK), _s(payer)
         )
         await self._sender.send([upgrade], [self._authority])
+        await self._next_slot()
 
     async def _extend(self, program: Pubkey, growth: int) -> None:
         """Make room: `ExtendProgramChecked`, or the `ExtendProgram` before it where a cluster has only that."""

@@ -1,4 +1,4 @@
-"""The control keys of this stack: files in a folder of their own, which launcher and warden alone read."""
+"""The control keys of a deployment: files in a folder of their own, which the bootstrap and the warden alone read."""
 
 from pathlib import Path
 

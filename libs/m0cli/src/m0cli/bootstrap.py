@@ -1,0 +1,81 @@
+"""`m0 bootstrap`: schema, topics with users and rights, programs and accounts on chain, and the first catalogs."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from m0common.errors import SettingsError
+from m0common.settings import Settings, load
+
+from m0cli.failing import one_sentence
+
+if TYPE_CHECKING:
+    from m0deploy.site import Site
+
+app = typer.Typer(help="From empty servers to a deployment.")
+
+
+@app.command()
+def bootstrap(
+    folder: Annotated[
+        Path,
+        typer.Option("--dir", help="The deployment's folder, in which `m0 keys init` made the keys."),
+    ],
+    apply: Annotated[
+        bool | None,
+        typer.Option("--apply/--plan", help="Do it, or only say what is due (default: --apply in dev, else --plan)."),
+    ] = None,
+    programs: Annotated[Path, typer.Option(help="The folder of the built programs.", envvar="M0_PROGRAMS_DIR")] = Path(
+        "programs/deploy"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Bring a deployment to life, or to what its settings say: every step looks first and changes what differs.
+
+    It logs in to Kafka as the user of the settings, an administrator, and as the operator for the catalogs; the admin
+    of the keys pays for what is on chain. What it made is in deployment.json of the folder: services read that file
+    (M0_DEPLOYMENT_FILE).
+    """
+    from m0deploy.changes import Changes  # noqa: PLC0415 - help needs no library of the chain
+    from m0deploy.site import Site  # noqa: PLC0415
+    from m0deploy.steps import take  # noqa: PLC0415
+
+    from m0cli.stack_settings import told  # noqa: PLC0415 - reads the deployment only when called
+
+    with one_sentence("bootstrap", as_json):
+        site, environment = Site.of(folder, programs), told()
+        refuse_another(environment.get("M0_DEPLOYMENT_FILE"), site.record)
+        settings_of = partial(as_user, site, environment)
+        does = settings_of("").env == "dev" if apply is None else apply
+        changes = Changes((lambda _: None) if as_json else print, apply=does)
+        asyncio.run(take(site, settings_of, lambda _: changes))
+        if as_json:
+            print(json.dumps({"changes": changes.said, "wanted": changes.wanted, "applied": does}))
+        elif not changes.said and not changes.wanted:
+            print("Everything is as it should be.")
+        elif not does:
+            print("Nothing was changed: `m0 bootstrap --apply` does it.")
+
+
+def refuse_another(known: str | None, record: Path) -> None:
+    """Raise SettingsError where the servers of one deployment would be given another one's identity."""
+    if known and Path(known).resolve() != record.resolve():
+        raise SettingsError(
+            f"these servers are of the deployment in {Path(known).parent}, not of one in {record.parent}: name other "
+            "servers by M0_CONFIG_PATH or M0_KAFKA_BOOTSTRAP, or that folder by --dir"
+        )
+
+
+def as_user(site: "Site", environment: Mapping[str, str], user: str) -> Settings:
+    """The settings of `user`: whoever has a password among the keys logs in to Kafka with it. Raises SettingsError."""
+    own = {**environment, "M0_DEPLOYMENT_FILE": str(site.record), "M0_KEYS_DIR": str(site.keys)}
+    settings, password = load(own), site.kafka_passwords / user
+    asks_who = settings.kafka.security_protocol.startswith("SASL_")
+    if not user or not asks_who or user == settings.kafka.username or not password.exists():
+        return settings
+    own.pop("M0_KAFKA_PASSWORD", None)
+    return load(own | {"M0_KAFKA_USERNAME": user, "M0_KAFKA_PASSWORD_FILE": str(password)})

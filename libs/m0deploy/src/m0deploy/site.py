@@ -1,0 +1,41 @@
+"""Where the keys and files of one deployment lie, for whoever brings it to life."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from m0kafka import passwords
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`keys` is the folder of the services' keys, `control` that of the control keys, `record` the file that says what
+    was made, `programs` the folder of the built programs.
+    """
+
+    keys: Path
+    control: Path
+    record: Path
+    programs: Path
+    makes_users: bool = True
+    """Users of Kafka are made with the passwords that lie here; else they are somebody else's."""
+
+    @classmethod
+    def of(cls, folder: Path, programs: Path) -> Self:
+        """The usual places below the folder of a deployment."""
+        return cls(folder / "keys", folder / "control", folder / "deployment.json", programs)
+
+    @property
+    def passphrase(self) -> Path:
+        """What opens the signers' key files."""
+        return self.keys / "passphrase"
+
+    @property
+    def kafka_passwords(self) -> Path:
+        """A file per user of Kafka."""
+        return passwords.folder(str(self.keys))
+
+    @property
+    def control_key(self) -> Path:
+        """The deployment's first control key."""
+        return self.control / "control.json"

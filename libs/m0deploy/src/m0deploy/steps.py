@@ -1,0 +1,58 @@
+"""The steps from empty servers to a deployment, in their order."""
+
+import importlib
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from m0common.rights import OPERATOR
+from m0common.settings import Settings
+
+from m0deploy.changes import Changes
+from m0deploy.site import Site
+
+ADMINISTRATOR = "admin"
+"""Who makes topics, users and rights: an administrator of the cluster, whom no rights of ours concern."""
+KAFKA, DATABASE, CHAIN = SERVERS = ("kafka", "postgres", "chain")
+
+SettingsOf = Callable[[str], Settings]
+"""The settings of a process that logs in to Kafka as this user. Asked before each step: a step may change them."""
+
+
+class Step(NamedTuple):
+    """`provision(site, settings, changes)` of `module`, as `user`, once the servers it `needs` are ready."""
+
+    title: str
+    needs: frozenset[str]
+    module: str
+    user: str
+
+
+STEPS: tuple[Step, ...] = (
+    Step("Migrate the database", frozenset({DATABASE}), "m0deploy.database", OPERATOR),
+    Step("Create the topics, users and rights", frozenset({KAFKA}), "m0deploy.topics", ADMINISTRATOR),
+    Step("Deploy the programs, markets and signers", frozenset({CHAIN}), "m0deploy.chain", OPERATOR),
+    Step("Define the catalogs", frozenset({KAFKA, CHAIN}), "m0deploy.catalogs", OPERATOR),
+)
+
+
+async def take(
+    site: Site, settings_of: SettingsOf, begin: Callable[[Step], Changes], servers: Collection[str] = SERVERS
+) -> None:
+    """Take every step whose servers are among `servers`; `begin` hears of it and says what its changes do.
+
+    Raises what a step raises. Where changes are only said, a step is looked at when those that it builds on would
+    change nothing.
+    """
+    changed: set[str] = set()
+    for step in STEPS:
+        if not step.needs <= set(servers):
+            continue
+        changes = begin(step)
+        before = len(changes.said)
+        if not changes.applies and len(step.needs) > 1 and changed & step.needs:
+            changes.note(f"{step.title[0].lower()}{step.title[1:]}, once the steps before are taken")
+        else:
+            module = importlib.import_module(step.module)  # not before: each needs another half of the libraries
+            await module.provision(site, settings_of(step.user), changes)
+        if len(changes.said) > before:
+            changed |= step.needs
