@@ -16,7 +16,7 @@ from m0common.settings import FILE, variables
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-SERVICES = ("ingest", "normalize", "feature", "model", "bundle", "signer", "indexer", "api", "realtime", "jobs")
+SERVICES = ("ingest", "normalize", "feature", "model", "bundle", "signer", "indexer", "api", "realtime", "jobs", "warden")
 WAIT_S = 60.0
 MARK = "marker-of-a-secret"
 SECRETS = tuple(
@@ -62,6 +62,7 @@ class Folder:
             "M0_GENESIS_HASH": "ab" * 32, "M0_CONTROL_KEY": "cd" * 32, "M0_HOME": str(self.mounted / "home"),
             "M0_ORACLE_PROGRAM_ID": program, "M0_REGISTRY_PROGRAM_ID": program,
             "M0_PUBLIC_RPC_URL": "https://public.example", "M0_KEYS_DIR": str(self.mounted / "keys"),
+            "M0_CONTROL_KEY_FILE": str(self.mounted / "keys" / "control.json"),
         }  # fmt: skip
 
     def make_keys(self, passphrase: str) -> None:

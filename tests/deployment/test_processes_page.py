@@ -9,9 +9,7 @@ from deployed import SERVICES
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations" / "processes.md"
-SOURCES = {name: sorted((ROOT / f"services/{name}/src").rglob("*.py")) for name in SERVICES} | {
-    "warden": [ROOT / "infra/local/src/m0local/seasons.py"]
-}
+SOURCES = {name: sorted((ROOT / f"services/{name}/src").rglob("*.py")) for name in SERVICES}
 ENDS, ALONE = {"task", "begin_loop", "run_stage"}, {"side", "alone"}
 """Calls that begin a task whose failure ends the process, and those for one that may fail alone."""
 

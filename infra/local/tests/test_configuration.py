@@ -154,9 +154,11 @@ def test_a_home_that_no_settings_file_can_hold_is_refused_by_name(home):
 
 def test_the_warden_is_supervised_like_a_service(settings):
     process = all_processes(settings)["warden"]
-    assert process.command[-2:] == ("m0local.launch", "m0local.seasons")
+    assert process.command[-2:] == ("m0local.launch", "m0_warden")
     assert process.ports == (settings.port("warden"),)
-    assert "KEY" not in "".join(process.env)
+    others = [each.env for name, each in all_processes(settings).items() if name != "warden"]
+    assert process.env["M0_CONTROL_KEY_FILE"] == str(settings.control_key_file)
+    assert not any("M0_CONTROL_KEY_FILE" in env for env in others)
 
 
 def test_kafka_allows_eight_mebibytes_and_creates_no_topic_on_its_own(tmp_path):

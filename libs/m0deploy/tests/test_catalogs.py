@@ -6,8 +6,7 @@ from m0common.errors import SettingsError
 from m0common.topics import TOPICS
 from m0deploy.catalogs import define, go_on
 from m0deploy.changes import Changes
-from m0deploy.control_keys import ControlKeys
-from m0replay.control_keys import certify
+from m0replay.control_keys import ControlKeys, certify
 from solders.keypair import Keypair
 
 OLD, NEW = "aa" * 32, "bb" * 32

@@ -9,9 +9,9 @@ from m0common.topics import RAW, TOPICS
 from m0deploy import topics
 from m0deploy.catalogs import define
 from m0deploy.changes import Changes
-from m0deploy.control_keys import ControlKeys
 from m0deploy.site import Site
 from m0local.testing import TestBroker, kafka_server
+from m0replay.control_keys import ControlKeys
 
 pytestmark = [pytest.mark.kafka]
 

@@ -33,7 +33,7 @@ SERVICES = (
 NAMES = SERVERS + SERVICES
 SIGNER_DEPTHS = {"signer-1": "bundle", "signer-2": "bundle", "signer-3": "raw"}
 PUBLIC = ("api", "realtime")
-_MODULES = {**dict.fromkeys(SIGNER_DEPTHS, "m0_signer"), "warden": "m0local.seasons"}
+_MODULES = dict.fromkeys(SIGNER_DEPTHS, "m0_signer")
 SERVER_STOP_S = 4
 SERVICE_STOP_S = 7
 
@@ -131,6 +131,8 @@ def _service(settings: StackSettings, name: str) -> Process:
     env = {"M0_PROMETHEUS_BIND": f"{LOOPBACK}:{port}", **credentials(settings, name)}
     if name in PUBLIC:
         env["M0_BIND"] = f"{LOOPBACK}:{port}"
+    if name == "warden":
+        env["M0_CONTROL_KEY_FILE"] = str(settings.control_key_file)
     if name in SIGNER_DEPTHS:
         env |= {"M0_SIGNER_NAME": name, "M0_SIGNER_DEPTH": SIGNER_DEPTHS[name]}
     return Process(

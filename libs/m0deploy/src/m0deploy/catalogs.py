@@ -16,12 +16,12 @@ from m0lanes.port import Domain
 from m0lanes.release import releases
 from m0replay.catalog_changes import next_set
 from m0replay.catalog_desk import CatalogDesk
+from m0replay.control_keys import ControlKeys
 from m0replay.going_on import goes_on
 from m0replay.installed import installed_domains
 from m0replay.rebasing import write_rebases
 
 from m0deploy.changes import Changes
-from m0deploy.control_keys import ControlKeys
 from m0deploy.site import Site
 
 

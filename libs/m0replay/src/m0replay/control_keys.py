@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+from m0chain.keyfile import plain_key
 from m0common.canonical import certificate_message
 from m0common.errors import SettingsError
 from m0common.messages.codec import UNDECODABLE
@@ -75,3 +76,22 @@ def read_certificate(path: Path) -> Certificate:
         return msgspec.json.decode(path.read_bytes(), type=Certificate)
     except (OSError, *UNDECODABLE) as error:
         raise SettingsError(f"{path} is no certificate of 'm0 control-key certify': {error}") from None
+
+
+class ControlKeys:
+    """The control keys of a deployment, in a folder of their own, which the bootstrap and the warden alone read. A key that
+    was handed on may lie there beside its successor.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of(self, catalog: str, wanted: bytes) -> Keypair:
+        """The key of which 32 bytes are the public one. Raises SettingsError with the remedy."""
+        for path in sorted(self._folder.glob("*.json")):
+            key = plain_key(path)
+            if bytes(key.pubkey()) == wanted:
+                return key
+        raise SettingsError(
+            f"the control key of {catalog} is {wanted.hex()}, which no file in {self._folder} holds: put its file there"
+        )

@@ -1,4 +1,4 @@
-"""The warden: a process that signs the set of a new season when ingest says that a recorded history is over.
+"""Signs the set of a new season when ingest says that a recorded history is over.
 
 Ingest writes what it asks for into `m0.cursors`, under `season:<catalog>`. Of all that runs, this process alone reads
 the control key; a service can ask for a new season and for nothing else.
@@ -6,23 +6,22 @@ the control key; a service can ask for a new season and for nothing else.
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
+from pathlib import Path
 
 from m0common.cursors import SEASON, Cursors, SeasonRequest
 from m0common.deployment import Deployment
-from m0common.errors import InvalidValue, M0Error
-from m0common.process import Process, run
+from m0common.errors import InvalidValue, M0Error, SettingsError
+from m0common.process import Process
 from m0common.stream.broker import Broker
 from m0common.stream.follow import read_to_end
 from m0common.stream.service import broker_of
 from m0common.telemetry.logs import logger
 from m0common.topics import CURSORS
-from m0deploy.control_keys import ControlKeys
 from m0replay.catalog_changes import season_set
 from m0replay.catalog_desk import CatalogDesk
-
-from m0local import settings as local
+from m0replay.control_keys import ControlKeys
 
 POLL_S = 5.0
 log = logger(__name__)
@@ -88,20 +87,23 @@ class Warden:
 
 
 async def compose(process: Process) -> None:
-    """The warden with the stack's control keys. Raises SettingsError when a key cannot be read."""
-    settings, stack = process.settings, local.load(os.environ)
+    """The warden with the control keys. Raises SettingsError when there is no folder of them."""
+    settings = process.settings
+    keys = ControlKeys(control_folder(os.environ))
     broker = broker_of(process)
     # no domain is needed: it composes no set
-    desk = CatalogDesk(broker, Deployment.of(settings), stack.config_dir, stack.keys, {}, process.clock)
-    warden = Warden(desk, ControlKeys(stack.control_keys), broker, settings.catalogs)
+    identity, files = Deployment.of(settings), Path(settings.catalogs_dir)
+    desk = CatalogDesk(broker, identity, files, Path(settings.keys_dir), {}, process.clock)
+    warden = Warden(desk, keys, broker, settings.catalogs)
     process.status.ready["seasons"] = warden.problem
     process.task("seasons", warden.run)
 
 
-def main() -> None:
-    """The process."""
-    run("warden", ("deployment", "kafka", "catalogs"), compose)
-
-
-if __name__ == "__main__":
-    main()
+def control_folder(env: Mapping[str, str]) -> Path:
+    """The folder of the control key's file; the keys that it was handed on to lie beside it. Raises SettingsError."""
+    file = env.get("M0_CONTROL_KEY_FILE")
+    if not file:
+        raise SettingsError("M0_CONTROL_KEY_FILE is not set: name the file of the control key")
+    if not Path(file).parent.is_dir():
+        raise SettingsError(f"M0_CONTROL_KEY_FILE is {file}: there is no folder {Path(file).parent}")
+    return Path(file).parent

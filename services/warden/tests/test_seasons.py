@@ -2,12 +2,13 @@
 
 import pytest
 from catalog_world import CONTROL, PARTITIONS, World
+from m0_warden.service import Warden, control_folder
 from m0common.cursors import SEASON, cursor
+from m0common.errors import SettingsError
 from m0common.topics import TOPICS
 from m0deploy.catalogs import define
 from m0deploy.changes import Changes
-from m0deploy.control_keys import ControlKeys
-from m0local.seasons import Warden
+from m0replay.control_keys import ControlKeys
 
 NEW = "bb" * 32
 
@@ -123,3 +124,10 @@ async def test_the_broker_being_away_is_a_problem_that_passes(world, asked):
     await watching.look()
     assert watching.problem() is None
     assert (await newest(world)).generation == 2
+
+
+def test_the_folder_of_control_keys_is_named_by_the_file_of_the_first(tmp_path):
+    assert control_folder({"M0_CONTROL_KEY_FILE": str(tmp_path / "control.json")}) == tmp_path
+    for env, sentence in (({}, "is not set"), ({"M0_CONTROL_KEY_FILE": str(tmp_path / "no" / "c.json")}, "no folder")):
+        with pytest.raises(SettingsError, match=sentence):
+            control_folder(env)

@@ -1,0 +1,1 @@
+"""The warden: new seasons of recorded histories, signed with the control key."""
