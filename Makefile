@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test e2e soak lint typecheck format coverage bench programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs clean test e2e soak lint typecheck format coverage bench images compose-test programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +57,12 @@ bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
 	@.venv/bin/python services/signer/bench/workers.py
 	@.venv/bin/python services/realtime/bench/fanout.py
 
+images: env-dev  ## Build container images with docker, podman or buildah; NAMES="api m0" some of them
+	@.venv/bin/python infra/images/build.py $(NAMES)
+
+compose-test: env-dev  ## Try infra/compose on the Docker engine that answers (DOCKER_HOST): build, start, crash, stop
+	@.venv/bin/pytest tests/compose $(ARGS)
+
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
 	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)
 
@@ -69,6 +75,7 @@ replay: env  ## Rebuild an epoch's root from the log: make replay CATALOG=sports
 
 lock: env-dev  ## Resolve the dependencies again and write both hash-pinned locks
 	@.venv/bin/python infra/local/lock.py
+	@.venv/bin/python infra/images/locks.py
 
 env: need-python
 	@$(PYTHON) infra/local/bootstrap.py runtime

@@ -16,7 +16,19 @@ from m0common.settings import FILE, variables
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-SERVICES = ("ingest", "normalize", "feature", "model", "bundle", "signer", "indexer", "api", "realtime", "jobs", "warden")
+SERVICES = (
+    "ingest",
+    "normalize",
+    "feature",
+    "model",
+    "bundle",
+    "signer",
+    "indexer",
+    "api",
+    "realtime",
+    "jobs",
+    "warden",
+)
 WAIT_S = 60.0
 MARK = "marker-of-a-secret"
 SECRETS = tuple(

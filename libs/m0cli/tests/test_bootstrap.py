@@ -4,10 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx2
 import pytest
 from m0common.deployment import Deployment, program_id
 from m0common.rights import OPERATOR, principals
@@ -17,7 +15,7 @@ from m0kafka.passwords import ensure_passwords
 from m0local.ports import free_port
 from m0local.servers.secured_kafka import SecuredKafkaServer
 from m0local.settings import jars_dir
-from m0local.testing import RunningKafka, postgres_server
+from m0local.testing import RunningKafka, chain_node, postgres_server
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """
@@ -32,22 +30,8 @@ partitions = 4
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("chain"), free_port()
-    command = [
-        sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
-        "--ledger", str(folder / "ledger"), "--slot-ms", "100",
-    ]  # fmt: skip
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 40
-        while True:
-            try:
-                httpx2.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "getHealth"}, timeout=5)
-                break
-            except httpx2.TransportError:
-                assert time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.05)
+    with chain_node(tmp_path_factory.mktemp("chain")) as url:
         yield url
-        process.terminate()
 
 
 class World:

@@ -4,12 +4,9 @@ import asyncio
 import dataclasses
 import itertools
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import httpx2
 import pytest
 from m0chain import ChainClient, accounts, pda
 from m0chain.keyfile import plain_key
@@ -22,7 +19,7 @@ from m0deploy import chain, keys
 from m0deploy.changes import Changes
 from m0deploy.errors import DeployError
 from m0deploy.site import Site
-from m0local.ports import free_port
+from m0local.testing import chain_node
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -50,22 +47,8 @@ signer_set_id = 1
 
 @pytest.fixture(scope="module")
 def localnet(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("chain"), free_port()
-    command = [
-        sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
-        "--ledger", str(folder / "ledger"), "--slot-ms", "100",
-    ]  # fmt: skip
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 40
-        while True:
-            try:
-                httpx2.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "getHealth"}, timeout=5)
-                break
-            except httpx2.TransportError:
-                assert time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.05)
+    with chain_node(tmp_path_factory.mktemp("chain")) as url:
         yield url
-        process.terminate()
 
 
 @dataclasses.dataclass

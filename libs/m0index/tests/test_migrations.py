@@ -111,6 +111,15 @@ def test_a_database_of_somebody_else_or_of_a_newer_version_is_left_alone(dsn):
         assert (migrations.current(dsn), tables(dsn)) == (version, before)
 
 
+def test_a_database_that_cannot_hold_every_text_is_refused_with_the_remedy(server):
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(
+        SettingsError, match="database bytes has the encoding SQL_ASCII: create it with ENCODING 'UTF8'"
+    ):
+        migrations.upgrade(server.server.dsn_of("bytes"))
+
+
 def test_a_database_that_is_not_there_is_named_unavailable(server):
     with pytest.raises(Unavailable, match="M0_PG_DSN"):
         migrations.upgrade("postgresql://m0@127.0.0.1:1/none")

@@ -2,11 +2,7 @@
 
 import asyncio
 import contextlib
-import subprocess
-import sys
-import time
 
-import httpx2
 import psycopg
 import pytest
 from m0_indexer.__main__ import compose_on
@@ -18,7 +14,7 @@ from m0common.process import Process
 from m0common.secret import SecretUrl
 from m0common.topics import BUNDLES, HEADERS
 from m0local.ill_node import ILLNESSES, IllNode, refuses
-from m0local.ports import free_port
+from m0local.testing import chain_node
 from solders.pubkey import Pubkey
 
 pytestmark = pytest.mark.postgres
@@ -26,22 +22,8 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture(scope="module")
 def localnet(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("chain"), free_port()
-    command = [
-        sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
-        "--ledger", str(folder / "ledger"), "--slot-ms", "100",
-    ]  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(httpx2.HTTPError):
-                if httpx2.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "getHealth"}).status_code == 200:
-                    break
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.1)
+    with chain_node(tmp_path_factory.mktemp("chain")) as url:
         yield url
-        process.kill()
 
 
 @contextlib.asynccontextmanager

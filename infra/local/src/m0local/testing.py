@@ -21,6 +21,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -46,7 +47,8 @@ from m0kafka.wanted import Wanted
 from m0local.environment import command_environment
 from m0local.errors import StartError
 from m0local.kafka_users import credentials
-from m0local.ports import free_port, is_free
+from m0local.ports import LOOPBACK, free_port, is_free
+from m0local.readiness import rpc_ready
 from m0local.servers import KafkaServer, PostgresServer, Server, ValkeyServer
 from m0local.settings import PORTS, jars_dir, load
 
@@ -274,6 +276,27 @@ def index_server(directory: Path) -> Iterator[RunningPostgres]:
     with postgres_server(directory) as handle:
         migrations.upgrade(handle.dsn)
         yield handle
+
+
+@contextlib.contextmanager
+def chain_node(directory: Path, slot_ms: int = 100) -> Iterator[str]:
+    """A Solana chain of its own with nothing on it, below `directory`; the address of its JSON-RPC."""
+    directory.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = [
+        sys.executable, "-m", "m0localnet", "--rpc-port", str(port), "--ws-port", str(free_port()),
+        "--ledger", str(directory / "ledger"), "--slot-ms", str(slot_ms),
+    ]  # fmt: skip
+    with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not rpc_ready(process.pid, port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise StartError(f"The chain did not start; its log says:\n{(directory / 'log').read_text()}")
+                time.sleep(0.05)
+            yield f"http://{LOOPBACK}:{port}"
+        finally:
+            process.terminate()
 
 
 def empty_index(dsn: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from m0chain.keyfile import plain_key, write_plain_key
+from m0chain.keyfile import plain_key, write_new, write_plain_key
 from m0chain.keystore import create_key_file, public_key_of, read_passphrase
 from m0common import deployment_record
 from m0common.errors import SettingsError
@@ -22,8 +22,10 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from m0deploy.errors import ANEW, DeployError
-from m0deploy.site import Site
+from m0deploy.site import DATABASE_USER, Site
 
+ADMINISTRATOR = "admin"
+"""Of Kafka: who makes topics, users and rights, and whom no rights of ours concern."""
 PASSPHRASE_BYTES = 32
 ROLES = ("admin", "guardian", "registrar", "resolver")
 PROGRAMS = ("oracle", "registry")
@@ -57,6 +59,11 @@ def signer_names(count: int) -> tuple[str, ...]:
     return tuple(f"signer-{number}" for number in range(1, count + 1))
 
 
+def users(signers: int) -> tuple[str, ...]:
+    """Every user of Kafka."""
+    return (ADMINISTRATOR, *principals(signers))
+
+
 def items(site: Site, signers: int) -> Iterator[Item]:
     """Every file that `ensure` makes and who needs it."""
     yield Item(site.control_key, "operator")
@@ -69,8 +76,10 @@ def items(site: Site, signers: int) -> Iterator[Item]:
     yield Item(site.passphrase, "signers")
     for name in signer_names(signers):
         yield Item(site.keys / f"{name}.json", name)
-    for user in principals(signers):
-        yield Item(site.kafka_passwords / user, user)
+    for user in users(signers):
+        yield Item(site.kafka_passwords / user, "operator" if user == ADMINISTRATOR else user)
+    yield Item(site.database_password, "operator")
+    yield Item(site.database_login, "ingest, indexer, api, realtime, jobs")
 
 
 def ensure(site: Site, signers: int) -> list[Item]:
@@ -94,10 +103,16 @@ def ensure(site: Site, signers: int) -> list[Item]:
 
 
 def ensure_users(site: Site, signers: int) -> list[Item]:
-    """Make a password for every user of Kafka that has none; returns those that were made. Raises SettingsError."""
-    missing = [user for user in principals(signers) if not (site.kafka_passwords / user).exists()]
-    ensure_passwords(site.kafka_passwords, missing)
-    return [Item(site.kafka_passwords / user, user) for user in missing]
+    """Make a password for every user of Kafka and of the database that has none; returns the files that were made.
+    Raises SettingsError.
+    """
+    before = {item.path for item in items(site, signers) if item.path.exists()}
+    ensure_passwords(site.kafka_passwords, users(signers))
+    password = ensure_passwords(site.database_password.parent, [DATABASE_USER])[DATABASE_USER]
+    if not site.database_login.exists():
+        # as libpq reads it: host, port, database, user, password
+        write_new(site.database_login, f"*:*:*:{DATABASE_USER}:{password}\n".encode())
+    return [item for item in items(site, signers) if item.path.exists() and item.path not in before]
 
 
 def read(site: Site, signers: int) -> Keys:

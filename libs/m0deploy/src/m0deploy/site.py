@@ -6,6 +6,8 @@ from typing import Self
 
 from m0kafka import passwords
 
+DATABASE_USER = "m0"
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -34,6 +36,16 @@ class Site:
     def kafka_passwords(self) -> Path:
         """A file per user of Kafka."""
         return passwords.folder(str(self.keys))
+
+    @property
+    def database_password(self) -> Path:
+        """That of the database's user."""
+        return self.keys / "postgres" / DATABASE_USER
+
+    @property
+    def database_login(self) -> Path:
+        """The same for libpq, which an address names as its `passfile`."""
+        return self.keys / "postgres" / "pgpass"
 
     @property
     def control_key(self) -> Path:

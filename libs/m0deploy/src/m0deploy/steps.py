@@ -8,10 +8,9 @@ from m0common.rights import OPERATOR
 from m0common.settings import Settings
 
 from m0deploy.changes import Changes
+from m0deploy.keys import ADMINISTRATOR
 from m0deploy.site import Site
 
-ADMINISTRATOR = "admin"
-"""Who makes topics, users and rights: an administrator of the cluster, whom no rights of ours concern."""
 KAFKA, DATABASE, CHAIN = SERVERS = ("kafka", "postgres", "chain")
 
 SettingsOf = Callable[[str], Settings]

@@ -79,8 +79,8 @@ def read_certificate(path: Path) -> Certificate:
 
 
 class ControlKeys:
-    """The control keys of a deployment, in a folder of their own, which the bootstrap and the warden alone read. A key that
-    was handed on may lie there beside its successor.
+    """The control keys of a deployment, in a folder of their own, which the bootstrap and the warden alone read. A key
+    that was handed on may lie there beside its successor.
     """
 
     def __init__(self, folder: Path) -> None:

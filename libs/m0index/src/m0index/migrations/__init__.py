@@ -12,7 +12,7 @@ migration and may be rolled back behind it. What contracts comes a version later
 from pathlib import Path
 
 import psycopg
-from m0common.errors import Unavailable
+from m0common.errors import SettingsError, Unavailable
 from m0common.secret import SecretDsn
 from m0common.store.address import address
 
@@ -30,11 +30,15 @@ def is_step(version: str) -> bool:
 def current(dsn: str | SecretDsn) -> str | None:
     """The step a database is at, None before the first.
 
-    Raises Unavailable when it does not answer, SettingsError when `dsn` is no address.
+    Raises Unavailable when it does not answer, SettingsError when `dsn` is no address or its database not in UTF-8.
     """
     secret = SecretDsn.of(dsn)
     try:
         with psycopg.connect(address(secret), autocommit=True) as connection:
+            if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+                raise SettingsError(
+                    f"database {connection.info.dbname} has the encoding {encoding}: create it with ENCODING 'UTF8'"
+                )
             if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
                 return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()

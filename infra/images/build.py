@@ -1,0 +1,165 @@
+"""`make images`: every image of ours, or those that are named, by whichever engine is there.
+
+    python infra/images/build.py [--base IMAGE] [--tag TAG] [--archive FOLDER] [--engine ENGINE] [NAME ...]
+
+It fills infra/images/wheelhouse with the wheels that the locks pin by hash, so that builds need nothing of the network
+but their base image and its packages; builds one image after the other; prints what each weighs, and how much of that
+is shared. With --archive it writes a docker archive of each besides.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from locks import IMAGES, LOCKS, ROOT, stands_on
+
+HERE = Path(__file__).parent
+WHEELHOUSE = HERE / "wheelhouse"
+ENGINES = ("docker", "podman", "buildah")
+PYTHON = "3.11"
+"""Of the base image."""
+PLATFORMS = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in (36, 35, 34, 31, 28, 27, 26, 24, 17)), "linux")
+ABIS = ("cp311", "abi3", "none")
+
+
+class BuildError(Exception):
+    """One sentence for whoever builds: the cause and the remedy."""
+
+
+def engine_of(named: str | None) -> str:
+    """The engine to build with. Raises BuildError."""
+    if found := next((name for name in ([named] if named else ENGINES) if shutil.which(name)), None):
+        return found
+    raise BuildError(f"there is no {named or ' or '.join(ENGINES)} here: install one, or name one with --engine")
+
+
+def fill_wheelhouse(machine: str) -> None:
+    """Fetch the wheels of all locks, each checked against its hash; what no lock names any more goes."""
+    WHEELHOUSE.mkdir(exist_ok=True)
+    wanted = WHEELHOUSE / "wanted.txt"
+    blocks = {block for path in LOCKS.glob("*.txt") for block in _blocks(path.read_text())}
+    text = "\n".join(sorted(blocks)) + "\n"
+    if wanted.exists() and wanted.read_text() == text:
+        return
+    for old in WHEELHOUSE.glob("*.whl"):
+        old.unlink()
+    listed = WHEELHOUSE / "wanted.new"
+    listed.write_text(text)
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+        "--python-version", PYTHON, "--implementation", "cp", *(word for abi in ABIS for word in ("--abi", abi)),
+        *(word for platform in PLATFORMS for word in ("--platform", f"{platform}_{machine}")),
+        "--dest", str(WHEELHOUSE), "-r", str(listed),
+    ]  # fmt: skip
+    if subprocess.run(command, check=False).returncode:
+        raise BuildError("the wheels could not be fetched; what pip says is above")
+    listed.replace(wanted)
+
+
+def _blocks(text: str) -> list[str]:
+    """The requirements of a lock, each with its hashes."""
+    found: list[str] = []
+    for line in text.splitlines():
+        if line and not line[0].isspace():
+            found.append(line)
+        elif line:
+            found[-1] += "\n" + line
+    return found
+
+
+def revision() -> tuple[str, str]:
+    """The commit that is built, and the tag of its images. Raises BuildError where there is no commit."""
+    said = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if said.returncode:
+        raise BuildError("this is no clone with a commit: name the tag with --tag")
+    commit = said.stdout.strip()
+    return commit, f"sha-{commit[:12]}"
+
+
+def build(engine: str, name: str, tags: Sequence[str], base: str | None, commit: str, version: str) -> None:
+    """One image. Raises BuildError."""
+    arguments = {"IMAGE": name, "MODULE": IMAGES[name].module, "STANDS_ON": f"stands-on-{stands_on(name)}"}
+    arguments |= {"REVISION": commit, "VERSION": version}
+    arguments |= {"BASE_IMAGE": base} if base else {}
+    command = [engine, *(("bud", "--isolation", "chroot") if engine == "buildah" else ("build",))]
+    command += ["--file", str(HERE / "Dockerfile"), "--target", "service"]
+    command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+    command += [word for tag in tags for word in ("--tag", f"m0club/{name}:{tag}")]
+    quiet = ("--quiet",) if engine != "buildah" else ()
+    done = subprocess.run([*command, *quiet, str(ROOT)], env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=False)
+    if done.returncode:
+        raise BuildError(f"image {name} could not be built; what {engine} says is above")
+
+
+def weight(engine: str, name: str, tag: str) -> tuple[int, list[tuple[str, int]]]:
+    """Bytes of an image, and its layers with the bytes of each, lowest first."""
+    image = f"m0club/{name}:{tag}"
+    said = subprocess.run([engine, "image", "inspect", image], capture_output=True, text=True, check=True)
+    ids = json.loads(said.stdout)[0]["RootFS"]["Layers"]
+    asked = [engine, "history", "--no-trunc", "--human=false", "--format", "{{.Size}}", image]
+    sizes = [int(line) for line in subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()]
+    filled = [size for size in reversed(sizes) if size]
+    # layers without files are in the history and have no bytes
+    return sum(filled), list(zip(ids, filled, strict=False))
+
+
+def show(engine: str, names: Sequence[str], tag: str) -> None:
+    """A line for each image: its size, and what of it no other image has."""
+    if engine == "buildah":
+        return
+    weights = {name: weight(engine, name, tag) for name in names}
+    owners: dict[str, set[str]] = {}
+    for name, (_, layers) in weights.items():
+        for layer, _ in layers:
+            owners.setdefault(layer, set()).add(name)
+    for name, (total, layers) in weights.items():
+        own = sum(size for layer, size in layers if owners[layer] == {name})
+        print(f"m0club/{name}:{tag:<20} {total / 1e6:7.1f} MB, of which {own / 1e6:6.1f} MB are its own")
+
+
+def archive(engine: str, name: str, tag: str, folder: Path) -> None:
+    """A docker archive of an image."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target, image = folder / f"{name}.tar", f"m0club/{name}:{tag}"
+    command = {
+        "buildah": ["buildah", "push", image, f"docker-archive:{target}:{image}"],
+        "podman": ["podman", "save", "--format", "docker-archive", "-o", str(target), image],
+    }.get(engine, [engine, "save", "-o", str(target), image])
+    subprocess.run(command, check=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="images (default: all)")
+    parser.add_argument("--base", default=os.environ.get("BASE_IMAGE"), help="what they stand on; Debian 12's layout")
+    parser.add_argument("--tag", help="instead of sha-COMMIT")
+    parser.add_argument("--version", default="0.0.0", help="for the label, as v1.2.3")
+    parser.add_argument("--archive", type=Path, metavar="FOLDER", help="write a docker archive of each too")
+    parser.add_argument("--engine", choices=ENGINES)
+    said = parser.parse_args()
+    names = said.names or list(IMAGES)
+    if unknown := [name for name in names if name not in IMAGES]:
+        parser.error(f"no image {unknown[0]}: there are {', '.join(IMAGES)}")
+    try:
+        engine = engine_of(said.engine)
+        commit, tag = ("unknown", said.tag) if said.tag else revision()
+        fill_wheelhouse(os.uname().machine)
+        for name in names:
+            build(engine, name, (tag, "dev"), said.base, commit, said.version)
+        show(engine, names, tag)
+        if said.archive:
+            for name in names:
+                archive(engine, name, tag, said.archive)
+    except BuildError as error:
+        print(f"images: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
