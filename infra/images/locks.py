@@ -9,9 +9,9 @@ talks to Solana needs besides, and files of the image's name say what is left.
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +47,21 @@ ALONE = ("localnet",)
 """What has nothing to do with services."""
 
 
+INSIDE = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "python_full_version": "3.11.2",
+    "python_version": "3.11",
+    "sys_platform": "linux",
+}
+"""Where an image's packages run, whatever this machine is."""
+
+
 def closure(*names: str) -> set[str]:
-    """These distributions and all that they require on this machine, extras that are asked for included."""
+    """These distributions and all that they require in an image, extras that are asked for included."""
     found: set[tuple[str, str]] = set()
     queue = [(canonicalize_name(name), "") for name in names]
     while queue:
@@ -56,11 +69,19 @@ def closure(*names: str) -> set[str]:
         if asked in found:
             continue
         found.add(asked)
-        for text in distribution(asked[0]).requires or ():
+        for text in requires(asked[0]):
             wanted = Requirement(text)
-            if wanted.marker is None or wanted.marker.evaluate({"extra": asked[1]}):
+            if wanted.marker is None or wanted.marker.evaluate({**INSIDE, "extra": asked[1]}):
                 queue += [(canonicalize_name(wanted.name), extra) for extra in ("", *wanted.extras)]
     return {name for name, _ in found}
+
+
+def requires(name: str) -> Sequence[str]:
+    """What an installed distribution requires; of one that this machine does not need, nothing is known."""
+    try:
+        return distribution(name).requires or ()
+    except PackageNotFoundError:
+        return ()
 
 
 def folders() -> dict[str, str]:

@@ -6,5 +6,6 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.remove(str(Path(__file__).parent.resolve()))
+    here = str(Path(__file__).parent.resolve())
+    sys.path[:] = [folder for folder in sys.path if folder != here]
     runpy.run_module(os.environ["M0_MODULE"], run_name="__main__", alter_sys=True)

@@ -63,16 +63,18 @@ class Accounts:
         }
         found = await self._client.accounts(list(payers.values()))
         held = {name: 0 if account is None else account.lamports for name, account in zip(payers, found, strict=True)}
-        due = []
+        due, short = [], []
         for name, payer in payers.items():
+            needed = FUNDS_LOW_SOL if test_cluster else NEEDED_SOL.get(name, 1)
+            if held[name] >= needed * LAMPORTS_PER_SOL:
+                continue
             if test_cluster:
-                if held[name] < FUNDS_LOW_SOL * LAMPORTS_PER_SOL:
-                    due.append(self._fund(name, payer))
-            elif held[name] < (needed := NEEDED_SOL.get(name, 1)) * LAMPORTS_PER_SOL:
+                due.append(self._fund(name, payer))
+            else:
                 has = held[name] / LAMPORTS_PER_SOL
-                self._changes.want(
-                    f"{name} {payer} has {has:g} SOL: send it at least {needed} SOL, then run this again"
-                )
+                short.append(f"{name} {payer} has {has:g} SOL: send it at least {needed} SOL")
+        if short:
+            self._changes.want("; ".join(short))
         await asyncio.gather(*due)
 
     async def _fund(self, name: str, payer: Pubkey) -> None:
