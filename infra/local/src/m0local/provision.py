@@ -38,6 +38,8 @@ def provision(settings: StackSettings, servers: Iterable[str], step: Say, say: S
     Raises what a step raises; `step` hears the title of each as it begins, `say` what is changed by it.
     """
     there = {SERVERS[name] for name in {*servers, *settings.external} & SERVERS.keys()}
+    if not there:
+        return
     place, settings_of = site(settings), partial(_settings, settings)
     keys.ensure(place, settings_of("").kafka.signers)
     changes, said = Changes(lambda _: None, apply=True), Changes(say, apply=True)
