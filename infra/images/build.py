@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from locks import IMAGES, LOCKS, ROOT, stands_on
+from locks import IMAGES, LOCKS, ROOT, blocks, stands_on
 
 HERE = Path(__file__).parent
 WHEELHOUSE = HERE / "wheelhouse"
@@ -42,8 +42,7 @@ def fill_wheelhouse(machine: str) -> None:
     """Fetch the wheels of all locks, each checked against its hash; what no lock names any more goes."""
     WHEELHOUSE.mkdir(exist_ok=True)
     wanted = WHEELHOUSE / "wanted.txt"
-    blocks = {block for path in LOCKS.glob("*.txt") for block in _blocks(path.read_text())}
-    text = "\n".join(sorted(blocks)) + "\n"
+    text = "\n".join(sorted({block for path in LOCKS.glob("*.txt") for block in blocks(path.read_text())})) + "\n"
     if wanted.exists() and wanted.read_text() == text:
         return
     for old in WHEELHOUSE.glob("*.whl"):
@@ -59,17 +58,6 @@ def fill_wheelhouse(machine: str) -> None:
     if subprocess.run(command, check=False).returncode:
         raise BuildError("the wheels could not be fetched; what pip says is above")
     listed.replace(wanted)
-
-
-def _blocks(text: str) -> list[str]:
-    """The requirements of a lock, each with its hashes."""
-    found: list[str] = []
-    for line in text.splitlines():
-        if line and not line[0].isspace():
-            found.append(line)
-        elif line:
-            found[-1] += "\n" + line
-    return found
 
 
 def revision() -> tuple[str, str]:

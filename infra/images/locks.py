@@ -96,9 +96,13 @@ def folders() -> dict[str, str]:
 
 def pinned(lock: str) -> dict[str, str]:
     """The blocks of a lock file, hashes included, by name."""
-    text = (ROOT / lock).read_text()
-    blocks = re.split(r"\n(?=[a-z0-9])", text.strip())
-    return {canonicalize_name(re.split(r"[=\s;\[]", block, maxsplit=1)[0]): block for block in blocks}
+    found = blocks((ROOT / lock).read_text())
+    return {canonicalize_name(re.split(r"[=\s;\[]", block, maxsplit=1)[0]): block for block in found}
+
+
+def blocks(lock: str) -> list[str]:
+    """The requirements of a lock, each with its hashes."""
+    return [block for block in re.split(r"\n(?=\S)", lock.strip()) if block]
 
 
 def stands_on(name: str) -> str:
@@ -128,11 +132,11 @@ def layers() -> Iterator[tuple[str, set[str]]]:
 
 def texts() -> dict[str, str]:
     """File name → text."""
-    ours, blocks = folders(), pinned("requirements.lock")
+    ours, locked = folders(), pinned("requirements.lock")
     found = {f"{TOOLS}.txt": "".join(f"{pinned('requirements-dev.lock')[name]}\n" for name in TOOLS_OF)}
     for name, packages in layers():
         theirs = sorted(packages - ours.keys())
-        found[f"{name}.txt"] = "".join(f"{blocks[each]}\n" for each in theirs)
+        found[f"{name}.txt"] = "".join(f"{locked[each]}\n" for each in theirs)
         found[f"{name}.packages"] = "".join(f"{ours[each]}\n" for each in sorted(packages & ours.keys()))
     return found
 

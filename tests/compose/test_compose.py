@@ -7,13 +7,12 @@ import httpx2
 import locks
 import pytest
 from compose_world import SLOW_S
+from m0local.processes import SERVICES
 
 pytestmark = pytest.mark.timeout(1200)
 SMOKE = bool(os.environ.get("SMOKE"))
 """A part of it, as every run of the checks does."""
 SMOKE_KILLS = ("kafka", "postgres", "normalize", "signer-1", "api")
-SERVICES = ("ingest", "normalize", "feature", "model", "bundle", "signer-1", "signer-2", "signer-3", "indexer", "api",
-            "realtime", "jobs", "warden")  # fmt: skip
 
 
 def test_it_comes_up_by_itself_and_what_it_finalizes_can_be_replayed(deployment):

@@ -15,12 +15,12 @@ import e2e_log as log
 import psycopg
 import pytest
 from e2e_stack import CATALOGS, Stack
+from m0common.rights import ADMINISTRATOR
 from m0common.stream.broker import TopicPartition
 from m0common.stream.kafka_admin import open_admin
 from m0common.topics import BUNDLES
 from m0index import migrations
 from m0local import settings
-from m0local.servers.secured_kafka import ADMIN
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from websockets.exceptions import ConnectionClosed
@@ -49,7 +49,7 @@ def trim_bundles(stack: Stack) -> None:
     """Do as retention does: nothing that `m0.bundles` holds now is there afterwards."""
 
     async def run() -> None:
-        async with open_admin(stack.kafka_of(ADMIN)) as admin:
+        async with open_admin(stack.kafka_of(ADMINISTRATOR)) as admin:
             count = (await admin.partitions([BUNDLES.name]))[BUNDLES.name]
             # -1: up to the end
             await admin.delete_records({TopicPartition(BUNDLES.name, partition): -1 for partition in range(count)})

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from e2e_stack import CATALOGS, Stack
+from m0common.rights import ADMINISTRATOR
 from m0common.stream.broker import TopicPartition
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_admin import Admin, open_admin
 from m0common.topics import FEATURES, HOUR_MS, RAW
 from m0kafka.confluent import ConfluentCluster
-from m0local.servers.secured_kafka import ADMIN
 from m0local.testing import make_topics
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
@@ -21,19 +21,19 @@ PARTITIONS = 8
 
 def administer(stack: Stack, work: Callable[[Admin], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with open_admin(stack.kafka_of(ADMIN)) as admin:
+        async with open_admin(stack.kafka_of(ADMINISTRATOR)) as admin:
             await work(admin)
 
     asyncio.run(run())
 
 
 def change(stack: Stack, topic: str, settings: dict[str, str]) -> None:
-    ConfluentCluster(stack.kafka_of(ADMIN)).change(topic, settings)
+    ConfluentCluster(stack.kafka_of(ADMINISTRATOR)).change(topic, settings)
 
 
 def delete(stack: Stack, topic: str) -> None:
     async def run() -> None:
-        client = AIOKafkaAdminClient(**stack.kafka_of(ADMIN).connection())
+        client = AIOKafkaAdminClient(**stack.kafka_of(ADMINISTRATOR).connection())
         await client.start()
         try:
             await client.delete_topics([topic])
@@ -79,7 +79,7 @@ def test_a_deleted_derived_topic_parks_its_readers_and_a_rebase_goes_on(stack: S
     stack.stop("feature", "model")
     delete(stack, FEATURES.name)
     stack.wait("the topic to be gone", lambda: gone(stack, FEATURES.name), 60)
-    make_topics(stack.kafka_of(ADMIN), [FEATURES], PARTITIONS)
+    make_topics(stack.kafka_of(ADMINISTRATOR), [FEATURES], PARTITIONS)
     stack.start("feature", "model")
     why = stack.wait("the lanes of model to park", lambda: parked(stack, "model"), 90)
     print(why)

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 from m0common.errors import Unavailable
-from m0common.rights import principals
+from m0common.rights import ADMINISTRATOR, principals
 from m0common.secret import Secret
 from m0common.stream.kafka_security import ANONYMOUS
 from m0common.stream.records import Produce
 from m0common.topics import FEATURES, PREDICTIONS, RAW
 from m0local import testing
-from m0local.servers.secured_kafka import ADMIN
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
@@ -34,7 +33,10 @@ async def read(options, topic: str) -> list[bytes]:
 
 
 def as_admin(stack):
-    return {"M0_KAFKA_USERNAME": ADMIN, "M0_KAFKA_PASSWORD_FILE": str(stack.settings.kafka_passwords / ADMIN)}
+    return {
+        "M0_KAFKA_USERNAME": ADMINISTRATOR,
+        "M0_KAFKA_PASSWORD_FILE": str(stack.settings.kafka_passwords / ADMINISTRATOR),
+    }
 
 
 async def test_a_service_does_what_is_its_own_and_is_refused_what_is_anothers(servers):
@@ -60,7 +62,7 @@ async def test_a_stranger_is_let_in_neither_without_a_password_nor_with_a_guess(
 
 def test_passwords_are_for_their_owner_alone_and_no_two_are_alike(servers):
     files = list(servers.settings.kafka_passwords.iterdir())
-    assert {file.name for file in files} == {ADMIN, *principals(SIGNERS)}
+    assert {file.name for file in files} == {ADMINISTRATOR, *principals(SIGNERS)}
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert len({file.read_text() for file in files}) == len(files)
     assert (servers.home / "kafka" / "server.properties").stat().st_mode & 0o777 == 0o600

@@ -2,14 +2,14 @@
 
 import pytest
 from m0common import settings as service_settings
-from m0common.rights import principals
+from m0common.rights import ADMINISTRATOR, principals
 from m0kafka.passwords import ensure_passwords
 from m0local.environment import command_environment, write_environment
 from m0local.errors import StartError
 from m0local.kafka_users import credentials
 from m0local.launch import service_environment
 from m0local.processes import SERVICES, all_processes
-from m0local.servers.secured_kafka import ADMIN, SecuredKafkaServer
+from m0local.servers.secured_kafka import SecuredKafkaServer
 from m0local.settings import load
 from m0local.supervisor_conf import render
 from supervisor.datatypes import dict_of_key_value_pairs
@@ -93,7 +93,7 @@ def server(folder):
 def test_the_broker_lets_nobody_in_without_a_name_and_allows_nothing_that_was_not_granted(tmp_path):
     made = server(tmp_path)
     made.passwords.mkdir()
-    (made.passwords / ADMIN).write_text("hush")
+    (made.passwords / ADMINISTRATOR).write_text("hush")
     text = made.settings(made.data).replace("\\\n", "")
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
     assert values["listeners"] == "SASL_PLAINTEXT://127.0.0.1:21000,CONTROLLER://127.0.0.1:21001"

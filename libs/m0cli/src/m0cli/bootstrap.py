@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from m0common.errors import SettingsError
 from m0common.settings import Settings, load
+from m0common.stream.kafka_security import Security
 
 from m0cli.failing import one_sentence
 
@@ -74,7 +75,7 @@ def as_user(site: "Site", environment: Mapping[str, str], user: str) -> Settings
     """The settings of `user`: whoever has a password among the keys logs in to Kafka with it. Raises SettingsError."""
     own = {**environment, "M0_DEPLOYMENT_FILE": str(site.record), "M0_KEYS_DIR": str(site.keys)}
     settings, password = load(own), site.kafka_passwords / user
-    asks_who = settings.kafka.security_protocol.startswith("SASL_")
+    asks_who = Security.of(settings.kafka).authenticates
     if not user or not asks_who or user == settings.kafka.username or not password.exists():
         return settings
     own.pop("M0_KAFKA_PASSWORD", None)

@@ -35,8 +35,7 @@ def init(
     from m0deploy.site import Site  # noqa: PLC0415
 
     with one_sentence("keys init", as_json):
-        site = Site.of(folder, folder)
-        made = [*files.ensure(site, signers), *files.ensure_users(site, signers)]
+        made = files.init(Site.of(folder, folder), signers)
     if as_json:
         print(json.dumps({"made": [{"file": str(item.path), "holder": item.holder} for item in made]}))
         return

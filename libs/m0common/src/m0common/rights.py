@@ -15,6 +15,8 @@ Operation = Literal["READ", "WRITE", "DELETE", "DESCRIBE", "DESCRIBE_CONFIGS"]
 SERVICES = ("ingest", "normalize", "feature", "model", "bundle", "indexer", "api", "realtime", "jobs")
 OPERATOR = "operator"
 """Whoever runs `m0 catalog`, `m0 lane`, `m0 replay` and looks at topics."""
+ADMINISTRATOR = "admin"
+"""Who makes topics, users and rights: an administrator of the cluster, whom nothing in this table concerns."""
 TRANSACTIONAL_ID_PREFIX = "m0-ingest-"
 """Begins the transactional ids of ingest's connectors."""
 CLUSTER = "kafka-cluster"

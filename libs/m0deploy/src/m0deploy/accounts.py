@@ -7,6 +7,7 @@ error that says so.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from m0chain import ChainClient, Oracle, Registry, Sender, accounts, pda
 from solders.instruction import Instruction
@@ -78,9 +79,7 @@ class Accounts:
         await asyncio.gather(*due)
 
     async def _fund(self, name: str, payer: Pubkey) -> None:
-        async def airdrop() -> None:
-            await self._client.airdrop(payer, FUNDS_SOL * LAMPORTS_PER_SOL)
-
+        airdrop = partial(self._client.airdrop, payer, FUNDS_SOL * LAMPORTS_PER_SOL)
         await self._changes.make(f"give {name} {payer} {FUNDS_SOL} SOL of this test cluster", airdrop)
 
     async def roots(self) -> None:
@@ -160,11 +159,7 @@ class Accounts:
 
     async def _send(self, sentence: str, instruction: Instruction) -> None:
         """One transaction each; they do not depend on one another."""
-
-        async def send() -> None:
-            await self._sender.send([instruction], [self._keys.admin])
-
-        await self._changes.make(sentence, send)
+        await self._changes.make(sentence, partial(self._sender.send, [instruction], [self._keys.admin]))
 
     def _check_admin(self, program: str, admin: str) -> None:
         if admin != str(self._admin):

@@ -48,8 +48,8 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
         genesis = (await client.call(lambda c: c.get_genesis_hash())).value
     told = _record(keys, settings, bytes(genesis).hex())
     if deployment_record.read(site.record) != told:
-        write = partial(deployment_record.write, site.record, told)
-        changes.make_now(f"write the record of the deployment to {site.record}", write)
+        write = partial(asyncio.to_thread, deployment_record.write, site.record, told)
+        await changes.make(f"write the record of the deployment to {site.record}", write)
 
 
 def _record(keys: Keys, settings: Settings, genesis_hash: str) -> dict[str, Any]:

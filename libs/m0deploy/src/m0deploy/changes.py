@@ -24,12 +24,6 @@ class Changes:
         if self.applies:
             await act()
 
-    def make_now(self, sentence: str, act: Callable[[], object]) -> None:
-        """As `make`, for what does not wait."""
-        self.note(sentence)
-        if self.applies:
-            act()
-
     def note(self, sentence: str) -> None:
         """Say what is due; who says it does it, where it applies."""
         self.said.append(sentence)

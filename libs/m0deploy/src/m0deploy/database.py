@@ -1,6 +1,7 @@
 """The schema of the index."""
 
 import asyncio
+from functools import partial
 
 from m0common.settings import Settings
 from m0index import migrations
@@ -12,13 +13,9 @@ from m0deploy.site import Site
 async def provision(site: Site, settings: Settings, changes: Changes) -> None:
     """Run the migrations that are missing; see `m0index.migrations` for what it raises."""
     del site  # nothing of the database is a file here
-    await asyncio.to_thread(_provision, settings, changes)
-
-
-def _provision(settings: Settings, changes: Changes) -> None:
-    found, newest = migrations.current(settings.postgres.dsn), migrations.head()
-    if found is None or (migrations.is_step(found) and found < newest):
+    dsn = settings.postgres.dsn
+    found = await asyncio.to_thread(migrations.current, dsn)
+    if migrations.is_behind(found):
         now = "no schema" if found is None else f"schema {found}"
-        changes.make_now(
-            f"migrate the database from {now} to {newest}", lambda: migrations.upgrade(settings.postgres.dsn)
-        )
+        upgrade = partial(asyncio.to_thread, migrations.upgrade, dsn)
+        await changes.make(f"migrate the database from {now} to {migrations.head()}", upgrade)

@@ -5,7 +5,6 @@ are encrypted with the passphrase; users of Kafka have a file with their passwor
 all others: whoever has it says what the lanes run.
 """
 
-import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from m0chain.keyfile import plain_key, write_new, write_plain_key
 from m0chain.keystore import create_key_file, public_key_of, read_passphrase
 from m0common import deployment_record
 from m0common.errors import SettingsError
-from m0common.rights import principals
+from m0common.rights import ADMINISTRATOR, OPERATOR, principals
 from m0kafka.passwords import ensure_passwords
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -24,8 +23,6 @@ from solders.pubkey import Pubkey
 from m0deploy.errors import ANEW, DeployError
 from m0deploy.site import DATABASE_USER, Site
 
-ADMINISTRATOR = "admin"
-"""Of Kafka: who makes topics, users and rights, and whom no rights of ours concern."""
 PASSPHRASE_BYTES = 32
 ROLES = ("admin", "guardian", "registrar", "resolver")
 PROGRAMS = ("oracle", "registry")
@@ -64,55 +61,62 @@ def users(signers: int) -> tuple[str, ...]:
     return (ADMINISTRATOR, *principals(signers))
 
 
-def items(site: Site, signers: int) -> Iterator[Item]:
-    """Every file that `ensure` makes and who needs it."""
-    yield Item(site.control_key, "operator")
+def plain_items(site: Site) -> Iterator[Item]:
+    """Every key in plain."""
+    yield Item(site.control_key, OPERATOR)
     for name in ROLES:
-        yield Item(site.keys / f"{name}.json", {"registrar": "ingest", "resolver": "jobs"}.get(name, "operator"))
+        yield Item(site.keys / f"{name}.json", {"registrar": "ingest", "resolver": "jobs"}.get(name, OPERATOR))
     for name in PROGRAMS:
-        yield Item(site.keys / f"program-{name}.json", "operator")
+        yield Item(site.keys / f"program-{name}.json", OPERATOR)
     for name in SOURCES:
         yield Item(site.keys / f"{name}.json", "ingest")
+
+
+def items(site: Site, signers: int) -> Iterator[Item]:
+    """Every file that `init` makes and who needs it."""
+    yield from plain_items(site)
     yield Item(site.passphrase, "signers")
     for name in signer_names(signers):
         yield Item(site.keys / f"{name}.json", name)
     for user in users(signers):
-        yield Item(site.kafka_passwords / user, "operator" if user == ADMINISTRATOR else user)
-    yield Item(site.database_password, "operator")
+        yield Item(site.kafka_passwords / user, OPERATOR if user == ADMINISTRATOR else user)
+    yield Item(site.database_password, OPERATOR)
     yield Item(site.database_login, "ingest, indexer, api, realtime, jobs")
 
 
-def ensure(site: Site, signers: int) -> list[Item]:
-    """Make every key that is missing; returns those that were made. Passwords of Kafka's users are not among them, see
-    `ensure_users`.
+def init(site: Site, signers: int) -> list[Item]:
+    """Make every key and password that is missing; returns what was made. Raises as `ensure` does."""
+    missing = [item for item in items(site, signers) if not item.path.exists()]
+    ensure(site, signers)
+    ensure_users(site, signers)
+    return missing
+
+
+def ensure(site: Site, signers: int) -> None:
+    """Make every key that is missing.
 
     Raises SettingsError for what cannot be read or written, DeployError for a control key that is gone.
     """
     for folder in (site.keys, site.control):
         _make_folder(folder)
     _refuse_another_control_key(site)
-    missing = [item for item in items(site, signers) if not item.path.exists()]
-    ensure_passphrase(site.passphrase)
+    if not site.passphrase.exists():
+        write_new(site.passphrase, f"{secrets.token_urlsafe(PASSPHRASE_BYTES)}\n".encode())
     for name in signer_names(signers):
         if not (path := site.keys / f"{name}.json").exists():
             create_key_file(path, read_passphrase(site.passphrase))
-    for item in missing:
-        if item.path.suffix == ".json" and not item.path.exists():
+    for item in plain_items(site):
+        if not item.path.exists():
             write_plain_key(item.path, Keypair())
-    return [item for item in missing if item.path.exists()]
 
 
-def ensure_users(site: Site, signers: int) -> list[Item]:
-    """Make a password for every user of Kafka and of the database that has none; returns the files that were made.
-    Raises SettingsError.
-    """
-    before = {item.path for item in items(site, signers) if item.path.exists()}
+def ensure_users(site: Site, signers: int) -> None:
+    """Make a password for every user of Kafka and of the database that has none. Raises SettingsError."""
     ensure_passwords(site.kafka_passwords, users(signers))
     password = ensure_passwords(site.database_password.parent, [DATABASE_USER])[DATABASE_USER]
     if not site.database_login.exists():
         # as libpq reads it: host, port, database, user, password
         write_new(site.database_login, f"*:*:*:{DATABASE_USER}:{password}\n".encode())
-    return [item for item in items(site, signers) if item.path.exists() and item.path not in before]
 
 
 def read(site: Site, signers: int) -> Keys:
@@ -130,19 +134,6 @@ def read(site: Site, signers: int) -> Keys:
         signers={name: _encrypted(site.keys / f"{name}.json") for name in signer_names(signers)},
         control=_plain(site.control_key).pubkey(),
     )
-
-
-def ensure_passphrase(path: Path) -> None:
-    """Create the passphrase file where missing; an existing one is left alone, whatever it holds."""
-    _make_folder(path.parent)
-    if path.exists():
-        return
-    fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(PASSPHRASE_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def _make_folder(path: Path) -> None:

@@ -4,11 +4,10 @@ import importlib
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from m0common.rights import OPERATOR
+from m0common.rights import ADMINISTRATOR, OPERATOR
 from m0common.settings import Settings
 
 from m0deploy.changes import Changes
-from m0deploy.keys import ADMINISTRATOR
 from m0deploy.site import Site
 
 KAFKA, DATABASE, CHAIN = SERVERS = ("kafka", "postgres", "chain")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from m0common.errors import SettingsError
+from m0common.rights import ADMINISTRATOR
 from m0common.secret import Secret
 from m0common.stream.kafka_security import Security
 from m0kafka.passwords import ensure_passwords, password_of
@@ -14,8 +15,6 @@ from m0kafka.passwords import ensure_passwords, password_of
 from m0local.errors import StartError
 from m0local.servers.jars import Progress
 from m0local.servers.kafka import KafkaServer
-
-ADMIN = "admin"
 
 
 class SecuredKafkaServer(KafkaServer):
@@ -39,26 +38,26 @@ class SecuredKafkaServer(KafkaServer):
 
     def prepare(self) -> None:
         """See Server. Raises StartError for data whose administrator nobody knows."""
-        if self.formatted and not (self.passwords / ADMIN).exists():
+        if self.formatted and not (self.passwords / ADMINISTRATOR).exists():
             raise StartError(
                 f"Kafka's data in {self.data} is an older version's, which had no users, or the password of its "
-                f"administrator, {self.passwords / ADMIN}, was lost: drop the data with 'make clean'."
+                f"administrator, {self.passwords / ADMINISTRATOR}, was lost: drop the data with 'make clean'."
             )
         try:
-            ensure_passwords(self.passwords, [ADMIN])
+            ensure_passwords(self.passwords, [ADMINISTRATOR])
         except SettingsError as error:
             raise StartError(f"{error}.") from error
         super().prepare()
 
     def values(self) -> Mapping[str, str]:
         """See KafkaServer."""
-        return {**super().values(), "ADMIN": ADMIN, "PASSWORD": password_of(self.passwords, ADMIN)}
+        return {**super().values(), "ADMIN": ADMINISTRATOR, "PASSWORD": password_of(self.passwords, ADMINISTRATOR)}
 
     def format_options(self) -> list[str]:
         """See KafkaServer."""
-        password = password_of(self.passwords, ADMIN)
-        return [*super().format_options(), "--add-scram", f"SCRAM-SHA-512=[name={ADMIN},password={password}]"]
+        password = password_of(self.passwords, ADMINISTRATOR)
+        return [*super().format_options(), "--add-scram", f"SCRAM-SHA-512=[name={ADMINISTRATOR},password={password}]"]
 
     def security(self) -> Security:
         """See KafkaServer."""
-        return Security("SASL_PLAINTEXT", "SCRAM-SHA-512", ADMIN, Secret(file=self.passwords / ADMIN))
+        return Security("SASL_PLAINTEXT", "SCRAM-SHA-512", ADMINISTRATOR, Secret(file=self.passwords / ADMINISTRATOR))

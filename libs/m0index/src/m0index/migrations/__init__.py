@@ -27,6 +27,11 @@ def is_step(version: str) -> bool:
     return version.isdecimal() and len(version) == len(head())
 
 
+def is_behind(version: str | None) -> bool:
+    """Whether `upgrade` has something to do for a database at `version`, None before the first step."""
+    return version is None or (is_step(version) and version < head())
+
+
 def current(dsn: str | SecretDsn) -> str | None:
     """The step a database is at, None before the first.
 
@@ -52,8 +57,7 @@ def upgrade(dsn: str | SecretDsn) -> None:
 
     Raises Unavailable when it does not answer or a statement holds a table for too long.
     """
-    found = current(dsn)
-    if found is None or (is_step(found) and found < head()):
+    if is_behind(current(dsn)):
         from m0index.migrations import steps  # noqa: PLC0415 - alembic is slow to import and seldom needed
 
         steps.apply(SecretDsn.of(dsn))
