@@ -75,7 +75,7 @@ def build(engine: str, name: str, tags: Sequence[str], base: str | None, commit:
     arguments |= {"REVISION": commit, "VERSION": version}
     arguments |= {"BASE_IMAGE": base} if base else {}
     command = [engine, *(("bud", "--isolation", "chroot") if engine == "buildah" else ("build",))]
-    command += ["--file", str(HERE / "Dockerfile"), "--target", "service"]
+    command += ["--file", str(HERE / "Dockerfile"), "--target", "command" if name == "m0" else "service"]
     command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
     command += [word for tag in tags for word in ("--tag", f"m0club/{name}:{tag}")]
     quiet = ("--quiet",) if engine != "buildah" else ()

@@ -7,9 +7,8 @@ import urllib.request
 
 
 def main() -> int:
-    """Asks /health on the port that the process serves."""
-    bind = os.environ.get("M0_BIND") or os.environ.get("M0_PROMETHEUS_BIND") or "0.0.0.0:9464"
-    port = bind.rpartition(":")[2]
+    """Asks /health where M0_PROMETHEUS_BIND says that it is answered."""
+    port = os.environ["M0_PROMETHEUS_BIND"].rpartition(":")[2]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{port}/health", timeout=4) as answer:

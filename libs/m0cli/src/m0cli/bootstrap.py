@@ -15,7 +15,9 @@ from m0common.stream.kafka_security import Security
 from m0cli.failing import one_sentence
 
 if TYPE_CHECKING:
+    from m0deploy.changes import Changes
     from m0deploy.site import Site
+    from m0deploy.steps import SettingsOf
 
 app = typer.Typer(help="From empty servers to a deployment.")
 
@@ -33,6 +35,12 @@ def bootstrap(
     programs: Annotated[Path, typer.Option(help="The folder of the built programs.", envvar="M0_PROGRAMS_DIR")] = Path(
         "programs/deploy"
     ),
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this step: database, topics, chain or catalogs; may be given again.")
+    ] = None,
+    config_map: Annotated[
+        str | None, typer.Option(help="Keep the record in this ConfigMap of Kubernetes too, for services to mount.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Bring a deployment to life, or to what its settings say: every step looks first and changes what differs.
@@ -43,7 +51,6 @@ def bootstrap(
     """
     from m0deploy.changes import Changes  # noqa: PLC0415 - help needs no library of the chain
     from m0deploy.site import Site  # noqa: PLC0415
-    from m0deploy.steps import take  # noqa: PLC0415
 
     from m0cli.stack_settings import told  # noqa: PLC0415 - reads the deployment only when called
 
@@ -53,13 +60,25 @@ def bootstrap(
         settings_of = partial(as_user, site, environment)
         does = settings_of("").env == "dev" if apply is None else apply
         changes = Changes((lambda _: None) if as_json else print, apply=does)
-        asyncio.run(take(site, settings_of, lambda _: changes))
+        asyncio.run(_take(site, settings_of, changes, only, config_map))
         if as_json:
             print(json.dumps({"changes": changes.said, "wanted": changes.wanted, "applied": does}))
         elif not changes.said and not changes.wanted:
             print("Everything is as it should be.")
         elif not does:
             print("Nothing was changed: `m0 bootstrap --apply` does it.")
+
+
+async def _take(
+    site: "Site", settings_of: "SettingsOf", changes: "Changes", only: list[str] | None, config_map: str | None
+) -> None:
+    from m0deploy.steps import take  # noqa: PLC0415
+
+    await take(site, settings_of, lambda _: changes, only=only)
+    if config_map is not None and site.record.exists():
+        from m0deploy.cluster import Cluster  # noqa: PLC0415
+
+        await Cluster.reached(None).record(site, config_map, changes)
 
 
 def refuse_another(known: str | None, record: Path) -> None:

@@ -282,6 +282,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_KAFKA_USERNAME": ("kafka", "username"),
     "M0_KAFKA_PASSWORD": ("kafka", "password"),
     "M0_KAFKA_SSL_CAFILE": ("kafka", "ssl_cafile"),
+    "M0_KAFKA_SIGNERS": ("kafka", "signers"),
     "M0_PG_DSN": ("postgres", "dsn"),
     "M0_REDIS_URL": ("redis", "url"),
     "M0_CLUSTER": ("solana", "cluster"),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from m0common.process.run import status_bind
+from m0common.settings import Settings
 
 pytestmark = pytest.mark.loopback
 WAIT_S = 60.0
@@ -21,7 +23,7 @@ SECRET = "marker-of-a-secret"
 class Child:
     """A toy process."""
 
-    def __init__(self, folder, how, **told):
+    def __init__(self, folder, *how, **told):
         (folder / "m0.toml").touch()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -35,7 +37,7 @@ class Child:
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, Path(__file__).with_name("toy_process.py"), how], env=env, stdout=log, stderr=log
+                [sys.executable, Path(__file__).with_name("toy_process.py"), *how], env=env, stdout=log, stderr=log
             )
 
     def said(self):
@@ -77,8 +79,8 @@ class Child:
 def child(tmp_path):
     made = []
 
-    def start(how, **told):
-        made.append(Child(tmp_path, how, **told))
+    def start(*how, **told):
+        made.append(Child(tmp_path, *how, **told))
         return made[-1]
 
     yield start
@@ -163,6 +165,25 @@ def test_a_taken_port_is_one_sentence_and_exits_with_2(child):
         toy = child("drains", M0_PROMETHEUS_BIND=bind)
         assert toy.ended() == 2
     assert f"{bind} is taken: stop what holds it or choose another address" in toy.said()
+
+
+def test_who_answers_in_an_application_of_its_own_is_asked_apart_from_it_where_that_address_is_set(child):
+    toy = child("drains", "own_status")
+    toy.until_said("started")
+    assert {path: toy.get(path).status_code for path in ("health", "ready", "metrics")} == {
+        "health": 200,
+        "ready": 200,
+        "metrics": 200,
+    }
+    assert toy.stopped() == 0
+
+
+def test_who_answers_in_an_application_of_its_own_has_one_address_unless_another_is_set():
+    settings = Settings.model_validate({"bind": "127.0.0.1:8080"})
+    assert status_bind(settings, own_status=True) is None
+    assert status_bind(settings, own_status=False) == "127.0.0.1:8080"
+    both = Settings.model_validate({"bind": "127.0.0.1:8080", "telemetry": {"prometheus_bind": "127.0.0.1:8080"}})
+    assert status_bind(both, own_status=True) is None
 
 
 def test_while_dependencies_are_opened_it_lives_is_not_ready_names_what_it_waits_for_and_can_be_stopped(child):

@@ -1,4 +1,4 @@
-"""A process to be started and signalled: `toy_process.py HOW [ADDRESS]`; what it says goes to stderr."""
+"""A process to be started and signalled: `toy_process.py HOW [own_status]`; what it says goes to stderr."""
 
 import asyncio
 import contextlib
@@ -86,4 +86,4 @@ async def opens_slowly(process: Process) -> None:
 
 
 if __name__ == "__main__":
-    run("toy", ("postgres",), globals()[sys.argv[1]])
+    run("toy", ("postgres",), globals()[sys.argv[1]], own_status=sys.argv[2:] == ["own_status"])

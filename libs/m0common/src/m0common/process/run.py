@@ -21,6 +21,7 @@ from m0common.http import Status, status_server
 from m0common.process.compose import Compose, EndsWithin, Process
 from m0common.process.prepare import Name, prepared
 from m0common.process.signals import heard
+from m0common.settings import Settings
 from m0common.telemetry.logs import logger
 
 EXIT_OK = 0
@@ -33,7 +34,8 @@ _log = logger(__name__)
 def run(name: Name, needs: Collection[str], compose: Compose, *, own_status: bool = False) -> None:
     """Run `compose` and what it begins until SIGTERM or SIGINT, then exit the process; `needs` as for `prepared`.
 
-    With `own_status` it answers `/health`, `/ready` and `/metrics` itself, in an application of its own.
+    With `own_status` it answers `/health`, `/ready` and `/metrics` itself, in an application of its own; they are answered
+    apart from that too where `telemetry.prometheus_bind` is set.
     """
     try:
         service, settings = prepared(name, needs)
@@ -41,13 +43,22 @@ def run(name: Name, needs: Collection[str], compose: Compose, *, own_status: boo
     except SettingsError as error:
         print(f"{name if isinstance(name, str) else 'service'}: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
-    bind = settings.bind or settings.telemetry.prometheus_bind
+    bind = status_bind(settings, own_status=own_status)
 
     async def main() -> int:
         process = Process(service, settings, clock)
-        return await lived(process, compose, None if own_status else bind, _end_for_certain)
+        return await lived(process, compose, bind, _end_for_certain)
 
     sys.exit(uvloop.run(main()))
+
+
+def status_bind(settings: Settings, *, own_status: bool) -> str | None:
+    """Where a process answers `/health`, `/ready` and `/metrics` by a server of the runner; None: nowhere."""
+    telemetry = settings.telemetry
+    if not own_status:
+        return settings.bind or telemetry.prometheus_bind
+    apart = "prometheus_bind" in telemetry.model_fields_set and telemetry.prometheus_bind != settings.bind
+    return telemetry.prometheus_bind if apart else None
 
 
 async def lived(process: Process, compose: Compose, bind: str | None, ends_within: EndsWithin | None = None) -> int:

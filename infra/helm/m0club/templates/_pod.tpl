@@ -1,0 +1,152 @@
+{{/* Parts of pods. */}}
+
+{{- define "m0club.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "m0club.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* dict root, user, site: what every process of ours is told; with `site` its folder is one of `m0 keys init` */}}
+{{- define "m0club.env" -}}
+{{- $root := .root -}}
+{{- $global := $root.Values.global -}}
+- {name: M0_ENV, value: {{ $global.env }}}
+- {name: M0_CONFIG_PATH, value: /etc/m0club/config/{{ $global.env }}.toml}
+- {name: M0_LOG_LEVEL, value: {{ $global.logLevel }}}
+- {name: M0_KEYS_DIR, value: /srv/m0club/keys}
+- {name: M0_DEPLOYMENT_FILE, value: /srv/m0club/{{ ternary "" "deployment/" (eq .site true) }}deployment.json}
+{{- with include "m0club.kafka" $root }}
+- {name: M0_KAFKA_BOOTSTRAP, value: {{ . | quote }}}
+{{- end }}
+- {name: M0_KAFKA_SECURITY_PROTOCOL, value: {{ $root.Values.kafka.securityProtocol }}}
+- {name: M0_KAFKA_SASL_MECHANISM, value: {{ $root.Values.kafka.saslMechanism }}}
+- {name: M0_KAFKA_USERNAME, value: {{ .user }}}
+- {name: M0_KAFKA_PASSWORD_FILE, value: /srv/m0club/keys/kafka{{ ternary "/" "." (eq .site true) }}{{ .user }}}
+- {name: M0_KAFKA_SIGNERS, value: {{ $root.Values.signer.replicas | quote }}}
+{{- with $root.Values.kafka.caSecret }}
+- {name: M0_KAFKA_SSL_CAFILE, value: /srv/m0club/kafka/ca.crt}
+{{- end }}
+{{- with $root.Values.solana.publicRpcUrl }}
+- {name: M0_PUBLIC_RPC_URL, value: {{ . | quote }}}
+{{- end }}
+{{- with $root.Values.solana.publicWsUrl }}
+- {name: M0_PUBLIC_WS_URL, value: {{ . | quote }}}
+{{- end }}
+{{- end -}}
+
+{{/* root: the chain's node */}}
+{{- define "m0club.envChain" -}}
+{{- $name := include "m0club.name" . -}}
+{{- range $variable, $at := dict "M0_RPC_URL" (list .Values.solana.rpcUrl (printf "http://%s-localnet:8899" $name)) "M0_WS_URL" (list .Values.solana.wsUrl (printf "ws://%s-localnet:8900" $name)) }}
+{{- if index $at 0 }}
+- {name: {{ $variable }}, value: {{ index $at 0 | quote }}}
+{{- else if $.Values.servers.localnet.enabled }}
+- {name: {{ $variable }}, value: {{ index $at 1 | quote }}}
+{{- else }}
+- name: {{ $variable }}
+  valueFrom: {secretKeyRef: {name: {{ $.Values.global.secretName }}, key: {{ $variable }}}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* dict root, secrets */}}
+{{- define "m0club.envSecrets" -}}
+{{- range .secrets }}
+- name: {{ trimSuffix "?" . }}
+  valueFrom: {secretKeyRef: {name: {{ $.root.Values.global.secretName }}, key: {{ trimSuffix "?" . }}{{ if hasSuffix "?" . }}, optional: true{{ end }}}}
+{{- end }}
+{{- end -}}
+
+{{- define "m0club.mounts" -}}
+- {name: config, mountPath: /etc/m0club/config, readOnly: true}
+- {name: deployment, mountPath: /srv/m0club/deployment, readOnly: true}
+- {name: keys, mountPath: /srv/m0club/keys, readOnly: true}
+- {name: tmp, mountPath: /tmp}
+{{- if .Values.kafka.caSecret }}
+- {name: kafka-ca, mountPath: /srv/m0club/kafka, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* root: the volumes of the above, but for keys, which are each role's own */}}
+{{- define "m0club.volumes" -}}
+- name: config
+  configMap:
+    name: {{ .Values.global.configMapName }}
+    items:
+{{- range $path, $_ := include "m0club.configFiles" . | fromYaml }}
+      - {key: {{ include "m0club.configKey" $path }}, path: {{ $path }}}
+{{- end }}
+- name: deployment
+  configMap: {name: {{ .Values.global.deploymentName }}{{ if not .Values.bootstrap.enabled }}, optional: true{{ end }}}
+- {name: tmp, emptyDir: {sizeLimit: 256Mi}}
+{{- with .Values.kafka.caSecret }}
+- {name: kafka-ca, secret: {secretName: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- end -}}
+
+{{- define "m0club.configKey" -}}{{ replace "/" "." . }}{{- end -}}
+
+{{/* root → path: text, of the chart's files with those of the values over them */}}
+{{- define "m0club.configFiles" -}}
+{{- $found := dict -}}
+{{- range $path, $_ := .Files.Glob "files/config/**.toml" }}
+{{- $_ := set $found (trimPrefix "files/config/" $path) ($.Files.Get $path) -}}
+{{- end -}}
+{{- range $path, $text := .Values.config }}
+{{- $_ := set $found $path $text -}}
+{{- end -}}
+{{- $found | toYaml -}}
+{{- end -}}
+
+{{/* root: probes on 9464 */}}
+{{- define "m0club.probes" -}}
+startupProbe:
+  httpGet: {path: /health, port: status}
+  periodSeconds: 2
+  timeoutSeconds: 3
+  failureThreshold: {{ div .Values.pod.startupSeconds 2 }}
+livenessProbe:
+  httpGet: {path: /health, port: status}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /ready, port: status}
+  periodSeconds: 2
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- end -}}
+
+{{/* root: what of a pod's surroundings is the same for all; dict root, values, role */}}
+{{- define "m0club.placement" -}}
+{{- $pod := .root.Values.pod -}}
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $pod.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector | default $pod.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations | default $pod.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: {{ ternary "DoNotSchedule" "ScheduleAnyway" (and $.root.Values.pod.spreadStrictly (hasSuffix "zone" $key)) }}
+    labelSelector:
+      matchLabels: {{- include "m0club.selector" $ | nindent 8 }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,35 @@
+{{/*
+The table of roles: what each runs, holds and reaches. To add a service, add a row here and its values.
+
+image    m0club/IMAGE
+kind     the values of its kind (engine's are of every lane)
+user     of Kafka, and the name of its Secret of keys
+secrets  of global.secretName, by name; ? at the end: where it is there
+reaches  what it opens connections to
+port     that it serves besides 9464
+*/}}
+{{- define "m0club.roles" -}}
+ingest: {kind: ingest, user: ingest, secrets: [M0_PG_DSN], reaches: [kafka, postgres, rpc, internet], chain: true}
+normalize: {kind: engine, user: normalize, reaches: [kafka], lane: true}
+feature: {kind: engine, user: feature, reaches: [kafka], lane: true}
+model: {kind: engine, user: model, reaches: [kafka], lane: true}
+bundle: {kind: engine, user: bundle, reaches: [kafka], lane: true}
+indexer: {kind: indexer, user: indexer, secrets: [M0_PG_DSN], reaches: [kafka, postgres, rpc], chain: true}
+api: {kind: api, user: api, secrets: [M0_PG_DSN, "M0_REDIS_URL?", "M0_JWT_SECRET?", "M0_API_KEYS?"], reaches: [postgres, redis], port: 8080}
+realtime: {kind: realtime, user: realtime, reaches: [kafka], port: 8090}
+jobs: {kind: jobs, user: jobs, secrets: [M0_PG_DSN], reaches: [kafka, postgres, rpc], chain: true}
+warden: {kind: warden, user: operator, reaches: [kafka], control: true}
+{{- end -}}
+
+{{/* dict root, role, spec → the values of a role, over those of its kind */}}
+{{- define "m0club.values" -}}
+{{- $kind := index .root.Values .spec.kind -}}
+{{- $own := dict -}}
+{{- if .spec.lane }}{{ $own = index $kind .role | default dict }}{{ end -}}
+{{- mergeOverwrite (deepCopy (omit $kind "normalize" "feature" "model" "bundle")) $own | toYaml -}}
+{{- end -}}
+
+{{/* The releases of lanes: one without an id, unless several are named. */}}
+{{- define "m0club.releases" -}}
+{{- .Values.releases | default (list (dict "tag" .Values.global.imageTag "id" "")) | toYaml -}}
+{{- end -}}

@@ -1,0 +1,121 @@
+"""A deployment's keys and record in a namespace of Kubernetes: taken from there, made where missing, put back.
+
+It is the cluster whose service account this process has, else the one that KUBECONFIG names.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Self
+
+import httpx2
+from lightkube import Client
+from lightkube.core.exceptions import ApiError, ConfigError, LoadResourceError
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import ConfigMap, Secret
+from m0chain.keyfile import write_new
+from m0common.errors import SettingsError
+
+from m0deploy import keys
+from m0deploy.changes import Changes
+from m0deploy.errors import DeployError
+from m0deploy.shares import read, shares
+from m0deploy.site import Site
+
+RECORD = "deployment.json"
+"""The key of the ConfigMap that holds the deployment's record."""
+_NOT_FOUND = 404
+
+
+class Cluster:
+    """One namespace. Every method raises DeployError for what the cluster refuses, or when it says nothing."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @classmethod
+    def reached(cls, namespace: str | None) -> Self:
+        """Raises SettingsError where no cluster is named."""
+        try:
+            return cls(Client(namespace=namespace, field_manager="m0"))
+        except (ConfigError, LoadResourceError, OSError, ValueError) as error:
+            raise SettingsError(
+                f"no cluster of Kubernetes is named ({error}): set KUBECONFIG, or run this in a pod with a service account"
+            ) from error
+
+    def secret(self, name: str) -> dict[str, bytes] | None:
+        """What a Secret holds; None where there is none."""
+        with _refused(f"Secret {name}"):
+            try:
+                found = self._client.get(Secret, name)
+            except ApiError as error:
+                if error.status.code == _NOT_FOUND:
+                    return None
+                raise
+            return {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
+
+    def add(self, name: str, content: Mapping[str, str]) -> list[str]:
+        """Put into a Secret what it has not; returns those keys."""
+        there = self.secret(name)
+        missing = {key: value for key, value in content.items() if key not in (there or {})}
+        with _refused(f"Secret {name}"):
+            if there is None:
+                self._client.create(Secret(metadata=ObjectMeta(name=name), type="Opaque", stringData=dict(content)))
+            elif missing:
+                self._client.patch(Secret, name, {"stringData": missing})
+        return list(missing)
+
+    async def record(self, site: Site, name: str, changes: Changes) -> None:
+        """Keep the deployment's record in the ConfigMap of this name."""
+        text = site.record.read_text("utf-8")
+        with _refused(f"ConfigMap {name}"):
+            try:
+                there = self._client.get(ConfigMap, name)
+            except ApiError as error:
+                if error.status.code != _NOT_FOUND:
+                    raise
+                there = None
+        if there is not None and (there.data or {}).get(RECORD) == text:
+            return
+
+        async def put() -> None:
+            with _refused(f"ConfigMap {name}"):
+                if there is None:
+                    self._client.create(ConfigMap(metadata=ObjectMeta(name=name), data={RECORD: text}))
+                else:
+                    self._client.patch(ConfigMap, name, {"data": {RECORD: text}})
+
+        await changes.make(f"write the record of the deployment to ConfigMap {name}", put)
+
+
+def init(cluster: Cluster, site: Site, signers: int, prefix: str) -> list[str]:
+    """Make every key and password that the namespace's Secrets lack; returns what was made, as Secret/key.
+
+    The site is a folder that holds nothing yet: it is where they are made. Raises SettingsError or DeployError.
+    """
+    wanted = list(shares(site, signers, prefix))
+    for name in {share.secret for share in wanted}:
+        there = cluster.secret(name) or {}
+        for share in wanted:
+            if share.secret == name and share.key in there and not share.file.exists():
+                share.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_new(share.file, there[share.key])
+    keys.init(site, signers)
+    made = []
+    for name in sorted({share.secret for share in wanted}):
+        content = {share.key: read(share.file) for share in wanted if share.secret == name}
+        made += [f"{name}/{key}" for key in cluster.add(name, content)]
+    return made
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        raise DeployError(f"the cluster refuses {what}: {error.status.message or error}") from error
+    except httpx2.HTTPError as error:
+        raise DeployError(f"the cluster does not answer for {what}: {error or type(error).__name__}") from error
+    except binascii.Error as error:
+        raise DeployError(f"{what} is not in base64: {error}: write it anew") from error
