@@ -63,6 +63,20 @@ async def pay(client, payer, receiver):
             return await sender.send([payment(payer, receiver)], [payer])
 
 
+@pytest.mark.parametrize("illness", ["500", "429", "html", "html-200", "garbage", "silent"])
+async def test_a_request_that_fails_names_the_node(node, illness):
+    node.illness = ILLNESSES[illness]()
+    async with ChainClient(node.url, timing=PATIENT) as client:
+        with pytest.raises(RpcUnavailable, match="^getBalance: the node "):
+            await client.balance(Keypair().pubkey())
+
+
+async def test_a_node_that_is_not_there_is_named():
+    async with ChainClient("http://127.0.0.1:9", timing=PATIENT) as client:
+        with pytest.raises(RpcUnavailable, match="^getBalance: the node cannot be asked: "):
+            await client.balance(Keypair().pubkey())
+
+
 @pytest.mark.parametrize("illness", ILLNESSES)
 async def test_an_ill_node_is_named_is_over_when_it_is_over_and_costs_one_payment(localnet, node, payer, illness):
     receiver = Keypair().pubkey()

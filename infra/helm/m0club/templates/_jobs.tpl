@@ -1,4 +1,19 @@
-{{/* A pod of the command. dict root, role, user, args, chain, secrets, keys (list of volume sources), reaches, account, token, site, control, config */}}
+{{/*
+A pod of the command. dict:
+root, role      as elsewhere
+user            of Kafka
+command, args   of the container
+restart         of the pod, Never
+chain           whether it is told where the node is
+secrets, env    what else it is told
+keys            sources of the volume with its keys; none: it has none, nor settings
+site            whether those lie as `m0 keys init` lays them
+mounted         whether the deployment's record is mounted, instead of written
+control         whether it has the control key
+config          another ConfigMap with the settings
+account, token  its service account, and whether it is told its token
+reaches         what it opens connections to
+*/}}
 {{- define "m0club.command" -}}
 {{- $root := .root -}}
 metadata:
@@ -20,19 +35,30 @@ spec:
     - name: m0
       image: {{ include "m0club.image" (dict "root" $root "image" "m0" "tag" "") }}
       imagePullPolicy: {{ $root.Values.global.imagePullPolicy }}
-      args: {{- toYaml .args | nindent 8 }}
+      {{- with .command }}
+      command: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .args }}
+      args: {{- toYaml . | nindent 8 }}
+      {{- end }}
       env:
         {{- include "m0club.env" (dict "root" $root "user" .user "site" .site) | nindent 8 }}
         {{- if .chain }}
         {{- include "m0club.envChain" $root | nindent 8 }}
         {{- end }}
         {{- include "m0club.envSecrets" (dict "root" $root "secrets" .secrets) | nindent 8 }}
+        {{- with .env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       resources: {requests: {cpu: 50m, memory: 128Mi}, limits: {cpu: 1000m, memory: 512Mi}}
       securityContext: {{- include "m0club.containerSecurity" $root | nindent 8 }}
       volumeMounts:
         - {name: home, mountPath: /var/lib/m0}
         - {name: site, mountPath: /srv/m0club}
         - {name: tmp, mountPath: /tmp}
+        {{- if .mounted }}
+        - {name: deployment, mountPath: /srv/m0club/deployment, readOnly: true}
+        {{- end }}
         {{- if .keys }}
         - {name: config, mountPath: /etc/m0club/config, readOnly: true}
         - {name: keys, mountPath: /srv/m0club/keys, readOnly: true}
@@ -47,6 +73,10 @@ spec:
     - {name: home, emptyDir: {sizeLimit: 256Mi}}
     - {name: site, emptyDir: {sizeLimit: 64Mi}}
     - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
+    {{- if .mounted }}
+    - name: deployment
+      configMap: {name: {{ $root.Values.global.deploymentName }}, optional: true}
+    {{- end }}
     {{- if .keys }}
     - name: config
       configMap:
@@ -66,4 +96,32 @@ spec:
     {{- with $root.Values.kafka.caSecret }}
     - {name: kafka-ca, secret: {secretName: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}}
     {{- end }}
+{{- end -}}
+
+{{/*
+Every Secret of keys as sources of one volume, laid as `m0 keys init` lays them: passwords of Kafka, and with `keys` what
+else bootstrap needs. dict root, keys
+*/}}
+{{- define "m0club.keySources" -}}
+{{- $files := dict
+  "operator" (ternary (list "admin.json" "guardian.json" "program-oracle.json" "program-registry.json" "kafka.operator" "kafka.admin") (list "kafka.operator" "kafka.admin") .keys)
+  "ingest" (ternary (list "registrar.json" "clock.json" "registry.json" "kafka.ingest") (list "kafka.ingest") .keys)
+  "jobs" (ternary (list "resolver.json" "kafka.jobs") (list "kafka.jobs") .keys)
+-}}
+{{- range $user := list "normalize" "feature" "model" "bundle" "indexer" "api" "realtime" -}}
+{{- $_ := set $files $user (list (printf "kafka.%s" $user)) -}}
+{{- end -}}
+{{- range $number := untilStep 1 (int (add1 .root.Values.signer.replicas)) 1 -}}
+{{- $name := printf "signer-%d" $number -}}
+{{- $_ := set $files $name (ternary (list (printf "%s.json" $name) (printf "kafka.%s" $name)) (list (printf "kafka.%s" $name)) $.keys) -}}
+{{- end -}}
+{{- $sources := list -}}
+{{- range $holder, $names := $files -}}
+{{- $items := list -}}
+{{- range $name := $names -}}
+{{- $items = append $items (dict "key" $name "path" (ternary (replace "kafka." "kafka/" $name) $name (hasPrefix "kafka." $name))) -}}
+{{- end -}}
+{{- $sources = append $sources (dict "secret" (dict "name" (printf "%s-%s" $.root.Values.global.keysPrefix $holder) "items" $items)) -}}
+{{- end -}}
+{{- $sources | toYaml -}}
 {{- end -}}

@@ -69,8 +69,8 @@ class _Provider(AsyncHTTPProvider):
 
     def _why(self, cause: BaseException | None) -> str:
         if isinstance(cause, httpx2.HTTPStatusError):
-            return f"HTTP {cause.response.status_code}"
-        return self._shown(f"{type(cause).__name__}: {cause}")
+            return f"the node answers HTTP {cause.response.status_code}"
+        return self._shown(f"the node cannot be asked: {type(cause).__name__}: {cause}")
 
     def _shown(self, text: str) -> str:
         return self._address.scrub(text)[:_SHOWN]
