@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test e2e soak lint typecheck format coverage bench images compose-test programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,6 +62,12 @@ images: env-dev  ## Build container images with docker, podman or buildah; NAMES
 
 compose-test: env-dev  ## Try infra/compose on the Docker engine that answers (DOCKER_HOST): build, start, crash, stop
 	@.venv/bin/pytest tests/compose $(ARGS)
+
+helm-check: env-dev  ## Render the chart for every environment and judge it; FULL=1 against every version of Kubernetes
+	@.venv/bin/pytest tests/helm $(ARGS)
+
+cluster-test: env-dev  ## Try the chart on a Kubernetes (KUBECONFIG, or M0_TEST_CLUSTER starts one): install, edges, crashes
+	@.venv/bin/pytest tests/cluster $(ARGS)
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
 	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)

@@ -25,6 +25,12 @@ def test_a_value_that_an_operator_has_yet_to_give_is_refused_by_name(tmp_path):
     assert "deployment.genesis_hash (M0_GENESIS_HASH) still holds" in str(refused.value)
 
 
+def test_who_works_for_catalogs_refuses_to_start_without_one(tmp_path):
+    with pytest.raises(SettingsError, match=r"^no catalog is configured: add a \[catalogs.NAME\] table"):
+        refuse_unfit(told(tmp_path), ("catalogs",))
+    refuse_unfit(told(tmp_path), ("kafka",))
+
+
 def test_what_a_process_does_not_use_is_not_asked_for(tmp_path):
     settings = told(tmp_path, M0_PG_DSN="REPLACE", M0_RPC_URL_FILE="/nowhere")
     refuse_unfit(settings, ("kafka", "solana.cluster"))

@@ -66,7 +66,7 @@ def test_a_prefix_that_no_secrets_name_has_is_refused(site, prefix):
 
 def test_a_key_that_is_missing_is_named_with_what_makes_it(site):
     site.passphrase.unlink()
-    with pytest.raises(SettingsError, match="passphrase cannot be read .*m0 keys init"):
+    with pytest.raises(SettingsError, match=r"passphrase cannot be read .*m0 keys init"):
         manifests(site, SIGNERS, "m0club")
 
 
@@ -148,5 +148,5 @@ def test_what_the_cluster_refuses_is_one_sentence(api, there, tmp_path):
 
 def test_without_a_cluster_it_says_how_one_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    with pytest.raises(SettingsError, match="no cluster of Kubernetes is named .*set KUBECONFIG"):
+    with pytest.raises(SettingsError, match=r"no cluster of Kubernetes is named .*set KUBECONFIG"):
         cluster.Cluster.reached(None)

@@ -281,11 +281,6 @@ def refused(broker, config, told):
     return Ingest(process, config, broker, MemoryLeases(process.clock), Chain(broker), Keys(CLOCK, OTHER), {})
 
 
-async def test_ingest_without_a_catalog_does_not_start(broker, config):
-    with pytest.raises(SettingsError, match="catalogs"):
-        refused(broker, config, settings().model_copy(update={"catalogs": {}}))
-
-
 async def test_a_connector_whose_domain_is_not_installed_names_it(broker, config):
     with pytest.raises(SettingsError, match=r"football of sports needs domain sports, .* \(installed: none\)"):
         refused(broker, config, settings())

@@ -27,6 +27,8 @@ def refuse_unfit(settings: Settings, needs: Collection[str]) -> None:
         for place, value in flat(settings)
         if {place[0], ".".join(place)} & {*ALWAYS, *needs} and (problem := _problem(value, settings.env)) is not None
     ]
+    if "catalogs" in needs and not settings.catalogs:
+        problems.append("no catalog is configured: add a [catalogs.NAME] table to the settings file")
     if problems:
         raise SettingsError("; ".join(problems))
 

@@ -41,7 +41,7 @@ class Cluster:
             return cls(Client(namespace=namespace, field_manager="m0"))
         except (ConfigError, LoadResourceError, OSError, ValueError) as error:
             raise SettingsError(
-                f"no cluster of Kubernetes is named ({error}): set KUBECONFIG, or run this in a pod with a service account"
+                f"no cluster of Kubernetes is named ({error}): set KUBECONFIG, or run this in a pod that has a token"
             ) from error
 
     def secret(self, name: str) -> dict[str, bytes] | None:

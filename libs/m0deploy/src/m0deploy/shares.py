@@ -36,7 +36,9 @@ class Share(NamedTuple):
 def shares(site: Site, signers: int, prefix: str) -> Iterator[Share]:
     """Every file with the Secrets that it belongs to. Raises SettingsError for a prefix that no Secret's name has."""
     if not _NAME.fullmatch(prefix):
-        raise SettingsError(f"prefix {prefix!r} cannot begin the name of a Secret: write letters a-z, digits and dashes")
+        raise SettingsError(
+            f"prefix {prefix!r} cannot begin the name of a Secret: write letters a-z, digits and dashes"
+        )
     for item in items(site, signers):
         key = item.path.name if item.path == site.control_key else _key(item.path.relative_to(site.keys))
         for holder in (CONTROL,) if item.path == site.control_key else _holders(item.holder, signers):

@@ -18,12 +18,17 @@ SettingsOf = Callable[[str], Settings]
 
 
 class Step(NamedTuple):
-    """`m0deploy.NAME.provision(site, settings, changes)`, as `user`, once the servers it `needs` are ready."""
+    """`provision(site, settings, changes)` of `module`, as `user`, once the servers it `needs` are ready."""
 
     name: str
     title: str
     needs: frozenset[str]
     user: str
+
+    @property
+    def module(self) -> str:
+        """Of this package."""
+        return f"m0deploy.{self.name}"
 
 
 STEPS: tuple[Step, ...] = (
@@ -41,11 +46,11 @@ async def take(
     servers: Collection[str] = SERVERS,
     only: Collection[str] | None = None,
 ) -> None:
-    """Take every step whose servers are among `servers`, or those of them that `only` names; `begin` hears of it and says
-    what its changes do.
+    """Take every step whose servers are among `servers`, or those of them that `only` names; `begin` hears of it and
+    says what its changes do.
 
-    Raises what a step raises, and SettingsError for a step that does not exist. Where changes are only said, a step is looked at when those that it builds on would
-    change nothing.
+    Raises what a step raises, and SettingsError for a step that does not exist. Where changes are only said, a step is
+    looked at when those that it builds on would change nothing.
     """
     if unknown := [name for name in only or () if name not in {step.name for step in STEPS}]:
         raise SettingsError(f"step {unknown[0]!r} does not exist: name {', '.join(step.name for step in STEPS)}")
@@ -58,7 +63,7 @@ async def take(
         if not changes.applies and len(step.needs) > 1 and changed & step.needs:
             changes.note(f"{step.title[0].lower()}{step.title[1:]}, once the steps before are taken")
         else:
-            module = importlib.import_module(f"m0deploy.{step.name}")  # not before: each needs another half of the libraries
+            module = importlib.import_module(step.module)  # not before: each needs another half of the libraries
             await module.provision(site, settings_of(step.user), changes)
         if len(changes.said) > before:
             changed |= step.needs

@@ -12,7 +12,7 @@ from m0chain.keyfile import plain_key
 from m0common.clock import SlewedClock
 from m0common.cursors import Cursors
 from m0common.deployment import Deployment
-from m0common.errors import Fenced, M0Error, SettingsError, Unavailable
+from m0common.errors import Fenced, M0Error, Unavailable
 from m0common.http import Check
 from m0common.leases.candidate import Candidate, holder_name
 from m0common.leases.port import Leases
@@ -78,8 +78,6 @@ class Ingest:
         chain: ChainTime | None = None,
     ) -> None:
         settings, status = process.settings, process.status
-        if not settings.catalogs:
-            raise SettingsError("no catalog is configured: add a [catalogs.NAME] table to the settings file")
         self._process = process
         self._settings = settings
         self._deployment = Deployment.of(settings)

@@ -34,8 +34,8 @@ _log = logger(__name__)
 def run(name: Name, needs: Collection[str], compose: Compose, *, own_status: bool = False) -> None:
     """Run `compose` and what it begins until SIGTERM or SIGINT, then exit the process; `needs` as for `prepared`.
 
-    With `own_status` it answers `/health`, `/ready` and `/metrics` itself, in an application of its own; they are answered
-    apart from that too where `telemetry.prometheus_bind` is set.
+    With `own_status` it answers `/health`, `/ready` and `/metrics` itself, in an application of its own; where
+    `telemetry.prometheus_bind` is set they are answered apart from that too.
     """
     try:
         service, settings = prepared(name, needs)

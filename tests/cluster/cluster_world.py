@@ -1,0 +1,169 @@
+"""A real Kubernetes, and the chart's dev values installed on it.
+
+KUBECONFIG names a cluster that is there, which gets images from the registry that M0_IMAGE_REGISTRY names, with M0_TAG.
+Else M0_TEST_CLUSTER names a program with the verbs build, up, env, load and down; the images that it loads are archives
+in the folder M0_IMAGES, or built by the Docker engine that answers.
+"""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import locks
+from compose_world import Engine, build_images
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "infra" / "helm" / "m0club"
+SLOW_S = 300.0
+"""A machine of two cores starts two dozen pods at once."""
+SERVERS = ("kafka", "postgres", "valkey")
+
+
+class Cluster:
+    """kubectl and helm on one cluster."""
+
+    def __init__(self, env: dict[str, str], tool: Path | None) -> None:
+        self.env = env
+        self.tool = tool
+
+    def run(self, *command: str, given: str | None = None) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=self.env)
+
+    def __call__(self, *command: str, given: str | None = None) -> str:
+        done = self.run(*command, given=given)
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@contextmanager
+def started(tool: Path) -> Iterator[Cluster]:
+    """A cluster of the program's, as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="m0k", dir="/tmp") as home:
+        env = os.environ | {"KUBE_HOME": os.environ.get("KUBE_HOME") or f"{home}/k"}
+        bundle = tool.parent / "kube.tar.xz"
+        env |= {"KUBE_BUNDLE": str(bundle)} if bundle.exists() and "KUBE_BUNDLE" not in env else {}
+        for verb in ("build", "up"):
+            subprocess.run([tool, verb], env=env, check=True)
+        try:
+            said = subprocess.run([tool, "env"], env=env, check=True, capture_output=True, text=True).stdout
+            told = dict(re.findall(r"(\w+)=(\S+)", said))
+            yield Cluster(env | told | {"PATH": told["PATH"].replace("$PATH", env["PATH"])}, tool)
+        finally:
+            subprocess.run([tool, "down"], env=env, check=True)
+
+
+def images_of(cluster: Cluster) -> list[str]:
+    """Bring the images to the cluster; what names them for Helm."""
+    if cluster.tool is None:
+        named = {"global.imageRegistry": os.environ["M0_IMAGE_REGISTRY"], "global.imageTag": os.environ["M0_TAG"]}
+        named |= {f"servers.{each}.image": os.environ[f"{each.upper()}_IMAGE"] for each in SERVERS}
+    else:
+        ours = {f"{name.upper()}_IMAGE": f"localhost/m0club-test/{name}:1" for name in SERVERS}
+        with tempfile.TemporaryDirectory() as folder:
+            archives = os.environ.get("M0_IMAGES")
+            if archives is None:
+                engine = Engine()
+                ours = build_images(engine)
+                archives = folder
+                images = [*(f"m0club/{name}:dev" for name in locks.IMAGES), *ours.values()]
+                engine("save", "-o", f"{folder}/images.tar", *images)
+            for archive in sorted(Path(archives).glob("*.tar")):
+                cluster(str(cluster.tool), "load", str(archive))
+        named = {f"servers.{each}.image": ours[f"{each.upper()}_IMAGE"] for each in SERVERS}
+    return [word for key, image in named.items() for word in ("--set-string", f"{key}={image}")]
+
+
+class Release:
+    """The chart in a namespace of its own."""
+
+    def __init__(self, cluster: Cluster, images: list[str]) -> None:
+        self.cluster = cluster
+        self.images = images
+        self.namespace = f"m0test-{os.getpid()}"
+
+    def kubectl(self, *arguments: str, given: str | None = None) -> str:
+        return self.cluster("kubectl", "-n", self.namespace, *arguments, given=given)
+
+    def helm(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return self.cluster.run("helm", "-n", self.namespace, *arguments)
+
+    def upgrade(self, *told: str) -> "subprocess.CompletedProcess[str]":
+        """`helm upgrade --install` of the dev values, with what is told besides."""
+        values = ("-f", str(CHART / "values.dev.yaml"), *self.images)
+        return self.helm(
+            "upgrade", "--install", "m0club", str(CHART), *values, "--wait", "--timeout", f"{SLOW_S:.0f}s", *told
+        )
+
+    def make_namespace(self) -> None:
+        file = (ROOT / "infra" / "k8s" / "namespaces" / "m0club.yaml").read_text()
+        self.cluster("kubectl", "apply", "-f", "-", given=file.replace("name: m0club", f"name: {self.namespace}"))
+
+    def elsewhere(self) -> "Release":
+        """Another namespace, with nothing in it."""
+        other = Release(self.cluster, self.images)
+        other.namespace += "-other"
+        other.make_namespace()
+        return other
+
+    def install(self) -> None:
+        self.make_namespace()
+        done = self.upgrade()
+        assert done.returncode == 0, f"{done.stderr}\n{self.kubectl('get', 'pods,jobs')}"
+
+    def remove(self) -> None:
+        self.cluster.run("kubectl", "delete", "namespace", self.namespace, "--wait=false")
+
+    def pods(self, component: str | None = None) -> dict[str, dict]:
+        """Those that are to stay, by name."""
+        only = ("-l", f"app.kubernetes.io/component={component}") if component else ()
+        items = json.loads(self.kubectl("get", "pods", *only, "-o", "json"))["items"]
+        owners = {each["metadata"]["name"]: each["metadata"].get("ownerReferences", ()) for each in items}
+        stay = {name for name, owned in owners.items() if any(owner["kind"] != "Job" for owner in owned)}
+        return {each["metadata"]["name"]: each for each in items if each["metadata"]["name"] in stay}
+
+    def unready(self) -> list[str]:
+        """Pods that are not ready."""
+        return [
+            name
+            for name, pod in self.pods().items()
+            if not all(each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}]))
+        ]
+
+    def m0(self, *arguments: str) -> str:
+        """The command, in the toolbox."""
+        return self.kubectl("exec", "deploy/m0club-toolbox", "--", "m0", *arguments)
+
+    def get(self, path: str) -> dict:
+        """What the API answers a pod of ours."""
+        asks = (
+            f"import urllib.request as u; print(u.urlopen('http://m0club-api:8080{path}', timeout=10).read().decode())"
+        )
+        return json.loads(self.kubectl("exec", "deploy/m0club-toolbox", "--", "python3", "-c", asks))
+
+    def final(self, catalog: str = "sports", after: int = -1) -> int:
+        """The newest final epoch of a catalog, once there is one that is newer than `after`."""
+
+        def newest() -> int | None:
+            items = self.get(f"/v1/epochs?limit=20&catalog={catalog}")["items"]
+            found = [entry["epoch_id"] for entry in items if entry["status"] == "finalized"]
+            return max(found) if found and max(found) > after else None
+
+        return self.until(newest)
+
+    def until(self, condition: Callable, within_s: float = SLOW_S):
+        """What `condition` returns, once that is true; whatever fails on the way is asked again."""
+        deadline = time.monotonic() + within_s
+        while True:
+            try:
+                if found := condition():
+                    return found
+            except (AssertionError, KeyError, ValueError) as error:
+                found = error
+            assert time.monotonic() < deadline, f"{found}\n{self.kubectl('get', 'pods')}"
+            time.sleep(1)

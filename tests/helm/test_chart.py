@@ -1,0 +1,213 @@
+"""The chart without a cluster: it renders, Kubernetes' own schemas take it, and it keeps to the house's rules."""
+
+import os
+import re
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+from chart_world import APIS, CHART, ENVIRONMENTS, OPTIONS, with_apis
+
+GOLDEN = Path(__file__).parent / "golden"
+NEWEST = "1.37"
+FULL = [f"1.{minor}" for minor in range(27, 38)]
+VERSIONS = FULL if os.environ.get("FULL") else ["1.27", "1.32", NEWEST]
+
+environments = pytest.mark.parametrize("environment", ENVIRONMENTS)
+
+
+def pods(objects):
+    """(name of the object, its metadata and spec of a pod) of each."""
+    for each in objects:
+        match each["kind"]:
+            case "Pod":
+                yield each["metadata"]["name"], each["metadata"], each["spec"]
+            case "Deployment" | "StatefulSet" | "Job":
+                template = each["spec"]["template"]
+                yield each["metadata"]["name"], template["metadata"], template["spec"]
+
+
+def selects(selector, labels):
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+
+@environments
+def test_lint_has_nothing_to_say(helm, environment):
+    said = helm("lint", str(CHART), "--strict", *ENVIRONMENTS[environment])
+    assert "0 chart(s) failed" in said
+
+
+@environments
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_every_object_and_knows_every_field(helm, environment, version):
+    objects = helm.objects(*ENVIRONMENTS[environment], kube=f"{version}.0")
+    assert len(objects) > 40
+    for each in objects:
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+@environments
+def test_it_renders_what_was_looked_at(helm, environment):
+    """UPDATE=1 writes the files anew, to be looked at."""
+    text = re.sub(r"m0club.io/config: .*", "m0club.io/config: …", helm.text(*ENVIRONMENTS[environment]))
+    text = re.sub(r"(?ms)^data:\n.*?(?=^---)", "data: …\n", text)
+    file = GOLDEN / f"{environment}.yaml"
+    if os.environ.get("UPDATE"):
+        file.write_text(text)
+    assert yaml_of(text) == yaml_of(file.read_text())
+
+
+def yaml_of(text):
+    return {(each["kind"], each["metadata"]["name"]): each for each in yaml.load_all(text, yaml.CSafeLoader) if each}
+
+
+@environments
+def test_every_pod_keeps_to_the_strictest_rules(helm, environment):
+    for name, _, spec in pods(helm.objects(*ENVIRONMENTS[environment])):
+        security = spec["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["runAsUser"] > 0, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")), name
+        assert not any("hostPath" in volume for volume in spec.get("volumes", ())), name
+        for container in (*spec["containers"], *spec.get("initContainers", ())):
+            held = container["securityContext"]
+            assert held["allowPrivilegeEscalation"] is False, name
+            assert held["readOnlyRootFilesystem"] is True, name
+            assert held["capabilities"] == {"drop": ["ALL"]}, name
+            assert not held.get("privileged"), name
+            assert {"cpu", "memory"} <= container["resources"]["limits"].keys(), name
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            image, _, tag = container["image"].rpartition(":")
+            assert image, name
+            assert tag not in ("", "latest"), name
+
+
+@environments
+def test_every_pod_is_closed_unless_a_policy_opens_it(helm, environment):
+    objects = helm.objects(*ENVIRONMENTS[environment])
+    (closed,) = [
+        each["spec"]["podSelector"]
+        for each in objects
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "m0club-deny-all"
+    ]
+    for name, metadata, _ in pods(objects):
+        assert selects(closed, metadata["labels"]), name
+
+
+@environments
+def test_who_has_a_token_is_known(helm, environment):
+    objects = helm.objects(*ENVIRONMENTS[environment])
+    told = {name for name, _, spec in pods(objects) if spec.get("automountServiceAccountToken", True)}
+    assert told == ({"m0club-keys", "m0club-bootstrap-1"} if environment == "dev" else set())
+    accounts = {each["metadata"]["name"]: each for each in objects if each["kind"] == "ServiceAccount"}
+    assert not any(each["automountServiceAccountToken"] for each in accounts.values())
+    for name, _, spec in pods(objects):
+        assert spec["serviceAccountName"] in accounts, name
+    for each in objects:
+        assert each["kind"] not in ("ClusterRole", "ClusterRoleBinding")
+        if each["kind"] == "Role":
+            assert not any("*" in word for rule in each["rules"] for words in rule.values() for word in words)
+
+
+@environments
+def test_a_role_is_given_its_own_keys_and_the_secrets_that_it_needs(helm, environment):
+    seen = {}
+    for name, metadata, spec in pods(helm.objects(*ENVIRONMENTS[environment])):
+        role = metadata["labels"]["app.kubernetes.io/component"]
+        secrets = {volume["secret"]["secretName"] for volume in spec.get("volumes", ()) if "secret" in volume}
+        env = {each["name"]: each for each in spec["containers"][0].get("env", ())}
+        keys = {each for each, said in env.items() if "secretKeyRef" in said.get("valueFrom", {})}
+        seen[name.removeprefix("m0club-")] = (secrets, keys)
+        assert len(env) == len(spec["containers"][0].get("env", ())), f"{name} is told something twice"
+        assert "m0club-control" not in secrets or role in ("warden", "bootstrap", "toolbox"), name
+    rpc = set() if environment == "dev" else {"M0_RPC_URL", "M0_WS_URL"}
+    assert seen["api"] == ({"m0club-api"}, {"M0_PG_DSN", "M0_REDIS_URL", "M0_JWT_SECRET", "M0_API_KEYS"})
+    assert seen["normalize"] == ({"m0club-normalize"}, set())
+    assert seen["ingest"] == ({"m0club-ingest"}, {"M0_PG_DSN"} | rpc)
+    assert seen["signer-2"] == ({"m0club-signer-2"}, rpc)
+    assert seen["realtime"] == ({"m0club-realtime"}, set())
+
+
+def test_the_guides_skeleton_is_a_file_of_values(helm, tmp_path):
+    skeleton = tmp_path / "values.yaml"
+    skeleton.write_text(Path(__file__).with_name("guide-values.yaml").read_text())
+    objects = helm.objects("-f", str(skeleton))
+    found = {each["metadata"]["name"]: each for each in objects if each["kind"] in ("Deployment", "StatefulSet")}
+    assert found["m0club-api"]["spec"]["replicas"] == 2
+    for lane in ("normalize", "feature", "model", "bundle"):
+        assert found[f"m0club-{lane}"]["spec"]["replicas"] == 2
+    signers = [name for name in found if "signer" in name]
+    assert signers == ["m0club-signer-1", "m0club-signer-2"]
+    for name in signers:
+        spec = found[name]["spec"]["template"]["spec"]
+        assert spec["nodeSelector"] == {"m0club.io/role": "signer"}
+        assert spec["tolerations"][0]["key"] == "m0club.io/signer"
+    assert found["m0club-api"]["spec"]["template"]["spec"]["containers"][0]["image"] == "m0club/api:sha-REPLACE"
+
+
+def test_prod_keeps_the_guides_sizes(helm):
+    objects = helm.objects(*ENVIRONMENTS["prod"])
+    scaled = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "HorizontalPodAutoscaler"}
+    for name in ("m0club-api", "m0club-realtime"):
+        assert (scaled[name]["minReplicas"], scaled[name]["maxReplicas"]) == (2, 4)
+    replicas = {
+        each["metadata"]["name"]: each["spec"].get("replicas") for each in objects if each["kind"] == "Deployment"
+    }
+    assert 1 <= replicas["m0club-indexer"] <= 2
+    assert all(replicas[f"m0club-{lane}"] >= 2 for lane in ("normalize", "feature", "model", "bundle"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--set", "api.replcias=2"), "additional properties 'replcias' not allowed"),
+        (("--set", "global.env=production"), "value must be one of"),
+        (("--set", "global.imageTag=latest"), "'/global/imageTag'"),
+        (("--set", "signer.replicas=0"), "'/signer/replicas'"),
+        (("--set", "upgrade.steps={everything}"), "'/upgrade/steps/0'"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused_by_name(helm, arguments, said):
+    assert said in helm.refusal(*ENVIRONMENTS["dev"], *arguments)
+
+
+def test_what_is_missing_is_said_with_its_remedy(helm):
+    said = helm.refusal("-f", ENVIRONMENTS["staging"][1])
+    assert "global.imageTag is missing: set it to sha-<commit> or vX.Y.Z" in said
+    said = helm.refusal(*ENVIRONMENTS["prod"][:4])
+    assert "networkPolicies.kafka is missing: in prod name the addresses outside that are reached, as CIDRs" in said
+    said = helm.refusal(*ENVIRONMENTS["prod"], "--set", "bootstrap.keys=true")
+    assert "bootstrap.keys is for trying out" in said
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_what_needs_more_than_kubernetes_is_refused_where_that_is_not_there(helm, option):
+    assert "this cluster has no " in helm.refusal(*ENVIRONMENTS["staging"], *OPTIONS[option])
+    plain = {each["apiVersion"] for each in helm.objects(*ENVIRONMENTS["staging"])}
+    assert not plain & set(APIS)
+    more = {each["apiVersion"] for each in helm.objects(*with_apis(*ENVIRONMENTS["staging"], *OPTIONS[option]))}
+    assert len(more & set(APIS)) == 1
+
+
+def test_releases_side_by_side_are_deployments_of_their_own(helm):
+    told = "releases[0].tag=v1,releases[0].id=0123456789,releases[1].tag=v2,releases[1].id=abcdef0123"
+    objects = helm.objects(*ENVIRONMENTS["staging"], "--set-string", told)
+    found = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
+    for lane in ("normalize", "feature", "model", "bundle"):
+        for tag, name in (("v1", "0123456789"), ("v2", "abcdef0123")):
+            spec = found[f"m0club-{lane}-{name}"]["spec"]
+            assert spec["selector"]["matchLabels"]["m0club.io/release"] == name
+            assert spec["template"]["spec"]["containers"][0]["image"] == f"m0club/{lane}:{tag}"
+    assert "m0club-normalize" not in found
+    assert "m0club-api" in found
+
+
+def test_the_public_reaches_no_metrics_and_no_readiness(helm):
+    for environment, kind in (("staging", "Ingress"), ("prod", "Ingress")):
+        (ingress,) = [each for each in helm.objects(*ENVIRONMENTS[environment]) if each["kind"] == kind]
+        (rule,) = ingress["spec"]["rules"]
+        paths = {each["path"] for each in rule["http"]["paths"]}
+        assert {"/health", "/v1", "/ws"} <= paths
+        assert not paths & {"/", "/metrics", "/ready"}
