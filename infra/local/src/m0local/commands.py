@@ -9,4 +9,5 @@ COMMANDS: dict[str, Command] = {
     "status": Command("m0local.cli", "What runs, is it ready, where is it reached.", PANEL),
     "logs": Command("m0local.cli", "The last lines of a service's log; -f follows it.", PANEL),
     "clean": Command("m0local.cli", "Stop everything and drop its data.", PANEL),
+    "localnet": Command("m0local.localnet", "A Solana chain of this machine alone, until it is stopped.", PANEL),
 }

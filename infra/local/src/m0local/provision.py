@@ -29,6 +29,7 @@ def site(settings: StackSettings) -> Site:
         record=settings.deployment_file,
         programs=settings.root / "programs" / "deploy",
         makes_users="kafka" not in settings.external,
+        registry=settings.root / "programs" / "registry.toml",
     )
 
 

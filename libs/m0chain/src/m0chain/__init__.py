@@ -18,7 +18,7 @@ from m0chain.events import EventParser, LoggedEvent, ParsedLogs
 from m0chain.oracle import LeafClaim, Oracle
 from m0chain.programs import Programs, node_client
 from m0chain.registry import Registry
-from m0chain.rpc import ChainClient, Timing
+from m0chain.rpc import ChainClient, Timing, quiet_retries
 from m0chain.send import AnySigner, Fees, Landed, RemoteSigner, Sender
 from m0chain.subscribe import AccountNotice, Connection, LogsNotice, Subscriptions
 
@@ -53,4 +53,5 @@ __all__ = [
     "event_types",
     "node_client",
     "pda",
+    "quiet_retries",
 ]

@@ -51,13 +51,14 @@ class Timing:
 
 
 class Account(msgspec.Struct, frozen=True):
-    """An account as of `slot`."""
+    """An account as of `slot`; `executable` is known of what was asked for by its address."""
 
     address: Pubkey
     owner: Pubkey
     lamports: int
     data: bytes
     slot: int
+    executable: bool = False
 
 
 class ChainTime(msgspec.Struct, frozen=True):
@@ -99,6 +100,11 @@ class TransactionRecord(msgspec.Struct, frozen=True):
     error: str | None
     programs: list[Pubkey]
     logs: list[str]
+
+
+def quiet_retries() -> None:
+    """Say nothing of reads that are tried again, as a command does that says in one sentence what came of them."""
+    stamina.instrumentation.set_on_retry_hooks([])
 
 
 class ChainClient:
@@ -159,7 +165,8 @@ class ChainClient:
         found = response.value
         if found is None:
             return None
-        return Account(address, found.owner, found.lamports, bytes(found.data), response.context.slot)
+        slot = response.context.slot
+        return Account(address, found.owner, found.lamports, bytes(found.data), slot, found.executable)
 
     async def accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
         """Accounts in the order asked for, None where there is none; in requests of at most 100."""
@@ -169,9 +176,11 @@ class ChainClient:
             response = await self.call(lambda c, part=part: c.get_multiple_accounts(part, encoding="base64"))  # type: ignore[misc]
             slot = response.context.slot
             for address, found in zip(part, response.value, strict=True):
-                result.append(
-                    None if found is None else Account(address, found.owner, found.lamports, bytes(found.data), slot)
-                )
+                if found is None:
+                    result.append(None)
+                    continue
+                data, executable = bytes(found.data), found.executable
+                result.append(Account(address, found.owner, found.lamports, data, slot, executable))
         return result
 
     async def program_accounts(

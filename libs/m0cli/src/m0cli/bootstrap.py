@@ -50,12 +50,14 @@ def bootstrap(
     (M0_DEPLOYMENT_FILE).
     """
     from m0deploy.changes import Changes  # noqa: PLC0415 - help needs no library of the chain
+    from m0deploy.program_registry import registry_path  # noqa: PLC0415
     from m0deploy.site import Site  # noqa: PLC0415
 
     from m0cli.stack_settings import told  # noqa: PLC0415 - reads the deployment only when called
 
     with one_sentence("bootstrap", as_json):
-        site, environment = Site.of(folder, programs), told()
+        environment = told()
+        site = Site.of(folder, programs, registry_path(environment, programs))
         refuse_another(environment.get("M0_DEPLOYMENT_FILE"), site.record)
         settings_of = partial(as_user, site, environment)
         does = settings_of("").env == "dev" if apply is None else apply

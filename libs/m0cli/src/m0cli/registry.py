@@ -32,6 +32,7 @@ OWN: dict[str, Command] = {
     "config": Command("m0cli.config", "Every setting with its value and where it comes from.", DEPLOYMENT),
     "keys": Command("m0cli.keys", "Keys and passwords of a new deployment.", DEPLOYMENT),
     "bootstrap": Command("m0cli.bootstrap", "From empty servers to a deployment.", DEPLOYMENT),
+    "programs": Command("m0cli.programs", "The Solana programs: build, verify, deploy, upgrade.", DEPLOYMENT),
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", DEPLOYMENT),
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", DEPLOYMENT),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", DEPLOYMENT),
@@ -43,7 +44,7 @@ OWN: dict[str, Command] = {
     "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),
 }
 
-STACK = dict.fromkeys(("up", "down", "status", "logs", "clean"), "m0local")
+STACK = dict.fromkeys(("up", "down", "status", "logs", "clean", "localnet"), "m0local")
 """Commands that another package of this project adds, and its name: who misses one is told what to install."""
 
 

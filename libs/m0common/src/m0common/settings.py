@@ -305,6 +305,8 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 OTHER_VARIABLES = (
     "M0_CONFIG_PATH",
     "M0_CONTROL_KEY_FILE",
+    "M0_PROGRAMS_DIR",
+    "M0_PROGRAM_REGISTRY",
     "M0_STREAM_URL",
     "M0_PORT_OFFSET",
     "M0_JARS_DIR",

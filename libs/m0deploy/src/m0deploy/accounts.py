@@ -31,6 +31,12 @@ def threshold(signers: int) -> int:
     return signers // 2 + 1
 
 
+async def fund(client: ChainClient, changes: Changes, name: str, payer: Pubkey) -> None:
+    """Ask a test cluster for lamports."""
+    airdrop = partial(client.airdrop, payer, FUNDS_SOL * LAMPORTS_PER_SOL)
+    await changes.make(f"give {name} {payer} {FUNDS_SOL} SOL of this test cluster", airdrop)
+
+
 @dataclass(frozen=True, slots=True)
 class ChainCatalog:
     """What the oracle program is told of a catalog, once and for all; times in ms."""
@@ -70,17 +76,13 @@ class Accounts:
             if held[name] >= needed * LAMPORTS_PER_SOL:
                 continue
             if test_cluster:
-                due.append(self._fund(name, payer))
+                due.append(fund(self._client, self._changes, name, payer))
             else:
                 has = held[name] / LAMPORTS_PER_SOL
                 short.append(f"{name} {payer} has {has:g} SOL: send it at least {needed} SOL")
         if short:
             self._changes.want("; ".join(short))
         await asyncio.gather(*due)
-
-    async def _fund(self, name: str, payer: Pubkey) -> None:
-        airdrop = partial(self._client.airdrop, payer, FUNDS_SOL * LAMPORTS_PER_SOL)
-        await self._changes.make(f"give {name} {payer} {FUNDS_SOL} SOL of this test cluster", airdrop)
 
     async def roots(self) -> None:
         """Config of the oracle and root of the registry, with the roles of `keys`."""

@@ -1,6 +1,7 @@
 """The chain part of a deployment: funds, both programs, their roots, signer set and catalogs; then the record of it."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,15 @@ from m0common.settings import Settings
 from m0replay import catalog_files
 
 from m0deploy import keys as key_files
+from m0deploy import program_registry
 from m0deploy.accounts import SIGNER_SET_ID, Accounts, ChainCatalog
+from m0deploy.built import built
 from m0deploy.changes import Changes
-from m0deploy.errors import DeployError
+from m0deploy.clusters import TEST_CLUSTER
 from m0deploy.keys import Keys
 from m0deploy.loader import Loader
 from m0deploy.site import Site
 
-TEST_CLUSTER = "localnet"
-"""The cluster that gives lamports to who asks, and so often that nobody runs out of them."""
 _TIMING = Timing(poll_s=0.1, attempts=8)
 
 
@@ -30,7 +31,8 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
     Raises ChainError, SettingsError or DeployError.
     """
     keys = key_files.read(site, settings.kafka.signers)
-    code = {name: _built(site.programs / f"m0_{name}.so") for name in key_files.PROGRAMS}
+    code = built(site.programs)
+    _refuse_unregistered(site, settings, keys, code)
     catalogs = chain_catalogs(Path(settings.catalogs_dir), settings)
     oracle, registry = keys.oracle.pubkey(), keys.registry.pubkey()
     idls = {oracle: idl.oracle(), registry: idl.registry()}
@@ -76,8 +78,15 @@ def chain_catalogs(config_dir: Path, settings: Settings) -> dict[str, ChainCatal
     return found
 
 
-def _built(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise DeployError(f"program {file} cannot be read ({error.strerror}): run `make programs`") from error
+def _refuse_unregistered(site: Site, settings: Settings, keys: Keys, code: Mapping[str, bytes]) -> None:
+    """Raise SettingsError where the registry has another address than settings or keys, DeployError where it has
+    another hash than the built files.
+    """
+    registry, cluster = program_registry.read(site.registry), settings.solana.cluster
+    made = {
+        name: (str(site.program_key(name)), str(key.pubkey()))
+        for name, key in (("oracle", keys.oracle), ("registry", keys.registry))
+    }
+    if faults := [*registry.differing_settings(settings), *registry.differing(cluster, made)]:
+        raise SettingsError("; ".join(faults))
+    registry.refuse_other_bytes(cluster, code)

@@ -67,7 +67,7 @@ def plain_items(site: Site) -> Iterator[Item]:
     for name in ROLES:
         yield Item(site.keys / f"{name}.json", {"registrar": "ingest", "resolver": "jobs"}.get(name, OPERATOR))
     for name in PROGRAMS:
-        yield Item(site.keys / f"program-{name}.json", OPERATOR)
+        yield Item(site.program_key(name), OPERATOR)
     for name in SOURCES:
         yield Item(site.keys / f"{name}.json", "ingest")
 
@@ -125,12 +125,12 @@ def read(site: Site, signers: int) -> Keys:
     """
     _refuse_another_control_key(site)
     return Keys(
-        admin=_plain(site.keys / "admin.json"),
+        admin=_plain(site.admin_key),
         guardian=_plain(site.keys / "guardian.json"),
         registrar=_plain(site.keys / "registrar.json"),
         resolver=_plain(site.keys / "resolver.json"),
-        oracle=_plain(site.keys / "program-oracle.json"),
-        registry=_plain(site.keys / "program-registry.json"),
+        oracle=_plain(site.program_key("oracle")),
+        registry=_plain(site.program_key("registry")),
         signers={name: _encrypted(site.keys / f"{name}.json") for name in signer_names(signers)},
         control=_plain(site.control_key).pubkey(),
     )

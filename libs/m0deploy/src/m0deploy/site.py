@@ -21,11 +21,23 @@ class Site:
     programs: Path
     makes_users: bool = True
     """Users of Kafka are made with the passwords that lie here; else they are somebody else's."""
+    registry: Path | None = None
+    """The registry of programs; None where there is none to compare with."""
 
     @classmethod
-    def of(cls, folder: Path, programs: Path) -> Self:
+    def of(cls, folder: Path, programs: Path, registry: Path | None = None) -> Self:
         """The usual places below the folder of a deployment."""
-        return cls(folder / "keys", folder / "control", folder / "deployment.json", programs)
+        keys, control, record = folder / "keys", folder / "control", folder / "deployment.json"
+        return cls(keys, control, record, programs, registry=registry)
+
+    @property
+    def admin_key(self) -> Path:
+        """Who upgrades the programs, and pays for it."""
+        return self.keys / "admin.json"
+
+    def program_key(self, name: str) -> Path:
+        """The address of a program; needed once, to deploy it."""
+        return self.keys / f"program-{name}.json"
 
     @property
     def passphrase(self) -> Path:
