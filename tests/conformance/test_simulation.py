@@ -7,7 +7,9 @@ from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
+from solders.transaction import VersionedTransaction
 
 TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 
@@ -70,6 +72,15 @@ async def test_signatures_are_checked_on_request(chain, payer):
     assert checked["err"] == "SignatureFailure"
     error = chain.error("simulateTransaction", text, {**config, "sigVerify": True, "replaceRecentBlockhash": True})
     assert error["code"] == -32602
+
+
+async def test_an_unsigned_transaction_tells_what_it_would_do(chain, payer):
+    for lamports, err in ((10**8, None), (10**15, {"InstructionError": [0, {"Custom": 1}]})):
+        signed = chain.sign([pay(payer, Keypair().pubkey(), lamports)], [payer])
+        unsigned = VersionedTransaction.populate(signed.message, [Signature.default()])
+        for replace in (False, True):
+            value = chain.simulate(unsigned, replaceRecentBlockhash=replace)
+            assert (value["err"], value["unitsConsumed"], bool(value["logs"])) == (err, 150, True)
 
 
 async def test_the_blockhash_is_checked_unless_it_is_replaced(chain, payer):

@@ -14,6 +14,7 @@ from m0common.secret import SecretUrl
 from m0local.errors import UsageError
 from m0local.kafka_users import credentials
 from m0local.launch import environment_file
+from m0local.processes import SERVICES
 from m0local.settings import DEFAULT_CONFIG, StackSettings, load
 
 TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -44,8 +45,8 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
 
 
 def command_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, the
-    control key, and the operator's password; nothing where `env` names another deployment. Raises SettingsError.
+    """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, where each
+    service's metrics are, the control key, and the operator's password; nothing where `env` names another deployment. Raises SettingsError.
     """
     try:
         settings = load(env)
@@ -58,6 +59,7 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
         "M0_API_BASE": settings.api_url,
         "M0_STREAM_URL": settings.realtime_url,
         "M0_CONTROL_KEY_FILE": str(settings.control_key_file),
+        "M0_METRICS_URLS": ",".join(f"http://{settings.address(name)}" for name in SERVICES),
         **credentials(settings, OPERATOR),
     }
 

@@ -37,6 +37,7 @@ OWN: dict[str, Command] = {
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", DEPLOYMENT),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", DEPLOYMENT),
     "domain": Command("m0cli.domain", "Check a domain before it runs.", DEPLOYMENT),
+    "doctor": Command("m0cli.doctor.command", "Every box of the verification checklist.", DEPLOYMENT),
     "topics": Command("m0cli.topics", "Topics, users and rights: plan, apply and check them.", KAFKA),
     "kafka": Command("m0cli.kafka", "What any Kafka client needs to connect.", KAFKA),
     "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),

@@ -40,24 +40,27 @@ class Target:
     stream: str | None
 
 
+def reached(api: str | None) -> tuple[str, dict[str, str]]:
+    """The API's address, by option, environment or stack, and the variables of the stack where it is the stack's:
+    another deployment than the local stack inherits nothing of the stack. Raises SettingsError.
+    """
+    stack = of_stack()
+    here = stack.get("M0_API_BASE") or Settings().api_base
+    named = (api or os.environ.get("M0_API_BASE") or here).rstrip("/")
+    return named, stack if named == here else {}
+
+
 def resolve(api: str | None, rpc: str | None, program: str | None, stream: str | None = None) -> Target:
-    """What to talk to. Another deployment than the local stack inherits nothing of the stack."""
+    """What to talk to."""
     try:
-        stack = of_stack()
+        named, stack = reached(api)
+        known = recorded(stack | dict(os.environ)).get("oracle_program_id")
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    here = stack.get("M0_API_BASE") or Settings().api_base
-    named = api or os.environ.get("M0_API_BASE") or here
-    if named.rstrip("/") != here:
-        stack = {}
 
     def first(option: str | None, variable: str) -> str | None:
         return option or os.environ.get(variable) or stack.get(variable)
 
-    try:
-        known = recorded(stack | dict(os.environ)).get("oracle_program_id")
-    except SettingsError as error:
-        raise typer.BadParameter(str(error)) from error
     return Target(
         named,
         first(rpc, "M0_RPC_URL"),

@@ -127,7 +127,7 @@ class Client:
         try:
             response = self._http.get(endpoint.path, params=endpoint.params)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise TransportError(f"{self.base_url}{endpoint.path}: {error or type(error).__name__}") from error
+            raise TransportError(f"{self.base_url}{endpoint.path}: {str(error) or type(error).__name__}") from error
         return endpoints.read(endpoint, response)
 
     def _pages(self, page_at: Callable[[str | None], Endpoint]) -> Iterator[Any]:
@@ -238,7 +238,7 @@ class AsyncClient:
         try:
             response = await self._http.get(endpoint.path, params=endpoint.params)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise TransportError(f"{self.base_url}{endpoint.path}: {error or type(error).__name__}") from error
+            raise TransportError(f"{self.base_url}{endpoint.path}: {str(error) or type(error).__name__}") from error
         return endpoints.read(endpoint, response)
 
     async def _pages(self, page_at: Callable[[str | None], Endpoint]) -> AsyncIterator[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -33,6 +33,12 @@ SCRAM_ITERATIONS = 8192
 VISIBLE_S = 60.0
 VISIBLE_DELAY_S = 0.1
 QUIET = 0
+MANNED = {
+    ConsumerGroupState.STABLE,
+    ConsumerGroupState.PREPARING_REBALANCING,
+    ConsumerGroupState.COMPLETING_REBALANCING,
+}
+"""States of a consumer group that has members."""
 REFUSED = (KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 
 
@@ -120,6 +126,11 @@ class ConfluentCluster:
     def revoke(self, rights: Collection[Right]) -> None:
         """See Cluster."""
         self._all("revoke rights", self._admin.delete_acls([exactly(right) for right in rights]).values())
+
+    def manned_groups(self) -> frozenset[str]:
+        """The consumer groups that have members, of those that this user may see. Raises Unavailable."""
+        found = self._result("list consumer groups", self._admin.list_consumer_groups(states=MANNED))
+        return frozenset(group.group_id for group in found.valid)
 
     def _metadata(self) -> Mapping[str, Any]:  # the library's own type is not in its stubs
         try:

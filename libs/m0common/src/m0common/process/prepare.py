@@ -1,8 +1,10 @@
-"""What a process does before anything else: settings, logs, traces, garbage collection."""
+"""What a process does before anything else: settings, logs, traces, what it says it is, garbage collection."""
 
 import gc
 from collections.abc import Callable, Collection
+from importlib.metadata import version
 
+from m0common import metrics
 from m0common.preflight import refuse_unfit, secrets
 from m0common.secret import scrubber
 from m0common.settings import Settings, load
@@ -27,6 +29,8 @@ def prepared(name: Name, needs: Collection[str]) -> tuple[str, Settings]:
     setup_logs(service, settings.telemetry.log_level, scrubber(secrets(settings)))
     endpoint = settings.telemetry.otel_exporter_otlp_endpoint.reveal()
     setup_traces(service, endpoint, settings.deployment.genesis_hash)
+    # all packages of a release have one version
+    metrics.BUILD.labels(service, version("m0common")).set(1)
     tune_gc()
     return service, settings
 

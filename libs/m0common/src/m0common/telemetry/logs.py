@@ -62,9 +62,14 @@ def setup_logs(service: str, level: str = "info", scrub: Callable[[str], str] = 
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def print_logs() -> None:
-    """Print structlog's lines to stderr: the standard output of a command is its answer alone."""
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+def print_logs(least: int = logging.NOTSET) -> None:
+    """Print structlog's lines to stderr, from the level `least` on: the standard output of a command is its answer
+    alone.
+    """
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -1,0 +1,183 @@
+"""What Kafka is asked: `topics`, and `releases`, which the log names and somebody has to run."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from m0common.canonical import ZERO
+from m0common.clock import system_clock
+from m0common.deployment import Deployment
+from m0common.messages import Manifest
+from m0common.stream.broker import Broker
+from m0common.stream.kafka import KafkaBroker
+from m0common.stream.kafka_options import KafkaOptions
+from m0common.stream.states import manifests
+from m0common.topics import MANIFESTS
+from m0kafka.confluent import ConfluentCluster
+from m0kafka.plan import plan
+from m0kafka.wanted import Wanted
+from m0lanes.births import no_life
+from m0lanes.domains import load_domains
+from m0lanes.release import build_of, releases
+from m0replay.catalog_log import CatalogLog
+from m0replay.lanes import STAGES, newest
+from m0replay.shown import short
+
+from m0cli.doctor.site import Site
+from m0cli.doctor.verdict import Verdict, fails, holds, not_applicable
+
+CLIENT = "m0-doctor"
+REQUEST_MS = 10_000
+READ_S = 45.0
+"""So long the log is read for what it names; what is behind that is not looked at, and said."""
+BUILD_DIGITS = 10
+"""So many hex digits of a build end the name of its consumer groups."""
+SHOWN = 3
+NO_KAFKA = "no Kafka is named here: set M0_KAFKA_BOOTSTRAP and a user"
+
+Place = tuple[str, str]
+"""A stage, and the build of a consumer group of it, as its name says it."""
+
+
+class Named(NamedTuple):
+    """A release, in hex, that the log names for a catalog; `due`: it takes over at a marker to come."""
+
+    catalog: str
+    release: str
+    due: bool = False
+
+
+async def topics(site: Site) -> Verdict:
+    """What `m0 topics check` says: topics, settings, users and rights are as the catalogue and the settings want."""
+    if not site.kafka:
+        return not_applicable(NO_KAFKA)
+    wanted = Wanted.of(site.settings.kafka)
+    differs = await asyncio.to_thread(lambda: plan(wanted, ConfluentCluster(_options(site))).sentences())
+    if not differs:
+        return holds(f"{len(wanted.topics)} topics and {len(wanted.rights)} rights are as they should be")
+    more = f" and {len(differs) - SHOWN} more" if len(differs) > SHOWN else ""
+    return fails(f"to be done: {'; '.join(differs[:SHOWN])}{more}: run `m0 topics apply` as an administrator")
+
+
+async def releases_run(site: Site) -> Verdict:
+    """Every release that the log names is run by a manned consumer group of each stage."""
+    if not site.kafka:
+        return not_applicable(NO_KAFKA)
+    deployment, options = Deployment.of(site.settings), _options(site)
+    broker = KafkaBroker(options)
+    try:
+        said = [m for m in await _manifests(broker) if no_life(m, deployment) is None]
+        log = CatalogLog(broker, deployment, system_clock(site.settings.env))
+        whole = await _read(log)
+    finally:
+        await broker.close()
+    own = await asyncio.to_thread(_own)
+    groups = await asyncio.to_thread(lambda: ConfluentCluster(options).manned_groups())
+    named = {*_by_lanes(said), *(_by_sets(log) if whole else ())}
+    verdict = judged(named, _known(said, own), _manned(groups))
+    if whole:
+        return verdict
+    return replace(verdict, evidence=f"{verdict.evidence} (by lanes alone: the log was not read within {READ_S:.0f} s)")
+
+
+def judged(named: Iterable[Named], known: Mapping[Place, set[str]], manned: Iterable[Place]) -> Verdict:
+    """Whether each of the `named` releases is run in every stage: `known` are the releases of builds, `manned` the
+    builds that run. What is due may be in a build that has not said anything yet.
+    """
+    running: dict[str, set[str]] = defaultdict(set)
+    strangers = set()
+    for stage, build in manned:
+        running[stage] |= known.get((stage, build), set())
+        if (stage, build) not in known:
+            strangers.add(stage)
+    missing, found = [], set()
+    for each in sorted(named):
+        found.add(each.release)
+        lacking = [
+            stage
+            for stage in STAGES.values()
+            if each.release not in running[stage] and not (each.due and stage in strangers)
+        ]
+        if lacking:
+            missing.append(f"{', '.join(lacking)} of {each.catalog}: nobody runs release {short(each.release)}")
+    if missing:
+        return fails(f"{'; '.join(missing)}: install the version that has it (`m0 lane list`)")
+    if not found:
+        return not_applicable("the log names no release yet: `m0 catalog set` does")
+    return holds(f"{len(found)} releases are named and run in every stage: {', '.join(map(short, sorted(found)))}")
+
+
+def _options(site: Site) -> KafkaOptions:
+    options = KafkaOptions.of(site.settings.kafka, CLIENT)
+    return replace(options, request_timeout_ms=min(REQUEST_MS, options.request_timeout_ms))
+
+
+async def _manifests(broker: Broker) -> list[Manifest]:
+    return await manifests(broker, range(await broker.partitions(MANIFESTS.name)))
+
+
+async def _read(log: CatalogLog) -> bool:
+    """Whether all that the log says of catalogs was read in time."""
+    try:
+        async with asyncio.timeout(READ_S):
+            await log.read()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _by_lanes(said: Iterable[Manifest]) -> list[Named]:
+    """What goes on in each lane that has not ended."""
+    return [
+        Named(m.catalog, m.runner.hex())
+        for m in newest(said).values()
+        if m.status != "retired" or m.following != ZERO
+    ]
+
+
+def _by_sets(log: CatalogLog) -> list[Named]:
+    """What the sets in force and to come name, and the lives begun in them."""
+    named = []
+    for catalog in log.control.catalogs():
+        now, ready = log.control.in_force(catalog), log.control.ready(catalog)
+        if now is not None and not now.payload.retired:
+            for lane in now.lanes:
+                begun = log.lives.newest(catalog, lane)
+                lives = begun is not None and begun.generation == now.payload.generation
+                named.append(Named(catalog, begun.release if begun is not None and lives else now.payload.release))
+        if ready is not None and not ready.payload.retired:
+            named.append(Named(catalog, ready.payload.release, due=True))
+    return named
+
+
+def _own() -> tuple[str, set[str]]:
+    """The build of what is installed here, and its releases."""
+    domains = load_domains()
+    return _digits(build_of(domains)), {release.hex() for release in releases(domains)}
+
+
+def _known(said: Iterable[Manifest], own: tuple[str, set[str]]) -> dict[Place, set[str]]:
+    known: dict[Place, set[str]] = defaultdict(set)
+    for stage in STAGES.values():
+        known[stage, own[0]] |= own[1]
+    for m in said:
+        if m.stage in STAGES:
+            known[STAGES[m.stage], _digits(m.build)].add(m.release.hex())
+    return dict(known)
+
+
+def _digits(build: bytes) -> str:
+    return build.hex()[:BUILD_DIGITS]
+
+
+def _manned(groups: Iterable[str]) -> set[Place]:
+    """Stage and build of the groups of lane stages."""
+    places = set()
+    for group in groups:
+        prefix, _, build = group.rpartition("-")
+        stage = prefix.removeprefix("m0-")
+        if stage in STAGES.values():
+            places.add((stage, build))
+    return places
