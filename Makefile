@@ -4,7 +4,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs verify clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +21,9 @@ status: need-env  ## What runs, is it ready, where is it reached
 logs: need-env  ## Follow one log: make logs SERVICE=ingest
 	@test -n "$(SERVICE)" || { echo "Name a service: make logs SERVICE=ingest" >&2; exit 2; }
 	@$(M0) logs -f "$(SERVICE)"
+
+verify: need-env  ## Every box of the verification checklist, with a line of evidence: m0 doctor
+	@$(M0) doctor $(ARGS)
 
 clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads stay
 	@$(M0) clean

@@ -21,6 +21,7 @@ for _path in (
     _LIBS / "m0replay/tests/dice_world.py",
     _LIBS / "m0replay/tests/recorded_world.py",
     _LIBS / "m0cli/tests/secured_kafka.py",
+    _LIBS / "m0cli/tests/doctor_world.py",
 ):
     if _path.stem not in sys.modules:
         _spec = importlib.util.spec_from_file_location(_path.stem, _path)

@@ -46,7 +46,8 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
 
 def command_environment(env: Mapping[str, str]) -> dict[str, str]:
     """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, where each
-    service's metrics are, the control key, and the operator's password; nothing where `env` names another deployment. Raises SettingsError.
+    service's metrics are, the control key, and the operator's password; nothing where `env` names another deployment.
+    Raises SettingsError.
     """
     try:
         settings = load(env)

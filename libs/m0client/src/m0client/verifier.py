@@ -70,7 +70,9 @@ class Verifier:
             try:
                 response = self._http.post(self.rpc_url, content=accounts_request(claim.addresses), headers=_HEADERS)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise TransportError(f"Solana node {_shown(self.rpc_url)}: {str(error) or type(error).__name__}") from error
+                raise TransportError(
+                    f"Solana node {_shown(self.rpc_url)}: {str(error) or type(error).__name__}"
+                ) from error
             known = read_accounts(_body(response), len(claim.addresses))
         verified = conclude(claim, *known)
         self._memory.keep(claim, *known)
@@ -112,7 +114,9 @@ class AsyncVerifier:
             try:
                 response = await self._http.post(self.rpc_url, content=content, headers=_HEADERS)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise TransportError(f"Solana node {_shown(self.rpc_url)}: {str(error) or type(error).__name__}") from error
+                raise TransportError(
+                    f"Solana node {_shown(self.rpc_url)}: {str(error) or type(error).__name__}"
+                ) from error
             known = read_accounts(_body(response), len(claim.addresses))
         verified = conclude(claim, *known)
         self._memory.keep(claim, *known)

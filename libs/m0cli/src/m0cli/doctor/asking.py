@@ -105,6 +105,6 @@ async def _refuse_another_chain(client: ChainClient, wanted: str | None) -> None
 async def watched(wait_s: float, look: Callable[[], Awaitable[Verdict]]) -> Verdict:
     """What `look` says: the first that is no failure, or the last one after `wait_s` seconds."""
     until_s = time.monotonic() + wait_s
-    while (said := await look()).ok is False and time.monotonic() < until_s:
+    while (said := await look()).ok is False and time.monotonic() < until_s:  # noqa: ASYNC110 - the world is looked at
         await sleep(POLL_S)
     return said

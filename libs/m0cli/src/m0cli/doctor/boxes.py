@@ -15,7 +15,7 @@ from m0cli.doctor.verdict import Verdict, not_built
 
 Look = Callable[[Site], Awaitable[Verdict]]
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 class Box(NamedTuple):
@@ -47,5 +47,5 @@ BOXES: tuple[Box, ...] = (
     Box("backups", _to_come("this version makes no backups to restore")),
     Box("releases", releases_run, WITHIN_S + READ_S),
     Box("topics", topics),
-    Box("signers_funded", signers_funded, 60.0),
+    Box("signers_funded", signers_funded, 90.0),
 )

@@ -19,7 +19,7 @@ async def indexer_caught_up(site: Site) -> Verdict:
     names = await catalogs_of(site)
     until_s = time.monotonic() + site.wait_s
     async with chain_of(site, "finalized") as chain:
-        while not (newest := await _final(chain, names)) and time.monotonic() < until_s:
+        while not (newest := await _final(chain, names)) and time.monotonic() < until_s:  # noqa: ASYNC110 - the chain is looked at
             await sleep(POLL_S)
         slot = (await chain.client.chain_time("finalized")).slot
     if not newest:

@@ -131,9 +131,7 @@ async def _read(log: CatalogLog) -> bool:
 def _by_lanes(said: Iterable[Manifest]) -> list[Named]:
     """What goes on in each lane that has not ended."""
     return [
-        Named(m.catalog, m.runner.hex())
-        for m in newest(said).values()
-        if m.status != "retired" or m.following != ZERO
+        Named(m.catalog, m.runner.hex()) for m in newest(said).values() if m.status != "retired" or m.following != ZERO
     ]
 
 

@@ -10,7 +10,7 @@ from m0cli.doctor.site import Site
 from m0cli.doctor.verdict import Verdict, fails, holds
 
 OK = 200
-PAGES_ITEMS = 1000
+COUNTED_MAX = 1000
 """So many markets of a catalog are counted."""
 
 
@@ -49,7 +49,7 @@ async def markets(site: Site) -> Verdict:
             async for market in api.markets(catalog):
                 states.setdefault(market.catalog, Counter())[market.state] += 1
                 count += 1
-                if count == PAGES_ITEMS:
+                if count == COUNTED_MAX:
                     break
     none = [name for name, found in states.items() if not found]
     if none or not states:
@@ -60,5 +60,5 @@ async def markets(site: Site) -> Verdict:
 
 def _counted(states: Counter[str]) -> str:
     total = states.total()
-    more = " or more" if total >= PAGES_ITEMS else ""
+    more = " or more" if total >= COUNTED_MAX else ""
     return f"{total}{more}, {states['ACTIVE']} of them active"

@@ -14,7 +14,7 @@ from m0cli.doctor.verdict import Verdict, fails, holds, not_applicable
 LOOK_BACK = 20
 """Among so many epochs of a catalog a commitment is looked for."""
 PROTECTS = {"AlreadyCommitted", "CommitClosed", "WrongStatus"}
-"""What the program says to a commitment that it has: while others may commit, behind the deadline, once it is decided."""
+"""What the program says to a commitment that it has: before its deadline, behind it, and once the epoch is decided."""
 
 
 async def replay_protection(site: Site) -> Verdict:
