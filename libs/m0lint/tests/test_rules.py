@@ -162,6 +162,7 @@ def test_it_finds(path: Path, text: str, code: str):
         (SERVICE.with_name("metrics.py"), "from m0common.telemetry.metrics import counter\nX = counter('m0_x_total')"),
         (Path("libs/m0common/src/m0common/telemetry/metrics.py"), "import prometheus_client"),
         (SERVICE, "from m0common.telemetry.metrics import exposition\nexposition()"),
+        (SERVICE, "from prometheus_client.parser import text_string_to_metric_families"),
         (INFRA, "import contextlib\nwith contextlib.suppress(*UNDECODABLE): read(x)"),
     ],
 )

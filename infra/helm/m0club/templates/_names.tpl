@@ -34,6 +34,22 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* Where every process says its metrics, with commas between. */}}
+{{- define "m0club.metrics" -}}
+{{- $name := include "m0club.name" . -}}
+{{- $found := list -}}
+{{- range $role, $spec := include "m0club.roles" . | fromYaml -}}
+{{- $values := include "m0club.values" (dict "root" $ "role" $role "spec" $spec) | fromYaml -}}
+{{- if gt (int $values.replicas) 0 -}}
+{{- $found = append $found (printf "http://%s-%s:9464" $name $role) -}}
+{{- end -}}
+{{- end -}}
+{{- range $number := untilStep 1 (int (add1 .Values.signer.replicas)) 1 -}}
+{{- $found = append $found (printf "http://%s-signer-%d-0.%s-signer:9464" $name $number $name) -}}
+{{- end -}}
+{{- join "," $found -}}
+{{- end -}}
+
 {{- define "m0club.postgres" -}}{{ include "m0club.name" . }}-postgres:5432{{- end -}}
 
 {{- define "m0club.redis" -}}redis://{{ include "m0club.name" . }}-valkey:6379/0{{- end -}}
