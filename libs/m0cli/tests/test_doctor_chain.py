@@ -38,7 +38,7 @@ def world(tmp_path_factory):
 def on(world, **changed):
     settings = Settings.model_validate({"catalogs": {CATALOG: {}}})
     told = {"settings": settings, "oracle": str(world.oracle.program), "registry": str(world.keys.registry.pubkey())}
-    return site(world.api.url, world.url, **(told | changed))
+    return site(**({"api": world.api.url, "rpc": world.url} | told | changed))
 
 
 async def test_before_the_first_epoch_rounds_fail_and_what_needs_one_is_not_applicable(world):

@@ -1,10 +1,12 @@
 """How boxes ask: the API, its plain routes, and the chain; what goes wrong is a Fault that names address and remedy."""
 
 import contextlib
+import ssl
 import time
 from asyncio import sleep
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import httpx2
@@ -40,10 +42,17 @@ async def api_of(site: Site) -> AsyncIterator[AsyncClient]:
 async def get(url: str, remedy: str) -> httpx2.Response:
     """What an address answers, whatever its status. Raises Fault when nobody does."""
     try:
-        async with httpx2.AsyncClient(timeout=REQUEST_S) as client:
+        transport = httpx2.AsyncHTTPTransport(verify=_trusted(), retries=2)
+        async with httpx2.AsyncClient(timeout=REQUEST_S, transport=transport) as client:
             return await client.get(url)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Fault(f"{url}: {str(error) or type(error).__name__}: {remedy}") from error
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom connections trust: read once, for it takes longer than a request."""
+    return httpx2.create_ssl_context()
 
 
 async def some(items: AsyncIterator[T], most: int) -> list[T]:
