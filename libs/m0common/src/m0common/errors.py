@@ -38,7 +38,13 @@ class DeadLetterError(M0Error):
 
 
 class SettingsError(M0Error):
-    """Configuration that cannot be used; the message names the key and the nearest valid one."""
+    """Configuration that cannot be used; the message names the key and the nearest valid one. `faults` are its
+    sentences, where there are several.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 class Unavailable(M0Error):

@@ -351,9 +351,7 @@ def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_explain(source, environ, e["loc"], e["type"], e["msg"]) for e in error.errors())
-        ) from None
+        raise SettingsError(*(_explain(source, environ, fault) for fault in error.errors())) from None
 
 
 def read_file(source: Path) -> dict[str, Any]:
@@ -404,11 +402,13 @@ def _complete(values: dict[str, Any]) -> None:
         values["deployment"] = table | said | own
 
 
-def _annotation(place: tuple[str, ...]) -> object:
+def _annotation(place: tuple[int | str, ...]) -> object:
+    """The type of the setting at a place, or of the table or list that holds it."""
     model: Any = Settings
-    for key in place[:-1]:
-        model = model.model_fields[key].annotation
-    return model.model_fields[place[-1]].annotation
+    for key in place:
+        field = getattr(model, "model_fields", {}).get(key)
+        model = field.annotation if field is not None else Catalog if model == dict[str, Catalog] else model
+    return model
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
@@ -420,12 +420,16 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
                 raise SettingsError(f"environment variable {name} is not known: did you mean {near[0]}?")
 
 
-def _explain(source: Path, environ: Mapping[str, str], place: tuple[int | str, ...], kind: str, message: str) -> str:
-    where, message = ".".join(str(part) for part in place), in_words(message)
-    if kind != "extra_forbidden":
+def _explain(source: Path, environ: Mapping[str, str], fault: Any) -> str:  # pydantic's
+    place, message = fault["loc"], in_words(fault["msg"])
+    where = ".".join(str(part) for part in place)
+    if fault["type"] != "extra_forbidden":
         said = [name for name, known in variables().items() if known == place and environ.get(name)]
-        # of a variable that holds a secret the value is not said
+        # of a variable, or a setting, that holds a secret the value is not said
         shown = [name if twin(name) else f"{name}={environ[name]!r}" for name in said]
+        value = fault["input"]
+        if where and not shown and isinstance(value, str | int | float) and not is_secret(_annotation(place)):
+            where = f"{where} = {value!r}"
         given = [shown[0] if shown else str(source), *([where] if where else []), message]
         return ": ".join(given)
     model: Any = Settings

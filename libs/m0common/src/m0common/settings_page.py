@@ -29,6 +29,12 @@ needed to start one: `python -m m0_indexer` runs from an empty folder. `config/d
 what decided it; the local stack tells each service its own name, port and Kafka user besides. A key of the file that is
 not below is refused, as is a variable that resembles one of these.
 
+`m0 config validate FILE…` checks settings files and the files of their catalogs, and names every fault with file, key,
+value and remedy; it asks neither the environment nor a server. `m0 config diff A B` compares two files, defaults
+included, or a file with what the API of a running deployment publishes at `/v1/info` (cluster, public addresses,
+programs; no service says more of its settings). Exit codes are 0 and, for faults or differences, 1. No secret is shown.
+[config.schema.json](../config.schema.json), which the first line of each file names, is for editors.
+
 **Secrets** are marked. Each has a twin whose name ends in `_FILE` (`{FILE}` in the file), which names a file with the
 secret in its first line. That file is read again at each connect (Postgres), request (Solana) or opening of a
 client ([Kafka](kafka.md#settings)), so that a secret is rotated by replacing the file; the passphrase alone is read

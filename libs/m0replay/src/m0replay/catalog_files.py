@@ -74,11 +74,11 @@ def read(config_dir: Path, name: str, path: Path | None = None) -> CatalogFiles:
     try:
         table = CatalogTable.model_validate(values["catalog"])
     except ValidationError as error:
-        raise SettingsError("; ".join(_explain(markets, e) for e in error.errors())) from None
+        raise SettingsError(*(_explain(markets, e) for e in error.errors())) from None
     try:
         guardrails = _integers.validate_python(_toml(risk)) if risk.exists() else {}
     except ValidationError as error:
-        raise SettingsError("; ".join(_said(risk, _dotted(e["loc"]), e) for e in error.errors())) from None
+        raise SettingsError(*(_said(risk, _dotted(e["loc"]), e) for e in error.errors())) from None
     return CatalogFiles(name, markets, risk, table, guardrails)
 
 
