@@ -44,7 +44,8 @@ async def markets(site: Site) -> Verdict:
     """Every catalog of the settings has markets; without catalogs in the settings there are some at all."""
     async with api_of(site) as api:
         states: dict[str, Counter[str]] = {name: Counter() for name in site.settings.catalogs}
-        for catalog in [*states] or [None]:
+        wanted: list[str | None] = [*states]
+        for catalog in wanted or [None]:
             count = 0
             async for market in api.markets(catalog):
                 states.setdefault(market.catalog, Counter())[market.state] += 1
