@@ -1,0 +1,104 @@
+"""compose.staging.yml, compose.prod.yml and compose.lanes.yml as Compose reads them: no engine is needed for that."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from m0local.processes import SERVICES
+
+FOLDER = Path(__file__).parents[2] / "infra" / "compose"
+SITE = {"M0_SITE": "/srv/m0", "M0_ENV": "staging", "M0_TAG": "v1.2.3", "M0_KAFKA_BOOTSTRAP": "kafka.example:9093"}
+LANES = {"normalize", "feature", "model", "bundle"}
+SERVERS = {"kafka", "postgres", "valkey", "clickhouse"}
+KEYS, SECRETS = "/srv/m0club/keys/", "/srv/m0club/secrets/"
+CHAIN = {f"{SECRETS}rpc_url", f"{SECRETS}ws_url"}
+HELD = {
+    "ingest": {f"{KEYS}{name}" for name in ("kafka/ingest", "registrar.json", "clock.json", "registry.json")}
+    | {f"{SECRETS}pg_dsn"}
+    | CHAIN,
+    "indexer": {f"{KEYS}kafka/indexer", f"{SECRETS}pg_dsn"} | CHAIN,
+    "api": {f"{SECRETS}pg_dsn", f"{SECRETS}redis_url"},
+    "realtime": {f"{KEYS}kafka/realtime"},
+    "jobs": {f"{KEYS}kafka/jobs", f"{KEYS}resolver.json", f"{SECRETS}pg_dsn"} | CHAIN,
+} | {
+    f"signer-{n}": {f"{KEYS}{name}" for name in (f"kafka/signer-{n}", f"signer-{n}.json", "passphrase")} | CHAIN
+    for n in (1, 2, 3)
+}
+hosted = pytest.mark.parametrize("environment", ["staging", "prod"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def docker():
+    """Compose reads files without an engine."""
+    if (
+        not shutil.which("docker")
+        or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("there is no docker compose here")
+
+
+def config(name, *options, **told):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("M0_")} | told
+    command = ["docker", "compose", "-f", FOLDER / f"compose.{name}.yml", *options, "config", "--format", "json"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def services(name, *options):
+    done = config(name, *options, **SITE)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["services"]
+
+
+@hosted
+def test_every_process_is_in_it_or_in_a_lanes_project(environment):
+    expected = set(SERVICES) - {"warden"}  # recorded history is for trying out
+    assert services(environment).keys() - {"prepare"} == expected - LANES
+    assert services("lanes").keys() == LANES
+
+
+@hosted
+def test_a_service_is_given_its_own_secrets_as_files_and_none_in_its_environment(environment):
+    found = services(environment)
+    held = {name: {each["target"] for each in said.get("secrets", ())} for name, said in found.items()}
+    assert held.pop("prepare") == {f"{SECRETS}pg_dsn"}
+    assert held == HELD
+    for name, said in found.items():
+        told = said["environment"]
+        assert not {"M0_PG_DSN", "M0_RPC_URL", "M0_REDIS_URL", "M0_KAFKA_PASSWORD", "M0_KEY_PASSPHRASE"} & told.keys()
+        files = {value for key, value in told.items() if key.endswith("_FILE") and value.startswith(SECRETS)}
+        assert files == {each for each in HELD.get(name, {f"{SECRETS}pg_dsn"}) if each.startswith(SECRETS)}, name
+        assert told["M0_ENV"] == environment
+    for name, said in services("lanes").items():
+        assert [each["target"] for each in said["secrets"]] == [f"{KEYS}kafka/{name}"]
+
+
+@pytest.mark.parametrize("file", ["dev", "staging", "prod", "lanes"])
+def test_every_container_is_hardened_limited_and_of_a_named_version(file):
+    for name, said in services(file, "--profile", "*").items():
+        assert said["deploy"]["resources"]["limits"]["memory"], name
+        assert said["image"].rpartition(":")[2] not in ("", "latest"), name
+        assert all(each.get("host_ip") == "127.0.0.1" for each in said.get("ports", ())), name
+        if name in SERVERS:
+            continue
+        assert said["read_only"], name
+        assert said["cap_drop"] == ["ALL"], name
+        assert said["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_servers_are_there_where_they_are_asked_for():
+    assert not SERVERS & services("staging").keys()
+    assert SERVERS - {"clickhouse"} <= services("staging", "--profile", "servers").keys()
+    assert "clickhouse" in services("staging", "--profile", "analytics")
+    assert "kafka" not in services("prod", "--profile", "*")
+
+
+@pytest.mark.parametrize(
+    ("file", "variable"), [("staging", "M0_SITE"), ("prod", "M0_KAFKA_BOOTSTRAP"), ("lanes", "M0_ENV")]
+)
+def test_what_is_not_said_is_asked_for_by_name(file, variable):
+    done = config(file, **{name: value for name, value in SITE.items() if name != variable})
+    assert done.returncode
+    assert variable in done.stderr
