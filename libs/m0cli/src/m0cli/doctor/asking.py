@@ -20,7 +20,7 @@ from m0cli.doctor.verdict import Fault, Verdict
 
 REQUEST_S = 10.0
 """Who takes longer for one answer has not answered."""
-POLL_S = 1.0
+POLL_S = 2.0
 TIMING = Timing(request_s=REQUEST_S, attempts=2)
 
 T = TypeVar("T")
@@ -112,8 +112,8 @@ async def _refuse_another_chain(client: ChainClient, wanted: str | None) -> None
 
 
 async def watched(wait_s: float, look: Callable[[], Awaitable[Verdict]]) -> Verdict:
-    """What `look` says: the first that is no failure, or the last one after `wait_s` seconds."""
+    """What `look` says: that it holds, or the last of it after `wait_s` seconds."""
     until_s = time.monotonic() + wait_s
-    while (said := await look()).ok is False and time.monotonic() < until_s:  # noqa: ASYNC110 - the world is looked at
+    while (said := await look()).ok is not True and time.monotonic() < until_s:  # noqa: ASYNC110 - the world is looked at
         await sleep(POLL_S)
     return said

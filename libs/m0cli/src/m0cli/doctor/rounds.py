@@ -16,7 +16,7 @@ EPOCHS = 2
 GRACE_MS = 30_000
 """Lateness of a marker, and what a chain takes to finalize a transaction."""
 PROOFS_TRIED = 10
-QUIET = "no market is open, so nothing is voted on"
+QUIET = "no market has been open for two epochs, so nothing has to be voted on"
 
 Quiet = dict[str, int | None]
 """By catalog since when a market has been open, None when none is."""
@@ -25,12 +25,12 @@ Quiet = dict[str, int | None]
 async def commit_reveal(site: Site) -> Verdict:
     """Of every catalog the newest two epochs that are decided, or had to be, were revealed by a quorum in time."""
     names = await catalogs_of(site)
-    quiet = await _quiet(site, names)
     async with chain_of(site) as chain:
-        return await watched(site.wait_s, partial(_commit_reveal, chain, names, quiet))
+        return await watched(site.wait_s, partial(_commit_reveal, site, chain, names))
 
 
-async def _commit_reveal(chain: Chain, names: list[str], quiet: Quiet) -> Verdict:
+async def _commit_reveal(site: Site, chain: Chain, names: list[str]) -> Verdict:
+    quiet = await _quiet(site, names)
     now_ms = (await chain.client.chain_time("confirmed")).unix_ms
     said = [await _signed(chain, each, now_ms, quiet) for each in await on_chain(chain, names)]
     return _together(said)
