@@ -40,9 +40,8 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
         accounts = Accounts(client, keys, changes)
         await accounts.fund(test_cluster=settings.solana.cluster == TEST_CLUSTER)
         loader = Loader(client, keys.admin, changes)
-        await asyncio.gather(
-            loader.deploy("oracle", keys.oracle, code["oracle"]),
-            loader.deploy("registry", keys.registry, code["registry"]),
+        await loader.deploy_all(
+            {"oracle": (keys.oracle, code["oracle"]), "registry": (keys.registry, code["registry"])}
         )
         await accounts.roots()
         await accounts.signer_set()

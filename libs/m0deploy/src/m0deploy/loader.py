@@ -1,6 +1,7 @@
 """Deploying through the upgradeable loader: buffer, then deploy or upgrade; nothing when the code is there already."""
 
 import asyncio
+from collections.abc import Mapping
 
 from m0chain import ChainClient, Sender, TransactionFailed, pda
 from solders.keypair import Keypair
@@ -38,7 +39,15 @@ class Loader:
 
     async def deploy(self, name: str, program: Keypair, code: bytes) -> None:
         """Make `program` run `code` (an ELF), unless it does already. Raises ChainError or DeployError."""
-        found = await deployed(self._client, program.pubkey())
+        await self.deploy_all({name: (program, code)})
+
+    async def deploy_all(self, programs: Mapping[str, tuple[Keypair, bytes]]) -> None:
+        """The same of several at a time; what is due is said in their order."""
+        there = await asyncio.gather(*(deployed(self._client, key.pubkey()) for key, _ in programs.values()))
+        named = zip(programs.items(), there, strict=True)
+        await asyncio.gather(*(self._deploy(name, key, code, found) for (name, (key, code)), found in named))
+
+    async def _deploy(self, name: str, program: Keypair, code: bytes, found: Deployed | None) -> None:
         if found is not None:
             await self.upgrade(name, program.pubkey(), code, found)
             return
