@@ -145,8 +145,10 @@ def test_more_signers_than_may_be_missing_are_not_evicted(release):
         path = f"/api/v1/namespaces/{release.namespace}/pods/{pod}/eviction"
         return release.cluster.run("kubectl", "create", "--raw", path, "-f", "-", given=json.dumps(body))
 
+    gone = release.pods("signer")["m0club-signer-1-0"]["metadata"]["uid"]
     assert evict("m0club-signer-1-0").returncode == 0
     assert "would violate the pod's disruption budget" in evict("m0club-signer-2-0").stderr
+    release.until(lambda: release.pods("signer")["m0club-signer-1-0"]["metadata"]["uid"] != gone)
     release.until(lambda: not release.unready())
 
 

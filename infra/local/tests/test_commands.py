@@ -45,7 +45,8 @@ def test_they_are_those_that_the_command_misses_where_this_package_is_not():
 def test_each_has_help_and_json(name):
     done = m0(name, "--help")
     assert done.returncode == 0
-    assert "--json" in done.stdout
+    # the chain alone becomes the node's own process, and answers nothing
+    assert ("--json" in done.stdout) == (name != "localnet")
 
 
 @pytest.mark.parametrize("args", [("up", "--nonsense"), ("logs",), ("logs", "nobody"), ("up", "--only", "x")])
