@@ -1,4 +1,4 @@
-"""`values.schema.json` and the table of values in the chart's README, made of `values.yaml`: types, defaults, comments.
+"""`values.schema.json`, made of `values.yaml`: names, types, and comments as descriptions.
 
     python infra/helm/schema.py [--check]
 
@@ -96,18 +96,6 @@ def schema() -> str:
     text = (CHART / "values.yaml").read_text("utf-8")
     made = schema_of(yaml.safe_load(text), "", comments(text))
     return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", "title": "m0club"} | made, indent=2) + "\n"
-
-
-def rows(made: dict[str, Any], path: str = "") -> list[str]:
-    """A line of the table for each value that has no keys of its own."""
-    found = []
-    for key, each in made.get("properties", {}).items():
-        here = f"{path}.{key}".lstrip(".")
-        if "properties" in each and here not in {f"engine.{lane}" for lane in LANES}:
-            found += rows(each, here)
-        elif "description" in each and key != "resources":
-            found.append(f"| `{here}` | {each['type']} | {each['description']} |")
-    return found
 
 
 def main() -> int:

@@ -128,6 +128,11 @@ class OnChain:
             await setup.roots()
             await setup.signer_set()
             await setup.catalogs({CATALOG: ChainCatalog(EPOCH_MS, PHASE_MS, PHASE_MS, 1)})
+        # some boxes read what is final alone
+        catalog = pda.catalog(self.oracle.program, CATALOG)
+        async with ChainClient(self.url, commitment="finalized") as final, asyncio.timeout(60):
+            while await final.account(catalog) is None:  # noqa: ASYNC110 - the chain tells nobody
+                await asyncio.sleep(0.1)
 
     async def newest_over(self):
         """The newest epoch whose window is over on chain."""

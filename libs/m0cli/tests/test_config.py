@@ -1,11 +1,10 @@
 """`m0 config validate` and `m0 config diff`: files, and an API."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from doctor_world import served
 from m0cli.main import app
 from typer.testing import CliRunner
 
@@ -151,23 +150,8 @@ def api():
         "version": "0.1.0",
     }  # fmt: skip
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = json.dumps(info).encode()
-            self.send_response(200 if self.path == "/v1/info" else 404)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with served({"/v1/info": info}) as server:
+        yield server.url
 
 
 @pytest.mark.loopback

@@ -18,6 +18,7 @@ from m0cli.main import app
 from m0common.errors import SettingsError, Unavailable
 from m0common.settings import Kafka as KafkaSettings
 from m0common.settings import Settings
+from m0common.stream.groups import StageGroup
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.loopback
@@ -245,15 +246,16 @@ STAGES = ("normalize", "feature", "model", "bundle")
 
 def test_a_release_is_run_when_every_stage_has_a_manned_build_of_it():
     named = [log.Named("sports", "aa"), log.Named("crypto", "bb")]
-    known = {(stage, "one"): {"aa", "bb"} for stage in STAGES} | {("model", "two"): {"bb"}}
-    manned = [(stage, "one") for stage in STAGES]
+    manned = [StageGroup(stage, "one") for stage in STAGES]
+    second = StageGroup("model", "two")
+    known = {group: {"aa", "bb"} for group in manned} | {second: {"bb"}}
     assert log.judged(named, known, manned).ok
-    verdict = log.judged(named, known, [*manned[:2], ("model", "two"), manned[3]])
+    verdict = log.judged(named, known, [*manned[:2], second, manned[3]])
     assert (verdict.ok, verdict.evidence.partition(":")[0]) == (False, "model of sports")
     # what takes over later may be in a build that is waiting and has said nothing
     due = [*named, log.Named("sports", "cc", due=True)]
     assert log.judged(due, known, manned).ok is False
-    assert log.judged(due, known, [*manned, *((stage, "new") for stage in STAGES)]).ok
+    assert log.judged(due, known, [*manned, *(StageGroup(stage, "new") for stage in STAGES)]).ok
     assert log.judged([], known, manned).ok is None
 
 

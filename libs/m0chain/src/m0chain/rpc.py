@@ -12,6 +12,7 @@ import stamina
 from m0common.secret import SecretUrl
 from solana.rpc.commitment import Commitment
 from solana.rpc.models import DataSliceOpts, MemcmpOpts
+from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
@@ -167,6 +168,10 @@ class ChainClient:
             return None
         slot = response.context.slot
         return Account(address, found.owner, found.lamports, bytes(found.data), slot, found.executable)
+
+    async def genesis_hash(self) -> Hash:
+        """What tells the node's chain from every other."""
+        return (await self.call(lambda c: c.get_genesis_hash())).value
 
     async def accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
         """Accounts in the order asked for, None where there is none; in requests of at most 100."""

@@ -1,7 +1,6 @@
 """`m0 bootstrap`: schema, topics with users and rights, programs and accounts on chain, and the first catalogs."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from m0common.errors import SettingsError
 from m0common.settings import Settings, load
 from m0common.stream.kafka_security import Security
 
+from m0cli.changes_view import heard, tell
 from m0cli.failing import one_sentence
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def bootstrap(
     of the keys pays for what is on chain. What it made is in deployment.json of the folder: services read that file
     (M0_DEPLOYMENT_FILE).
     """
-    from m0deploy.changes import Changes  # noqa: PLC0415 - help needs no library of the chain
-    from m0deploy.program_registry import registry_path  # noqa: PLC0415
+    from m0deploy.program_registry import registry_path  # noqa: PLC0415 - help needs no library of the chain
     from m0deploy.site import Site  # noqa: PLC0415
 
     from m0cli.stack_settings import told  # noqa: PLC0415 - reads the deployment only when called
@@ -61,14 +60,9 @@ def bootstrap(
         refuse_another(environment.get("M0_DEPLOYMENT_FILE"), site.record)
         settings_of = partial(as_user, site, environment)
         does = settings_of("").env == "dev" if apply is None else apply
-        changes = Changes((lambda _: None) if as_json else print, apply=does)
+        changes = heard(as_json, apply=does)
         asyncio.run(_take(site, settings_of, changes, only, config_map))
-        if as_json:
-            print(json.dumps({"changes": changes.said, "wanted": changes.wanted, "applied": does}))
-        elif not changes.said and not changes.wanted:
-            print("Everything is as it should be.")
-        elif not does:
-            print("Nothing was changed: `m0 bootstrap --apply` does it.")
+        tell(changes, as_json, "`m0 bootstrap --apply`")
 
 
 async def _take(

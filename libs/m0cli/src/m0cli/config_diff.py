@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from m0client import Client, M0ClientError
+from m0common.deployment_record import PROGRAMS
 from m0common.errors import Unavailable
 from m0common.preflight import flat
 from m0common.secret import Secret
 from m0common.settings import load, read_file
-
-PROGRAMS = ("oracle", "registry", "fee_router", "governance")
 
 
 class Difference(NamedTuple):

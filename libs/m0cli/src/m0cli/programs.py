@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from m0common.errors import SettingsError
@@ -124,16 +124,7 @@ def deploy(
 
     Whoever deploys may upgrade, and pays. On localnet keys that are missing are made.
     """
-    from m0deploy.built import built  # noqa: PLC0415 - as above
-
-    with one_sentence("programs deploy", as_json):
-        place = Place(cluster, rpc, folder, programs, authority)
-        code = chosen(built(programs_of(place)), name)
-
-        async def work(there: "ClusterPrograms", who: "Keypair", changes: "Changes") -> None:
-            await there.deploy(code, who, changes)
-
-        change(place, apply, as_json, work)
+    _bring("deploy", Place(cluster, rpc, folder, programs, authority), name, apply, as_json)
 
 
 @app.command()
@@ -148,16 +139,7 @@ def upgrade(
     as_json: Json = False,
 ) -> None:
     """Upgrade the programs that run other bytes than the built ones; addresses and accounts stay."""
-    from m0deploy.built import built  # noqa: PLC0415 - as above
-
-    with one_sentence("programs upgrade", as_json):
-        place = Place(cluster, rpc, folder, programs, authority)
-        code = chosen(built(programs_of(place)), name)
-
-        async def work(there: "ClusterPrograms", who: "Keypair", changes: "Changes") -> None:
-            await there.upgrade(code, who, changes)
-
-        change(place, apply, as_json, work)
+    _bring("upgrade", Place(cluster, rpc, folder, programs, authority), name, apply, as_json)
 
 
 @app.command()
@@ -233,6 +215,21 @@ def hand_over(
             on(place, show)
         else:
             change(place, bool(apply), as_json, give)
+
+
+def _bring(
+    verb: Literal["deploy", "upgrade"], place: Place, names: list[str] | None, apply: bool | None, as_json: bool
+) -> None:
+    """Deploy or upgrade the built programs that are asked for."""
+    from m0deploy.built import built  # noqa: PLC0415 - as above
+
+    with one_sentence(f"programs {verb}", as_json):
+        code = chosen(built(programs_of(place)), names)
+
+        async def work(there: "ClusterPrograms", who: "Keypair", changes: "Changes") -> None:
+            await (there.deploy if verb == "deploy" else there.upgrade)(code, who, changes)
+
+        change(place, apply, as_json, work)
 
 
 def _write_idl(source: Path, out: Path, address: str) -> None:

@@ -1,7 +1,6 @@
 """Where `m0 programs` works, as options, settings and the checkout say: a cluster, its node, keys, built programs."""
 
 import asyncio
-import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from m0common.errors import SettingsError, nearest
 from m0common.settings import Settings, load, settings_path
 
 from m0cli import checkout
+from m0cli.changes_view import heard, tell
 from m0cli.stack_settings import of_stack, told
 
 if TYPE_CHECKING:
@@ -89,14 +89,13 @@ def change(
     work: Callable[["ClusterPrograms", "Keypair", "Changes"], Awaitable[None]],
 ) -> None:
     """Do what `work` says is due, or only say it. Raises M0Error."""
-    from m0deploy.changes import Changes  # noqa: PLC0415 - as above
-    from m0deploy.clusters import TEST_CLUSTER  # noqa: PLC0415
+    from m0deploy.clusters import TEST_CLUSTER  # noqa: PLC0415 - as above
     from m0deploy.programs import key_of  # noqa: PLC0415
 
     async def run(there: "ClusterPrograms", _: str) -> None:
         cluster, site = there.known.cluster, there.known.site
         does = cluster == TEST_CLUSTER if apply is None else apply
-        changes = Changes((lambda _: None) if as_json else print, apply=does)
+        changes = heard(as_json, apply=does)
         file = place.authority or (None if site is None else site.admin_key)
         if file is None:
             raise SettingsError(
@@ -104,22 +103,16 @@ def change(
                 "--authority"
             )
         await work(there, key_of(file, make=there.makes_keys(changes) and place.authority is None), changes)
-        if as_json:
-            print(json.dumps({"changes": changes.said, "wanted": changes.wanted, "applied": does}))
-        elif not changes.said and not changes.wanted:
-            print("Everything is as it should be.")
-        elif not does:
-            print("Nothing was changed: --apply does it.")
+        tell(changes, as_json, "--apply")
 
     on(place, run)
 
 
 def programs_of(place: Place) -> Path:
     """The folder of the built programs. Raises SettingsError where nothing names one."""
-    root = checkout.find()
-    if place.programs is None and root is None:
+    if place.programs is None and checkout.find() is None:
         raise SettingsError("no built programs are named: give their folder with --programs or M0_PROGRAMS_DIR")
-    return place.programs or (root or Path()) / "programs" / "deploy"
+    return _built(place.programs)
 
 
 def chosen(found: dict[str, T], names: list[str] | None) -> dict[str, T]:

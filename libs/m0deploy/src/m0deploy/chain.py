@@ -46,7 +46,7 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
         await accounts.roots()
         await accounts.signer_set()
         await accounts.catalogs(catalogs)
-        genesis = (await client.call(lambda c: c.get_genesis_hash())).value
+        genesis = await client.genesis_hash()
     told = _record(keys, settings, bytes(genesis).hex())
     if deployment_record.read(site.record) != told:
         write = partial(asyncio.to_thread, deployment_record.write, site.record, told)
@@ -87,5 +87,5 @@ def _refuse_unregistered(site: Site, settings: Settings, keys: Keys, code: Mappi
         for name, key in (("oracle", keys.oracle), ("registry", keys.registry))
     }
     if faults := [*registry.differing_settings(settings), *registry.differing(cluster, made)]:
-        raise SettingsError("; ".join(faults))
+        raise SettingsError(*faults)
     registry.refuse_other_bytes(cluster, code)

@@ -7,7 +7,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx2
 from lightkube import Client
@@ -20,12 +20,13 @@ from m0common.errors import SettingsError
 from m0deploy import keys
 from m0deploy.changes import Changes
 from m0deploy.errors import DeployError
-from m0deploy.shares import read, shares
+from m0deploy.shares import contents, shares
 from m0deploy.site import Site
 
 RECORD = "deployment.json"
 """The key of the ConfigMap that holds the deployment's record."""
 _NOT_FOUND = 404
+_Kept = TypeVar("_Kept", Secret, ConfigMap)
 
 
 class Cluster:
@@ -47,12 +48,9 @@ class Cluster:
     def secret(self, name: str) -> dict[str, bytes] | None:
         """What a Secret holds; None where there is none."""
         with _refused(f"Secret {name}"):
-            try:
-                found = self._client.get(Secret, name)
-            except ApiError as error:
-                if error.status.code == _NOT_FOUND:
-                    return None
-                raise
+            found = self._found(Secret, name)
+            if found is None:
+                return None
             return {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
 
     def add(self, name: str, content: Mapping[str, str]) -> list[str]:
@@ -70,12 +68,7 @@ class Cluster:
         """Keep the deployment's record in the ConfigMap of this name."""
         text = site.record.read_text("utf-8")
         with _refused(f"ConfigMap {name}"):
-            try:
-                there = self._client.get(ConfigMap, name)
-            except ApiError as error:
-                if error.status.code != _NOT_FOUND:
-                    raise
-                there = None
+            there = self._found(ConfigMap, name)
         if there is not None and (there.data or {}).get(RECORD) == text:
             return
 
@@ -88,25 +81,33 @@ class Cluster:
 
         await changes.make(f"write the record of the deployment to ConfigMap {name}", put)
 
+    def _found(self, kind: type[_Kept], name: str) -> _Kept | None:
+        try:
+            return self._client.get(kind, name)
+        except ApiError as error:
+            if error.status.code == _NOT_FOUND:
+                return None
+            raise
+
 
 def init(cluster: Cluster, site: Site, signers: int, prefix: str) -> list[str]:
     """Make every key and password that the namespace's Secrets lack; returns what was made, as Secret/key.
 
     The site is a folder that holds nothing yet: it is where they are made. Raises SettingsError or DeployError.
     """
-    wanted = list(shares(site, signers, prefix))
-    for name in {share.secret for share in wanted}:
-        there = cluster.secret(name) or {}
-        for share in wanted:
-            if share.secret == name and share.key in there and not share.file.exists():
-                share.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_new(share.file, there[share.key])
+    there: dict[str, dict[str, bytes]] = {}
+    for share in shares(site, signers, prefix):
+        if share.secret not in there:
+            there[share.secret] = cluster.secret(share.secret) or {}
+        if share.key in there[share.secret] and not share.file.exists():
+            share.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_new(share.file, there[share.secret][share.key])
     keys.init(site, signers)
-    made = []
-    for name in sorted({share.secret for share in wanted}):
-        content = {share.key: read(share.file) for share in wanted if share.secret == name}
-        made += [f"{name}/{key}" for key in cluster.add(name, content)]
-    return made
+    return [
+        f"{name}/{key}"
+        for name, content in contents(site, signers, prefix).items()
+        for key in cluster.add(name, content)
+    ]
 
 
 @contextmanager

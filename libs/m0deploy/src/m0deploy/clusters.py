@@ -26,7 +26,7 @@ def cluster_of(name: str) -> str:
 
 async def refuse_another(client: ChainClient, cluster: str) -> str:
     """The genesis hash of the node, base58. Raises DeployError when it is of another cluster, ChainError."""
-    found = str((await client.call(lambda c: c.get_genesis_hash())).value)
+    found = str(await client.genesis_hash())
     wanted = GENESIS_HASHES.get(cluster)
     known = next((name for name, genesis in GENESIS_HASHES.items() if genesis == found), None)
     if known != (None if wanted is None else cluster):

@@ -45,9 +45,10 @@ class Loader:
         """The same of several at a time; what is due is said in their order."""
         there = await asyncio.gather(*(deployed(self._client, key.pubkey()) for key, _ in programs.values()))
         named = zip(programs.items(), there, strict=True)
-        await asyncio.gather(*(self._deploy(name, key, code, found) for (name, (key, code)), found in named))
+        await asyncio.gather(*(self.bring(name, key, code, found) for (name, (key, code)), found in named))
 
-    async def _deploy(self, name: str, program: Keypair, code: bytes, found: Deployed | None) -> None:
+    async def bring(self, name: str, program: Keypair, code: bytes, found: Deployed | None) -> None:
+        """The same of a program that was looked at."""
         if found is not None:
             await self.upgrade(name, program.pubkey(), code, found)
             return

@@ -37,7 +37,7 @@ class KnownPrograms:
                     )
                 said[name] = (who, address)
         if faults := self.registry.differing(self.cluster, said):
-            raise SettingsError("; ".join(faults))
+            raise SettingsError(*faults)
         known = {name: entry.id for name, entry in self.registry.of(self.cluster).items()}
         found = {name: address for name, (_, address) in said.items()} | known
         return {name: _key(name, address) for name, address in found.items() if name in PROGRAMS}

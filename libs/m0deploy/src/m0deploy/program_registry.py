@@ -108,7 +108,7 @@ def read(path: Path | None) -> Registry:
     }
     anchor = path.with_name(ANCHOR_FILE)
     if anchor.is_file() and (faults := list(_anchor_faults(anchor, path, entries))):
-        raise SettingsError("; ".join(faults))
+        raise SettingsError(*faults)
     return Registry(path, entries)
 
 

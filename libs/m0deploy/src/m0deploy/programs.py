@@ -80,7 +80,7 @@ class ClusterPrograms:
                 raise DeployError(f"program {name}, {ids[name]}, runs other bytes: `m0 programs upgrade` changes them")
         await self._fund(loader, {n: code[n] for n in found if found[n] is None}, found, authority, changes)
         for name, key in keys.items():
-            await loader.deploy(name, key, code[name])
+            await loader.bring(name, key, code[name], found[name])
 
     async def upgrade(self, code: Mapping[str, bytes], authority: Keypair, changes: Changes) -> None:
         """Upgrade what runs something else. Raises DeployError for a program that is not there, ChainError."""

@@ -45,25 +45,30 @@ def shares(site: Site, signers: int, prefix: str) -> Iterator[Share]:
             yield Share(f"{prefix}-{holder}", key, item.path)
 
 
-def manifests(site: Site, signers: int, prefix: str) -> dict[str, object]:
-    """The Secrets as a List for `kubectl apply`. Raises SettingsError for a file that cannot be read."""
+def contents(site: Site, signers: int, prefix: str) -> dict[str, dict[str, str]]:
+    """What each Secret holds, by its name and key. Raises SettingsError for a file that cannot be read."""
     found: dict[str, dict[str, str]] = {}
     for share in shares(site, signers, prefix):
-        found.setdefault(share.secret, {})[share.key] = read(share.file)
+        found.setdefault(share.secret, {})[share.key] = _read(share.file)
+    return dict(sorted(found.items()))
+
+
+def manifests(site: Site, signers: int, prefix: str) -> dict[str, object]:
+    """The Secrets as a List for `kubectl apply`. Raises SettingsError for a file that cannot be read."""
     made = [
         {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}, "stringData": content}
-        for name, content in sorted(found.items())
+        for name, content in contents(site, signers, prefix).items()
     ]
     return {"apiVersion": "v1", "kind": "List", "items": made}
 
 
 def database_address(site: Site, host: str) -> str:
     """The address of the database at `host` (host:port) with its user's password. Raises SettingsError."""
-    password = quote(read(site.database_password).strip(), safe="")
+    password = quote(_read(site.database_password).strip(), safe="")
     return f"postgresql://{DATABASE_USER}:{password}@{host}/{DATABASE_USER}"
 
 
-def read(file: Path) -> str:
+def _read(file: Path) -> str:
     """A key file as text. Raises SettingsError."""
     try:
         return file.read_text("ascii")

@@ -107,8 +107,7 @@ class NodeChain:
         return [each for each, status in zip(decided, statuses.found, strict=True) if status is None]
 
     async def genesis(self) -> str:
-        response = await self.confirmed.call(lambda c: c.get_genesis_hash())
-        return str(response.value)
+        return str(await self.confirmed.genesis_hash())
 
     async def slot(self) -> int:
         """The newest final slot."""

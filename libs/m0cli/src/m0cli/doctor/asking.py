@@ -103,7 +103,7 @@ def _address(variable: str, value: str | None) -> Pubkey:
 
 
 async def _refuse_another_chain(client: ChainClient, wanted: str | None) -> None:
-    found = bytes((await client.call(lambda c: c.get_genesis_hash())).value).hex()
+    found = bytes(await client.genesis_hash()).hex()
     if wanted is not None and found != wanted.lower():
         raise Fault(
             f"the node is of the chain with genesis hash {found}, and the deployment of {wanted}: let M0_RPC_URL name "

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from m0chain import accounts, pda
 from m0chain.spending import Spending, spending
+from m0deploy.accounts import LAMPORTS_PER_SOL
 from solders.pubkey import Pubkey
 
 from m0cli.doctor.asking import Chain, chain_of
@@ -13,7 +14,6 @@ from m0cli.doctor.site import Site
 from m0cli.doctor.verdict import Fault, Verdict, fails, holds
 
 WARN_DAYS, FAIL_DAYS = 14.0, 3.0
-LAMPORTS_PER_SOL = 1_000_000_000
 AT_ONCE = 2
 """So many payers are looked at together: a public node counts requests."""
 

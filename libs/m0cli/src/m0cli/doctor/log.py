@@ -11,6 +11,7 @@ from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.messages import Manifest
 from m0common.stream.broker import Broker
+from m0common.stream.groups import StageGroup
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.states import manifests
@@ -32,13 +33,8 @@ CLIENT = "m0-doctor"
 REQUEST_MS = 10_000
 READ_S = 45.0
 """So long the log is read for what it names; what is behind that is not looked at, and said."""
-BUILD_DIGITS = 10
-"""So many hex digits of a build end the name of its consumer groups."""
 SHOWN = 3
 NO_KAFKA = "no Kafka is named here: set M0_KAFKA_BOOTSTRAP and a user"
-
-Place = tuple[str, str]
-"""A stage, and the build of a consumer group of it, as its name says it."""
 
 
 class Named(NamedTuple):
@@ -82,16 +78,16 @@ async def releases_run(site: Site) -> Verdict:
     return replace(verdict, evidence=f"{verdict.evidence} (by lanes alone: the log was not read within {READ_S:.0f} s)")
 
 
-def judged(named: Iterable[Named], known: Mapping[Place, set[str]], manned: Iterable[Place]) -> Verdict:
+def judged(named: Iterable[Named], known: Mapping[StageGroup, set[str]], manned: Iterable[StageGroup]) -> Verdict:
     """Whether each of the `named` releases is run in every stage: `known` are the releases of builds, `manned` the
     builds that run. What is due may be in a build that has not said anything yet.
     """
     running: dict[str, set[str]] = defaultdict(set)
     strangers = set()
-    for stage, build in manned:
-        running[stage] |= known.get((stage, build), set())
-        if (stage, build) not in known:
-            strangers.add(stage)
+    for group in manned:
+        running[group.stage] |= known.get(group, set())
+        if group not in known:
+            strangers.add(group.stage)
     missing, found = [], set()
     for each in sorted(named):
         found.add(each.release)
@@ -150,32 +146,23 @@ def _by_sets(log: CatalogLog) -> list[Named]:
     return named
 
 
-def _own() -> tuple[str, set[str]]:
+def _own() -> tuple[bytes, set[str]]:
     """The build of what is installed here, and its releases."""
     domains = load_domains()
-    return _digits(build_of(domains)), {release.hex() for release in releases(domains)}
+    return build_of(domains), {release.hex() for release in releases(domains)}
 
 
-def _known(said: Iterable[Manifest], own: tuple[str, set[str]]) -> dict[Place, set[str]]:
-    known: dict[Place, set[str]] = defaultdict(set)
+def _known(said: Iterable[Manifest], own: tuple[bytes, set[str]]) -> dict[StageGroup, set[str]]:
+    known: dict[StageGroup, set[str]] = defaultdict(set)
+    build, installed = own
     for stage in STAGES.values():
-        known[stage, own[0]] |= own[1]
+        known[StageGroup.of(stage, build)] |= installed
     for m in said:
         if m.stage in STAGES:
-            known[STAGES[m.stage], _digits(m.build)].add(m.release.hex())
+            known[StageGroup.of(STAGES[m.stage], m.build)].add(m.release.hex())
     return dict(known)
 
 
-def _digits(build: bytes) -> str:
-    return build.hex()[:BUILD_DIGITS]
-
-
-def _manned(groups: Iterable[str]) -> set[Place]:
-    """Stage and build of the groups of lane stages."""
-    places = set()
-    for group in groups:
-        prefix, _, build = group.rpartition("-")
-        stage = prefix.removeprefix("m0-")
-        if stage in STAGES.values():
-            places.add((stage, build))
-    return places
+def _manned(groups: Iterable[str]) -> set[StageGroup]:
+    """The groups of lane stages among them."""
+    return {found for found in map(StageGroup.named, groups) if found.stage in STAGES.values()}

@@ -13,6 +13,7 @@ from m0common.process import Process, run
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
 from m0common.stream.core import StageCore
+from m0common.stream.groups import StageGroup
 from m0common.stream.kafka import KafkaBroker, KafkaOptions
 from m0common.stream.loop import StageLoop
 
@@ -62,8 +63,7 @@ def run_stage(name: str, core: Callable[[Settings], StageCore]) -> None:
 
     async def compose(process: Process) -> None:
         made = core(process.settings)
-        # builds run side by side, each as a group of its own
-        group = f"m0-{name}-{made.build.hex()[:10]}"
+        group = str(StageGroup.of(name, made.build))
         stage = process.settings.stage
         begin_loop(process, name, StageLoop(made, broker_of(process), stage, group=group, member=member_name(name)))
 
