@@ -10,18 +10,15 @@ import os
 import re
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import locks
-from compose_world import Engine, build_images
+from compose_world import SLOW_S, Awaited, Engine, build_images
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "infra" / "helm" / "m0club"
-SLOW_S = 300.0
-"""A machine of two cores starts two dozen pods at once."""
 SERVERS = ("kafka", "postgres", "valkey")
 
 
@@ -79,8 +76,11 @@ def images_of(cluster: Cluster) -> list[str]:
     return [word for key, image in named.items() for word in ("--set-string", f"{key}={image}")]
 
 
-class Release:
+class Release(Awaited):
     """The chart in a namespace of its own."""
+
+    passing = (AssertionError, KeyError, ValueError)
+    pause_s = 1.0
 
     def __init__(self, cluster: Cluster, images: list[str]) -> None:
         self.cluster = cluster
@@ -146,24 +146,8 @@ class Release:
         )
         return json.loads(self.kubectl("exec", "deploy/m0club-toolbox", "--", "python3", "-c", asks))
 
-    def final(self, catalog: str = "sports", after: int = -1) -> int:
-        """The newest final epoch of a catalog, once there is one that is newer than `after`."""
+    def epochs(self, catalog: str) -> list[dict]:
+        return self.get(f"/v1/epochs?limit=20&catalog={catalog}")["items"]
 
-        def newest() -> int | None:
-            items = self.get(f"/v1/epochs?limit=20&catalog={catalog}")["items"]
-            found = [entry["epoch_id"] for entry in items if entry["status"] == "finalized"]
-            return max(found) if found and max(found) > after else None
-
-        return self.until(newest)
-
-    def until(self, condition: Callable, within_s: float = SLOW_S):
-        """What `condition` returns, once that is true; whatever fails on the way is asked again."""
-        deadline = time.monotonic() + within_s
-        while True:
-            try:
-                if found := condition():
-                    return found
-            except (AssertionError, KeyError, ValueError) as error:
-                found = error
-            assert time.monotonic() < deadline, f"{found}\n{self.kubectl('get', 'pods')}"
-            time.sleep(1)
+    def seen(self) -> str:
+        return self.kubectl("get", "pods")

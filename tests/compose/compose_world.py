@@ -67,7 +67,44 @@ def build_images(engine: Engine) -> dict[str, str]:
     return named
 
 
-class Deployment:
+class Awaited:
+    """A deployment that tests wait for: what fails on the way is asked again."""
+
+    passing = (httpx2.HTTPError, KeyError, ValueError)
+    """What an answer that is not there yet raises."""
+    pause_s = 0.5
+
+    def epochs(self, catalog: str) -> list[dict]:
+        """The newest epochs of a catalog."""
+        raise NotImplementedError
+
+    def seen(self) -> str:
+        """What there is, for whoever has waited in vain."""
+        raise NotImplementedError
+
+    def final(self, catalog: str = "sports", after: int = -1) -> int:
+        """The newest final epoch of a catalog, once there is one that is newer than `after`."""
+
+        def newest() -> int | None:
+            found = [entry["epoch_id"] for entry in self.epochs(catalog) if entry["status"] == "finalized"]
+            return max(found) if found and max(found) > after else None
+
+        return self.until(newest)
+
+    def until(self, condition: Callable, within_s: float = SLOW_S):
+        """What `condition` returns, once that is true."""
+        deadline = time.monotonic() + within_s
+        while True:
+            try:
+                if found := condition():
+                    return found
+            except self.passing as error:
+                found = error
+            assert time.monotonic() < deadline, f"{found}\n{self.seen()}"
+            time.sleep(self.pause_s)
+
+
+class Deployment(Awaited):
     """compose.dev.yml as a project of its own, on ports of its own."""
 
     def __init__(self, engine: Engine, images: dict[str, str]) -> None:
@@ -97,24 +134,8 @@ class Deployment:
     def get(self, path: str) -> httpx2.Response:
         return httpx2.get(f"http://127.0.0.1:{self.ports['M0_API_PORT']}{path}", timeout=10)
 
-    def final(self, catalog: str = "sports", after: int = -1) -> int:
-        """The newest final epoch of a catalog, once there is one that is newer than `after`."""
+    def epochs(self, catalog: str) -> list[dict]:
+        return self.get(f"/v1/epochs?limit=20&catalog={catalog}").json()["items"]
 
-        def newest() -> int | None:
-            items = self.get(f"/v1/epochs?limit=20&catalog={catalog}").json()["items"]
-            found = [entry["epoch_id"] for entry in items if entry["status"] == "finalized"]
-            return max(found) if found and max(found) > after else None
-
-        return self.until(newest)
-
-    def until(self, condition: Callable, within_s: float = SLOW_S):
-        """What `condition` returns, once that is true; whatever fails on the way is asked again."""
-        deadline = time.monotonic() + within_s
-        while True:
-            try:
-                if found := condition():
-                    return found
-            except (httpx2.HTTPError, KeyError, ValueError) as error:
-                found = error
-            assert time.monotonic() < deadline, f"{found}\n{self.compose('ps', '--all')}"
-            time.sleep(0.5)
+    def seen(self) -> str:
+        return self.compose("ps", "--all")

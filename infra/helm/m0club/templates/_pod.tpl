@@ -150,3 +150,93 @@ topologySpreadConstraints:
       matchLabels: {{- include "m0club.selector" $ | nindent 8 }}
 {{- end }}
 {{- end -}}
+
+{{/*
+The template of a pod with one process of ours. dict:
+root, role, values   as elsewhere; `role` names the container
+image, tag           of m0club/IMAGE
+user                 of Kafka, and the name of its Secret of keys
+labels               besides those of the role
+reaches              what it opens connections to
+chain, secrets, env  what it is told besides
+port                 that it serves besides 9464
+home                 the volume that it keeps things in, where a claim of that name is not made elsewhere
+control              whether it has the control key, and of other keys its login to Kafka alone
+*/}}
+{{- define "m0club.process" -}}
+{{- $root := .root -}}
+{{- $pod := $root.Values.pod -}}
+metadata:
+  labels:
+    {{- include "m0club.labels" . | nindent 4 }}
+    {{- with .labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    m0club.io/serves: status
+    {{- range $reached := .reaches }}
+    m0club.io/reaches-{{ $reached }}: "true"
+    {{- end }}
+    {{- with $pod.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    m0club.io/config: {{ include "m0club.configFiles" $root | sha256sum | trunc 16 | quote }}
+    {{- with merge (deepCopy (.values.annotations | default dict)) $pod.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "m0club.name" $root }}-{{ .role }}
+  automountServiceAccountToken: {{ hasKey $root.Values.serviceAccount.annotations .role }}
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ $pod.terminationGracePeriodSeconds }}
+  securityContext: {{- include "m0club.podSecurity" $root | nindent 4 }}
+  {{- include "m0club.placement" . | nindent 2 }}
+  containers:
+    - name: {{ .role }}
+      image: {{ include "m0club.image" . }}
+      imagePullPolicy: {{ $root.Values.global.imagePullPolicy }}
+      env:
+        {{- include "m0club.env" . | nindent 8 }}
+        {{- if .chain }}
+        {{- include "m0club.envChain" $root | nindent 8 }}
+        {{- end }}
+        {{- include "m0club.envSecrets" . | nindent 8 }}
+        {{- with concat (.env | default list) $pod.extraEnv (.values.extraEnv | default list) }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      ports:
+        - {name: status, containerPort: 9464}
+        {{- with .port }}
+        - {name: public, containerPort: {{ . }}}
+        {{- end }}
+      {{- include "m0club.probes" $root | nindent 6 }}
+      {{- if .port }}
+      lifecycle: {preStop: {exec: {command: [python3, -c, "import time; time.sleep({{ $pod.preStopSeconds }})"]}}}
+      {{- end }}
+      resources: {{- toYaml .values.resources | nindent 8 }}
+      securityContext: {{- include "m0club.containerSecurity" $root | nindent 8 }}
+      volumeMounts:
+        {{- include "m0club.mounts" $root | nindent 8 }}
+        - {name: {{ .home }}, mountPath: /var/lib/m0}
+        {{- if .control }}
+        - {name: control, mountPath: /srv/m0club/control, readOnly: true}
+        {{- end }}
+        {{- with $pod.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    {{- include "m0club.volumes" $root | nindent 4 }}
+    {{- if eq .home "home" }}
+    - {name: home, emptyDir: {sizeLimit: 1Gi}}
+    {{- end }}
+    {{- $keys := printf "%s-%s" $root.Values.global.keysPrefix .user }}
+    {{- if .control }}
+    - {name: keys, secret: {secretName: {{ $keys }}, defaultMode: 0440, items: [{key: kafka.{{ .user }}, path: kafka.{{ .user }}}]}}
+    - {name: control, secret: {secretName: {{ $root.Values.global.keysPrefix }}-control, defaultMode: 0440}}
+    {{- else }}
+    - {name: keys, secret: {secretName: {{ $keys }}, defaultMode: 0440}}
+    {{- end }}
+    {{- with $pod.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
