@@ -74,8 +74,7 @@ spec:
     - {name: site, emptyDir: {sizeLimit: 64Mi}}
     - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
     {{- if .mounted }}
-    - name: deployment
-      configMap: {name: {{ $root.Values.global.deploymentName }}, optional: true}
+    {{- include "m0club.record" $root | nindent 4 }}
     {{- end }}
     {{- if .keys }}
     - name: config

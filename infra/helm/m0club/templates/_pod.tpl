@@ -85,12 +85,17 @@ capabilities: {drop: [ALL]}
 {{- range $path, $_ := include "m0club.configFiles" . | fromYaml }}
       - {key: {{ include "m0club.configKey" $path }}, path: {{ $path }}}
 {{- end }}
-- name: deployment
-  configMap: {name: {{ .Values.global.deploymentName }}{{ if not .Values.bootstrap.enabled }}, optional: true{{ end }}}
+{{ include "m0club.record" . }}
 - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
 {{- with .Values.kafka.caSecret }}
 - {name: kafka-ca, secret: {secretName: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}}
 {{- end }}
+{{- end -}}
+
+{{/* root: the deployment's record. Where it is made here pods wait for it: who began without would have it minutes later. */}}
+{{- define "m0club.record" -}}
+- name: deployment
+  configMap: {name: {{ .Values.global.deploymentName }}{{ if not .Values.bootstrap.enabled }}, optional: true{{ end }}}
 {{- end -}}
 
 {{- define "m0club.configKey" -}}{{ replace "/" "." . }}{{- end -}}
@@ -200,7 +205,9 @@ spec:
         {{- if .chain }}
         {{- include "m0club.envChain" $root | nindent 8 }}
         {{- end }}
+        {{- if .secrets }}
         {{- include "m0club.envSecrets" . | nindent 8 }}
+        {{- end }}
         {{- with concat (.env | default list) $pod.extraEnv (.values.extraEnv | default list) }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
