@@ -20,7 +20,7 @@ class Tree:
         for name in filter(None, names.decode().split("\0")):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target)
+            shutil.copyfile(ROOT / name, target, follow_symlinks=False)
         sources = [*folder.glob("libs/*/src"), *folder.glob("services/*/src"), *folder.glob("infra/*/src")]
         self.env = {"PYTHONPATH": os.pathsep.join(map(str, sorted(sources)))}
 
