@@ -10,9 +10,11 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
+from m0local.ports import free_port
 from m0local.servers import KafkaServer, PostgresServer, ValkeyServer
 from m0local.servers.postgres import drop_stale_pid_file
-from m0local.testing import kafka_server, postgres_server, valkey_server
+from m0local.servers.warm_start import cache_of
+from m0local.testing import RunningKafka, kafka_server, postgres_server, valkey_server
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,36 @@ async def test_kafka_refuses_what_a_topic_does_not_allow_to_its_sender(kafka):
     await _create_topic(kafka.bootstrap, "small", **{"max.message.bytes": str(1 << 20)})
     with pytest.raises(MessageSizeTooLargeError):
         await _send(kafka.bootstrap, "small", b"x" * (2 << 20), max_request_size=9 << 20)
+
+
+@pytest.mark.kafka
+def test_a_broker_starts_from_what_an_earlier_start_has_loaded_or_from_nothing_where_that_is_spoilt(kafka, tmp_path):
+    cache = kafka.server.start_cache()
+    if cache is None:
+        pytest.skip("this Java keeps no starts: Java 25 does")
+    # another process may be at it: whoever comes meanwhile starts from nothing
+    assert (f"-XX:AOTCache={cache}" in kafka.server.command()) == cache.exists()
+    port = free_port(count=2)
+    jars = tmp_path / "jars"
+    jars.mkdir()
+    for jar in kafka.server.jars.glob("*.jar"):
+        (jars / jar.name).hardlink_to(jar)
+    spoilt = RunningKafka(KafkaServer(tmp_path / "kafka", port, port + 1, jars=jars))
+    (jars / cache.name).write_bytes(b"no cache")
+    try:
+        spoilt.start()
+        assert spoilt.server.ready()
+    finally:
+        spoilt.stop()
+
+
+def test_a_java_of_before_25_or_without_a_release_keeps_no_start(tmp_path):
+    java = tmp_path / "bin" / "java"
+    assert cache_of(str(java), tmp_path, []) is None
+    for version, keeps in (("21.0.4", False), ("24", False), ("25", True), ("26.0.1", True)):
+        (tmp_path / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+        assert (cache_of(str(java), tmp_path, []) is not None) == keeps
+    assert cache_of(str(java), tmp_path, []) != cache_of(str(java), tmp_path, ["-Xmx1g"])
 
 
 @pytest.mark.kafka

@@ -17,11 +17,13 @@ Jars are downloaded once into the cache of the repository ($M0_JARS_DIR, else `.
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +56,8 @@ from m0local.settings import PORTS, jars_dir, load
 
 OFFSETS = range(11_000, 14_000, 20)
 """Where stacks of tests stand."""
+SETTLED_S = 2.0
+"""What a broker does in its first moments belongs to its start."""
 
 S = TypeVar("S", bound=Server)
 P = TypeVar("P", bound=Pulse)
@@ -258,9 +262,34 @@ def _running(handle: R) -> Iterator[R]:
 @contextlib.contextmanager
 def kafka_server(directory: Path) -> Iterator[RunningKafka]:
     """Apache Kafka below `directory`, ready to use; no topic exists in it."""
-    port = free_port(count=2)
-    with _running(RunningKafka(KafkaServer(directory, port, port + 1, jars=jars_dir(os.environ)))) as handle:
+    server = _kafka(directory)
+    keep_start(server.jars)
+    with _running(RunningKafka(server)) as handle:
         yield handle
+
+
+def _kafka(directory: Path) -> KafkaServer:
+    port = free_port(count=2)
+    return KafkaServer(directory, port, port + 1, jars=jars_dir(os.environ))
+
+
+def keep_start(jars: Path) -> None:
+    """Run a broker for what its start leaves to later ones, once; when another process does it, there is no waiting."""
+    with tempfile.TemporaryDirectory(prefix="m0-start-") as home:
+        server = _kafka(Path(home) / "kafka")
+        cache = server.start_cache()
+        if cache is None or cache.exists():
+            return
+        jars.mkdir(parents=True, exist_ok=True)
+        with cache.with_suffix(".lock").open("w") as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if cache.exists():
+                return
+            server.kept_start = cache.with_suffix(".new")
+            with _running(RunningKafka(server)) as broker:
+                time.sleep(SETTLED_S)
+                broker.stop(timeout_s=120)
+            server.kept_start.rename(cache)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from m0local.errors import DiskFullError, StartError
 from m0local.ports import LOOPBACK, is_open
 from m0local.servers.jars import Progress, ensure_jars, read_lock
 from m0local.servers.java import find_java
+from m0local.servers.warm_start import cache_of
 
 DATA_FILES = Path(__file__).parent.parent / "data"
 JVM_FLAGS = (
@@ -27,6 +28,8 @@ JVM_FLAGS = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
 )
+KEEP_CLASSES = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching", "-XX:-AOTStubCaching")
+"""Of a start classes are kept; of the JVM's own stubs Java 25 takes some for others, and warns."""
 UTF8 = ("env", "LC_ALL=C.UTF-8")
 """Java reads names of files by the locale, whatever the user's is."""
 READY_TIMEOUT_S = 3
@@ -63,6 +66,8 @@ class KafkaServer:
         self.controller_port = controller_port
         self.jars = jars
         self.progress = progress
+        self.kept_start: Path | None = None
+        """Where the next run shall leave what its start loaded; it takes some seconds to end then."""
 
     @property
     def bootstrap(self) -> str:
@@ -96,7 +101,12 @@ class KafkaServer:
         return {"PORT": str(self.port), "CONTROLLER_PORT": str(self.controller_port)}
 
     def command(self) -> list[str]:
-        return [*self._java(), "kafka.Kafka", str(self.properties)]
+        keep = [*KEEP_CLASSES, f"-XX:AOTCacheOutput={self.kept_start}"] if self.kept_start else []
+        return [*self._java(*keep), "kafka.Kafka", str(self.properties)]
+
+    def start_cache(self) -> Path | None:
+        """Where starts of this Kafka are kept; None for a Java that cannot. Raises MissingToolError."""
+        return cache_of(find_java(), self.jars, JVM_FLAGS)
 
     def ready(self) -> bool:
         """A metadata request is answered with a live broker of *our* cluster id."""
@@ -131,13 +141,17 @@ class KafkaServer:
             return ""
         return dict(line.split("=", 1) for line in lines if "=" in line).get("cluster.id", "")
 
-    def _java(self) -> list[str]:
+    def _java(self, *options: str) -> list[str]:
+        cache = self.start_cache()
+        if cache and cache.exists() and not options:
+            options = (f"-XX:AOTCache={cache}",)
         # explicit and in the order of the lock: a stray jar in the cache is never on the class path
         class_path = ":".join(str(self.jars / jar.file_name) for jar in read_lock())
         return [
             *UTF8,
             find_java(),
             *JVM_FLAGS,
+            *options,
             f"-Dlog4j2.configurationFile={DATA_FILES / 'log4j2.properties'}",
             "-cp",
             class_path,
