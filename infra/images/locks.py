@@ -45,6 +45,8 @@ TOOLS, TOOLS_OF = "tools", ("uv",)
 CHAIN = ("m0chain",)
 ALONE = ("localnet",)
 """What has nothing to do with services."""
+BARE = ("signer",)
+"""What has a root of its own with neither shell nor package manager, and stands on `chain` in it."""
 
 
 INSIDE = {
@@ -106,6 +108,11 @@ def blocks(lock: str) -> list[str]:
 
 
 def stands_on(name: str) -> str:
+    """What the Dockerfile puts below an image's own layer."""
+    return "nothing" if name in BARE else below(name)
+
+
+def below(name: str) -> str:
     """The layer below an image's own: the highest of which it needs everything."""
     whole = closure(*IMAGES[name].packages)
     return next(layer for layer, packages in reversed(shared().items()) if packages <= whole)
@@ -127,7 +134,7 @@ def layers() -> Iterator[tuple[str, set[str]]]:
             yield name, packages - below
         below = packages
     for name, image in sorted(IMAGES.items()):
-        yield name, closure(*image.packages) - shared()[stands_on(name)]
+        yield name, closure(*image.packages) - shared()[below(name)]
 
 
 def texts() -> dict[str, str]:

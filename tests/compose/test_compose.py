@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import tarfile
 
 import httpx2
 import locks
@@ -84,6 +86,11 @@ def health(deployment, container):
 def test_down_and_up_keep_everything(deployment):
     before = deployment.final()
     record = deployment.m0("config", "show", "--json")
+    ours = {name: found for name, found in deployment.containers().items() if name in SERVICES}
+    deployment.compose("stop", *ours)
+    ended = {name: deployment.engine.inspect(container)["State"]["ExitCode"] for name, container in ours.items()}
+    # one that does not drain within the grace period is killed, which is 137
+    assert ended == dict.fromkeys(ours, 0)
     deployment.compose("down")
     assert deployment.containers() == {}
     deployment.up()
@@ -97,6 +104,21 @@ def test_down_with_volumes_leaves_nothing(deployment):
     label = f"label=com.docker.compose.project={deployment.project}"
     for what in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
         assert deployment.engine(*what, "--quiet", "--filter", label) == ""
+
+
+def test_in_a_signers_image_nothing_can_be_run_but_python(engine, images, tmp_path):
+    container = engine("create", "m0club/signer:dev").strip()
+    try:
+        engine("export", container, "--output", str(tmp_path / "files.tar"))
+    finally:
+        engine("rm", container)
+    with tarfile.open(tmp_path / "files.tar") as files:
+        runs = {file.name for file in files if file.isfile() and file.mode & 0o111}
+    # modules and what wheels say of themselves are no programs; the engine puts the rest into any container
+    runs = {name for name in runs if not re.search(r"\.py$|\.so[.\d]*$|\.dist-info/", name)}
+    assert runs - {".dockerenv", "dev/console", *(f"etc/{name}" for name in ("hosts", "hostname", "resolv.conf"))} == {
+        "usr/bin/python3.11"
+    }
 
 
 @pytest.mark.parametrize("name", sorted(locks.IMAGES.keys() - {"m0", "localnet"}))

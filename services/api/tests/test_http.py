@@ -1,9 +1,9 @@
 """Caching, problems, request ids, and the interface against its own description."""
 
 import hashlib
+import importlib
 
 import pytest
-import schemathesis
 from api_served import served
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -14,6 +14,12 @@ from m0common.secret import SecretUrl
 from m0common.settings import Solana
 
 pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def schemathesis():
+    """Slow to load, and every process of a run collects this file."""
+    return importlib.import_module("schemathesis")
 
 
 @pytest.mark.parametrize("path", ["/v1/markets", "/v1/info", "/v1/predictions/EPL_002/proof", "/v1/epochs"])
@@ -83,7 +89,7 @@ async def test_the_description_documents_every_problem_of_an_endpoint(client):
     assert "HTTPValidationError" not in str(schema["paths"])
 
 
-def test_every_answer_of_the_running_service_is_what_its_description_says(address):
+def test_every_answer_of_the_running_service_is_what_its_description_says(address, schemathesis):
     described = schemathesis.openapi.from_url(f"{address}/openapi.json")
     operations = [result.ok() for result in described.get_all_operations()]
     assert len(operations) == 11
@@ -97,7 +103,7 @@ def test_every_answer_of_the_running_service_is_what_its_description_says(addres
     check()
 
 
-def test_every_answer_about_something_known_is_what_the_description_says(address, world):
+def test_every_answer_about_something_known_is_what_the_description_says(address, world, schemathesis):
     described = schemathesis.openapi.from_url(f"{address}/openapi.json")
     known = {
         "market_id": "EPL_002",

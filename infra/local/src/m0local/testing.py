@@ -154,6 +154,12 @@ def _family(pid: int) -> list[int]:
 class RunningKafka(Running[KafkaServer]):
     """Apache Kafka for a test."""
 
+    def start(self, timeout_s: float = 60) -> None:
+        """See Running."""
+        if self.server.kept_start is None:
+            keep_start(self.server.jars)
+        super().start(timeout_s)
+
     @property
     def bootstrap(self) -> str:
         return self.server.bootstrap
@@ -262,9 +268,7 @@ def _running(handle: R) -> Iterator[R]:
 @contextlib.contextmanager
 def kafka_server(directory: Path) -> Iterator[RunningKafka]:
     """Apache Kafka below `directory`, ready to use; no topic exists in it."""
-    server = _kafka(directory)
-    keep_start(server.jars)
-    with _running(RunningKafka(server)) as handle:
+    with _running(RunningKafka(_kafka(directory))) as handle:
         yield handle
 
 
