@@ -14,14 +14,11 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 HORIZON_S = 60
 AWAY_S = 3 * HORIZON_S
 SEED = int(os.environ.get("M0_CHAOS_SEED", "20261126"))
-SETTINGS = f"""
-[stage]
-checkpoint_interval_ms = 200
-
-[jobs]
-replay_horizon_ms = {HORIZON_S * 1000}
-trim_interval_ms = 5000
-"""
+SETTINGS = {
+    "stage": "checkpoint_interval_ms = 200\n",
+    "jobs": f"replay_horizon_ms = {HORIZON_S * 1000}\ntrim_interval_ms = 5000\n",
+}
+"""By table."""
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +26,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Settings with checkpoints all the time, a short horizon, and trimming that is never far behind."""
     folder = tmp_path_factory.mktemp("config") / "config"
     shutil.copytree(ROOT / "config", folder)
-    with (folder / "dev.toml").open("a") as file:
-        file.write(SETTINGS)
+    file = folder / "dev.toml"
+    text = file.read_text()
+    for table, lines in SETTINGS.items():
+        head = f"\n[{table}]\n"
+        text = text.replace(head, head + lines) if head in text else text + head + lines
+    file.write_text(text)
     return {"M0_CONFIG_PATH": str(folder / "dev.toml")}
 
 
