@@ -1,21 +1,29 @@
-"""`m0 keys init` and `m0 bootstrap`: from empty servers to a deployment that services find their way in."""
+"""`m0 keys init` and `m0 bootstrap`: from empty servers to a deployment that services find their way in. Then
+`m0 preflight`: whether it may be upgraded.
+"""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+from m0cli.main import app
 from m0common.deployment import Deployment, program_id
 from m0common.rights import OPERATOR, principals
 from m0common.settings import load
 from m0common.topics import TOPICS
+from m0index import migrations
 from m0kafka.passwords import ensure_passwords
 from m0local.ports import free_port
 from m0local.servers.secured_kafka import SecuredKafkaServer
 from m0local.settings import jars_dir
 from m0local.testing import RunningKafka, chain_node, postgres_server
+from m0replay.installed import installed_domains
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """
@@ -143,3 +151,103 @@ def test_the_servers_of_one_deployment_are_not_given_the_identity_of_another(wor
     said = world.m0("bootstrap", "--dir", str(world.folder.parent / "other"), code=1, M0_DEPLOYMENT_FILE=record)
     assert f"these servers are of the deployment in {world.folder}" in said
     assert not (world.folder.parent / "other").exists()
+
+
+NAMES = ["addresses", "genesis", "partitions", "topics", "schema", "releases"]
+
+
+@pytest.fixture
+def looked(world, monkeypatch):
+    """What `m0 preflight` finds with other variables: the names of the checks that have faults, and all they say."""
+    monkeypatch.chdir(world.folder.parent)
+    for name in [name for name in os.environ if name.startswith("M0_")]:
+        monkeypatch.delenv(name)
+
+    def run(*args, **env):
+        told = world.env | {"M0_DEPLOYMENT_FILE": str(world.folder / "deployment.json")} | env
+        for name in [name for name in told if name.startswith("M0_")]:
+            monkeypatch.setenv(name, told[name])
+        done = CliRunner().invoke(app, ["preflight", "--json", *args])
+        said = json.loads(done.stdout)
+        assert [check["name"] for check in said["checks"]] == NAMES
+        assert said["ok"] == (done.exit_code == 0) == all(check["ok"] for check in said["checks"])
+        failed = {check["name"]: check["evidence"] for check in said["checks"] if not check["ok"]}
+        for name in env:
+            monkeypatch.delenv(name, raising=False)
+        return failed
+
+    return run
+
+
+def test_a_deployment_that_fits_the_settings_may_be_upgraded(world, looked):
+    assert looked() == {}
+    # the operator may see all of it
+    password = world.folder / "keys" / "kafka" / OPERATOR
+    assert looked(M0_KAFKA_USERNAME=OPERATOR, M0_KAFKA_PASSWORD_FILE=str(password)) == {}
+
+
+def test_another_chain_and_other_programs_stop_an_upgrade(world, looked):
+    key = json.loads((world.folder / "deployment.json").read_text())["signers"][0]["public_key"]
+    failed = looked(M0_ORACLE_PROGRAM_ID=key, M0_GENESIS_HASH="ab" * 32)
+    assert failed.keys() == {"addresses", "genesis", "releases"}
+    assert "the log has no catalog that the control key" in failed["releases"]
+    assert failed["addresses"].startswith(f"at deployment.oracle_program_id, {key}, is nothing on localnet")
+    assert f"deployment.genesis_hash is {'ab' * 32}: name a node" in failed["genesis"]
+    registry = world.folder.parent / "registry.toml"
+    registry.write_text(f'[localnet.registry]\nid = "{key}"\n')
+    said = looked(M0_PROGRAM_REGISTRY=str(registry))
+    assert said.keys() == {"addresses"}
+    assert f"and {registry} has {key} for registry on localnet" in said["addresses"]
+    assert f"has {key} for registry on localnet" in world.bootstrap(code=1, M0_PROGRAM_REGISTRY=str(registry))
+
+
+def test_another_count_of_partitions_and_what_kafka_lacks_stop_an_upgrade(world, looked):
+    config = world.folder.parent / "more.toml"
+    config.write_text(CONFIG.format(env="dev", auto="true").replace("partitions = 4", "partitions = 8"))
+    failed = looked(M0_CONFIG_PATH=str(config))
+    assert failed.keys() == {"partitions", "topics", "releases"}
+    assert "m0.raw.v1 has 4 partitions and 8 are configured: set kafka.partitions = 4" in failed["partitions"]
+    config.write_text(CONFIG.format(env="dev", auto="true").replace("partitions = 4", "partitions = 4\nsigners = 4"))
+    failed = looked(M0_CONFIG_PATH=str(config))
+    assert failed.keys() == {"topics"}
+    assert "Kafka lacks this: add user signer-4; `m0 topics apply` does it" in failed["topics"]
+
+
+def test_a_schema_that_is_another_ones_or_for_newer_versions_stops_an_upgrade(world, looked):
+    def say(*statements):
+        with psycopg.connect(world.env["M0_PG_DSN"], autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    head = migrations.head()
+    before = f"{int(head) - 1:0{len(head)}}"
+    try:
+        say(f"UPDATE alembic_version SET version_num = '{before}'")
+        assert looked() == {}
+        say("UPDATE alembic_version SET version_num = 'someone'")
+        assert "'someone', which is no step of ours" in looked()["schema"]
+        say("UPDATE alembic_version SET version_num = '9999'", "UPDATE schema_terms SET oldest = '9998'")
+        failed = looked()
+        assert failed.keys() == {"schema"}
+        assert f"is for versions that know 9998, this one knows {head}" in failed["schema"]
+    finally:
+        say(f"UPDATE alembic_version SET version_num = '{head}'", "UPDATE schema_terms SET oldest = '0001'")
+
+
+def test_a_server_that_is_away_fails_what_it_is_needed_for_in_one_sentence_each(looked):
+    away = f"postgresql://m0@127.0.0.1:{free_port()}/m0"
+    failed = looked(M0_PG_DSN=away, M0_RPC_URL=f"http://127.0.0.1:{free_port()}")
+    assert failed.keys() == {"addresses", "genesis", "schema"}
+    assert "Postgres does not answer" in failed["schema"]
+
+
+def test_a_release_that_is_not_installed_stops_an_upgrade_unless_it_stays(world, looked, monkeypatch):
+    installed = installed_domains()
+    here = installed["sports"].release
+    other = dataclasses.replace(installed["sports"], release="ab" * 32)
+    monkeypatch.setattr("m0replay.installed.installed_domains", lambda: installed | {"sports": other})
+    failed = looked()
+    assert failed.keys() == {"releases"}
+    assert f"generation 1 of catalog sports needs release {here}" in failed["releases"]
+    assert f"`m0 catalog set sports --release {'ab' * 32}`" in failed["releases"]
+    assert looked("--releases", here) == {}

@@ -33,6 +33,7 @@ OWN: dict[str, Command] = {
     "keys": Command("m0cli.keys", "Keys and passwords of a new deployment.", DEPLOYMENT),
     "bootstrap": Command("m0cli.bootstrap", "From empty servers to a deployment.", DEPLOYMENT),
     "programs": Command("m0cli.programs", "The Solana programs: build, verify, deploy, upgrade.", DEPLOYMENT),
+    "preflight": Command("m0cli.preflight", "Whether an upgrade may go on.", DEPLOYMENT),
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", DEPLOYMENT),
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", DEPLOYMENT),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", DEPLOYMENT),

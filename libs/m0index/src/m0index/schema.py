@@ -7,7 +7,10 @@ version that may use it, by the newest step which that version must know (`schem
 from typing import NamedTuple
 
 import psycopg
+from m0common.secret import SecretDsn
+from m0common.store.address import address
 from m0common.store.postgres import Connection
+from psycopg.rows import dict_row
 
 from m0index import migrations
 
@@ -35,6 +38,15 @@ async def find(connection: Connection) -> Found:
     step = await (await connection.execute("SELECT version_num FROM alembic_version")).fetchone()
     terms = await (await connection.execute("SELECT oldest FROM schema_terms")).fetchone() if row["oldest"] else None
     return Found(None if step is None else step["version_num"], None if terms is None else terms["oldest"])
+
+
+async def look(dsn: SecretDsn) -> Found:
+    """The same of the database at an address. Raises SettingsError, or Unavailable when it does not answer."""
+    try:
+        async with await psycopg.AsyncConnection.connect(address(dsn), autocommit=True, row_factory=dict_row) as opened:
+            return await find(opened)
+    except psycopg.Error as error:
+        raise migrations.no_answer(dsn, error) from error
 
 
 def lacking(found: Found, head: str) -> bool:

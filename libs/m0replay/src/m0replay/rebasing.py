@@ -107,9 +107,14 @@ async def saved(broker: Broker, deployment: Deployment, catalog: str, partition:
     """What the log has. Raises Unavailable."""
     home = partition_for(catalog.encode(), await broker.partitions(MANIFESTS.name))
     found = await manifests(broker, sorted({partition, home}))
-    known = [m for m in found if m.catalog == catalog and no_life(m, deployment) is None]
-    lane = [m for m in known if m.partition == partition and m.stage in LANE_STAGES]
-    return Saved(catalog, partition, lane, [m for m in known if m.partition == home and m.stage == BUNDLE_STAGE])
+    return saved_of([m for m in found if no_life(m, deployment) is None], catalog, partition)
+
+
+def saved_of(known: Iterable[Manifest], catalog: str, partition: int) -> Saved:
+    """The same out of manifests of lives that there are, other lanes' and catalogs' included."""
+    mine = [m for m in known if m.catalog == catalog]
+    lane = [m for m in mine if m.partition == partition and m.stage in LANE_STAGES]
+    return Saved(catalog, partition, lane, [m for m in mine if m.stage == BUNDLE_STAGE])
 
 
 def _all_read(_: Sequence[Restored]) -> str | None:

@@ -1,0 +1,56 @@
+"""`m0 preflight`: whether a running deployment may be upgraded to what is installed here; writes nothing."""
+
+import asyncio
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from m0cli.arguments import check_release
+from m0cli.failing import EXIT_FAILED, one_sentence
+from m0cli.programs_place import registered
+
+app = typer.Typer(help="Whether an upgrade may go on.")
+
+
+@app.command()
+def preflight(
+    releases: Annotated[
+        str, typer.Option(metavar="HASH,…", help="Releases that stay installed elsewhere, with commas between.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Look at a running deployment with the settings that are about to be installed, and exit 1 when an upgrade must
+    not go on: addresses, genesis, partitions, topics, schema, releases.
+
+    In Kafka it looks as the user of the settings: operator may see all of it. M0_PROGRAM_REGISTRY names the registry of
+    programs; in a checkout it is programs/registry.toml.
+    """
+    others = [release for release in releases.split(",") if release]
+    for release in others:
+        check_release(release, option="--releases")
+    from m0chain import quiet_retries  # noqa: PLC0415 - help needs no library of the chain
+    from m0deploy.preflight import Preflight  # noqa: PLC0415
+    from m0replay.installed import installed_domains  # noqa: PLC0415
+
+    from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
+
+    with one_sentence("preflight", as_json):
+        quiet_retries()
+        registry = registered()
+        installed = {name: domain.release for name, domain in installed_domains().items()}
+        found = asyncio.run(Preflight(stack_settings(), registry, installed, others).checks())
+    ok = all(check.ok for check in found)
+    if as_json:
+        checks = [{"name": check.name, "ok": check.ok, "evidence": check.evidence} for check in found]
+        print(json.dumps({"ok": ok, "checks": checks}))
+    else:
+        for check in found:
+            if check.ok:
+                print(f"{check.name}: {check.evidence}")
+            for fault in check.faults:
+                print(f"{check.name}: {fault}", file=sys.stderr)
+        print("The upgrade may go on." if ok else "The upgrade must not go on.")
+    if not ok:
+        raise typer.Exit(EXIT_FAILED)
