@@ -120,16 +120,17 @@ def outcome_of(market_id):
 
 
 @contextlib.asynccontextmanager
-async def running(dsn, house, broker, status):
+async def running(dsn, house, broker, status, archive=None):
     """A process of jobs."""
     config = settings.Settings(
         postgres=settings.Postgres(dsn=dsn),
+        archive=settings.Archive(interval_ms=100),
         jobs=settings.Jobs(crank_interval_ms=100, resolve_wait_ms=0, trim_interval_ms=100, replay_horizon_ms=HOUR_MS),
     )
     async with rows.opened(config.postgres, "jobs") as leases:
         jobs = Jobs(
             config, Deployment(bytes(32), bytes(32), 1), house.oracle.program, house.registry.program, house.pool,
-            leases, broker, house.chain, SystemClock(), status,
+            leases, broker, house.chain, SystemClock(), status, archive,
         )  # fmt: skip
         task = asyncio.create_task(jobs.run())
         try:

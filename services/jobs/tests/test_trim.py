@@ -313,3 +313,23 @@ async def test_a_first_checkpoint_on_its_way_is_not_cut_away():
     world.check()
     await trimmer.run()
     world.check()
+
+
+async def test_nothing_is_cut_that_is_not_archived():
+    world, archived = World([Lane(1, "a", 0)]), {}
+    await world.start()
+    trimmer = Trimmer(world.broker, HORIZON_MS, world.no_life, lambda: archived)
+    (lane,) = world.lanes
+    for _ in range(12):
+        world.now_ms += HORIZON_MS
+        lane.work(3)
+        lane.window_end_ms = world.now_ms
+        await world.checkpoint(lane)
+        assert await trimmer.run() == 0
+    archived |= {STATE_1: 2, MANIFESTS_0: 1}
+    assert await trimmer.run() == 3
+    assert (await world.begin(STATE_1), await world.begin(MANIFESTS_0)) == (2, 1)
+    archived |= {STATE_1: 1 << 40, MANIFESTS_0: 1 << 40}
+    assert await trimmer.run() > 0
+    assert await world.begin(STATE_1) > 2
+    world.check()

@@ -1,4 +1,4 @@
-"""`m0 replay CATALOG EPOCH`: rebuild an epoch's root from the Kafka log and compare it with the one on chain."""
+"""`m0 replay CATALOG EPOCH`: rebuild an epoch's root from the log and compare it with the one on chain."""
 
 import json
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Annotated
 
 import typer
+from m0archive.store import Store
 from m0common.canonical import ZERO
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
@@ -16,6 +17,7 @@ from m0replay.mutate import MUTATIONS, Damaged
 from m0replay.replay import Verdict, replay_epoch
 from m0replay.states import STAGES
 
+from m0cli.archived import log_with, on_archive
 from m0cli.arguments import EPOCH_MAX
 from m0cli.failing import EXIT_FAILED, Exits
 from m0cli.on_broker import on_broker
@@ -33,6 +35,14 @@ def replay(
     epoch: Annotated[int, typer.Argument(metavar="EPOCH", help="A finalized epoch of it.", min=0, max=EPOCH_MAX)],
     full: Annotated[bool, typer.Option("--full", help="From the beginning of the log, not from a checkpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive",
+            metavar="URL",
+            help="Read the archive there, file:///FOLDER or s3://BUCKET/PREFIX, and no Kafka.",
+        ),
+    ] = None,
     mutate: Annotated[
         str | None,
         typer.Option(help="Damage one observation before replaying, to see it noticed: change, drop, add or swap."),
@@ -64,9 +74,18 @@ def replay(
             mutation=mutate,
             index=index,
             api_base=settings.api_base,
+            lanes_kept=archive is None,
         )
 
-    verdict = on_broker("replay", work, as_json, NO_VERDICT, ENDINGS)
+    async def from_archive(store: Store, settings: Settings) -> Verdict:
+        from m0common.deployment import Deployment  # noqa: PLC0415
+
+        return await work(await log_with(store, Deployment.of(settings), catalog, epoch), settings)
+
+    if archive is None:
+        verdict = on_broker("replay", work, as_json, NO_VERDICT, ENDINGS)
+    else:
+        verdict = on_archive("replay", archive, from_archive, as_json, NO_VERDICT, ENDINGS)
     print(verdict_json(verdict) if as_json else verdict_text(verdict))
     raise typer.Exit(0 if verdict.match else EXIT_FAILED)
 

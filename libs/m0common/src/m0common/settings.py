@@ -218,6 +218,26 @@ class Jobs(Section):
     trim_interval_ms: int = Field(default=600_000, ge=100, description="Between two trims of the lanes' state.")
 
 
+class Archive(Section):
+    """`[archive]`: where the log is kept outside Kafka; see m0archive."""
+
+    url: str = Field(
+        default="", description="`file:///FOLDER` or `s3://BUCKET/PREFIX`, one for each deployment; empty: no archive."
+    )
+    endpoint: PublicUrl = Field(default="", description="Of S3-compatible storage; empty: that of its region at AWS.")
+    region: str = Field(default="us-east-1", description="Of the bucket.")
+    access_key_id: Secret = Field(
+        default=Secret(), description="Opens the bucket; empty: what the machine's role gives."
+    )
+    secret_access_key: Secret = Field(default=Secret(), description="Belongs to that key.")
+    interval_ms: int = Field(
+        default=10_000, ge=100, description="What is in the log is archived so often: the most of it that can be lost."
+    )
+    behind_after_ms: int = Field(
+        default=300_000, ge=1000, description="An archive that lags by more than this is noted."
+    )
+
+
 class Settings(Section):
     """Everything a service may be told."""
 
@@ -251,6 +271,7 @@ class Settings(Section):
     api: Api = Api()
     realtime: Realtime = Realtime()
     jobs: Jobs = Jobs()
+    archive: Archive = Archive()
     catalogs: dict[str, Catalog] = Field(default_factory=dict)
 
     @field_validator("catalogs")
@@ -296,6 +317,11 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_GOVERNANCE_PROGRAM_ID": ("deployment", "governance_program_id"),
     "M0_JWT_SECRET": ("api", "jwt_secret"),
     "M0_API_KEYS": ("api", "keys"),
+    "M0_ARCHIVE_URL": ("archive", "url"),
+    "M0_ARCHIVE_ENDPOINT": ("archive", "endpoint"),
+    "M0_ARCHIVE_REGION": ("archive", "region"),
+    "M0_ARCHIVE_ACCESS_KEY_ID": ("archive", "access_key_id"),
+    "M0_ARCHIVE_SECRET_ACCESS_KEY": ("archive", "secret_access_key"),
     "M0_SIGNER_NAME": ("signer", "name"),
     "M0_SIGNER_DEPTH": ("signer", "depth"),
     "M0_SIGNER_WORKERS": ("signer", "workers"),

@@ -60,7 +60,7 @@ RAW = Topic(
     "group",
     "group",
     ("ingest", "m0 catalog", "m0 lane"),
-    ("normalize", "signer", "ingest"),
+    ("normalize", "signer", "ingest", "jobs"),
     config={"message.timestamp.type": "LogAppendTime"},
 )
 NORMALIZED = Topic("m0.normalized.v1", "group", "group", ("normalize",), ("feature", "monitor"))
@@ -91,8 +91,8 @@ MANIFESTS = Topic(
     ("normalize", "feature", "model", "bundle", *_STATE_READERS),
     retention_ms=FOR_EVER,
 )
-HEADERS = Topic("m0.headers.v1", "catalog", "catalog", ("bundle",), ("signer", "indexer"))
-BUNDLES = Topic("m0.bundles.v1", "catalog", "catalog", ("bundle", "signer"), ("indexer",))
+HEADERS = Topic("m0.headers.v1", "catalog", "catalog", ("bundle",), ("signer", "indexer", "jobs"))
+BUNDLES = Topic("m0.bundles.v1", "catalog", "catalog", ("bundle", "signer"), ("indexer", "jobs"))
 SUBMISSIONS = Topic("m0.submissions.v1", "catalog:epoch", "one", ("signer",), ("signer", "indexer", "monitor"))
 FINALIZED_EPOCHS = Topic("m0.finalized.epochs.v1", "catalog", "catalog", ("indexer",), ("api", "realtime", "jobs"))
 FINALIZED_PREDICTIONS = Topic(
@@ -112,7 +112,7 @@ REALTIME_ANCHORS = Topic(
     compacted=True,
     max_message_bytes=8 * MIB,
 )
-CURSORS = Topic("m0.cursors.v1", "connector", "one", ("ingest",), ("ingest", "operator"), compacted=True)
+CURSORS = Topic("m0.cursors.v1", "connector", "one", ("ingest",), ("ingest", "jobs", "operator"), compacted=True)
 """How far connectors are whose own newest record in `m0.raw` does not say it, and which sets are in force: an empty
 value takes a key back.
 """

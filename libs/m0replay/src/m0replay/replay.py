@@ -55,10 +55,12 @@ async def replay_epoch(
     mutation: str | None = None,
     index: int = 0,
     api_base: str = "",
+    lanes_kept: bool = True,
 ) -> Verdict:
     """From the checkpoint before the epoch; from the beginning when `full`, or when no checkpoint is left.
 
-    `mutation` damages observation number `index` of the epoch first, see m0replay.mutate. Raises Irreplayable where
+    `mutation` damages observation number `index` of the epoch first, see m0replay.mutate. Where the log does not keep
+    what the stages said (`lanes_kept`), a difference is told by the header alone. Raises Irreplayable where
     what it reads is not to be had; M0Error for an epoch that is not final, naming the API (`api_base`, a URL) that
     lists those that are.
     """
@@ -90,13 +92,15 @@ async def replay_epoch(
         await run.run()
     started = "the beginning of the log" if made.checkpoint is None else f"the checkpoint of epoch {made.checkpoint}"
     if run.closed is None:
-        lost = await first_difference(broker, run.trail) or _never_closed(run)
+        lost = (await first_difference(broker, run.trail) if lanes_kept else None) or _never_closed(run)
         return Verdict(False, catalog, epoch_id, bytes(32), bytes(32), started, run.events, 0, lost, damaged=damaged)
     header = BundleHeader.decode(run.closed.header.header)
     lives = {(lane.partition, lane.life) for lane in run.closed.header.lanes}
     why = None
     if (header.merkle_root, header.bundle_hash) != final:
-        why = await first_difference(broker, run.trail) or _header_difference(made.recorded, header)
+        why = (await first_difference(broker, run.trail) if lanes_kept else None) or _header_difference(
+            made.recorded, header
+        )
     return Verdict(
         why is None,
         catalog,

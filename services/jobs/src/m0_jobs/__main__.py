@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from m0archive.objects import opened
 from m0chain import Fees, Programs, Sender, node_client
 from m0chain.keyfile import plain_key
 from m0chain.pulse import node_pulse
@@ -16,7 +17,7 @@ from m0index.schema import Schema
 from m0_jobs.chain import RpcChain
 from m0_jobs.service import NAME, Jobs
 
-NEEDS = ("deployment", "kafka", "stage", "postgres", "solana", "jobs", "keys_dir")
+NEEDS = ("deployment", "kafka", "stage", "postgres", "solana", "jobs", "archive", "catalogs", "keys_dir")
 
 
 async def compose(process: Process) -> None:
@@ -38,7 +39,10 @@ async def compose(process: Process) -> None:
     pool = await process.enter("Postgres", postgres.opened(config.postgres, name=NAME, session=False))
     leases = await process.enter("the leases", rows.opened(config.postgres, NAME))
     chain = RpcChain(client, sender, programs.oracle, programs.registry, key)
-    jobs = Jobs(config, deployment, programs.oracle, programs.registry, pool, leases, broker, chain, clock, status)
+    archive = opened(config.archive) if config.archive.url else None
+    jobs = Jobs(
+        config, deployment, programs.oracle, programs.registry, pool, leases, broker, chain, clock, status, archive
+    )
     process.task("lead", jobs.run)
 
 

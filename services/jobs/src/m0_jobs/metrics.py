@@ -58,6 +58,22 @@ HELD_PARTITIONS: Final = gauge(
     "m0_jobs_held_partitions", "partitions",
     "Partitions of which nothing is cut: the newest state of a lane does not restore.",
 )  # fmt: skip
+ARCHIVED_RECORDS: Final = counter("m0_jobs_archived_records_total", "records", "Records of the log that were archived.")
+ARCHIVED_BYTES: Final = counter("m0_jobs_archived_bytes_total", "bytes", "What they took in the archive, compressed.")
+ARCHIVE_LAG: Final = gauge(
+    "m0_jobs_archive_lag_seconds", "seconds",
+    "How long the oldest record that is not archived has been in the log. What tells of an epoch waits for its end.",
+    TOPIC,
+)  # fmt: skip
+ARCHIVE_LACKS: Final = gauge(
+    "m0_jobs_archive_lacking_offsets", "offsets", "Offsets that Kafka had forgotten before they were archived."
+)
+ARCHIVE_FAILURES: Final = counter(
+    "m0_jobs_archive_failures_total",
+    "failures",
+    "Rounds of archiving that failed; the next one goes on.",
+    failures=True,
+)
 TRIM_FAILURES: Final = counter(
     "m0_jobs_trim_failures_total", "failures",
     "Manifests that nobody can use: unreadable, of a life that nobody began, of a state that does not restore.",

@@ -1,10 +1,12 @@
 """The jobs put together: whoever has their lease takes outcomes in and runs every job on its schedule."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
+from m0archive.store import Store
 from m0chain import Oracle, Registry
 from m0common.clock import Clock
 from m0common.deployment import Deployment
@@ -16,12 +18,14 @@ from m0common.leases.rows import fenced
 from m0common.settings import Settings
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
+from m0common.tasks import end_task
 from m0common.telemetry.logs import logger
 from m0index.positions import Positions
 from m0lanes.births import no_life
 from solders.pubkey import Pubkey
 
 from m0_jobs import metrics
+from m0_jobs.archiver import Archiver, late_ms
 from m0_jobs.chain import ChainPort
 from m0_jobs.cranks import Cranks
 from m0_jobs.outcomes import GROUP, OutcomeStore, outcome_loop
@@ -48,6 +52,8 @@ class Jobs:
     chain: ChainPort
     clock: Clock
     status: Status
+    archive: Store | None = None
+    """where the log is archived, None: nowhere"""
     failed: dict[str, str] = field(default_factory=dict)
     """why the newest run of a job failed; each may fail alone"""
 
@@ -62,22 +68,41 @@ class Jobs:
     async def _lead(self, tenure: Tenure) -> None:
         metrics.LEADER.set(1)
         unborn = partial(no_life, deployment=self.deployment)
-        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, unborn)
+        archiver = self._archiver()
+        archived = None if archiver is None else archiver.archived
+        trimmer = Trimmer(self.broker, self.config.jobs.replay_horizon_ms, unborn, archived)
         scheduler = self._scheduler(tenure.lease, trimmer)
         scheduler.start()
         positions = Positions(GROUP, self.broker, partial(fenced, self.pool, tenure.lease))
         loop = outcome_loop(OutcomeStore(positions, self.clock), self.broker, self.config.stage)
         self.status.ready["outcomes"] = loop.ready
         self.status.notes["state"] = trimmer.notes
+        working = [asyncio.ensure_future(loop.run())]
+        if archiver is not None:
+            self.status.notes["archive"] = archiver.note
+            working.append(asyncio.ensure_future(archiver.run(tenure)))
         try:
-            await loop.run()
+            ended, _ = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         except Fenced as error:
             _log.warning("fenced", reason=str(error))
         finally:
+            for task in working:
+                await end_task(task)
+            self.status.notes.pop("archive", None)
             metrics.LEADER.set(0)
             self.failed.clear()
             del self.status.ready["outcomes"], self.status.notes["state"]
             scheduler.shutdown(wait=False)
+
+    def _archiver(self) -> Archiver | None:
+        if self.archive is None:
+            return None
+        return Archiver(
+            self.config.archive, self.archive, self.deployment, self.broker, self.pool, self.clock,
+            late_ms(self.config.catalogs),
+        )  # fmt: skip
 
     def _scheduler(self, lease: Lease, trimmer: Trimmer) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone="UTC")

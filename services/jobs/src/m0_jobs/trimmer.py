@@ -8,7 +8,7 @@ manifest of a life that nobody may have begun is not there: no lane goes on from
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -41,6 +41,8 @@ class Trimmer:
     broker: Broker
     horizon_ms: int
     no_life: Callable[[Manifest], str | None]
+    archived: Callable[[], Mapping[TopicPartition, int]] | None = None
+    """Up to where each partition is archived: nothing is cut that is not. None where there is no archive."""
     _before: dict[TopicPartition, int] = field(default_factory=dict)
     _broken: dict[int, Kept] = field(default_factory=dict)
     """By partition of which nothing is cut, a lane whose newest state does not restore."""
@@ -59,6 +61,9 @@ class Trimmer:
         broken = {each.lane.partition: each for each in standing if not await self._carry(each)}
         points = trim.cut_points(held, now_ms, self.horizon_ms)
         agreed = {where: min(offset, self._before.get(where, 0)) for where, offset in points.items()}
+        if self.archived is not None:
+            archived = self.archived()
+            agreed = {where: min(offset, archived.get(where, 0)) for where, offset in agreed.items()}
         due = {where: offset for where, offset in agreed.items() if offset > begins[where]}
         for each in trim.newest_in({where.partition for where in due} - broken.keys(), held):
             if each not in standing and each.lane.partition not in broken and await self._restored(each) is None:

@@ -1,0 +1,130 @@
+"""A chain of numbered objects that only grows: how an archive knows what it holds, and in which order.
+
+`NAME/000000000000.json` and so on; each names the sha256 of the one before, so nothing in the middle can be changed,
+left out or put in without its successors saying so. An object is written unless one of its number exists: of two
+writers one is refused, and a crash leaves it there or not. `NAME/head.json` says number and sha256 of the newest and is
+written behind it: it saves a listing, and shows when the end of a chain is missing; it may be one behind.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+from m0common.errors import Fenced
+from m0common.messages.codec import UNDECODABLE
+
+from m0archive.errors import Damaged
+from m0archive.store import Store
+
+_DIGITS = 12
+
+
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every object of a chain begins with."""
+
+    format: int = 1
+    number: int
+    previous: str
+    """sha256 of the object before; of the first link that of what says whose archive it is"""
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The newest link, or the one before it."""
+
+    number: int
+    sha256: str
+
+
+L = TypeVar("L", bound=Link)
+
+
+class Found(NamedTuple, Generic[L]):
+    """A link as it lies in the storage."""
+
+    link: L
+    sha256: str
+
+
+class Chain(Generic[L]):
+    """The chain `name` of an archive, of links of one kind."""
+
+    def __init__(self, store: Store, name: str, kind: type[L]) -> None:
+        self.name = name
+        self._store = store
+        self._decode: Callable[[bytes], L] = msgspec.json.Decoder(kind).decode
+
+    def object_name(self, number: int) -> str:
+        """The object of a link."""
+        return f"{self.name}/{number:0{_DIGITS}}.json"
+
+    @property
+    def head_name(self) -> str:
+        """The object of the head."""
+        return f"{self.name}/head.json"
+
+    async def get(self, number: int) -> Found[L] | None:
+        """A link, None beyond the end. Raises Damaged for one that is not of this number, Unavailable."""
+        name = self.object_name(number)
+        value = await self._store.get(name)
+        if value is None:
+            return None
+        try:
+            link = self._decode(value)
+        except UNDECODABLE as error:
+            raise Damaged(name, f"it cannot be read: {error}") from error
+        if link.format != 1:
+            raise Damaged(name, f"it has format {link.format}, this version knows 1: use a newer version")
+        if link.number != number:
+            raise Damaged(name, f"it says that it is number {link.number}")
+        return Found(link, hashlib.sha256(value).hexdigest())
+
+    async def expected(self, number: int) -> Found[L]:
+        """A link that must be there. Raises Damaged, Unavailable."""
+        found = await self.get(number)
+        if found is None:
+            raise Damaged(self.object_name(number), "it is missing")
+        return found
+
+    async def newest(self) -> Found[L] | None:
+        """The last link, None of an empty chain. Raises Damaged, also when what the head names is not there."""
+        head = await self.head()
+        if head is None:
+            found = await self._last_listed()
+        else:
+            found = await self.expected(head.number)
+            if found.sha256 != head.sha256:
+                raise Damaged(self.object_name(head.number), f"its sha256 is {found.sha256}, not that of the head")
+        if found is None:
+            return None
+        while (behind := await self.get(found.link.number + 1)) is not None:
+            found = behind
+        return found
+
+    async def head(self) -> Head | None:
+        """What the head says, None without one. Raises Damaged, Unavailable."""
+        value = await self._store.get(self.head_name)
+        if value is None:
+            return None
+        try:
+            return msgspec.json.decode(value, type=Head)
+        except UNDECODABLE as error:
+            raise Damaged(self.head_name, f"it cannot be read: {error}; delete it to have it made again") from error
+
+    async def append(self, link: L) -> Found[L]:
+        """Write a link behind the last. Raises Fenced when another one has its number, Unavailable: it may be there."""
+        value = msgspec.json.format(msgspec.json.encode(link), indent=1)
+        made = Found(link, hashlib.sha256(value).hexdigest())
+        name = self.object_name(link.number)
+        if not await self._store.create(name, value) and await self._store.get(name) != value:
+            raise Fenced(f"archive {self._store.address}: another process has written {name}: this one writes no more")
+        await self._store.put(self.head_name, msgspec.json.encode(Head(link.number, made.sha256)))
+        return made
+
+    async def _last_listed(self) -> Found[L] | None:
+        last = -1
+        async for batch in self._store.list(self.name):
+            for each in batch:
+                number = each.name.rpartition("/")[2].removesuffix(".json")
+                last = max(last, int(number)) if number.isdecimal() else last
+        return await self.expected(last) if last >= 0 else None

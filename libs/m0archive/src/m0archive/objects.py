@@ -1,0 +1,139 @@
+"""Storage by object_store: a folder of this machine, S3-compatible storage, or memory."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import obstore
+from m0common.errors import SettingsError, Unavailable
+from m0common.settings import Archive
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
+from obstore.store import LocalStore, MemoryStore, S3Store
+
+from m0archive.address import Folder, read_address
+from m0archive.store import Stored
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+T = TypeVar("T")
+
+REQUEST_S = 30
+"""For one request; a piece has a few MiB at most."""
+LIST_AT_ONCE = 1000
+REASON_MAX = 300
+"""So much of what the storage says of a refusal is passed on."""
+
+
+class Objects:
+    """See Store. `folder` is where a LocalStore keeps its objects: what is written there is brought to the disk."""
+
+    def __init__(self, store: "ObjectStore", address: str, folder: Path | None = None) -> None:
+        self._store = store
+        self._address = address
+        self._folder = folder
+
+    @property
+    def address(self) -> str:
+        """See Store."""
+        return self._address
+
+    async def get(self, name: str) -> bytes | None:
+        """See Store."""
+        return await self._answer(name, self._get(name))
+
+    async def create(self, name: str, value: bytes) -> bool:
+        """See Store."""
+        try:
+            await self._answer(name, obstore.put_async(self._store, name, value, mode="create", use_multipart=False))
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        await self._to_disk(name)
+        return True
+
+    async def put(self, name: str, value: bytes) -> None:
+        """See Store."""
+        await self._answer(name, obstore.put_async(self._store, name, value, use_multipart=False))
+        await self._to_disk(name)
+
+    async def list(self, prefix: str) -> AsyncIterator[list[Stored]]:
+        """See Store."""
+        stream = obstore.list(self._store, prefix, chunk_size=LIST_AT_ONCE)
+        while True:
+            try:
+                batch = await self._answer(prefix, stream.__anext__())
+            except StopAsyncIteration:
+                return
+            yield [Stored(each["path"], each["size"]) for each in batch]
+
+    async def _get(self, name: str) -> bytes | None:
+        try:
+            found = await obstore.get_async(self._store, name)
+            return bytes(await found.bytes_async())
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+    async def _answer(self, name: str, asked: Awaitable[T]) -> T:
+        try:
+            return await asked
+        except (AlreadyExistsError, PreconditionError):
+            raise
+        except (BaseError, OSError) as error:
+            why = " ".join(str(error).split())[:REASON_MAX]
+            raise Unavailable(f"archive {self._address}, {name}: {why}") from None
+
+    async def _to_disk(self, name: str) -> None:
+        if self._folder is not None:
+            await asyncio.to_thread(_sync, self._folder / name)
+
+
+def _sync(file: Path) -> None:
+    for path in (file, file.parent):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def memory() -> Objects:
+    """An archive that is gone with the object."""
+    return Objects(MemoryStore(), "memory:")
+
+
+def opened(settings: Archive, url: str | None = None) -> Objects:
+    """The storage that settings name, or `url` in its place. Raises SettingsError, also for credentials that are not
+    there; nothing is asked of the storage yet.
+    """
+    where = read_address(url or settings.url)
+    if isinstance(where, Folder):
+        try:
+            where.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"archive {where}: the folder cannot be made ({error.strerror}): name one that this user may write to"
+            ) from error
+        return Objects(LocalStore(prefix=where.path), str(where), where.path)
+    key, secret = settings.access_key_id.reveal(), settings.secret_access_key.reveal()
+    if bool(key) != bool(secret):
+        raise SettingsError(
+            "of M0_ARCHIVE_ACCESS_KEY_ID and M0_ARCHIVE_SECRET_ACCESS_KEY one is set: set both, or their _FILE twins"
+        )
+    credentials = {"access_key_id": key, "secret_access_key": secret} if key else {}
+    endpoint = {"endpoint": settings.endpoint} if settings.endpoint else {}
+    store = S3Store(
+        where.bucket,
+        prefix=where.prefix or None,
+        config={
+            **credentials,  # type: ignore[typeddict-item]
+            **endpoint,  # type: ignore[typeddict-item]
+            "region": settings.region,
+            "virtual_hosted_style_request": not settings.endpoint,
+        },
+        client_options={"allow_http": settings.endpoint.startswith("http://"), "timeout": timedelta(seconds=REQUEST_S)},
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=REQUEST_S)},
+    )
+    return Objects(store, str(where))

@@ -1,0 +1,69 @@
+"""Storage of every kind, and logs to archive."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from m0archive.objects import memory, opened
+from m0common.secret import Secret
+from m0common.settings import Archive
+from m0local.ports import free_port
+from moto.server import ThreadedMotoServer
+
+BUCKET = "m0-archive"
+KEYS = {"access_key_id": "test", "secret_access_key": "marker-of-the-bucket"}
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint():
+    """A server of S3 on loopback."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint):
+    """A client of that server with an empty bucket."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=KEYS["access_key_id"],
+        aws_secret_access_key=KEYS["secret_access_key"],
+    )
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for each in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=each["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture(params=["folder", "s3", "memory"])
+def store(request, tmp_path):
+    """Storage of each kind, empty."""
+    if request.param == "memory":
+        return memory()
+    if request.param == "folder":
+        return opened(Archive(url=f"file://{tmp_path}/archive"))
+    request.getfixturevalue("s3")
+    keys = {name: Secret(value) for name, value in KEYS.items()}
+    endpoint = request.getfixturevalue("s3_endpoint")
+    return opened(Archive(url=f"s3://{BUCKET}/a/prefix", endpoint=endpoint, **keys))
+
+
+_HERE = Path(__file__).parent
+_WORLDS = [
+    *(_HERE.parents[1] / "m0lanes/tests" / f"{name}.py" for name in ("lanes_toy", "lanes_world")),
+    _HERE.parents[1] / "m0replay/tests/recorded_world.py",
+    _HERE / "archive_world.py",
+]
+for _path in _WORLDS:
+    if _path.stem not in sys.modules:
+        _spec = importlib.util.spec_from_file_location(_path.stem, _path)
+        sys.modules[_path.stem] = importlib.util.module_from_spec(_spec)
+        _spec.loader.exec_module(sys.modules[_path.stem])

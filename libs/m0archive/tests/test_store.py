@@ -1,0 +1,75 @@
+"""What every storage does, whatever it is."""
+
+import asyncio
+
+import pytest
+from m0archive.address import Bucket, Folder, read_address
+from m0archive.objects import opened
+from m0common.errors import SettingsError, Unavailable
+from m0common.secret import Secret
+from m0common.settings import Archive
+
+
+async def listed(store, prefix):
+    return sorted([each async for batch in store.list(prefix) for each in batch])
+
+
+async def test_what_is_written_is_read_and_listed(store):
+    assert await store.get("log/1.json") is None
+    assert await listed(store, "log") == []
+    assert await store.create("log/1.json", b"one")
+    await store.put("log/2.json", b"")
+    await store.put("logs/3.json", b"another folder")
+    assert await store.get("log/1.json") == b"one"
+    assert await store.get("log/2.json") == b""
+    assert await listed(store, "log") == [("log/1.json", 3), ("log/2.json", 0)]
+
+
+async def test_an_object_is_created_once_and_put_again(store):
+    assert await store.create("a/b", b"first")
+    assert not await store.create("a/b", b"second")
+    assert await store.get("a/b") == b"first"
+    await store.put("a/b", b"third")
+    assert await store.get("a/b") == b"third"
+
+
+async def test_of_several_who_create_an_object_at_once_one_succeeds(store):
+    made = await asyncio.gather(*(store.create("a/race", b"%d" % number) for number in range(8)))
+    assert made.count(True) == 1
+    assert await store.get("a/race") == b"%d" % made.index(True)
+
+
+def test_addresses_of_folders_and_buckets_are_told_apart():
+    folder = read_address("file:///var/lib/m0%20archive")
+    assert isinstance(folder, Folder)
+    assert str(folder) == "file:///var/lib/m0 archive"
+    assert read_address("s3://bucket/") == Bucket("bucket", "")
+    assert str(read_address("s3://bucket/some/prefix/")) == "s3://bucket/some/prefix"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "/var/archive", "file://host/x", "s3://", "s3://key:secret-word@bucket/x", "http://x/y", "s3://a/b?c"]
+)
+def test_an_address_that_is_none_is_refused_without_being_shown(url):
+    with pytest.raises(SettingsError, match="M0_ARCHIVE_URL") as refused:
+        read_address(url)
+    assert "secret-word" not in str(refused.value)
+
+
+def test_one_of_two_keys_is_refused():
+    with pytest.raises(SettingsError, match="set both"):
+        opened(Archive(url="s3://bucket/x", access_key_id=Secret("key")))
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot be made"):
+        opened(Archive(url=f"file://{tmp_path}/file/archive"))
+
+
+async def test_storage_that_is_away_is_unavailable_and_no_secret_is_shown(s3_endpoint):
+    keys = {"access_key_id": Secret("key-of-nobody"), "secret_access_key": Secret("marker-of-the-bucket")}
+    store = opened(Archive(url="s3://no-such-bucket/x", endpoint=s3_endpoint, **keys))
+    with pytest.raises(Unavailable, match="archive s3://no-such-bucket/x") as failed:
+        await store.put("a", b"b")
+    assert "marker-of-the-bucket" not in str(failed.value)
