@@ -10,6 +10,7 @@ from m0common.errors import SettingsError
 from m0common.proxies import direct
 from m0common.rights import OPERATOR
 from m0common.secret import SecretUrl
+from m0common.settings import variables
 
 from m0local.errors import UsageError
 from m0local.kafka_users import credentials
@@ -17,6 +18,8 @@ from m0local.launch import environment_file
 from m0local.processes import SERVICES
 from m0local.settings import DEFAULT_CONFIG, StackSettings, load
 
+ARCHIVE = "M0_ARCHIVE_"
+"""Begins the variables that say where the log is archived."""
 TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """A dozen small processes share the machine: one math thread and few memory arenas each, unless the user says more."""
 
@@ -39,6 +42,7 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
         "M0_DEPLOYMENT_FILE": str(settings.deployment_file),
         "M0_KEYS_DIR": str(settings.keys),
         "M0_KEY_PASSPHRASE_FILE": str(settings.passphrase_file),
+        **{name: env[name] for name in variables() if name.startswith(ARCHIVE) and env.get(name)},
         **direct(env),
         **interpreter_environment(env),
     }

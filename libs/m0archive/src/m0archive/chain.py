@@ -111,6 +111,60 @@ class Chain(Generic[L]):
         except UNDECODABLE as error:
             raise Damaged(self.head_name, f"it cannot be read: {error}; delete it to have it made again") from error
 
+    async def count(self) -> int:
+        """How many links there are, as a listing shows them, whatever the head says. Raises Unavailable."""
+        last = -1
+        async for batch in self._store.list(self.name):
+            for each in batch:
+                digits = each.name.rpartition("/")[2].removesuffix(".json")
+                last = max(last, int(digits)) if digits.isdecimal() else last
+        return last + 1
+
+    async def faults(self, root: str) -> list[str]:
+        """What of the chain does not hold, each naming an object. `root` is what its first link names as the sha256 of
+        the one before. Raises Unavailable.
+        """
+        count = await self.count()
+        faults = await self.faults_of_head(count)
+        before: str | None = root
+        for number in range(count):
+            try:
+                found = await self.expected(number)
+            except Damaged as error:
+                faults.append(str(error))
+                before = None
+                continue
+            faults += [] if before is None else self.faults_between(found, before)
+            before = found.sha256
+        return faults
+
+    def faults_between(self, found: Found[L], before: str) -> list[str]:
+        """Whether a link names the one before it, which has this sha256."""
+        number, previous = found.link.number, found.link.previous
+        if previous == before:
+            return []
+        one_before = "archive.json" if number == 0 else self.object_name(number - 1)
+        said = f"{self.object_name(number)}: it follows sha256 {previous}, and {one_before} has {before}"
+        return [f"{said}: one of the two was changed"]
+
+    async def faults_of_head(self, count: int) -> list[str]:
+        """What is wrong with the head of a chain of so many links. Raises Unavailable."""
+        try:
+            head = await self.head()
+            if head is None:
+                return [f"{self.head_name}: it is missing"] if count else []
+            found = await self.get(head.number)
+        except Damaged as error:
+            return [str(error)]
+        name = self.object_name(head.number)
+        if found is None:
+            return [f"{name}: it is missing, and {self.head_name} names it"]
+        if found.sha256 != head.sha256:
+            return [f"{name}: its sha256 is not the one in {self.head_name}: one of the two was changed"]
+        if head.number < count - 2:
+            return [f"{self.head_name}: it names number {head.number}, and the last is {count - 1}"]
+        return []
+
     async def append(self, link: L) -> Found[L]:
         """Write a link behind the last. Raises Fenced when another one has its number, Unavailable: it may be there."""
         value = msgspec.json.format(msgspec.json.encode(link), indent=1)
@@ -122,9 +176,5 @@ class Chain(Generic[L]):
         return made
 
     async def _last_listed(self) -> Found[L] | None:
-        last = -1
-        async for batch in self._store.list(self.name):
-            for each in batch:
-                number = each.name.rpartition("/")[2].removesuffix(".json")
-                last = max(last, int(number)) if number.isdecimal() else last
-        return await self.expected(last) if last >= 0 else None
+        count = await self.count()
+        return await self.expected(count - 1) if count else None

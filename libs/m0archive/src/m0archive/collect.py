@@ -111,7 +111,9 @@ class Collector:
         begins = await self._follower.begin_offsets(self._places)
         ends = await self._follower.end_offsets(self._places)
         starts = {where: max(begins[where], self._writer.end(where)) for where in self._places}
-        lost = self._lost(begins)
+        for where, lost in self._lost(begins).items():
+            first, end = self._writer.end(where), begins[where]
+            log.error("archive_gap", topic=where.topic, partition=where.partition, first=first, end=end, lost=lost)
         manifests = {where: at for where, at in starts.items() if where.topic == MANIFESTS.name}
         others = {where: at for where, at in starts.items() if where.topic != MANIFESTS.name}
         read = await self._read(manifests, ends, lambda _: True, MANIFESTS_AT_ONCE)
@@ -127,7 +129,7 @@ class Collector:
             sum(piece.records for piece in sealed),
             sum(len(piece.value) for piece in sealed),
             self._waits_ms(read, ends),
-            self._writer.entry.lacks + lost,
+            self._writer.entry.lacks + sum(self._lost(begins).values()),
             more,
         )
 
@@ -161,15 +163,10 @@ class Collector:
                 found.end = self._follower.next_offsets[where]
         return read
 
-    def _lost(self, begins: Mapping[TopicPartition, int]) -> int:
-        """How many offsets Kafka holds no longer that are not archived and stand in no entry yet."""
-        lost = 0
-        for where in self._places:
-            end = self._writer.end(where)
-            if UNKNOWN < end < begins[where]:
-                lost += begins[where] - end
-                log.error("archive_gap", topic=where.topic, partition=where.partition, first=end, end=begins[where])
-        return lost
+    def _lost(self, begins: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """By partition how many offsets Kafka holds no longer that are not archived and stand in no entry yet."""
+        ends = {where: self._writer.end(where) for where in self._places}
+        return {where: begins[where] - end for where, end in ends.items() if UNKNOWN < end < begins[where]}
 
     def _waits_ms(self, read: Mapping[TopicPartition, _Read], ends: Mapping[TopicPartition, int]) -> dict[str, int]:
         now_ms, waits_ms = self._clock.now_ms(), dict.fromkeys(TOPICS, 0)

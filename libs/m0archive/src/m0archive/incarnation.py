@@ -14,7 +14,7 @@ from m0common.stream.records import Record
 
 from m0archive import pieces
 from m0archive.chain import Chain
-from m0archive.entries import Entry, Place, check_identity, log_chain, offset_of
+from m0archive.entries import Entry, Gap, Place, check_identity, log_chain, offset_of
 from m0archive.errors import Damaged, NoArchive
 from m0archive.lru import Lru
 from m0archive.store import Store
@@ -82,6 +82,24 @@ class Incarnation:
         """All of them, the newest first. Raises Damaged, Unavailable."""
         for number in range(self.last.number, self.last.since - 1, -1):
             yield await self.entry(number)
+
+    async def gaps(self) -> AsyncIterator[Gap]:
+        """What is lost, the oldest first. Entries between two that lack as much are not read. Raises Damaged,
+        Unavailable.
+        """
+        stretches = [(self.last.since, self.last.number)]
+        while stretches:
+            low, high = stretches.pop()
+            first, last = await self.entry(low), await self.entry(high)
+            lacked_before = first.lacks - sum(gap.end - gap.first for gap in first.gaps)
+            if lacked_before == last.lacks:
+                continue
+            if low == high:
+                for gap in first.gaps:
+                    yield gap
+                continue
+            middle = (low + high) // 2
+            stretches += [(middle + 1, high), (low, middle)]
 
     async def _place(self, where: TopicPartition, offset: int) -> Place:
         if not self.begin(where) <= offset < self.end(where):

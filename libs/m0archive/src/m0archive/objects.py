@@ -17,7 +17,7 @@ from m0archive.address import Folder, read_address
 from m0archive.store import Stored
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, S3Config
 
 T = TypeVar("T")
 
@@ -122,17 +122,15 @@ def opened(settings: Archive, url: str | None = None) -> Objects:
         raise SettingsError(
             "of M0_ARCHIVE_ACCESS_KEY_ID and M0_ARCHIVE_SECRET_ACCESS_KEY one is set: set both, or their _FILE twins"
         )
-    credentials = {"access_key_id": key, "secret_access_key": secret} if key else {}
-    endpoint = {"endpoint": settings.endpoint} if settings.endpoint else {}
+    config: S3Config = {"region": settings.region, "virtual_hosted_style_request": not settings.endpoint}
+    if key:
+        config |= {"access_key_id": key, "secret_access_key": secret}
+    if settings.endpoint:
+        config |= {"endpoint": settings.endpoint}
     store = S3Store(
         where.bucket,
         prefix=where.prefix or None,
-        config={
-            **credentials,  # type: ignore[typeddict-item]
-            **endpoint,  # type: ignore[typeddict-item]
-            "region": settings.region,
-            "virtual_hosted_style_request": not settings.endpoint,
-        },
+        config=config,
         client_options={"allow_http": settings.endpoint.startswith("http://"), "timeout": timedelta(seconds=REQUEST_S)},
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=REQUEST_S)},
     )

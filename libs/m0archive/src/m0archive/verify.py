@@ -11,8 +11,8 @@ from typing import NamedTuple
 from m0common.deployment import Deployment
 
 from m0archive import pieces
-from m0archive.chain import Chain, Found
-from m0archive.entries import IDENTITY, LOG, UNKNOWN, Entry, Gap, Place, check_identity, log_chain, offset_of
+from m0archive.chain import Found
+from m0archive.entries import UNKNOWN, Entry, Gap, Place, check_identity, log_chain, offset_of
 from m0archive.errors import Damaged, NoArchive
 from m0archive.store import Store
 
@@ -40,13 +40,13 @@ async def verify(
     """Read everything. `says` is told how many entries of how many are read. Raises NoArchive, Unavailable."""
     root = await check_identity(store, deployment)
     chain = log_chain(store)
-    faults: list[str] = []
-    last = await _last(chain, store, faults)
+    count = await chain.count()
+    faults = await chain.faults_of_head(count)
     before: Found[Entry] | None = None
     named: set[str] = set()
     size = records = lacks = 0
-    for number in range(last + 1):
-        says(number, last + 1)
+    for number in range(count):
+        says(number, count)
         try:
             found = await chain.expected(number)
         except Damaged as error:
@@ -56,12 +56,7 @@ async def verify(
         entry = found.link
         faults += [f"{chain.object_name(number)}: {fault}" for fault in _faults(entry, before, number)]
         follows = root if number == 0 else None if before is None else before.sha256
-        if follows is not None and entry.previous != follows:
-            one_before = IDENTITY if number == 0 else chain.object_name(number - 1)
-            faults.append(
-                f"{chain.object_name(number)}: it follows sha256 {entry.previous}, and {one_before} has {follows}: "
-                "one of the two was changed"
-            )
+        faults += [] if follows is None else chain.faults_between(found, follows)
         before = found
         lacks += sum(gap.end - gap.first for gap in entry.gaps)
         for start in range(0, len(entry.places), AT_ONCE):
@@ -70,38 +65,10 @@ async def verify(
             named |= {each.sha256 for each in places}
             size += sum(each.bytes for each in places)
             records += sum(each.records for each in places)
-    if last < 0 and not faults:
+    if not count and not faults:
         raise NoArchive(f"the archive at {store.address} holds nothing yet")
     unnamed = await _unnamed(store, named)
-    return Verified(last + 1, len(named), size, records, lacks, unnamed, tuple(faults))
-
-
-async def _last(chain: Chain[Entry], store: Store, faults: list[str]) -> int:
-    """The number of the last entry, whatever the head says; what is wrong with the head is noted."""
-    last = -1
-    async for batch in store.list(LOG):
-        for each in batch:
-            digits = each.name.rpartition("/")[2].removesuffix(".json")
-            if digits.isdecimal():
-                last = max(last, int(digits))
-            elif each.name != chain.head_name:
-                faults.append(f"{each.name}: it is no part of an archive")
-    try:
-        head = await chain.head()
-        if head is None:
-            faults += [] if last < 0 else [f"{chain.head_name}: it is missing"]
-            return last
-        found = await chain.get(head.number)
-        if found is None:
-            faults.append(f"{chain.object_name(head.number)}: it is missing, and the head names it")
-        elif found.sha256 != head.sha256:
-            name = chain.object_name(head.number)
-            faults.append(f"{name}: its sha256 is not the one in {chain.head_name}: one of the two was changed")
-        if head.number < last - 1:
-            faults.append(f"{chain.head_name}: it names number {head.number}, and the last is {last}")
-    except Damaged as error:
-        faults.append(str(error))
-    return last
+    return Verified(count, len(named), size, records, lacks, unnamed, tuple(faults))
 
 
 def _faults(entry: Entry, before: Found[Entry] | None, number: int) -> list[str]:

@@ -37,13 +37,15 @@ OWN: dict[str, Command] = {
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", DEPLOYMENT),
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", DEPLOYMENT),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", DEPLOYMENT),
+    "backup": Command("m0cli.backup", "Backups: make, list, verify, restore, rehearse.", DEPLOYMENT),
+    "rebuild": Command("m0cli.rebuild", "The index anew, from Kafka and the chain alone.", DEPLOYMENT),
     "domain": Command("m0cli.domain", "Check a domain before it runs.", DEPLOYMENT),
     "doctor": Command("m0cli.doctor.command", "Every box of the verification checklist.", DEPLOYMENT),
     "topics": Command("m0cli.topics", "Topics, users and rights: plan, apply and check them.", KAFKA),
     "kafka": Command("m0cli.kafka", "What any Kafka client needs to connect.", KAFKA),
     "verify": Command("m0cli.verify", "Check a prediction's proof against the chain.", USE),
     "watch": Command("m0cli.watch", "Finalized predictions live, each verified.", USE),
-    "replay": Command("m0cli.replay", "Rebuild an epoch's root from the Kafka log.", USE),
+    "replay": Command("m0cli.replay", "Rebuild an epoch's root from the log.", USE),
 }
 
 STACK = dict.fromkeys(("up", "down", "status", "logs", "clean", "localnet"), "m0local")

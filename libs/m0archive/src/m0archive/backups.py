@@ -1,0 +1,100 @@
+"""What an archive keeps beside the log: backups of tables and files, and rehearsals. Each is a chain of its own."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from m0archive import files
+from m0archive.chain import Chain, Link
+from m0archive.entries import check_identity
+from m0archive.errors import Damaged
+from m0archive.files import Part
+from m0archive.store import Store
+
+BACKUPS = "backups"
+REHEARSALS = "rehearsals"
+
+
+class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table or a file. `columns` of a table are those of its rows, in their order; a file has none."""
+
+    name: str
+    parts: list[Part]
+    columns: list[str] = msgspec.field(default_factory=list)
+    rows: int = 0
+
+
+class Backup(Link, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `m0 backup create`. `schema` is the step of the database's schema, `full` whether all tables are in it,
+    `took_ms` how long it took, `entry` the number of the log's newest entry then, -1 without a log.
+    """
+
+    made_ms: int
+    took_ms: int
+    schema: str
+    full: bool
+    entry: int
+    tables: list[Kept]
+    files: list[Kept]
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was rehearsed, whether it worked, how long it took, and what is to be said of it."""
+
+    name: str
+    ok: bool
+    took_ms: int
+    said: str
+
+
+class Rehearsal(Link, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `m0 backup rehearse`, of the backup of this number."""
+
+    made_ms: int
+    ok: bool
+    backup: int
+    steps: list[Step]
+
+
+def backup_chain(store: Store) -> Chain[Backup]:
+    """The backups in this storage."""
+    return Chain(store, BACKUPS, Backup)
+
+
+def rehearsal_chain(store: Store) -> Chain[Rehearsal]:
+    """The rehearsals in this storage."""
+    return Chain(store, REHEARSALS, Rehearsal)
+
+
+async def every(chain: Chain[Backup]) -> AsyncIterator[Backup]:
+    """All backups, the oldest first. Raises Damaged, Unavailable."""
+    newest = await chain.newest()
+    for number in range(0 if newest is None else newest.link.number + 1):
+        yield (await chain.expected(number)).link
+
+
+async def content(store: Store, kept: Kept) -> AsyncIterator[bytes]:
+    """The bytes of a table or a file, a part at a time. Raises Damaged, Unavailable."""
+    for part in kept.parts:
+        yield await files.read(store, part)
+
+
+async def faults_of(store: Store) -> list[str]:
+    """What of backups and rehearsals does not hold, each naming an object; every byte is read. Raises Unavailable."""
+    root = await check_identity(store, None)
+    faults: list[str] = []
+    backups = backup_chain(store)
+    faults += await backups.faults(root)
+    faults += await rehearsal_chain(store).faults(root)
+    for number in range(await backups.count()):
+        try:
+            backup = (await backups.expected(number)).link
+        except Damaged:
+            continue  # it is among the chain's faults
+        for kept in (*backup.tables, *backup.files):
+            try:
+                async for _ in content(store, kept):
+                    pass
+            except Damaged as error:
+                faults.append(f"{error} ({kept.name} of backup {number})")
+    return faults
