@@ -82,7 +82,7 @@ async def test_an_entry_that_was_written_anew_with_other_content_is_refused(worl
 async def test_a_cut_off_end_is_noticed_by_the_head(world):
     last = max((world.folder / "log").glob("0*.json"))
     last.unlink()
-    assert any("it is missing, and the head names it" in fault for fault in await found(world))
+    assert any("it is missing, and log/head.json names it" in fault for fault in await found(world))
     with pytest.raises(Damaged, match=last.name):
         await newest(world.store)
 

@@ -170,15 +170,19 @@ class Collector:
 
     def _waits_ms(self, read: Mapping[TopicPartition, _Read], ends: Mapping[TopicPartition, int]) -> dict[str, int]:
         now_ms, waits_ms = self._clock.now_ms(), dict.fromkeys(TOPICS, 0)
+        unknown: set[str] = set()
         for where, found in read.items():
             if found.held is not None:
                 oldest_ms = found.held.append_ms
             elif found.end < ends[where] and found.records:
                 oldest_ms = found.records[-1].append_ms
             else:
+                unknown |= {where.topic} if found.end < ends[where] else set()
                 continue
             waits_ms[where.topic] = max(waits_ms[where.topic], now_ms - oldest_ms)
-        return waits_ms
+        # what was not come to in this round waits as long as what was, as far as anybody knows
+        longest_ms = max(waits_ms.values())
+        return waits_ms | {topic: max(longest_ms, waits_ms[topic]) for topic in unknown}
 
 
 def _hold_manifests(read: Mapping[TopicPartition, _Read]) -> None:
