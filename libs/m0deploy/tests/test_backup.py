@@ -12,11 +12,12 @@ from m0archive.entries import claim_identity
 from m0archive.errors import Damaged
 from m0common.clock import SystemClock
 from m0common.deployment import Deployment
-from m0common.errors import SettingsError
+from m0common.errors import SettingsError, Unavailable
 from m0common.settings import Archive, Postgres, load
 from m0common.store import postgres
 from m0common.store.postgres import transaction
 from m0deploy.backup import create, restore, told
+from m0deploy.rebuild import rebuild
 from m0deploy.rehearsal import rehearse
 from m0index import keeping
 from m0local.testing import empty_index, index_server
@@ -53,7 +54,7 @@ def settings(dsn):
             connection.execute(
                 "INSERT INTO scores VALUES (%s, 7, 'm', 'sports', %s, 0.1, 1, 5)", (f"M{number}", number / 7)
             )
-        connection.execute("INSERT INTO cursors VALUES ('chain', 'x', 9, 1)")
+        connection.execute("INSERT INTO cursors VALUES ('chain:Q', 'x', 9, 1)")
         connection.execute("INSERT INTO leases VALUES ('jobs', 'somebody', 17, now())")
         connection.execute(
             "INSERT INTO chain_transactions (program, signature, slot, commitment) VALUES ('p', 's', 1, 'finalized')"
@@ -202,6 +203,38 @@ async def test_a_rehearsal_restores_into_a_database_of_its_own_and_is_noted(stor
     again = await rehearse(store, DEPLOYMENT, replay, into, CLOCK)
     assert "table scores is not what the backup holds" in again.steps[2].said
     assert again.number == 1
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_a_rebuild_waits_until_readers_are_where_they_were_and_keeps_which_chain_it_is(settings, everything):
+    with psycopg.connect(settings.dsn.reveal()) as connection:
+        connection.execute("DELETE FROM cursors")
+        connection.execute("INSERT INTO cursors VALUES ('genesis', 'G', 0, 1), ('chain:P', 's', 9, 1)")
+        connection.execute("INSERT INTO positions VALUES ('m0-indexer', 'm0.headers.v1', 0, 'C', 7)")
+    said = []
+
+    def fill(there, of):
+        """As the indexer does, a step at a time."""
+        said.append((there, of))
+        with psycopg.connect(settings.dsn.reveal()) as connection:
+            if len(said) == 1:
+                assert connection.execute("SELECT name FROM cursors").fetchall() == [("genesis",)]
+                assert connection.execute("SELECT count(*) FROM leases").fetchone() == (1,)
+                kept = 0 if everything else 300
+                assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == (kept,)
+                connection.execute("INSERT INTO positions VALUES ('m0-indexer', 'm0.headers.v1', 0, 'C', 7)")
+            else:
+                connection.execute("INSERT INTO cursors VALUES ('chain:P', 's', 9, 1)")
+
+    done = await rebuild(settings, CLOCK, everything=everything, timeout_s=60, says=fill)
+    assert said == [(0, 2), (1, 2)]
+    assert (done.before["chain_transactions"], done.after["chain_transactions"]) == (1, 0)
+    assert done.after["outcomes"] == (0 if everything else 300)
+
+
+async def test_a_rebuild_that_nobody_fills_says_so(settings):
+    with pytest.raises(Unavailable, match="1 of 1 readers are not where they were"):
+        await rebuild(settings, CLOCK, everything=True, timeout_s=0.1, says=lambda *_: None)
 
 
 async def test_an_archive_without_backups_has_none(store):

@@ -16,6 +16,8 @@ from m0index import keeping
 from m0deploy.backup import patient
 
 LOOK_S = 1.0
+CURSORS = "cursors"
+"""How far the chain is read, and which chain that is: the indexer says the latter only when it starts, so it stays."""
 PASSING = ("outbox", "pieces", "provisional", "waiting_headers", "cursors", "positions")
 """Tables whose rows come and go; how many there are says nothing."""
 
@@ -43,9 +45,11 @@ async def rebuild(
     began_ms = clock.monotonic_ms()
     async with postgres.opened(patient(settings), name="m0-rebuild") as pool:
         async with transaction(pool) as connection:
-            names = [name for name in await keeping.tables(connection) if everything or name not in keeping.KEPT]
+            stays = {CURSORS, *(() if everything else keeping.KEPT)}
+            names = [name for name in await keeping.tables(connection) if name not in stays]
             before, wanted = await _counts(connection), await _standing(connection)
             await keeping.emptied(connection, names)
+            await connection.execute("DELETE FROM cursors WHERE name LIKE 'chain:%'")
         deadline_ms = began_ms + timeout_s * 1000
         while left := await _behind(pool, wanted):
             says(len(wanted) - left, len(wanted))
@@ -72,7 +76,7 @@ async def _standing(connection: Connection) -> Standing:
     log = await (
         await connection.execute("SELECT reader, topic, partition, cluster, next_offset FROM positions")
     ).fetchall()
-    chain = await (await connection.execute("SELECT name, slot FROM cursors")).fetchall()
+    chain = await (await connection.execute("SELECT name, slot FROM cursors WHERE name LIKE 'chain:%'")).fetchall()
     return {(r["reader"], r["topic"], str(r["partition"]), r["cluster"]): r["next_offset"] for r in log} | {
         (row["name"],): row["slot"] for row in chain
     }
