@@ -191,7 +191,7 @@ def test_another_chain_and_other_programs_stop_an_upgrade(world, looked):
     failed = looked(M0_ORACLE_PROGRAM_ID=key, M0_GENESIS_HASH="ab" * 32)
     assert failed.keys() == {"addresses", "genesis", "releases"}
     assert "the log has no catalog that the control key" in failed["releases"]
-    assert failed["addresses"].startswith(f"at deployment.oracle_program_id, {key}, is nothing on localnet")
+    assert failed["addresses"].startswith(f"at deployment.oracle_program_id, {key}, is no program")
     assert f"deployment.genesis_hash is {'ab' * 32}: name a node" in failed["genesis"]
     registry = world.folder.parent / "registry.toml"
     registry.write_text(f'[localnet.registry]\nid = "{key}"\n')
