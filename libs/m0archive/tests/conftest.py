@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from threading import Thread
 
 import boto3
 import pytest
@@ -10,7 +11,8 @@ from m0archive.objects import memory, opened
 from m0common.secret import Secret
 from m0common.settings import Archive
 from m0local.ports import free_port
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
 BUCKET = "m0-archive"
 KEYS = {"access_key_id": "test", "secret_access_key": "marker-of-the-bucket"}
@@ -18,12 +20,15 @@ KEYS = {"access_key_id": "test", "secret_access_key": "marker-of-the-bucket"}
 
 @pytest.fixture(scope="session")
 def s3_endpoint():
-    """A server of S3 on loopback."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """A server of S3 on loopback. It answers one request after the other: in threads its conditional writes are none."""
+    app, port = DomainDispatcherApplication(create_backend_app), free_port()
+    server = make_server("127.0.0.1", port, app, request_handler=MotoRequestHandler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from m0chain import ChainClient, Programs, node_client, pda
+from m0chain import Programs, node_client, pda
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.errors import M0Error, SettingsError
@@ -93,7 +93,7 @@ class Preflight:
         async with node_client(settings.solana) as client:
             if cluster != TEST_CLUSTER:
                 await refuse_another(client, cluster)
-            found = await _genesis_hash(client)
+            found = bytes(await client.genesis_hash()).hex()
         if found == wanted:
             return Found([], f"genesis hash {found} of {cluster}")
         fault = (
@@ -160,7 +160,3 @@ async def _checked(name: str, look: Callable[[], Awaitable[Found]]) -> Check:
     except M0Error as error:
         return Check(name, (str(error),), str(error))
     return Check(name, tuple(found.faults), "; ".join(found.faults) or found.evidence)
-
-
-async def _genesis_hash(client: ChainClient) -> str:
-    return bytes((await client.call(lambda c: c.get_genesis_hash())).value).hex()

@@ -35,6 +35,7 @@ from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
 from m0common.stream.kafka_records import Reading, unpack_as_ours
+from m0common.stream.kafka_stop import abandon_consumer
 from m0common.stream.records import Record
 from m0common.telemetry.logs import logger
 
@@ -391,5 +392,4 @@ class KafkaConsumer:
     async def _abandon(self, inner: Any) -> None:
         if self._rebalance is not None and self._rebalance.revoked is not None and not self._rebalance.revoked.done():
             self._rebalance.revoked.set_result(None)
-        with contextlib.suppress(Unavailable):
-            await call("stop the consumer", 3000, inner.stop())
+        await abandon_consumer(inner)

@@ -1,4 +1,4 @@
-"""Stopping a producer of aiokafka for certain."""
+"""Stopping a client of aiokafka for certain."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,10 @@ from typing import Any
 
 from m0common.errors import Unavailable
 from m0common.stream.kafka_call import call
+from m0common.tasks import leave_behind
+
+CONSUMER_MS = 3000
+"""A consumer that has not stopped by then is left behind."""
 
 
 async def abandon(inner: Any) -> None:  # aiokafka is untyped
@@ -18,3 +22,27 @@ async def abandon(inner: Any) -> None:  # aiokafka is untyped
         await call("stop the sender", 1000, inner._sender.close())  # noqa: SLF001 - no public way
     with contextlib.suppress(Unavailable):
         await call("close connections", 1000, inner.client.close())
+
+
+async def abandon_consumer(inner: Any) -> None:  # aiokafka is untyped
+    """Stop a consumer, or leave it behind after CONSUMER_MS.
+
+    Where a broker is away, `stop` ends with the CancelledError of a fetch that it cancelled itself, and elsewhere takes a
+    cancellation of ours for one of its own; in a task that is its own alone neither is mistaken.
+    """
+    stopping = asyncio.ensure_future(_stopped(inner))
+    try:
+        await asyncio.wait([stopping], timeout=CONSUMER_MS / 1000)
+        if stopping.done() and not stopping.cancelled():
+            with contextlib.suppress(Unavailable):
+                await call("stop the consumer", CONSUMER_MS, stopping)
+    finally:
+        leave_behind(stopping)
+
+
+async def _stopped(inner: Any) -> None:
+    try:
+        await inner.stop()
+    except asyncio.CancelledError:
+        await inner._client.close()  # noqa: SLF001 - no public way, and `stop` has not come so far
+        raise
