@@ -90,6 +90,17 @@ def test_commands_for_another_deployment_take_nothing_from_this_stack(tmp_path):
     assert command_environment(env)["M0_KAFKA_USERNAME"] == "operator"
 
 
+def test_commands_know_the_archive_that_services_were_told(tmp_path):
+    env = {"M0_HOME": str(tmp_path)}
+    keys = {"M0_ARCHIVE_ACCESS_KEY_ID": "k", "M0_ARCHIVE_SECRET_ACCESS_KEY_FILE": "/s"}
+    started(env | keys | {"M0_ARCHIVE_URL": "s3://bucket/a"})
+    told = command_environment(env)
+    assert {name: told[name] for name in told if "ARCHIVE" in name} == keys | {"M0_ARCHIVE_URL": "s3://bucket/a"}
+    other = command_environment(env | {"M0_ARCHIVE_URL": "s3://bucket/b", "M0_ARCHIVE_SECRET_ACCESS_KEY": "t"})
+    assert (other["M0_ARCHIVE_URL"], other["M0_ARCHIVE_SECRET_ACCESS_KEY"]) == ("s3://bucket/b", "t")
+    assert "M0_ARCHIVE_SECRET_ACCESS_KEY_FILE" not in other
+
+
 def test_commands_for_a_stack_with_servers_and_settings_of_the_users_find_it_however_they_are_spelt(tmp_path):
     (tmp_path / "linked").symlink_to(tmp_path)
     (tmp_path / "my.toml").write_text("")

@@ -186,6 +186,15 @@ def test_a_deployment_that_fits_the_settings_may_be_upgraded(world, looked):
     assert looked(M0_KAFKA_USERNAME=OPERATOR, M0_KAFKA_PASSWORD_FILE=str(password)) == {}
 
 
+def test_what_the_next_step_makes_is_left_out(world, monkeypatch):
+    for name, value in (world.env | {"M0_DEPLOYMENT_FILE": str(world.folder / "deployment.json")}).items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["preflight", "--json", "--without", "topics"])
+    assert [check["name"] for check in json.loads(done.stdout)["checks"]] == [name for name in NAMES if name != "topics"]
+    wrong = CliRunner().invoke(app, ["preflight", "--without", "topcs"])
+    assert wrong.exit_code == 2
+
+
 def test_another_chain_and_other_programs_stop_an_upgrade(world, looked):
     key = json.loads((world.folder / "deployment.json").read_text())["signers"][0]["public_key"]
     failed = looked(M0_ORACLE_PROGRAM_ID=key, M0_GENESIS_HASH="ab" * 32)

@@ -16,6 +16,8 @@ from m0cli.doctor.site import site_of
 from m0cli.doctor.verdict import fails, holds, not_applicable, not_built
 from m0cli.main import app
 from m0common.errors import SettingsError, Unavailable
+from m0common.secret import Secret
+from m0common.settings import Archive
 from m0common.settings import Kafka as KafkaSettings
 from m0common.settings import Settings
 from m0common.stream.groups import StageGroup
@@ -27,7 +29,8 @@ NAMES = (
     "health", "markets", "indexer_caught_up", "commit_reveal", "finalization", "replay_protection", "dashboard",
     "metrics", "alerts", "backups", "releases", "topics", "signers_funded",
 )  # fmt: skip
-TO_COME = {"dashboard", "alerts", "backups"}
+TO_COME = {"dashboard", "alerts"}
+BUCKETS_KEYS = ("access_key_id", "secret_access_key")
 HTML = "<html><body>It works!</body></html>"
 
 
@@ -73,7 +76,10 @@ async def test_servers_that_are_ill_make_their_boxes_false_in_time_and_without_a
     with ILL[kind]() as address:
         ill = site(
             address, address, oracle="11111111111111111111111111111112", metrics=(f"{address}/metrics",), kafka=True,
-            settings=Settings(kafka=KafkaSettings(bootstrap=address.removeprefix("http://"), request_timeout_ms=1000)),
+            settings=Settings(
+                kafka=KafkaSettings(bootstrap=address.removeprefix("http://"), request_timeout_ms=1000),
+                archive=Archive(url="s3://m0-archive", endpoint=address, **dict.fromkeys(BUCKETS_KEYS, Secret("x"))),
+            ),
         )  # fmt: skip
         began = time.monotonic()
         boxes = [box._replace(within_s=8.0) for box in BOXES]
@@ -91,7 +97,9 @@ async def test_servers_that_are_ill_make_their_boxes_false_in_time_and_without_a
 async def test_with_an_api_and_a_node_alone_boxes_that_need_more_are_not_applicable():
     with absent() as address:
         said = {name: verdict async for name, verdict in run(site(address, address), BOXES)}
-    assert {name for name, verdict in said.items() if verdict.ok is None} == {*TO_COME, "metrics", "releases", "topics"}
+    needs_more = {"backups", "metrics", "releases", "topics"}
+    assert {name for name, verdict in said.items() if verdict.ok is None} == {*TO_COME, *needs_more}
+    assert "M0_ARCHIVE_URL" in said["backups"].evidence
     assert "M0_KAFKA_BOOTSTRAP" in said["topics"].evidence
     assert "M0_METRICS_URLS" in said["metrics"].evidence
     assert address in said["health"].evidence
@@ -146,7 +154,7 @@ def test_the_command_says_every_box_and_exits_with_1():
         found = m0("--json", "--api", address, "--rpc", address)
     assert (text.exit_code, found.exit_code) == (1, 1)
     assert [line[6:].split()[0] for line in text.stdout.splitlines()[:-1]] == list(NAMES)
-    assert text.stdout.splitlines()[-1] == "0 of 7 boxes hold, 3 not built, 3 not applicable"
+    assert text.stdout.splitlines()[-1] == "0 of 7 boxes hold, 2 not built, 4 not applicable"
     assert text.stderr == found.stderr == ""
     answer = json.loads(found.stdout)
     assert (answer["ok"], [each["name"] for each in answer["checks"]]) == (False, list(NAMES))

@@ -10,7 +10,7 @@ from m0common.errors import SettingsError
 from m0common.proxies import direct
 from m0common.rights import OPERATOR
 from m0common.secret import SecretUrl
-from m0common.settings import variables
+from m0common.settings import twin, variables
 
 from m0local.errors import UsageError
 from m0local.kafka_users import credentials
@@ -49,17 +49,19 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
 
 
 def command_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """What reaches this stack from the `m0` command: all that its services are told, its own API and stream, where each
-    service's metrics are, the control key, and the operator's password; nothing where `env` names another deployment.
-    Raises SettingsError.
+    """What reaches this stack from the `m0` command: all that its services are told, the archive as they were told it,
+    its own API and stream, where each service's metrics are, the control key, and the operator's password; nothing
+    where `env` names another deployment. Raises SettingsError.
     """
     try:
         settings = load(env)
     except UsageError as error:
         raise SettingsError(str(error)) from error
-    if _elsewhere(settings, env):
+    noted = _noted(settings)
+    if _elsewhere(settings, env, noted):
         return {}
     return {
+        **{name: value for name, value in noted.items() if name.startswith(ARCHIVE) and not env.get(twin(name) or "")},
         **common_environment(settings, env),
         "M0_API_BASE": settings.api_url,
         "M0_STREAM_URL": settings.realtime_url,
@@ -69,14 +71,19 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _elsewhere(settings: StackSettings, env: Mapping[str, str]) -> bool:
-    """Whether `env` names other brokers or another settings file than the ones this stack was started with, or would
-    be unless told otherwise.
-    """
+def _noted(settings: StackSettings) -> dict[str, str]:
+    """What the services of the stack were told when it was started."""
     try:
         noted: dict[str, str] = json.loads(environment_file(settings.home).read_text())
     except (OSError, ValueError):  # it was never started
-        noted = {"M0_CONFIG_PATH": str(settings.root / DEFAULT_CONFIG)}
+        return {"M0_CONFIG_PATH": str(settings.root / DEFAULT_CONFIG)}
+    return noted
+
+
+def _elsewhere(settings: StackSettings, env: Mapping[str, str], noted: Mapping[str, str]) -> bool:
+    """Whether `env` names other brokers or another settings file than the ones this stack was started with, or would
+    be unless told otherwise.
+    """
     brokers, known = set(brokers_in(settings.kafka_bootstrap)), set(brokers_in(noted.get("M0_KAFKA_BOOTSTRAP", "")))
     config, used = settings.config_path.resolve(), Path(noted.get("M0_CONFIG_PATH", "")).resolve()
     return bool((env.get("M0_KAFKA_BOOTSTRAP") and brokers != known) or (env.get("M0_CONFIG_PATH") and config != used))

@@ -104,11 +104,13 @@ def memory() -> Objects:
     return Objects(MemoryStore(), "memory:")
 
 
-def opened(settings: Archive, url: str | None = None) -> Objects:
-    """The storage that settings name, or `url` in its place. Raises SettingsError, also for credentials that are not
-    there; nothing is asked of the storage yet.
+def opened(settings: Archive, url: str | None = None, *, makes: bool = True) -> Objects:
+    """The storage that settings name, or `url` in its place; a folder is made where it `makes` one. Raises
+    SettingsError, also for credentials that are not there; nothing is asked of the storage yet.
     """
     where = read_address(url or settings.url)
+    if isinstance(where, Folder) and not makes and not where.path.is_dir():
+        raise SettingsError(f"archive {where}: there is no such folder: name the one that jobs write to")
     if isinstance(where, Folder):
         try:
             where.path.mkdir(parents=True, exist_ok=True)

@@ -45,22 +45,29 @@ def create(
     values: Annotated[
         list[Path] | None, typer.Option("--values", help="A file to keep beside the settings, as Helm's values.")
     ] = None,
+    then_verify: Annotated[bool, typer.Option("--verify", help="Then verify the archive, as `verify` does.")] = False,
     as_json: Json = False,
 ) -> None:
     """Keep the tables that neither log nor chain gives back, and what the deployment was told. The log itself is kept
     by jobs, all the time. No key and no password is in it.
     """
 
-    async def work(store: Store, settings: Settings) -> "Backup":
+    async def work(store: Store, settings: Settings) -> "tuple[Backup, dict[str, Any] | None]":  # what JSON has
         from m0common.clock import system_clock  # noqa: PLC0415
         from m0deploy import backup as backups  # noqa: PLC0415 - help needs no database
 
         config = backups.told(settings, values or ())
         deployment, clock = Deployment.of(settings), system_clock(settings.env)
-        return await backups.create(store, deployment, settings.postgres, config, clock, full=full)
+        made = await backups.create(store, deployment, settings.postgres, config, clock, full=full)
+        if not as_json:
+            print(backup_line(made), flush=True)
+        return made, await _verified(store, settings, as_json) if then_verify else None
 
-    made = on_archive("backup", archive, work, as_json)
-    print(json.dumps(backup_json(made)) if as_json else backup_line(made))
+    made, found = on_archive("backup", archive, work, as_json)
+    if as_json:
+        print(json.dumps(backup_json(made) | ({} if found is None else {"verified": found})))
+    if found is not None:
+        _end_verified(found, says=not as_json)
 
 
 @app.command(name="list")
@@ -86,24 +93,33 @@ def verify(archive: Archive = None, as_json: Json = False) -> None:
     """Read every byte of the archive; exit 1 and name what was changed or is missing."""
 
     async def work(store: Store, settings: Settings) -> dict[str, Any]:  # what JSON has
-        from m0archive.backups import faults_of  # noqa: PLC0415
-        from m0archive.verify import verify as verify_log  # noqa: PLC0415
-
-        said = _progress(as_json)
-        log = await verify_log(store, Deployment.of(settings), said)
-        faults = [*log.faults, *await faults_of(store)]
-        return {**log._asdict(), "ok": not faults, "faults": faults}
+        return await _verified(store, settings, as_json)
 
     found = on_archive("backup", archive, work, as_json, UNSOUND)
     if as_json:
         print(json.dumps(found))
-    else:
+    _end_verified(found, says=not as_json)
+
+
+async def _verified(store: Store, settings: Settings, as_json: bool) -> dict[str, Any]:  # what JSON has
+    from m0archive.backups import faults_of  # noqa: PLC0415
+    from m0archive.verify import verify as verify_log  # noqa: PLC0415
+
+    log = await verify_log(store, Deployment.of(settings), _progress(as_json))
+    faults = [*log.faults, *await faults_of(store)]
+    return {**log._asdict(), "ok": not faults, "faults": faults}
+
+
+def _end_verified(found: Mapping[str, Any], says: bool) -> None:  # what JSON has
+    """Say what was verified, and exit 1 unless all of it is sound."""
+    if says:
         for fault in found["faults"]:
             print(fault)
         counts = "{entries} entries, {pieces} pieces of {bytes} bytes, {records} records".format(**found)
         lost = f"; {found['lacks']} offsets were lost before they were archived" if found["lacks"] else ""
         print(f"{'sound' if found['ok'] else 'REFUSED'}: {counts}{lost}")
-    raise typer.Exit(0 if found["ok"] else EXIT_FAILED)
+    if not found["ok"]:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

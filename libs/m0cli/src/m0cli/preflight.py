@@ -19,6 +19,10 @@ def preflight(
     releases: Annotated[
         str, typer.Option(metavar="HASH,…", help="Releases that stay installed elsewhere, with commas between.")
     ] = "",
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="Leave this one out: topics where the next step makes them; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Look at a running deployment with the settings that are about to be installed, and exit 1 when an upgrade must
@@ -31,16 +35,19 @@ def preflight(
     for release in others:
         check_release(release, option="--releases")
     from m0chain import quiet_retries  # noqa: PLC0415 - help needs no library of the chain
-    from m0deploy.preflight import Preflight  # noqa: PLC0415
+    from m0deploy.preflight import CHECKS, Preflight  # noqa: PLC0415
     from m0replay.installed import installed_domains  # noqa: PLC0415
 
     from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
 
+    for name in without or ():
+        if name not in CHECKS:
+            raise typer.BadParameter(f"--without {name}: there is no such check; they are {', '.join(CHECKS)}")
     with one_sentence("preflight", as_json):
         quiet_retries()
         registry = registered()
         installed = {name: domain.release for name, domain in installed_domains().items()}
-        found = asyncio.run(Preflight(stack_settings(), registry, installed, others).checks())
+        found = asyncio.run(Preflight(stack_settings(), registry, installed, others).checks(without or ()))
     ok = all(check.ok for check in found)
     if as_json:
         checks = [{"name": check.name, "ok": check.ok, "evidence": check.evidence} for check in found]

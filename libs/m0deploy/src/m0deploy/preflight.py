@@ -55,19 +55,12 @@ class Preflight:
     installed: Mapping[str, str]
     others: Collection[str]
 
-    async def checks(self) -> list[Check]:
-        """Every check, in the order in which its faults are best remedied."""
-        looks: dict[str, Callable[[], Awaitable[Found]]] = {
-            "addresses": self._addresses,
-            "genesis": self._genesis,
-            "partitions": self._partitions,
-            "topics": self._topics,
-            "schema": self._schema,
-            "releases": self._releases,
-        }
-        return [await _checked(name, look) for name, look in looks.items()]
+    async def checks(self, without: Collection[str] = ()) -> list[Check]:
+        """Every check but those of the names `without`, in the order of CHECKS."""
+        return [await _checked(name, look(self)) for name, look in CHECKS.items() if name not in without]
 
-    async def _addresses(self) -> Found:
+    async def addresses(self) -> Found:
+        """The programs of the settings are executable on chain, and the registry has no others."""
         settings = self.settings
         faults = self.registry.differing_settings(settings)
         programs = Programs.of(settings)
@@ -87,7 +80,8 @@ class Preflight:
             compared = f"{self.registry.path} has {has} for {settings.solana.cluster}"
         return Found(faults, f"{', '.join(f'{n} {k}' for n, k in said.items())} are executable, {compared}")
 
-    async def _genesis(self) -> Found:
+    async def genesis(self) -> Found:
+        """The node is of the deployment's chain."""
         settings = self.settings
         cluster, wanted = settings.solana.cluster, Deployment.of(settings).genesis_hash.hex()
         async with node_client(settings.solana) as client:
@@ -102,7 +96,8 @@ class Preflight:
         )
         return Found([fault], "")
 
-    async def _partitions(self) -> Found:
+    async def partitions(self) -> Found:
+        """Every topic has the count of the settings."""
         kafka = self.settings.kafka
         wanted = Wanted.of(kafka)
         cluster = await asyncio.to_thread(ConfluentCluster, KafkaOptions.of(kafka, "m0-preflight"))
@@ -118,7 +113,8 @@ class Preflight:
             faults.append("there is no topic of ours: name this deployment's brokers by M0_KAFKA_BOOTSTRAP")
         return Found(faults, f"{wanted.partitions} partitions, as {len(found)} topics have")
 
-    async def _topics(self) -> Found:
+    async def topics(self) -> Found:
+        """Topics, users and rights are those of this version."""
         kafka = self.settings.kafka
         wanted = Wanted.of(kafka)
         cluster = await asyncio.to_thread(ConfluentCluster, KafkaOptions.of(kafka, "m0-preflight"))
@@ -126,7 +122,8 @@ class Preflight:
         faults = [f"Kafka lacks this: {sentence}; `m0 topics apply` does it" for sentence in due]
         return Found(faults, f"{len(wanted.topics)} topics, {len(wanted.users)} users, {len(wanted.rights)} rights")
 
-    async def _schema(self) -> Found:
+    async def schema(self) -> Found:
+        """The database is ours, and this version may use or migrate it."""
         head = migrations.head()
         found = await schema.look(self.settings.postgres.dsn)
         if schema.lacking(found, head):
@@ -136,7 +133,8 @@ class Preflight:
         said = f"the database is at schema {found.step}, this version knows {head}"
         return Found([] if fault is None else [fault], said)
 
-    async def _releases(self) -> Found:
+    async def releases(self) -> Found:
+        """Every release that the log needs runs behind the upgrade."""
         settings = self.settings
         broker = KafkaBroker(KafkaOptions.of(settings.kafka, "m0-preflight"))
         try:
@@ -154,9 +152,20 @@ class Preflight:
         return Found(faults, f"the log names {named}; all are installed or stay")
 
 
-async def _checked(name: str, look: Callable[[], Awaitable[Found]]) -> Check:
+CHECKS: Mapping[str, Callable[[Preflight], Awaitable[Found]]] = {
+    "addresses": Preflight.addresses,
+    "genesis": Preflight.genesis,
+    "partitions": Preflight.partitions,
+    "topics": Preflight.topics,
+    "schema": Preflight.schema,
+    "releases": Preflight.releases,
+}
+"""By name, in the order in which their faults are best remedied."""
+
+
+async def _checked(name: str, look: Awaitable[Found]) -> Check:
     try:
-        found = await look()
+        found = await look
     except M0Error as error:
         return Check(name, (str(error),), str(error))
     return Check(name, tuple(found.faults), "; ".join(found.faults) or found.evidence)

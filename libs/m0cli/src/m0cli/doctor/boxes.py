@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from m0cli.doctor.backups import backups
 from m0cli.doctor.funds import signers_funded
 from m0cli.doctor.indexing import CATCH_UP_S, indexer_caught_up
 from m0cli.doctor.log import READ_S, releases_run, topics
@@ -44,7 +45,7 @@ BOXES: tuple[Box, ...] = (
     Box("dashboard", _to_come("there is no dashboard in this version")),
     Box("metrics", metrics),
     Box("alerts", _to_come("this version has no alerts to test")),
-    Box("backups", _to_come("this version makes no backups to restore")),
+    Box("backups", backups),
     Box("releases", releases_run, WITHIN_S + READ_S),
     Box("topics", topics),
     Box("signers_funded", signers_funded, 90.0),

@@ -1,0 +1,99 @@
+"""`backups`: what is kept of the deployment outside its servers: how old it is, what it covers, whether it can be read."""
+
+from typing import NamedTuple
+
+from m0archive.backups import Backup, Rehearsal, backup_chain, content, rehearsal_chain
+from m0archive.entries import Entry, check_identity, log_chain
+from m0archive.errors import Damaged
+from m0archive.objects import opened
+from m0archive.store import Store
+from m0common.clock import system_clock
+from m0common.deployment import Deployment
+
+from m0cli.doctor.site import Site
+from m0cli.doctor.verdict import Verdict, fails, holds, not_applicable
+
+DAY_MS = 86_400_000
+OLD_MS = 2 * DAY_MS
+"""A backup is made once a day: this one was missed."""
+REHEARSED_MS = 30 * DAY_MS
+"""An older rehearsal is none."""
+UNITS = (("days", DAY_MS), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+
+
+class Kept(NamedTuple):
+    """The newest of each kind in an archive, and what of the newest backup does not hold; `began_ms`: when its log did."""
+
+    log: Entry | None
+    began_ms: int
+    backup: Backup | None
+    rehearsal: Rehearsal | None
+    faults: list[str]
+
+
+async def backups(site: Site) -> Verdict:
+    """The newest backup is of yesterday at most and every byte of it is there, and so is the newest of the log."""
+    settings = site.settings
+    if not settings.archive.url:
+        return not_applicable("no archive is named here: set M0_ARCHIVE_URL")
+    store = opened(settings.archive, makes=False)
+    await check_identity(store, None if site.genesis_hash is None else Deployment.of(settings))
+    return judged(await _kept(store), system_clock(settings.env).now_ms())
+
+
+def judged(kept: Kept, now_ms: int) -> Verdict:
+    """The verdict on an archive at a time."""
+    log, backup, rehearsal = kept.log, kept.backup, kept.rehearsal
+    if kept.faults:
+        return fails(f"{'; '.join(kept.faults)}: put it back from a copy, or `m0 backup create`")
+    if log is None:
+        return fails("nothing of the log is archived: set M0_ARCHIVE_URL for jobs, and see their /ready")
+    if now_ms - log.written_ms > OLD_MS:
+        return fails(f"the log was last archived {_ago(now_ms, log.written_ms)}: see /ready of jobs")
+    if backup is None:
+        began = f"the archive began {_ago(now_ms, kept.began_ms)} and has no backup: `m0 backup create`, once a day"
+        return fails(began) if now_ms - kept.began_ms > OLD_MS else not_applicable(began)
+    if now_ms - backup.made_ms > OLD_MS:
+        made = f"backup {backup.number}, the newest, was made {_ago(now_ms, backup.made_ms)}"
+        return fails(f"{made}: `m0 backup create`, once a day")
+    if rehearsal is not None and not rehearsal.ok:
+        wrong = "; ".join(f"{step.name}: {step.said}" for step in rehearsal.steps if not step.ok)
+        return fails(f"rehearsal {rehearsal.number} did not work: {wrong}: mend it, and `m0 backup rehearse`")
+    rows = ", ".join(f"{table.rows} {table.name}" for table in backup.tables)
+    covers = f"backup {backup.number} of {_ago(now_ms, backup.made_ms)} has {rows} and {len(backup.files)} files"
+    archived = f"the log is archived up to {_ago(now_ms, log.written_ms)}"
+    return holds(f"{covers}, {archived}, {_tried(rehearsal, now_ms)}")
+
+
+async def _kept(store: Store) -> Kept:
+    """Read what the verdict is about. Raises Damaged where a chain is, Unavailable."""
+    entries, made = log_chain(store), await backup_chain(store).newest()
+    log, first, tried = await entries.newest(), await entries.get(0), await rehearsal_chain(store).newest()
+    faults = []
+    for kept in () if made is None else (*made.link.tables, *made.link.files):
+        try:
+            async for _ in content(store, kept):
+                pass
+        except Damaged as error:
+            faults.append(f"{error} ({kept.name} of the newest backup)")
+    return Kept(
+        log=None if log is None else log.link,
+        began_ms=0 if first is None else first.link.written_ms,
+        backup=None if made is None else made.link,
+        rehearsal=None if tried is None else tried.link,
+        faults=faults,
+    )
+
+
+def _tried(rehearsal: Rehearsal | None, now_ms: int) -> str:
+    if rehearsal is not None and now_ms - rehearsal.made_ms <= REHEARSED_MS:
+        return f"rehearsed {_ago(now_ms, rehearsal.made_ms)}"
+    never = "never rehearsed" if rehearsal is None else f"last rehearsed {_ago(now_ms, rehearsal.made_ms)}"
+    return f"WARNING: {never}: `m0 backup rehearse`"
+
+
+def _ago(now_ms: int, then_ms: int) -> str:
+    """How long ago it was, in the largest unit of which there are two."""
+    past_ms = max(0, now_ms - then_ms)
+    unit, ms = next(((unit, ms) for unit, ms in UNITS if past_ms >= 2 * ms), UNITS[-1])
+    return f"{past_ms // ms} {unit} ago"
