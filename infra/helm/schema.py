@@ -39,6 +39,9 @@ RULES: dict[str, dict[str, Any]] = {
             "properties": {"tag": {"type": "string"}, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
         }
     },
+    "upgrade.releases": {"items": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+    "archive.url": {"pattern": "^(|file:///.+|s3://.+)$"},
+    "archive.storage.accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
     "upgrade.steps": {"items": {"enum": ["database", "topics", "chain", "catalogs"]}},
 }
 RESOURCES = {"type": "object", "description": "requests and limits of its container"}

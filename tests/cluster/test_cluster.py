@@ -158,7 +158,7 @@ def test_an_upgrade_whose_preparation_fails_changes_nothing(release):
     assert done.returncode
     assert "pre-upgrade hooks failed" in done.stderr
     assert {name: pod["metadata"]["uid"] for name, pod in release.pods().items()} == before
-    assert "dev.toml: Expected" in release.kubectl("logs", "job/m0club-upgrade")
+    assert "dev.toml: Expected" in release.kubectl("logs", "job/m0club-upgrade", "-c", "preflight")
     assert not release.unready()
 
 

@@ -26,6 +26,9 @@ def pods(objects):
             case "Deployment" | "StatefulSet" | "Job":
                 template = each["spec"]["template"]
                 yield each["metadata"]["name"], template["metadata"], template["spec"]
+            case "CronJob":
+                template = each["spec"]["jobTemplate"]["spec"]["template"]
+                yield each["metadata"]["name"], template["metadata"], template["spec"]
 
 
 def selects(selector, labels):
@@ -159,6 +162,87 @@ def test_prod_keeps_the_guides_sizes(helm):
     assert all(replicas[f"m0club-{lane}"] >= 2 for lane in ("normalize", "feature", "model", "bundle"))
 
 
+BUCKET = (
+    "--set",
+    "archive.url=s3://bucket/m0,archive.endpoint=https://objects.example,networkPolicies.archive={192.0.2.9/32}",
+)
+KEYS = {"M0_ARCHIVE_ACCESS_KEY_ID", "M0_ARCHIVE_SECRET_ACCESS_KEY"}
+
+
+def archivists(objects):
+    """Role → (variables of the archive, how its volume is mounted, what is reached) of the pods that are told of it."""
+    found = {}
+    for _, metadata, spec in pods(objects):
+        (container,) = spec["containers"]
+        told = {each["name"] for each in container.get("env", ()) if each["name"].startswith("M0_ARCHIVE_")}
+        mounts = [each.get("readOnly", False) for each in container["volumeMounts"] if each["name"] == "archive"]
+        if told or mounts:
+            labels = metadata["labels"]
+            reaches = {label.rpartition("-")[2] for label in labels if label.startswith("m0club.io/reaches-")}
+            found[labels["app.kubernetes.io/component"]] = (told, mounts, reaches)
+    return found
+
+
+def test_without_an_archive_nobody_is_told_of_one_and_nothing_is_backed_up(helm):
+    objects = helm.objects(*ENVIRONMENTS["staging"])
+    assert archivists(objects) == {}
+    assert not any(each["kind"] in ("CronJob", "PersistentVolumeClaim") for each in objects)
+
+
+def test_a_folder_is_a_volume_that_jobs_and_backups_write_and_the_toolbox_reads(helm):
+    objects = helm.objects(*ENVIRONMENTS["dev"])
+    found = archivists(objects)
+    assert {role: mounts for role, (_, mounts, _) in found.items()} == {
+        "jobs": [False], "backup": [False], "toolbox": [True],
+    }  # fmt: skip
+    assert all(told == {"M0_ARCHIVE_URL"} for told, _, _ in found.values())
+    (claim,) = [each for each in objects if each["kind"] == "PersistentVolumeClaim"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_a_bucket_has_keys_and_an_edge_of_its_own(helm):
+    objects = helm.objects(*ENVIRONMENTS["prod"], *BUCKET, "--set", "toolbox.enabled=true")
+    found = archivists(objects)
+    assert found.keys() == {"jobs", "backup", "toolbox"}
+    for told, mounts, reaches in found.values():
+        assert told == KEYS | {"M0_ARCHIVE_URL", "M0_ARCHIVE_ENDPOINT"}
+        assert mounts == []
+        assert "archive" in reaches
+    assert found["backup"][2] == {"postgres", "archive"}
+    edges = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "NetworkPolicy"}
+    assert edges["m0club-to-archive"]["egress"] == [{"to": [{"ipBlock": {"cidr": "192.0.2.9/32"}}]}]
+    said = helm.refusal(*ENVIRONMENTS["prod"], "--set", "archive.url=s3://bucket")
+    assert "networkPolicies.archive is missing: in prod name the addresses outside" in said
+
+
+def test_backups_are_made_when_the_values_say_and_hold_no_key(helm):
+    (job,) = [each for each in helm.objects(*ENVIRONMENTS["prod"], *BUCKET) if each["kind"] == "CronJob"]
+    assert (job["spec"]["schedule"], job["spec"]["concurrencyPolicy"]) == ("17 3 * * *", "Forbid")
+    spec = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert spec["containers"][0]["args"] == ["backup", "create", "--verify"]
+    assert not any("secret" in volume or "projected" in volume for volume in spec["volumes"])
+    told = (*ENVIRONMENTS["prod"], *BUCKET, "--set", "archive.backup.verify=false")
+    (job,) = [each for each in helm.objects(*told) if each["kind"] == "CronJob"]
+    assert job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["backup", "create"]
+    never = helm.objects(*ENVIRONMENTS["prod"], *BUCKET, "--set", "archive.backup.schedule=")
+    assert not any(each["kind"] == "CronJob" for each in never)
+
+
+def test_an_upgrade_is_looked_at_before_anything_is_done(helm):
+    def first(*arguments):
+        (spec,) = [
+            s for name, _, s in pods(helm.objects(*ENVIRONMENTS["staging"], *arguments)) if name == "m0club-upgrade"
+        ]
+        assert spec["containers"][0]["args"][0] == "bootstrap"
+        return [container["args"] for container in spec.get("initContainers", ())]
+
+    assert first() == [["preflight", "--without", "topics"]]
+    assert first("--set", "upgrade.steps={database}") == [["preflight"]]
+    old = "ab" * 32
+    assert first("--set", f"upgrade.releases={{{old}}}") == [["preflight", "--without", "topics", "--releases", old]]
+    assert first("--set", "upgrade.preflight=false") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -167,6 +251,7 @@ def test_prod_keeps_the_guides_sizes(helm):
         (("--set", "global.imageTag=latest"), "'/global/imageTag'"),
         (("--set", "signer.replicas=0"), "'/signer/replicas'"),
         (("--set", "upgrade.steps={everything}"), "'/upgrade/steps/0'"),
+        (("--set", "archive.url=/var/lib/archive"), "'/archive/url'"),
     ],
 )
 def test_values_that_mean_nothing_are_refused_by_name(helm, arguments, said):

@@ -3,14 +3,16 @@ A pod of the command. dict:
 root, role      as elsewhere
 user            of Kafka
 command, args   of the container
+first           {name, args} of a container that has to succeed before it, with the record mounted
 restart         of the pod, Never
 chain           whether it is told where the node is
 secrets, env    what else it is told
-keys            sources of the volume with its keys; none: it has none, nor settings
+keys            sources of the volume with its keys; none: it has none
 site            whether those lie as `m0 keys init` lays them
 mounted         whether the deployment's record is mounted, instead of written
 control         whether it has the control key
-config          another ConfigMap with the settings
+archive         "reads" or "writes" it
+config          another ConfigMap with the settings, which it has with keys or the archive alone
 account, token  its service account, and whether it is told its token
 reaches         what it opens connections to
 */}}
@@ -31,52 +33,23 @@ spec:
   {{- with $root.Values.global.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with .first }}
+  initContainers:
+    - {{- include "m0club.commandContainer" (merge (dict "name" .name "args" .args "mounted" true) $) | nindent 6 }}
+  {{- end }}
   containers:
-    - name: m0
-      image: {{ include "m0club.image" (dict "root" $root "image" "m0" "tag" "") }}
-      imagePullPolicy: {{ $root.Values.global.imagePullPolicy }}
-      {{- with .command }}
-      command: {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- with .args }}
-      args: {{- toYaml . | nindent 8 }}
-      {{- end }}
-      env:
-        {{- include "m0club.env" (dict "root" $root "user" .user "site" .site) | nindent 8 }}
-        {{- if .chain }}
-        {{- include "m0club.envChain" $root | nindent 8 }}
-        {{- end }}
-        {{- include "m0club.envSecrets" (dict "root" $root "secrets" .secrets) | nindent 8 }}
-        {{- with .env }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
-      resources: {requests: {cpu: 50m, memory: 128Mi}, limits: {cpu: 1000m, memory: 512Mi}}
-      securityContext: {{- include "m0club.containerSecurity" $root | nindent 8 }}
-      volumeMounts:
-        - {name: home, mountPath: /var/lib/m0}
-        - {name: site, mountPath: /srv/m0club}
-        - {name: tmp, mountPath: /tmp}
-        {{- if .mounted }}
-        - {name: deployment, mountPath: /srv/m0club/deployment, readOnly: true}
-        {{- end }}
-        {{- if .keys }}
-        - {name: config, mountPath: /etc/m0club/config, readOnly: true}
-        - {name: keys, mountPath: /srv/m0club/keys, readOnly: true}
-        {{- end }}
-        {{- if .control }}
-        - {name: control, mountPath: /srv/m0club/control, readOnly: true}
-        {{- end }}
-        {{- if $root.Values.kafka.caSecret }}
-        - {name: kafka-ca, mountPath: /srv/m0club/kafka, readOnly: true}
-        {{- end }}
+    - {{- include "m0club.commandContainer" (merge (dict "name" "m0") .) | nindent 6 }}
   volumes:
     - {name: home, emptyDir: {sizeLimit: 256Mi}}
     - {name: site, emptyDir: {sizeLimit: 64Mi}}
     - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
-    {{- if .mounted }}
+    {{- if or .mounted .first }}
     {{- include "m0club.record" $root | nindent 4 }}
     {{- end }}
-    {{- if .keys }}
+    {{- if and .archive (include "m0club.archiveFolder" $root) }}
+    {{- include "m0club.archiveVolume" $root | nindent 4 }}
+    {{- end }}
+    {{- if or .keys .archive }}
     - name: config
       configMap:
         name: {{ .config | default $root.Values.global.configMapName }}
@@ -84,6 +57,8 @@ spec:
         {{- range $path, $_ := include "m0club.configFiles" $root | fromYaml }}
           - {key: {{ include "m0club.configKey" $path }}, path: {{ $path }}}
         {{- end }}
+    {{- end }}
+    {{- if .keys }}
     - name: keys
       projected:
         defaultMode: 0440
@@ -95,6 +70,56 @@ spec:
     {{- with $root.Values.kafka.caSecret }}
     - {name: kafka-ca, secret: {secretName: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}}
     {{- end }}
+{{- end -}}
+
+{{/* Its container: the same dict, and its name */}}
+{{- define "m0club.commandContainer" -}}
+{{- $root := .root -}}
+name: {{ .name }}
+image: {{ include "m0club.image" (dict "root" $root "image" "m0" "tag" "") }}
+imagePullPolicy: {{ $root.Values.global.imagePullPolicy }}
+{{- with .command }}
+command: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .args }}
+args: {{- toYaml . | nindent 2 }}
+{{- end }}
+env:
+  {{- include "m0club.env" . | nindent 2 }}
+  {{- if .chain }}
+  {{- include "m0club.envChain" $root | nindent 2 }}
+  {{- end }}
+  {{- include "m0club.envSecrets" (dict "root" $root "secrets" .secrets) | nindent 2 }}
+  {{- if .archive }}
+  {{- include "m0club.envArchive" . | nindent 2 }}
+  {{- end }}
+  {{- with .env }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+resources: {requests: {cpu: 50m, memory: 128Mi}, limits: {cpu: 1000m, memory: 512Mi}}
+securityContext: {{- include "m0club.containerSecurity" $root | nindent 2 }}
+volumeMounts:
+  - {name: home, mountPath: /var/lib/m0}
+  - {name: site, mountPath: /srv/m0club}
+  - {name: tmp, mountPath: /tmp}
+  {{- if .mounted }}
+  - {name: deployment, mountPath: /srv/m0club/deployment, readOnly: true}
+  {{- end }}
+  {{- if and .archive (include "m0club.archiveFolder" $root) }}
+  - {name: archive, mountPath: {{ include "m0club.archiveFolder" $root }}, readOnly: {{ ne .archive "writes" }}}
+  {{- end }}
+  {{- if or .keys .archive }}
+  - {name: config, mountPath: /etc/m0club/config, readOnly: true}
+  {{- end }}
+  {{- if .keys }}
+  - {name: keys, mountPath: /srv/m0club/keys, readOnly: true}
+  {{- end }}
+  {{- if .control }}
+  - {name: control, mountPath: /srv/m0club/control, readOnly: true}
+  {{- end }}
+  {{- if $root.Values.kafka.caSecret }}
+  - {name: kafka-ca, mountPath: /srv/m0club/kafka, readOnly: true}
+  {{- end }}
 {{- end -}}
 
 {{/*

@@ -15,7 +15,10 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* dict root, user, site: what every process of ours is told; with `site` its folder is one of `m0 keys init` */}}
+{{/*
+dict root, user, site, mounted: what every process of ours is told. With `site` its folder is one of `m0 keys init`, and the
+record lies there unless it is `mounted`.
+*/}}
 {{- define "m0club.env" -}}
 {{- $root := .root -}}
 {{- $global := $root.Values.global -}}
@@ -23,7 +26,7 @@ capabilities: {drop: [ALL]}
 - {name: M0_CONFIG_PATH, value: /etc/m0club/config/{{ $global.env }}.toml}
 - {name: M0_LOG_LEVEL, value: {{ $global.logLevel }}}
 - {name: M0_KEYS_DIR, value: /srv/m0club/keys}
-- {name: M0_DEPLOYMENT_FILE, value: /srv/m0club/{{ ternary "" "deployment/" (eq .site true) }}deployment.json}
+- {name: M0_DEPLOYMENT_FILE, value: /srv/m0club/{{ ternary "" "deployment/" (and (eq .site true) (ne .mounted true)) }}deployment.json}
 {{- with include "m0club.kafka" $root }}
 - {name: M0_KAFKA_BOOTSTRAP, value: {{ . | quote }}}
 {{- end }}
@@ -56,6 +59,33 @@ capabilities: {drop: [ALL]}
   valueFrom: {secretKeyRef: {name: {{ $.Values.global.secretName }}, key: {{ $variable }}}}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* dict root: where the log is archived, for who writes or reads it */}}
+{{- define "m0club.envArchive" -}}
+{{- $archive := .root.Values.archive -}}
+{{- if $archive.url }}
+- {name: M0_ARCHIVE_URL, value: {{ $archive.url | quote }}}
+{{- with $archive.endpoint }}
+- {name: M0_ARCHIVE_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- with $archive.region }}
+- {name: M0_ARCHIVE_REGION, value: {{ . | quote }}}
+{{- end }}
+{{- if hasPrefix "s3://" $archive.url }}
+{{- include "m0club.envSecrets" (dict "root" .root "secrets" (list "M0_ARCHIVE_ACCESS_KEY_ID?" "M0_ARCHIVE_SECRET_ACCESS_KEY?")) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* root: the folder of an archive that is one, else nothing */}}
+{{- define "m0club.archiveFolder" -}}
+{{- if hasPrefix "file://" .Values.archive.url -}}{{ trimPrefix "file://" .Values.archive.url }}{{- end -}}
+{{- end -}}
+
+{{/* root: its volume */}}
+{{- define "m0club.archiveVolume" -}}
+- {name: archive, persistentVolumeClaim: {claimName: {{ include "m0club.name" . }}-archive}}
 {{- end -}}
 
 {{/* dict root, secrets */}}
@@ -167,6 +197,7 @@ chain, secrets, env  what it is told besides
 port                 that it serves besides 9464
 home                 the volume that it keeps things in, where a claim of that name is not made elsewhere
 control              whether it has the control key, and of other keys its login to Kafka alone
+archive              whether it writes the archive
 */}}
 {{- define "m0club.process" -}}
 {{- $root := .root -}}
@@ -208,6 +239,9 @@ spec:
         {{- if .secrets }}
         {{- include "m0club.envSecrets" . | nindent 8 }}
         {{- end }}
+        {{- if .archive }}
+        {{- include "m0club.envArchive" . | nindent 8 }}
+        {{- end }}
         {{- with concat (.env | default list) $pod.extraEnv (.values.extraEnv | default list) }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -225,6 +259,10 @@ spec:
       volumeMounts:
         {{- include "m0club.mounts" $root | nindent 8 }}
         - {name: {{ .home }}, mountPath: /var/lib/m0}
+        {{- $folder := ternary (include "m0club.archiveFolder" $root) "" (eq .archive true) }}
+        {{- with $folder }}
+        - {name: archive, mountPath: {{ . }}}
+        {{- end }}
         {{- if .control }}
         - {name: control, mountPath: /srv/m0club/control, readOnly: true}
         {{- end }}
@@ -235,6 +273,9 @@ spec:
     {{- include "m0club.volumes" $root | nindent 4 }}
     {{- if eq .home "home" }}
     - {name: home, emptyDir: {sizeLimit: 1Gi}}
+    {{- end }}
+    {{- if $folder }}
+    {{- include "m0club.archiveVolume" $root | nindent 4 }}
     {{- end }}
     {{- $keys := printf "%s-%s" $root.Values.global.keysPrefix .user }}
     {{- if .control }}

@@ -7,6 +7,7 @@ user     of Kafka, and the name of its Secret of keys
 secrets  of global.secretName, by name; ? at the end: where it is there
 reaches  what it opens connections to
 port     that it serves besides 9464
+archive  whether it writes the archive
 */}}
 {{- define "m0club.roles" -}}
 ingest: {kind: ingest, user: ingest, secrets: [M0_PG_DSN], reaches: [kafka, postgres, rpc, internet], chain: true}
@@ -17,7 +18,7 @@ bundle: {kind: engine, user: bundle, reaches: [kafka], lane: true}
 indexer: {kind: indexer, user: indexer, secrets: [M0_PG_DSN], reaches: [kafka, postgres, rpc], chain: true}
 api: {kind: api, user: api, secrets: [M0_PG_DSN, "M0_REDIS_URL?", "M0_JWT_SECRET?", "M0_API_KEYS?"], reaches: [postgres, redis], port: 8080}
 realtime: {kind: realtime, user: realtime, reaches: [kafka], port: 8090}
-jobs: {kind: jobs, user: jobs, secrets: [M0_PG_DSN], reaches: [kafka, postgres, rpc], chain: true}
+jobs: {kind: jobs, user: jobs, secrets: [M0_PG_DSN], reaches: [kafka, postgres, rpc, archive], chain: true, archive: true}
 warden: {kind: warden, user: operator, reaches: [kafka], control: true}
 {{- end -}}
 
