@@ -96,6 +96,14 @@ def test_every_box_of_the_checklist_holds(release):
     assert {name for name, ok in checks.items() if ok is None} <= {"dashboard", "alerts", "backups"}
 
 
+def test_a_backup_is_made_and_the_archive_is_sound(release):
+    release.kubectl("create", "job", "backup-now", "--from=cronjob/m0club-backup")
+    release.kubectl("wait", "--for=condition=complete", "job/backup-now", "--timeout=300s")
+    assert "\nsound: " in release.kubectl("logs", "job/backup-now")
+    (box,) = [each for each in json.loads(release.m0("doctor", "--json"))["checks"] if each["name"] == "backups"]
+    assert box["ok"], box
+
+
 def test_the_namespace_takes_no_pod_that_asks_for_more(release):
     bad = json.loads(json.dumps(STRANGER))
     bad["metadata"]["name"] = "bad"

@@ -35,6 +35,14 @@ def test_bootstrap_has_nothing_to_do_again(deployment):
     assert deployment.compose("run", "--rm", "-T", "bootstrap") == "Everything is as it should be.\n"
 
 
+def test_a_backup_is_made_and_the_archive_is_sound(deployment):
+    deployment.final()
+    made = deployment.compose("run", "--rm", "-T", "backup")
+    assert "\nsound: " in made
+    listed = json.loads(deployment.m0("backup", "list", "--json"))
+    assert (len(listed["logs"]), len(listed["backups"])) == (1, 1)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_is_no_root_and_can_write_nothing_but_its_own_folder(deployment, name):
     found = deployment.engine.inspect(deployment.containers()[name])

@@ -11,9 +11,14 @@ from m0local.processes import SERVICES
 
 FOLDER = Path(__file__).parents[2] / "infra" / "compose"
 SITE = {"M0_SITE": "/srv/m0", "M0_ENV": "staging", "M0_TAG": "v1.2.3", "M0_KAFKA_BOOTSTRAP": "kafka.example:9093"}
+BUCKET = {
+    "M0_ARCHIVE_URL": "s3://bucket/m0", "M0_ARCHIVE_ACCESS_KEY_ID_FILE": "/srv/m0/secrets/id",
+    "M0_ARCHIVE_SECRET_ACCESS_KEY_FILE": "/srv/m0/secrets/key",
+}  # fmt: skip
 LANES = {"normalize", "feature", "model", "bundle"}
 SERVERS = {"kafka", "postgres", "valkey", "clickhouse"}
 KEYS, SECRETS = "/srv/m0club/keys/", "/srv/m0club/secrets/"
+ARCHIVE = {f"{SECRETS}archive_access_key_id", f"{SECRETS}archive_secret_access_key"}
 CHAIN = {f"{SECRETS}rpc_url", f"{SECRETS}ws_url"}
 HELD = {
     "ingest": {f"{KEYS}{name}" for name in ("kafka/ingest", "registrar.json", "clock.json", "registry.json")}
@@ -22,7 +27,8 @@ HELD = {
     "indexer": {f"{KEYS}kafka/indexer", f"{SECRETS}pg_dsn"} | CHAIN,
     "api": {f"{SECRETS}pg_dsn", f"{SECRETS}redis_url"},
     "realtime": {f"{KEYS}kafka/realtime"},
-    "jobs": {f"{KEYS}kafka/jobs", f"{KEYS}resolver.json", f"{SECRETS}pg_dsn"} | CHAIN,
+    "jobs": {f"{KEYS}kafka/jobs", f"{KEYS}resolver.json", f"{SECRETS}pg_dsn"} | CHAIN | ARCHIVE,
+    "backup": {f"{SECRETS}pg_dsn"} | ARCHIVE,
 } | {
     f"signer-{n}": {f"{KEYS}{name}" for name in (f"kafka/signer-{n}", f"signer-{n}.json", "passphrase")} | CHAIN
     for n in (1, 2, 3)
@@ -46,8 +52,8 @@ def config(name, *options, **told):
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
-def services(name, *options):
-    done = config(name, *options, **SITE)
+def services(name, *options, **told):
+    done = config(name, *options, **SITE, **told)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["services"]
 
@@ -61,7 +67,7 @@ def test_every_process_is_in_it_or_in_a_lanes_project(environment):
 
 @hosted
 def test_a_service_is_given_its_own_secrets_as_files_and_none_in_its_environment(environment):
-    found = services(environment)
+    found = services(environment, "--profile", "tools", **BUCKET)
     held = {name: {each["target"] for each in said.get("secrets", ())} for name, said in found.items()}
     assert held.pop("prepare") == {f"{SECRETS}pg_dsn"}
     assert held == HELD
@@ -73,6 +79,29 @@ def test_a_service_is_given_its_own_secrets_as_files_and_none_in_its_environment
         assert told["M0_ENV"] == environment
     for name, said in services("lanes").items():
         assert [each["target"] for each in said["secrets"]] == [f"{KEYS}kafka/{name}"]
+
+
+@hosted
+def test_without_an_archive_jobs_are_told_of_none(environment):
+    done = config(environment, **SITE)
+    told = json.loads(done.stdout)
+    archive = {name: value for name, value in told["services"]["jobs"]["environment"].items() if "ARCHIVE" in name}
+    assert set(archive.values()) == {""}
+    files = {name: said["file"] for name, said in told["secrets"].items() if name.startswith("archive-")}
+    assert set(files.values()) == {"/dev/null"}
+
+
+def test_the_folder_of_an_archive_is_a_volume_that_the_command_only_reads():
+    found = services("dev", "--profile", "tools")
+    mounts = {
+        name: bool(each.get("read_only"))
+        for name, said in found.items()
+        for each in said.get("volumes", ())
+        if each["source"] == "archive"
+    }
+    assert mounts == {"jobs": False, "backup": False, "m0": True}
+    for name in mounts:
+        assert found[name]["environment"]["M0_ARCHIVE_URL"] == "file:///var/lib/m0-archive"
 
 
 @pytest.mark.parametrize("file", ["dev", "staging", "prod", "lanes"])
