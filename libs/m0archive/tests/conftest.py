@@ -20,7 +20,7 @@ KEYS = {"access_key_id": "test", "secret_access_key": "marker-of-the-bucket"}
 
 @pytest.fixture(scope="session")
 def s3_endpoint():
-    """A server of S3 on loopback. It answers one request after the other: in threads its conditional writes are none."""
+    """A server of S3 on loopback, for one request after the other: in threads its conditional writes are none."""
     app, port = DomainDispatcherApplication(create_backend_app), free_port()
     server = make_server("127.0.0.1", port, app, request_handler=MotoRequestHandler)
     thread = Thread(target=server.serve_forever)

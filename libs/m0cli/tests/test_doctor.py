@@ -17,9 +17,8 @@ from m0cli.doctor.verdict import fails, holds, not_applicable, not_built
 from m0cli.main import app
 from m0common.errors import SettingsError, Unavailable
 from m0common.secret import Secret
-from m0common.settings import Archive
+from m0common.settings import Archive, Settings
 from m0common.settings import Kafka as KafkaSettings
-from m0common.settings import Settings
 from m0common.stream.groups import StageGroup
 from typer.testing import CliRunner
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from jobs_house import FIRST
+from jobs_running import running, until
 from m0_jobs.archiver import MARGIN_MS, late_ms
 from m0archive.errors import NoArchive
 from m0archive.incarnation import newest
@@ -19,7 +20,6 @@ from m0common.stream.broker import TopicPartition
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import BUNDLES, RAW, TOPICS
-from test_service import running, until
 
 WINDOW_END_MS = SystemClock().now_ms() - 1000
 WHERE = TopicPartition(RAW.name, 0)

@@ -1,18 +1,17 @@
-import asyncio
 import contextlib
 from functools import partial
 
 import msgspec
 import pytest
 from jobs_house import BASE_MS, FIRST
+from jobs_running import HOUR_MS, running, until
 from m0_jobs.outcomes import OutcomeStore
 from m0_jobs.scores import Scorer
-from m0_jobs.service import Jobs, observed
+from m0_jobs.service import observed
 from m0chain import RpcRejected
 from m0chain.accounts import EpochStatus
 from m0common import settings
-from m0common.clock import ManualClock, SystemClock
-from m0common.deployment import Deployment
+from m0common.clock import ManualClock
 from m0common.errors import Fenced, SettingsError
 from m0common.http import Status
 from m0common.leases import rows
@@ -23,14 +22,6 @@ from m0common.stream.records import Produce, Record
 from m0common.topics import OUTCOMES, TOPICS
 from m0index.positions import Positions
 from trim_world import PARTITIONS, Lane, World
-
-HOUR_MS = 3_600_000
-
-
-async def until(condition, timeout_s=60.0):
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - what jobs do is watched
-            await asyncio.sleep(0.02)
 
 
 async def test_an_address_that_is_none_is_refused_and_not_shown():
@@ -117,28 +108,6 @@ async def test_a_partition_whose_state_does_not_restore_makes_the_leader_degrade
 
 def outcome_of(market_id):
     return MarketOutcome(market_id, "sports", 1, b"e" * 32, BASE_MS, "test")
-
-
-@contextlib.asynccontextmanager
-async def running(dsn, house, broker, status, archive=None):
-    """A process of jobs."""
-    config = settings.Settings(
-        postgres=settings.Postgres(dsn=dsn),
-        archive=settings.Archive(interval_ms=100),
-        jobs=settings.Jobs(crank_interval_ms=100, resolve_wait_ms=0, trim_interval_ms=100, replay_horizon_ms=HOUR_MS),
-    )
-    async with rows.opened(config.postgres, "jobs") as leases:
-        jobs = Jobs(
-            config, Deployment(bytes(32), bytes(32), 1), house.oracle.program, house.registry.program, house.pool,
-            leases, broker, house.chain, SystemClock(), status, archive,
-        )  # fmt: skip
-        task = asyncio.create_task(jobs.run())
-        try:
-            await until(lambda: "leader" in status.facts)
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize("error", [RpcRejected("the node refuses getMultipleAccounts: no"), IndexError("list index")])

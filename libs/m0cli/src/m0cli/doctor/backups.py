@@ -1,4 +1,4 @@
-"""`backups`: what is kept of the deployment outside its servers: how old it is, what it covers, whether it can be read."""
+"""`backups`: what is kept of a deployment outside its servers: how old it is, what it covers, and that it is whole."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ UNITS = (("days", DAY_MS), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 
 
 class Kept(NamedTuple):
-    """The newest of each kind in an archive, and what of the newest backup does not hold; `began_ms`: when its log did."""
+    """The newest of each kind in an archive, when its log began, and what of the newest backup does not hold."""
 
     log: Entry | None
     began_ms: int

@@ -27,8 +27,8 @@ async def abandon(inner: Any) -> None:  # aiokafka is untyped
 async def abandon_consumer(inner: Any) -> None:  # aiokafka is untyped
     """Stop a consumer, or leave it behind after CONSUMER_MS.
 
-    Where a broker is away, `stop` ends with the CancelledError of a fetch that it cancelled itself, and elsewhere takes a
-    cancellation of ours for one of its own; in a task that is its own alone neither is mistaken.
+    Where a broker is away, `stop` ends with the CancelledError of a fetch that it cancelled itself, and elsewhere it
+    takes a cancellation of ours for one of its own; in a task that is its alone neither is mistaken.
     """
     stopping = asyncio.ensure_future(_stopped(inner))
     try:
