@@ -20,6 +20,7 @@ from m0common.secret import Secret
 from m0common.settings import Archive, Settings
 from m0common.settings import Kafka as KafkaSettings
 from m0common.stream.groups import StageGroup
+from m0replay.builds import Builds
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.loopback
@@ -255,15 +256,15 @@ def test_a_release_is_run_when_every_stage_has_a_manned_build_of_it():
     named = [log.Named("sports", "aa"), log.Named("crypto", "bb")]
     manned = [StageGroup(stage, "one") for stage in STAGES]
     second = StageGroup("model", "two")
-    known = {group: {"aa", "bb"} for group in manned} | {second: {"bb"}}
-    assert log.judged(named, known, manned).ok
-    verdict = log.judged(named, known, [*manned[:2], second, manned[3]])
+    known = {"one": {"aa", "bb"}, "two": {"bb"}}
+    assert log.judged(named, Builds(known, manned)).ok
+    verdict = log.judged(named, Builds(known, [*manned[:2], second, manned[3]]))
     assert (verdict.ok, verdict.evidence.partition(":")[0]) == (False, "model of sports")
     # what takes over later may be in a build that is waiting and has said nothing
     due = [*named, log.Named("sports", "cc", due=True)]
-    assert log.judged(due, known, manned).ok is False
-    assert log.judged(due, known, [*manned, *(StageGroup(stage, "new") for stage in STAGES)]).ok
-    assert log.judged([], known, manned).ok is None
+    assert log.judged(due, Builds(known, manned)).ok is False
+    assert log.judged(due, Builds(known, [*manned, *(StageGroup(stage, "new") for stage in STAGES)])).ok
+    assert log.judged([], Builds(known, manned)).ok is None
 
 
 async def test_what_is_final_only_on_chain_is_not_asked_of_an_api_that_shows_no_catalog():

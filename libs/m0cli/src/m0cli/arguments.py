@@ -6,6 +6,7 @@ import typer
 
 EPOCH_MAX = (1 << 63) - 1
 PARTITION_MAX = 1_023
+_BUILD = re.compile(r"[0-9a-f]{10}")
 _RELEASE = re.compile(r"(?!0{64})[0-9a-f]{64}")
 
 
@@ -13,6 +14,12 @@ def check_release(text: str, or_word: str = "", option: str = "--release") -> No
     """Wrong use unless `text` is a release's hash in hex. `or_word` ends the sentence with what else may be given."""
     if not _RELEASE.fullmatch(text):
         raise typer.BadParameter(f"{option} {text}: give 64 hex digits, not all 0{or_word}")
+
+
+def check_build(text: str) -> None:
+    """Wrong use unless `text` is a build's id."""
+    if not _BUILD.fullmatch(text):
+        raise typer.BadParameter(f"{text}: give the 10 hex digits of a build, as `m0 release plan` shows them")
 
 
 def is_epoch(text: str) -> bool:

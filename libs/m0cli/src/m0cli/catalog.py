@@ -155,7 +155,7 @@ def _writing(key: Path | None, yes: bool, timeout_s: float, as_json: bool) -> Wr
     """Refuses wrong use before anything is read."""
     if not yes and (as_json or not sys.stdin.isatty()):
         raise typer.BadParameter("nobody can be asked here: look at 'm0 catalog plan', then give --yes")
-    return Writing(_control_key(key), not yes, timeout_s, as_json)
+    return Writing(control_key(key), not yes, timeout_s, as_json)
 
 
 def _certificates(files: Sequence[Path] | None) -> tuple[Certificate, ...]:
@@ -183,7 +183,8 @@ def control_key_file(path: Path | None) -> Path:
         return Path(name)
 
 
-def _control_key(path: Path | None) -> Keypair:
+def control_key(path: Path | None) -> Keypair:
+    """The key in it. Wrong use when there is none."""
     file = control_key_file(path)
     with _wrong_use():
         return plain_key(file)
@@ -207,19 +208,24 @@ def _wrong_use() -> Iterator[None]:
         raise typer.BadParameter(str(error)) from None
 
 
+async def read_desk(broker: Broker, settings: Settings) -> CatalogDesk:
+    """The desk of a deployment, which has read the log. Raises SettingsError, Unavailable."""
+    from m0common.clock import system_clock  # noqa: PLC0415
+    from m0common.deployment import Deployment  # noqa: PLC0415
+    from m0replay.installed import installed_domains  # noqa: PLC0415 - imports every domain
+
+    from m0cli.stack_settings import config_dir  # noqa: PLC0415 - reads the deployment when called
+
+    deployment, keys_dir = Deployment.of(settings), Path(settings.keys_dir)
+    desk = CatalogDesk(broker, deployment, config_dir(), keys_dir, installed_domains(), system_clock(settings.env))
+    await desk.log.read()
+    return desk
+
+
 def _run(work: Callable[[CatalogDesk], Awaitable[None]], as_json: bool) -> None:
     """Let `work` work at a desk that has read the log."""
 
     async def at_desk(broker: Broker, settings: Settings) -> None:
-        from m0common.clock import system_clock  # noqa: PLC0415
-        from m0common.deployment import Deployment  # noqa: PLC0415
-        from m0replay.installed import installed_domains  # noqa: PLC0415 - imports every domain
-
-        from m0cli.stack_settings import config_dir  # noqa: PLC0415 - reads the deployment when called
-
-        deployment, keys_dir = Deployment.of(settings), Path(settings.keys_dir)
-        desk = CatalogDesk(broker, deployment, config_dir(), keys_dir, installed_domains(), system_clock(settings.env))
-        await desk.log.read()
-        await work(desk)
+        await work(await read_desk(broker, settings))
 
     on_broker("catalog", at_desk, as_json)

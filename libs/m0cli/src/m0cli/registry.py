@@ -35,6 +35,7 @@ OWN: dict[str, Command] = {
     "programs": Command("m0cli.programs", "The Solana programs: build, verify, deploy, upgrade.", DEPLOYMENT),
     "preflight": Command("m0cli.preflight", "Whether an upgrade may go on.", DEPLOYMENT),
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", DEPLOYMENT),
+    "release": Command("m0cli.release", "Releases side by side: switch, finish, and back.", DEPLOYMENT),
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", DEPLOYMENT),
     "lane": Command("m0cli.lane", "Lanes of every stage, and new lives for them.", DEPLOYMENT),
     "backup": Command("m0cli.backup", "Backups: make, list, verify, restore, rehearse.", DEPLOYMENT),

@@ -174,6 +174,25 @@ def retired_set(newest: CatalogSetPayload, generation: int) -> CatalogSetPayload
     return msgspec.structs.replace(newest, generation=generation, groups=(), retired=True)
 
 
+def taken_back(course: Sequence[CatalogSetPayload], generation: int) -> CatalogSetPayload | None:
+    """The set that takes back the last change of release in the `course` of a catalog: what that change made of other
+    fields is taken back too, unless a later set has changed them again. None where the course has had one release.
+    """
+    newest = course[-1]
+    switched, former = newest, None
+    for payload in reversed(course):
+        if payload.release != newest.release and not payload.retired:
+            former = payload
+            break
+        if payload.release == newest.release:
+            switched = payload
+    if former is None:
+        return None
+    mine = ("domain", "model", "params", "horizon_ms", "groups", "sources")
+    back = {field: getattr(former, field) for field in mine if getattr(newest, field) == getattr(switched, field)}
+    return msgspec.structs.replace(newest, generation=generation, release=former.release, **back)
+
+
 def closing(before: CatalogSetPayload | None, after: CatalogSetPayload, markets: Mapping[str, str]) -> list[str]:
     """The open markets (id → group) that the marker closes: those of groups that the new generation does not name."""
     kept, had = lanes_of(after), lanes_of(before)

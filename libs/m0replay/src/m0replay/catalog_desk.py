@@ -61,6 +61,11 @@ class CatalogDesk:
         """The releases that are installed here, in hex."""
         return frozenset(domain.release for domain in self._domains.values())
 
+    def release_of(self, domain: str) -> str | None:
+        """The installed release of a domain, in hex; None when it is not installed."""
+        found = self._domains.get(domain)
+        return None if found is None else found.release
+
     def composed(
         self,
         name: str,

@@ -136,6 +136,14 @@ class ControlLog:
         whole = [defined for defined in self._following(catalog) if not self.unread(defined)]
         return max(whole, key=last_said, default=None)
 
+    def course(self, catalog: str) -> list[CatalogSetPayload]:
+        """The sets that were in force one after the other, as far as the log still has them, and the one that is
+        ready behind them.
+        """
+        known, ready = self._catalogs.get(catalog, CatalogRecords()), self.ready(catalog)
+        found = [known.sets.get((number, known.activated[number])) for number in sorted(known.activated)]
+        return [each.payload for each in [*found, ready] if each is not None]
+
     def said_ms(self, catalog: str) -> int:
         """When a set of a catalog was said last, by the word of its signer; -1 when none was."""
         known = self._catalogs.get(catalog, CatalogRecords())

@@ -15,11 +15,16 @@ from m0replay.catalog_log import CatalogLog
 from m0replay.rebasing import saved_of
 
 
-class _Need(NamedTuple):
+class Need(NamedTuple):
     """Who needs a release: generations of a catalog, and lanes by their partitions."""
 
     generations: list[int]
     lanes: list[int]
+
+    def who(self, catalog: str) -> str:
+        """In words, the catalog's name left to the sentence."""
+        lanes = (f"lane {catalog}/{lane}" for lane in self.lanes)
+        return ", ".join([*(f"generation {number}" for number in self.generations), *lanes])
 
 
 async def unrun(
@@ -36,7 +41,7 @@ async def unrun(
     faults = []
     for catalog in log.control.catalogs():
         try:
-            found = _needs(log, catalog, known)
+            found = needs(log, catalog, known)
         except SettingsError as error:  # the log has lost the set in force
             faults.append(str(error))
             continue
@@ -45,25 +50,26 @@ async def unrun(
     return needed, faults
 
 
-def _needs(log: CatalogLog, catalog: str, known: Iterable[Manifest]) -> dict[str, _Need]:
-    """The releases of one catalog, each with who needs it."""
-    found: dict[str, _Need] = {}
+def needs(log: CatalogLog, catalog: str, known: Iterable[Manifest]) -> dict[str, Need]:
+    """The releases of one catalog, in hex, each with who needs it. `known` are manifests of lives that a signed rebase
+    begins, and `log` has been read. Raises SettingsError when it has lost the set in force.
+    """
+    found: dict[str, Need] = {}
     standing, in_force = log.standing(catalog), log.control.in_force(catalog)
     for payload in (standing.in_force, standing.ready):
         if payload is not None and not payload.retired:
-            found.setdefault(payload.release, _Need([], [])).generations.append(payload.generation)
+            found.setdefault(payload.release, Need([], [])).generations.append(payload.generation)
     mine = [manifest for manifest in known if manifest.catalog == catalog]
     named = () if in_force is None else in_force.lanes
     for partition in sorted({*named, *(manifest.partition for manifest in mine if manifest.stage == 1)}):
         lane = saved_of(mine, catalog, partition)
         runner = lane.runner(log.lives.newest(catalog, partition), in_force)
         if runner is not None and runner != NO_RELEASE and not lane.is_over:
-            found.setdefault(runner.hex(), _Need([], [])).lanes.append(partition)
+            found.setdefault(runner.hex(), Need([], [])).lanes.append(partition)
     return found
 
 
-def _fault(log: CatalogLog, catalog: str, release: str, need: _Need, installed: Mapping[str, str]) -> str:
-    who = [*(f"generation {number}" for number in need.generations), *(f"lane {catalog}/{lane}" for lane in need.lanes)]
+def _fault(log: CatalogLog, catalog: str, release: str, need: Need, installed: Mapping[str, str]) -> str:
     standing = log.standing(catalog)
     made = standing.in_force or standing.newest
     new = None if made is None else installed.get(made.domain.name)
@@ -78,6 +84,6 @@ def _fault(log: CatalogLog, catalog: str, release: str, need: _Need, installed: 
     else:
         remedy = ", ".join(f"`m0 lane rebase {catalog} --partition {lane} --release {new}`" for lane in need.lanes)
     return (
-        f"{', '.join(who)} of catalog {catalog} needs release {release}, which is not among those installed here: "
+        f"{need.who(catalog)} of catalog {catalog} needs release {release}, which is not among those installed here: "
         f"{remedy}; or say --releases {release} when a build that has it stays installed"
     )

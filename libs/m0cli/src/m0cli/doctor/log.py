@@ -1,8 +1,7 @@
 """What Kafka is asked: `topics`, and `releases`, which the log names and somebody has to run."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.messages import Manifest
 from m0common.stream.broker import Broker
-from m0common.stream.groups import StageGroup
 from m0common.stream.kafka import KafkaBroker
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.states import manifests
@@ -20,10 +18,9 @@ from m0kafka.confluent import ConfluentCluster
 from m0kafka.plan import plan
 from m0kafka.wanted import Wanted
 from m0lanes.births import no_life
-from m0lanes.domains import load_domains
-from m0lanes.release import build_of, releases
+from m0replay.builds import Builds, installed_build, known_builds, running_builds
 from m0replay.catalog_log import CatalogLog
-from m0replay.lanes import STAGES, newest
+from m0replay.lanes import newest
 from m0replay.shown import short
 
 from m0cli.doctor.site import Site
@@ -69,33 +66,24 @@ async def releases_run(site: Site) -> Verdict:
         whole = await _read(log)
     finally:
         await broker.close()
-    own = await asyncio.to_thread(_own)
+    here, installed = await asyncio.to_thread(installed_build)
     groups = await asyncio.to_thread(lambda: ConfluentCluster(options).manned_groups())
     named = {*_by_lanes(said), *(_by_sets(log) if whole else ())}
-    verdict = judged(named, _known(said, own), _manned(groups))
+    builds = Builds(known_builds(said, here, installed.values()), running_builds(groups))
+    verdict = judged(named, builds)
     if whole:
         return verdict
     return replace(verdict, evidence=f"{verdict.evidence} (by lanes alone: the log was not read within {READ_S:.0f} s)")
 
 
-def judged(named: Iterable[Named], known: Mapping[StageGroup, set[str]], manned: Iterable[StageGroup]) -> Verdict:
-    """Whether each of the `named` releases is run in every stage: `known` are the releases of builds, `manned` the
-    builds that run. What is due may be in a build that has not said anything yet.
+def judged(named: Iterable[Named], builds: Builds) -> Verdict:
+    """Whether each of the `named` releases is run in every stage. What is due may be in a build that has not said
+    anything yet.
     """
-    running: dict[str, set[str]] = defaultdict(set)
-    strangers = set()
-    for group in manned:
-        running[group.stage] |= known.get(group, set())
-        if group not in known:
-            strangers.add(group.stage)
     missing, found = [], set()
     for each in sorted(named):
         found.add(each.release)
-        lacking = [
-            stage
-            for stage in STAGES.values()
-            if each.release not in running[stage] and not (each.due and stage in strangers)
-        ]
+        lacking = [stage for stage in builds.lacking(each.release) if not (each.due and builds.strange_in(stage))]
         if lacking:
             missing.append(f"{', '.join(lacking)} of {each.catalog}: nobody runs release {short(each.release)}")
     if missing:
@@ -144,25 +132,3 @@ def _by_sets(log: CatalogLog) -> list[Named]:
         if ready is not None and not ready.payload.retired:
             named.append(Named(catalog, ready.payload.release, due=True))
     return named
-
-
-def _own() -> tuple[bytes, set[str]]:
-    """The build of what is installed here, and its releases."""
-    domains = load_domains()
-    return build_of(domains), {release.hex() for release in releases(domains)}
-
-
-def _known(said: Iterable[Manifest], own: tuple[bytes, set[str]]) -> dict[StageGroup, set[str]]:
-    known: dict[StageGroup, set[str]] = defaultdict(set)
-    build, installed = own
-    for stage in STAGES.values():
-        known[StageGroup.of(stage, build)] |= installed
-    for m in said:
-        if m.stage in STAGES:
-            known[StageGroup.of(STAGES[m.stage], m.build)].add(m.release.hex())
-    return dict(known)
-
-
-def _manned(groups: Iterable[str]) -> set[StageGroup]:
-    """The groups of lane stages among them."""
-    return {found for found in map(StageGroup.named, groups) if found.stage in STAGES.values()}

@@ -6,8 +6,13 @@ _PREFIX = "m0-"
 _BUILD_DIGITS = 10
 
 
+def build_id(build: bytes) -> str:
+    """What a build is called in names of groups and of installed objects: the first hex digits of its hash."""
+    return build.hex()[:_BUILD_DIGITS]
+
+
 class StageGroup(NamedTuple):
-    """A stage, and the first hex digits of a build of it."""
+    """A stage, and the id of a build of it."""
 
     stage: str
     build: str
@@ -15,7 +20,7 @@ class StageGroup(NamedTuple):
     @classmethod
     def of(cls, stage: str, build: bytes) -> "StageGroup":
         """The group of a build."""
-        return cls(stage, build.hex()[:_BUILD_DIGITS])
+        return cls(stage, build_id(build))
 
     @classmethod
     def named(cls, group: str) -> "StageGroup":

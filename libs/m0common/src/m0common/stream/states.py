@@ -53,8 +53,9 @@ async def manifests(broker: Broker, partitions: Iterable[int], stage: int | None
     return found
 
 
-async def manifests_since(broker: Broker, stage: int, next_offsets: dict[int, int]) -> list[Manifest]:
-    """Manifests of a stage from these offsets on (by partition), which are moved to behind what was returned.
+async def manifests_since(broker: Broker, stage: int | None, next_offsets: dict[int, int]) -> list[Manifest]:
+    """Manifests of one stage or of all from these offsets on (by partition), which are moved to behind what was
+    returned.
 
     Raises Unavailable; OffsetsGone when a trim has overtaken the reader.
     """
