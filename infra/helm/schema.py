@@ -16,11 +16,12 @@ import yaml
 CHART = Path(__file__).parent / "m0club"
 OPEN = {
     "config", "pod.annotations", "pod.labels", "pod.nodeSelector", "serviceAccount.annotations", "signer.nodeSelector",
-    "ingress.annotations",
+    "signer.tags", "ingress.annotations",
 }  # fmt: skip
 """Tables whose keys are the operator's own."""
 ROLES = ("api", "realtime", "ingest", "engine", "indexer", "jobs", "warden", "signer")
 LANES = ("normalize", "feature", "model", "bundle")
+TAG = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", "not": {"const": "latest"}}
 RULES: dict[str, dict[str, Any]] = {
     "global.env": {"enum": ["dev", "staging", "prod"]},
     "global.imageTag": {"pattern": "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$", "not": {"const": "latest"}},
@@ -31,12 +32,13 @@ RULES: dict[str, dict[str, Any]] = {
     "signer.replicas": {"minimum": 1, "maximum": 16},
     "signer.raw": {"minimum": 0},
     "signer.workers": {"minimum": 1, "maximum": 64},
+    "signer.tags": {"additionalProperties": TAG, "propertyNames": {"pattern": "^signer-[0-9]+$"}},
     "releases": {
         "items": {
             "type": "object",
             "additionalProperties": False,
             "required": ["tag", "id"],
-            "properties": {"tag": {"type": "string"}, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
+            "properties": {"tag": TAG, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
         }
     },
     "upgrade.releases": {"items": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},

@@ -27,6 +27,15 @@ PLATFORMS = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in (36, 35, 34,
 ABIS = ("cp311", "abi3", "none")
 
 
+LABEL = "club.m0.releases"
+"""Of images that hold domains: `crypto=HASH,sports=HASH`, as m0deploy.images reads it."""
+RELEASES = """
+from m0lanes.domains import load_domains
+from m0lanes.release import release_of
+print(",".join(f"{name}={release_of(domain).hex()}" for name, domain in sorted(load_domains().items())))
+"""
+
+
 class BuildError(Exception):
     """One sentence for whoever builds: the cause and the remedy."""
 
@@ -84,6 +93,35 @@ def build(engine: str, name: str, tags: Sequence[str], base: str | None, commit:
         raise BuildError(f"image {name} could not be built; what {engine} says is above")
 
 
+def label(engine: str, name: str, tags: Sequence[str]) -> None:
+    """Note on an image which releases it holds, as it says itself: what is installed in it decides, and no checkout.
+    Raises BuildError.
+    """
+    image = f"m0club/{name}:{tags[0]}"
+    if engine == "buildah":
+        container = asked([engine, "from", image], name).strip()
+        try:
+            found = asked([engine, "run", "--isolation", "chroot", container, "--", "python3", "-c", RELEASES], name)
+            asked([engine, "config", "--label", f"{LABEL}={found.strip()}", container], name)
+            for tag in tags:
+                asked([engine, "commit", "--quiet", container, f"m0club/{name}:{tag}"], name)
+        finally:
+            asked([engine, "rm", container], name)
+        return
+    command = [engine, "run", "--rm", "--network", "none", "--entrypoint", "python3", image, "-c", RELEASES]
+    made = f'FROM {image}\nLABEL {LABEL}="{asked(command, name).strip()}"\n'
+    named = [word for tag in tags for word in ("--tag", f"m0club/{name}:{tag}")]
+    asked([engine, "build", "--quiet", *named, "-"], name, made)
+
+
+def asked(command: Sequence[str], name: str, given: str | None = None) -> str:
+    """What an engine prints about the image `name`. Raises BuildError."""
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"image {name}: {' '.join(command[:2])} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
 def weight(engine: str, name: str, tag: str) -> tuple[int, list[tuple[str, int]]]:
     """Bytes of an image, and its layers with the bytes of each, lowest first."""
     image = f"m0club/{name}:{tag}"
@@ -139,6 +177,8 @@ def main() -> int:
         fill_wheelhouse(os.uname().machine)
         for name in names:
             build(engine, name, (tag, "dev"), said.base, commit, said.version)
+            if "libs/m0domains" in (LOCKS / f"{name}.packages").read_text().splitlines():
+                label(engine, name, (tag, "dev"))
         show(engine, names, tag)
         if said.archive:
             for name in names:

@@ -49,6 +49,12 @@ OUTSIDE = ",".join(
 ENVIRONMENTS = {
     "dev": ("-f", str(CHART / "values.dev.yaml")),
     "staging": ("-f", str(CHART / "values.staging.yaml"), "--set", TAG),
+    "releases": (
+        "-f",
+        str(CHART / "values.staging.yaml"),
+        "-f",
+        str(Path(__file__).with_name("releases-values.yaml")),
+    ),
     "prod": ("-f", str(CHART / "values.prod.yaml"), "--set", TAG, "--set", OUTSIDE),
 }
 APIS = (

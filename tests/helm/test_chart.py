@@ -252,6 +252,10 @@ def test_an_upgrade_is_looked_at_before_anything_is_done(helm):
         (("--set", "signer.replicas=0"), "'/signer/replicas'"),
         (("--set", "upgrade.steps={everything}"), "'/upgrade/steps/0'"),
         (("--set", "archive.url=/var/lib/archive"), "'/archive/url'"),
+        (("--set", "releases[0].tag=v1,releases[0].id=v1"), "'/releases/0/id'"),
+        (("--set", "releases[0].tag=v1"), "'/releases/0'"),
+        (("--set", "signer.tags.signer=v1"), "signer"),
+        (("--set", "signer.tags.signer-1=latest"), "'/signer/tags/signer-1'"),
     ],
 )
 def test_values_that_mean_nothing_are_refused_by_name(helm, arguments, said):
@@ -277,16 +281,41 @@ def test_what_needs_more_than_kubernetes_is_refused_where_that_is_not_there(helm
 
 
 def test_releases_side_by_side_are_deployments_of_their_own(helm):
-    told = "releases[0].tag=v1,releases[0].id=0123456789,releases[1].tag=v2,releases[1].id=abcdef0123"
-    objects = helm.objects(*ENVIRONMENTS["staging"], "--set-string", told)
+    objects = helm.objects(*ENVIRONMENTS["releases"])
     found = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
     for lane in ("normalize", "feature", "model", "bundle"):
         for tag, name in (("v1", "0123456789"), ("v2", "abcdef0123")):
             spec = found[f"m0club-{lane}-{name}"]["spec"]
             assert spec["selector"]["matchLabels"]["m0club.io/release"] == name
-            assert spec["template"]["spec"]["containers"][0]["image"] == f"m0club/{lane}:{tag}"
+            assert spec["template"]["metadata"]["labels"]["m0club.io/release"] == name
+            (container,) = spec["template"]["spec"]["containers"]
+            assert container["image"] == f"m0club/{lane}:{tag}"
+            assert {"name": "M0_RELEASE_ID", "value": name} in container["env"]
     assert "m0club-normalize" not in found
-    assert "m0club-api" in found
+    for role in ("api", "ingest", "indexer"):
+        (container,) = found[f"m0club-{role}"]["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == f"m0club/{role}:v1"
+        assert not [each for each in container["env"] if each["name"] == "M0_RELEASE_ID"]
+
+
+def test_one_release_is_not_installed_twice(helm):
+    told = "releases[0].tag=v1,releases[0].id=0123456789,releases[1].tag=v2,releases[1].id=0123456789"
+    said = helm.refusal(*ENVIRONMENTS["staging"], "--set-string", told)
+    assert "id 0123456789 is named twice: two images with one id hold the same releases" in said
+
+
+def test_signers_change_their_version_one_by_one(helm):
+    objects = helm.objects(*ENVIRONMENTS["releases"], "--set", "signer.tags.signer-3=v3")
+    images = {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]["image"]
+        for each in objects
+        if each["kind"] == "StatefulSet"
+    }
+    assert images == {
+        "m0club-signer-1": "m0club/signer:v2",
+        "m0club-signer-2": "m0club/signer:v1",
+        "m0club-signer-3": "m0club/signer:v3",
+    }
 
 
 def test_the_public_reaches_no_metrics_and_no_readiness(helm):

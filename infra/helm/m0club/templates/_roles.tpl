@@ -32,5 +32,12 @@ warden: {kind: warden, user: operator, reaches: [kafka], control: true}
 
 {{/* The releases of lanes: one without an id, unless several are named. */}}
 {{- define "m0club.releases" -}}
+{{- $ids := list -}}
+{{- range .Values.releases -}}
+{{- if has .id $ids -}}
+{{- fail (printf "releases: id %s is named twice: two images with one id hold the same releases, leave one of them out" .id) -}}
+{{- end -}}
+{{- $ids = append $ids .id -}}
+{{- end -}}
 {{- .Values.releases | default (list (dict "tag" .Values.global.imageTag "id" "")) | toYaml -}}
 {{- end -}}

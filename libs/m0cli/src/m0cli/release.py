@@ -30,7 +30,7 @@ WAIT_S = 600.0
 CLIENT = "m0-release"
 
 Catalogs = Annotated[
-    list[str] | None, typer.Argument(metavar="[CATALOG]...", help="These catalogs; all of the log when none is given.")
+    list[str] | None, typer.Argument(metavar="CATALOG", help="These catalogs; all of the log when none is given.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Write it; without this it is only said what would be written.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for all that follows; 0 does not wait.", min=0)]
@@ -41,7 +41,7 @@ def show_id(
     image: Annotated[
         str | None,
         typer.Argument(
-            metavar="[IMAGE]", help="An image of this machine's engine, or an archive of one; see make images."
+            metavar="IMAGE", help="An image of this machine's engine, or an archive of one; see make images."
         ),
     ] = None,
     as_json: Json = False,
@@ -91,7 +91,7 @@ def back(
 def finish(
     build: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="The build to remove (default: every one that is not installed here)."),
+        typer.Argument(metavar="ID", help="The build to remove (default: every one that is not installed here)."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -158,6 +158,11 @@ class Stage(Section):
     dead_letter_max_share: float = Field(
         default=0.5, gt=0, le=1, description="A larger share of letters among them stops the stage."
     )
+    release_id: str = Field(
+        default="",
+        pattern=r"\A([0-9a-f]{10})?\z",
+        description="The build that has to be installed here, as `m0 release id` says it; empty: any.",
+    )
 
 
 class Catalog(Section):
@@ -323,6 +328,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_ARCHIVE_ACCESS_KEY_ID": ("archive", "access_key_id"),
     "M0_ARCHIVE_SECRET_ACCESS_KEY": ("archive", "secret_access_key"),
     "M0_SIGNER_NAME": ("signer", "name"),
+    "M0_RELEASE_ID": ("stage", "release_id"),
     "M0_SIGNER_DEPTH": ("signer", "depth"),
     "M0_SIGNER_WORKERS": ("signer", "workers"),
 }

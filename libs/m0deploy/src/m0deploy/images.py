@@ -58,8 +58,10 @@ def _archived(archive: Path) -> Mapping[str, str]:
         with tarfile.open(archive) as tar:
             (listed,) = json.load(_member(tar, "manifest.json"))
             config = json.load(_member(tar, listed["Config"])).get("config") or {}
-    except (tarfile.TarError, ValueError, KeyError) as error:
-        raise SettingsError(f"{archive} is no docker archive of one image ({error}): make one by --archive") from None
+    except (tarfile.TarError, ValueError, KeyError):
+        raise SettingsError(
+            f"{archive} is no docker archive of one image: make one by `infra/images/build.py --archive FOLDER`"
+        ) from None
     return config.get("Labels") or {}
 
 

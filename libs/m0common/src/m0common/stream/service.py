@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from m0common.errors import SettingsError
 from m0common.process import Process, run
 from m0common.settings import Settings
 from m0common.stream.broker import Broker
@@ -63,8 +64,13 @@ def run_stage(name: str, core: Callable[[Settings], StageCore]) -> None:
 
     async def compose(process: Process) -> None:
         made = core(process.settings)
-        group = str(StageGroup.of(name, made.build))
-        stage = process.settings.stage
-        begin_loop(process, name, StageLoop(made, broker_of(process), stage, group=group, member=member_name(name)))
+        group, stage = StageGroup.of(name, made.build), process.settings.stage
+        if stage.release_id not in ("", group.build):
+            raise SettingsError(
+                f"stage.release_id = {stage.release_id}, and what is installed here is {group.build}: correct the id, "
+                "or the tag of the image"
+            )
+        loop = StageLoop(made, broker_of(process), stage, group=str(group), member=member_name(name))
+        begin_loop(process, name, loop)
 
     run(name, STAGE_NEEDS, compose)
