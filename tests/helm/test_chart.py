@@ -127,7 +127,8 @@ def test_a_role_is_given_its_own_keys_and_the_secrets_that_it_needs(helm, enviro
         assert "m0club-control" not in secrets or role in ("warden", "bootstrap", "toolbox"), name
     rpc = set() if environment == "dev" else {"M0_RPC_URL", "M0_WS_URL"}
     assert seen["api"] == ({"m0club-api"}, {"M0_PG_DSN", "M0_REDIS_URL", "M0_JWT_SECRET", "M0_API_KEYS"})
-    assert seen["normalize"] == ({"m0club-normalize"}, set())
+    lanes = ["normalize-0123456789", "normalize-abcdef0123"] if environment == "releases" else ["normalize"]
+    assert all(seen[lane] == ({"m0club-normalize"}, set()) for lane in lanes)
     assert seen["ingest"] == ({"m0club-ingest"}, {"M0_PG_DSN"} | rpc)
     assert seen["signer-2"] == ({"m0club-signer-2"}, rpc)
     assert seen["realtime"] == ({"m0club-realtime"}, set())
@@ -296,6 +297,14 @@ def test_releases_side_by_side_are_deployments_of_their_own(helm):
         (container,) = found[f"m0club-{role}"]["spec"]["template"]["spec"]["containers"]
         assert container["image"] == f"m0club/{role}:v1"
         assert not [each for each in container["env"] if each["name"] == "M0_RELEASE_ID"]
+
+
+def test_the_toolbox_is_of_the_newest_release(helm):
+    told = ("--set", "toolbox.enabled=true")
+    for environment, tag in (("releases", "v2"), ("staging", "v1.2.3")):
+        objects = helm.objects(*ENVIRONMENTS[environment], *told)
+        (spec,) = [spec for name, _, spec in pods(objects) if name == "m0club-toolbox"]
+        assert spec["containers"][0]["image"] == f"m0club/m0:{tag}"
 
 
 def test_one_release_is_not_installed_twice(helm):

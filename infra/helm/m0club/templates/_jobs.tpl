@@ -11,6 +11,7 @@ keys            sources of the volume with its keys; none: it has none
 site            whether those lie as `m0 keys init` lays them
 mounted         whether the deployment's record is mounted, instead of written
 control         whether it has the control key
+tag             of the image, where it is not global.imageTag
 archive         "reads" or "writes" it
 config          another ConfigMap with the settings, which it has with keys or the archive alone
 account, token  its service account, and whether it is told its token
@@ -76,7 +77,7 @@ spec:
 {{- define "m0club.commandContainer" -}}
 {{- $root := .root -}}
 name: {{ .name }}
-image: {{ include "m0club.image" (dict "root" $root "image" "m0" "tag" "") }}
+image: {{ include "m0club.image" (dict "root" $root "image" "m0" "tag" (.tag | default "")) }}
 imagePullPolicy: {{ $root.Values.global.imagePullPolicy }}
 {{- with .command }}
 command: {{- toYaml . | nindent 2 }}
