@@ -109,10 +109,10 @@ def blocks(lock: str) -> list[str]:
 
 def stands_on(name: str) -> str:
     """What the Dockerfile puts below an image's own layer."""
-    return "nothing" if name in BARE else below(name)
+    return "nothing" if name in BARE else lower_layer(name)
 
 
-def below(name: str) -> str:
+def lower_layer(name: str) -> str:
     """The layer below an image's own: the highest of which it needs everything."""
     whole = closure(*IMAGES[name].packages)
     return next(layer for layer, packages in reversed(shared().items()) if packages <= whole)
@@ -134,7 +134,7 @@ def layers() -> Iterator[tuple[str, set[str]]]:
             yield name, packages - below
         below = packages
     for name, image in sorted(IMAGES.items()):
-        yield name, closure(*image.packages) - shared()[below(name)]
+        yield name, closure(*image.packages) - shared()[lower_layer(name)]
 
 
 def texts() -> dict[str, str]:
