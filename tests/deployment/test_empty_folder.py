@@ -43,6 +43,14 @@ def test_a_service_names_what_it_lacks_of_its_deployment(service, missing, folde
     assert "Traceback" not in said
 
 
+def test_a_stage_of_another_build_than_it_was_told_names_both(folder):
+    told = folder.identity() | {"M0_PROMETHEUS_BIND": f"127.0.0.1:{free_port()}", "M0_RELEASE_ID": "0123456789"}
+    code, said = ended("normalize", folder, folder.environment(folder.settings_file(), **told))
+    assert code == 2
+    assert "stage.release_id = 0123456789, and what is installed here is " in said
+    assert "correct the id, or the tag of the image" in said
+
+
 def test_a_signer_whose_passphrase_opens_no_key_is_not_to_be_started_again(folder):
     folder.make_keys("the-right-one")
     env = folder.environment(

@@ -61,6 +61,16 @@ def test_the_first_marker_puts_the_first_set_in_force():
     assert said.open_end("sports", 4) is None
 
 
+def test_the_course_of_a_catalog_is_what_was_in_force_and_what_is_ready():
+    log = begun()
+    assert read(log).course("sports") == [FIRST]
+    log.write(set_value(SECOND), 3).write(set_value(SECOND), 5)
+    assert read(log).course("sports") == [FIRST, SECOND]
+    log.write(marker_value(a_marker(8, 1, (3,), SECOND)), 3, 5)
+    assert read(log).course("sports") == [FIRST, SECOND]
+    assert read(log).course("x") == []
+
+
 def test_an_unknown_catalog_has_nothing():
     said = read(begun())
     assert (said.in_force("x"), said.ready("x"), said.newest("x"), said.waiting("x")) == (None, None, None, [])
