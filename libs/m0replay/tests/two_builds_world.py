@@ -1,13 +1,17 @@
 """Two builds on one log in memory, whose lanes run, and a look at them from either."""
 
-import contextlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import lanes_world as world
 from lanes_toy import Coins
 from m0common.canonical import BundleHeader
+from m0common.clock import Clock
+from m0common.stream.broker import Broker
 from m0common.stream.groups import StageGroup, build_id
+from m0common.stream.records import Record
+from m0common.topics import RAW
 from m0lanes.stages import Heart
 from m0replay.builds import Builds, known_builds, running_builds
 from m0replay.catalog_desk import CatalogDesk
@@ -15,7 +19,7 @@ from m0replay.catalogs import Installed
 from m0replay.lanes import STAGES
 from m0replay.manifest_log import ManifestLog
 from m0replay.rolled import Rolled
-from m0replay.rollout import Rollout
+from m0replay.rollout import Rollout, Step
 from recorded_world import Recorded
 from stages_world import Live
 
@@ -47,6 +51,46 @@ def groups_of(heart: Heart, *stages: str) -> set[str]:
     return {str(StageGroup.of(stage, heart.build)) for stage in stages or STAGES.values()}
 
 
+def write_files(folder: Path, log: world.World) -> None:
+    """What an operator has of the catalog: its file, and the keys of its sources."""
+    for name in ("config/markets", "config/risk", "keys"):
+        (folder / name).mkdir(parents=True)
+    for name, key in (("clock", world.CLOCK), ("registry", world.REGISTRY)):
+        (folder / "keys" / f"{name}.json").write_text(json.dumps(list(bytes(key))))
+    (folder / "config/markets/coins.toml").write_text(FILE.format(groups=json.dumps(log.groups)))
+
+
+async def look(broker: Broker, clock: Clock, folder: Path, heart: Heart, manned: Iterable[str]) -> Rollout:
+    """What whoever has this build installed finds, where `manned` are the groups that the cluster shows."""
+    (own,) = heart.domains
+    kinds = frozenset({"toss", "broken", "guess"})
+    installed = Installed("coins", "tests", 1, own.hex(), frozenset({"frequency"}), kinds)
+    states = ManifestLog(broker, world.DEPLOYMENT)
+    await states.read()
+    desk = CatalogDesk(broker, world.DEPLOYMENT, folder / "config", folder / "keys", {"coins": installed}, clock)
+    await desk.log.read()
+    known = known_builds(states.said, id_of(heart), [installed.release])
+    return Rollout(desk, states, Builds(known, running_builds(manned)), id_of(heart))
+
+
+async def say(rollout: Rollout, steps: Iterable[Step], log: world.World) -> None:
+    """Write the sets of steps, as the command does."""
+    for step in steps:
+        written = await rollout.desk.put(step.plan.payload, world.CONTROL, [step.plan.payload.release])
+        log.sets[written.generation] = (step.plan.payload, written.hash)
+
+
+def happens(log: world.World, index: int, following: int | None = None) -> list[Record]:
+    """An epoch happens, counted from the first; its marker may put a generation in force."""
+    since, end = len(log.records), log.end
+    log.end = lambda epoch_id: end(epoch_id, following)  # type: ignore[method-assign]
+    try:
+        world.go_on(log, [index])
+    finally:
+        del log.end
+    return log.records[since:]
+
+
 class Deployed:
     """Three epochs that the old build has closed. `run` starts builds for real; `manned` are the groups that a cluster
     would show.
@@ -57,11 +101,7 @@ class Deployed:
         self.live: dict[str, Live] = {}
         self.manned: set[str] = set()
         self._epoch = 3
-        for name in ("config/markets", "config/risk", "keys"):
-            (folder / name).mkdir(parents=True)
-        for name, key in (("clock", world.CLOCK), ("registry", world.REGISTRY)):
-            (folder / "keys" / f"{name}.json").write_text(json.dumps(list(bytes(key))))
-        (folder / "config/markets/coins.toml").write_text(FILE.format(groups=json.dumps(log.groups)))
+        write_files(folder, log)
 
     @classmethod
     async def of(cls, folder: Path) -> "Deployed":
@@ -82,25 +122,8 @@ class Deployed:
         for made in self.live.values():
             await made.kill()
 
-    async def look(self, heart: Heart, release: str | None = None) -> Rollout:
-        """What whoever has this build installed finds; `release` in the place of its own."""
-        broker, (own,) = self.recorded.broker, heart.domains
-        installed = Installed(
-            "coins", "tests", 1, release or own.hex(), frozenset({"frequency"}), frozenset({"toss", "broken", "guess"})
-        )
-        states = ManifestLog(broker, world.DEPLOYMENT)
-        await states.read()
-        desk = CatalogDesk(
-            broker,
-            world.DEPLOYMENT,
-            self.folder / "config",
-            self.folder / "keys",
-            {"coins": installed},
-            self.recorded.clock,
-        )
-        await desk.log.read()
-        known = known_builds(states.said, id_of(heart), [installed.release])
-        return Rollout(desk, states, Builds(known, running_builds(self.manned)), id_of(heart))
+    async def look(self, heart: Heart) -> Rollout:
+        return await look(self.recorded.broker, self.recorded.clock, self.folder, heart, self.manned)
 
     def rolled(self, rollout: Rollout, timeout_s: float = 1e6, final=None) -> Rolled:
         desk = rollout.desk
@@ -114,22 +137,12 @@ class Deployed:
         header = BundleHeader.decode(message.header)
         return header.merkle_root, header.bundle_hash
 
-    async def write(self, rollout: Rollout, steps) -> None:
-        """Write the sets of steps, as the command does."""
-        for step in steps:
-            written = await rollout.desk.put(step.plan.payload, world.CONTROL, [step.plan.payload.release])
-            self.log.sets[written.generation] = (step.plan.payload, written.hash)
+    async def write(self, rollout: Rollout, steps: Iterable[Step]) -> None:
+        await say(rollout, steps, self.log)
 
     async def marker(self, following: int | None = None) -> None:
-        """The next epoch happens and ends; its marker may put a generation in force."""
-        any_live = next(iter(self.live.values()))
+        """The next epoch happens and ends."""
         for partition in range(world.PARTITIONS):
-            self.log._next[partition] = len(self.recorded.broker.topic(world.RAW.name).logs[partition].records)
-        since, end = len(self.log.records), self.log.end
-        with contextlib.ExitStack() as stack:
-            if following is not None:
-                stack.callback(setattr, self.log, "end", end)
-                self.log.end = lambda epoch_id: end(epoch_id, following)  # type: ignore[method-assign]
-            world.go_on(self.log, [self._epoch])
+            self.log._next[partition] = len(self.recorded.broker.topic(RAW.name).logs[partition].records)
+        next(iter(self.live.values())).write(happens(self.log, self._epoch, following))
         self._epoch += 1
-        any_live.write(self.log.records[since:])
