@@ -40,6 +40,7 @@ async def test_a_release_that_nobody_will_run_is_named_with_generation_lanes_and
     assert needed == {OLD.hex()}
     assert fault.startswith(f"generation 1, {', '.join(f'lane coins/{lane}' for lane in LANES)} of catalog coins needs")
     assert f"needs release {OLD.hex()}, which is not among those installed here" in fault
+    assert "install the new build beside it and follow `m0 release plan`" in fault
     assert f"`m0 catalog set coins --release {NEW.hex()}`" in fault
     assert f"`m0 lane rebase coins --release {NEW.hex()}`" in fault
     assert f"--releases {OLD.hex()}" in fault

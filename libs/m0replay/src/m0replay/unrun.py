@@ -78,8 +78,8 @@ def _fault(log: CatalogLog, catalog: str, release: str, need: Need, installed: M
         remedy = f"install the distribution{what}"
     elif need.generations:
         remedy = (
-            f"`m0 catalog set {catalog} --release {new}` while both builds run, or, when the old one is gone, that and "
-            f"then `m0 lane rebase {catalog} --release {new}`"
+            f"install the new build beside it and follow `m0 release plan`, or, when the old one is gone, "
+            f"`m0 catalog set {catalog} --release {new}` and then `m0 lane rebase {catalog} --release {new}`"
         )
     else:
         remedy = ", ".join(f"`m0 lane rebase {catalog} --partition {lane} --release {new}`" for lane in need.lanes)
