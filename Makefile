@@ -1,4 +1,6 @@
 # Every target with a '##' comment appears in 'make help'. The logic is in Python: infra/local and the m0 command.
+# what is compiled once is kept: a stack or a run of the tests starts hundreds of processes
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
