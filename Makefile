@@ -6,7 +6,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs verify clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs verify clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test terraform-check programs asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -73,6 +73,12 @@ helm-check: env-dev  ## Render the chart for every environment and judge it; FUL
 
 cluster-test: env-dev  ## Try the chart on a Kubernetes (KUBECONFIG, or M0_TEST_CLUSTER starts one): install, edges, crashes
 	@.venv/bin/pytest tests/cluster $(ARGS)
+
+CHECKOV := .m0/cache/checkov/bin
+terraform-check: env-dev  ## Judge infra/terraform with checkov, which is installed beside the rest
+	@test -x $(CHECKOV)/checkov || { .venv/bin/uv venv -q --clear .m0/cache/checkov && .venv/bin/uv pip install -q \
+	  --python $(CHECKOV)/python --require-hashes -r infra/terraform/checkov.lock; }
+	@$(CHECKOV)/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
 	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)
