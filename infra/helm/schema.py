@@ -41,7 +41,6 @@ RULES: dict[str, dict[str, Any]] = {
             "properties": {"tag": TAG, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
         }
     },
-    "upgrade.releases": {"items": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
     "archive.url": {"pattern": "^(|file:///.+|s3://.+)$"},
     "archive.storage.accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
     "upgrade.steps": {"items": {"enum": ["database", "topics", "chain", "catalogs"]}},

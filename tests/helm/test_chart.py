@@ -239,8 +239,8 @@ def test_an_upgrade_is_looked_at_before_anything_is_done(helm):
 
     assert first() == [["preflight", "--without", "topics"]]
     assert first("--set", "upgrade.steps={database}") == [["preflight"]]
-    old = "ab" * 32
-    assert first("--set", f"upgrade.releases={{{old}}}") == [["preflight", "--without", "topics", "--releases", old]]
+    two = "releases[0].tag=v1,releases[0].id=0123456789,releases[1].tag=v2,releases[1].id=89abcdef01"
+    assert first("--set-string", two) == [["preflight", "--without", "topics", "--builds", "0123456789,89abcdef01"]]
     assert first("--set", "upgrade.preflight=false") == []
 
 

@@ -3,10 +3,13 @@
 import lanes_world as world
 import pytest
 from lanes_toy import Coins
+from m0common.stream.groups import build_id
+from m0common.stream.states import manifests
+from m0common.topics import MANIFESTS
 from m0lanes.generations import lanes_of
 from m0replay.control_keys import ControlKey
 from m0replay.rebasing import write_rebases
-from m0replay.unrun import unrun
+from m0replay.unrun import Staying, unrun
 from recorded_world import Recorded, planned, read_log
 from stages_world import Live
 
@@ -24,15 +27,23 @@ async def live():
     await made.kill()
 
 
-async def looked(live, installed, others=()):
-    return await unrun(
-        live.broker, await read_log(live), {Coins.name: installed.hex()}, [each.hex() for each in others]
-    )
+async def looked(live, installed, others=(), builds=()):
+    staying = Staying([each.hex() for each in others], builds)
+    return await unrun(live.broker, await read_log(live), {Coins.name: installed.hex()}, staying)
 
 
 async def test_what_runs_a_lane_and_stays_installed_is_no_fault(live):
     assert await looked(live, OLD) == ({OLD.hex()}, [])
     assert await looked(live, NEW, [OLD]) == ({OLD.hex()}, [])
+
+
+async def test_a_build_that_stays_has_what_it_has_run(live):
+    said = await manifests(live.broker, range(await live.broker.partitions(MANIFESTS.name)))
+    builds = {build_id(manifest.build) for manifest in said if manifest.release == OLD}
+    assert builds
+    assert await looked(live, NEW, builds=builds) == ({OLD.hex()}, [])
+    _, faults = await looked(live, NEW, builds=["0123456789"])
+    assert f"needs release {OLD.hex()}" in faults[0]
 
 
 async def test_a_release_that_nobody_will_run_is_named_with_generation_lanes_and_commands(live):
@@ -57,7 +68,7 @@ async def test_a_lane_that_was_given_another_release_needs_that_one(live):
 
 
 async def test_a_domain_that_is_not_installed_at_all_is_named(live):
-    needed, [fault] = await unrun(live.broker, await read_log(live), {}, [])
+    needed, [fault] = await unrun(live.broker, await read_log(live), {}, Staying())
     assert needed == {OLD.hex()}
     assert "install the distribution" in fault
 

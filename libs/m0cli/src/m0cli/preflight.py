@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from m0cli.arguments import check_release
+from m0cli.arguments import check_build, check_release
 from m0cli.failing import EXIT_FAILED, one_sentence
 from m0cli.programs_place import registered
 
@@ -18,6 +18,10 @@ app = typer.Typer(help="Whether an upgrade may go on.")
 def preflight(
     releases: Annotated[
         str, typer.Option(metavar="HASH,…", help="Releases that stay installed elsewhere, with commas between.")
+    ] = "",
+    builds: Annotated[
+        str,
+        typer.Option(metavar="ID,…", help="Builds that stay installed elsewhere, by id: see m0 release."),
     ] = "",
     without: Annotated[
         list[str] | None,
@@ -31,12 +35,15 @@ def preflight(
     In Kafka it looks as the user of the settings: operator may see all of it. M0_PROGRAM_REGISTRY names the registry of
     programs; in a checkout it is programs/registry.toml.
     """
-    others = [release for release in releases.split(",") if release]
+    others, stay = ([each for each in told.split(",") if each] for told in (releases, builds))
     for release in others:
         check_release(release, option="--releases")
+    for build in stay:
+        check_build(build)
     from m0chain import quiet_retries  # noqa: PLC0415 - help needs no library of the chain
     from m0deploy.preflight import CHECKS, Preflight  # noqa: PLC0415
     from m0replay.installed import installed_domains  # noqa: PLC0415
+    from m0replay.unrun import Staying  # noqa: PLC0415
 
     from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
 
@@ -47,7 +54,8 @@ def preflight(
         quiet_retries()
         registry = registered()
         installed = {name: domain.release for name, domain in installed_domains().items()}
-        found = asyncio.run(Preflight(stack_settings(), registry, installed, others).checks(without or ()))
+        look = Preflight(stack_settings(), registry, installed, Staying(others, stay))
+        found = asyncio.run(look.checks(without or ()))
     ok = all(check.ok for check in found)
     if as_json:
         checks = [{"name": check.name, "ok": check.ok, "evidence": check.evidence} for check in found]

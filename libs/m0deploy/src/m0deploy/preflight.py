@@ -20,7 +20,7 @@ from m0kafka.confluent import ConfluentCluster
 from m0kafka.plan import plan
 from m0kafka.wanted import Wanted
 from m0replay.catalog_log import CatalogLog
-from m0replay.unrun import unrun
+from m0replay.unrun import Staying, unrun
 
 from m0deploy.clusters import TEST_CLUSTER, refuse_another
 from m0deploy.program_registry import Registry
@@ -48,12 +48,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """`releases` are those that run behind the upgrade, in hex: the installed ones by domain's name, and others."""
+    """What runs behind the upgrade: `installed` releases, in hex, by domain's name, and whatever else stays."""
 
     settings: Settings
     registry: Registry
     installed: Mapping[str, str]
-    others: Collection[str]
+    staying: Staying
 
     async def checks(self, without: Collection[str] = ()) -> list[Check]:
         """Every check but those of the names `without`, in the order of CHECKS."""
@@ -140,7 +140,7 @@ class Preflight:
         try:
             log = CatalogLog(broker, Deployment.of(settings), system_clock(settings.env))
             await log.read()
-            needed, faults = await unrun(broker, log, self.installed, self.others)
+            needed, faults = await unrun(broker, log, self.installed, self.staying)
             if not log.control.catalogs():
                 faults.append(
                     f"the log has no catalog that the control key {settings.deployment.control_key} defines: correct "

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from m0common.errors import SettingsError
 from m0common.messages import Manifest
 from m0common.stream.broker import Broker
+from m0common.stream.groups import build_id
 from m0common.stream.states import manifests
 from m0common.topics import MANIFESTS
 from m0lanes.births import no_life
@@ -13,6 +14,13 @@ from m0lanes.slots import NO_RELEASE
 
 from m0replay.catalog_log import CatalogLog
 from m0replay.rebasing import saved_of
+
+
+class Staying(NamedTuple):
+    """What else runs behind an upgrade: releases, in hex, and builds by their ids, which have what they have run."""
+
+    releases: Collection[str] = ()
+    builds: Collection[str] = ()
 
 
 class Need(NamedTuple):
@@ -28,15 +36,16 @@ class Need(NamedTuple):
 
 
 async def unrun(
-    broker: Broker, log: CatalogLog, installed: Mapping[str, str], others: Collection[str]
+    broker: Broker, log: CatalogLog, installed: Mapping[str, str], staying: Staying
 ) -> tuple[set[str], list[str]]:
     """Every release, in hex, that a set in force or on its way names, or that runs a lane which is not over; and a
-    sentence with the command for each that is neither among `installed`, the hash by name of domain, nor `others`.
+    sentence with the command for each that is neither among `installed`, the hash by name of domain, nor `staying`.
     `log` has been read. Raises Unavailable.
     """
     said = await manifests(broker, range(await broker.partitions(MANIFESTS.name)))
     known = [manifest for manifest in said if no_life(manifest, log.deployment) is None]
-    here = {*installed.values(), *others}
+    by_build = {manifest.release.hex() for manifest in known if build_id(manifest.build) in staying.builds}
+    here = {*installed.values(), *staying.releases, *by_build}
     needed: set[str] = set()
     faults = []
     for catalog in log.control.catalogs():
@@ -85,5 +94,5 @@ def _fault(log: CatalogLog, catalog: str, release: str, need: Need, installed: M
         remedy = ", ".join(f"`m0 lane rebase {catalog} --partition {lane} --release {new}`" for lane in need.lanes)
     return (
         f"{need.who(catalog)} of catalog {catalog} needs release {release}, which is not among those installed here: "
-        f"{remedy}; or say --releases {release} when a build that has it stays installed"
+        f"{remedy}; or say --releases {release}, or --builds with its id, when a build that has it stays installed"
     )
