@@ -21,7 +21,6 @@ from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Produce
 from m0common.topics import BUNDLES, RAW, TOPICS
 
-WINDOW_END_MS = SystemClock().now_ms() - 1000
 WHERE = TopicPartition(RAW.name, 0)
 
 
@@ -79,7 +78,8 @@ async def test_the_leader_archives_and_its_successor_goes_on(dsn, house, tmp_pat
 
 async def test_a_body_leaves_when_its_epoch_is_announced(dsn, house):
     broker, store = await log(), memory()
-    leaf = PredictionLeaf(b"k" * 32, FIRST, WINDOW_END_MS, 1, (), 0, 1 << 7, bytes(32), bytes(32)).encode()
+    window_end_ms = SystemClock().now_ms() - 1000
+    leaf = PredictionLeaf(b"k" * 32, FIRST, window_end_ms, 1, (), 0, 1 << 7, bytes(32), bytes(32)).encode()
     piece = encode(BundlePiece("sports", (leaf,), ("M1",), ("m",)))
     await broker.producer().send([Produce(BUNDLES.name, 0, b"sports", piece)])
     await house.index_epoch(FIRST, "finalized", b"h" * 32)
@@ -87,7 +87,7 @@ async def test_a_body_leaves_when_its_epoch_is_announced(dsn, house):
     async with running(dsn, house, broker, Status("jobs"), store):
         await until_archived(store, 3)
         assert (await newest(store)).end(where) == 0
-        await house.execute("UPDATE epochs SET published = true, window_end_ms = %s", WINDOW_END_MS)
+        await house.execute("UPDATE epochs SET published = true, window_end_ms = %s", window_end_ms)
         async with asyncio.timeout(60):
             while (await newest(store)).end(where) < 1:  # noqa: ASYNC110 - what jobs do is watched
                 await asyncio.sleep(0.02)
