@@ -84,8 +84,12 @@ def expired(release, since: dict[str, int]) -> list[str]:
     ]
 
 
-def kind(role: str) -> str:
-    return "statefulset" if role == "signer" else "deployment"
+def restart(release, role: str) -> None:
+    """`kubectl rollout restart` of all that runs a role, one after the other, and wait for each."""
+    kind = "statefulset" if role == "signer" else "deployment"
+    for name in release.kubectl("get", kind, "-l", f"app.kubernetes.io/component={role}", "-o", "name").split():
+        release.kubectl("rollout", "restart", name)
+        release.kubectl("rollout", "status", name, "--timeout=300s")
 
 
 def test_every_service_is_restarted_and_nobody_notices(release):
@@ -93,10 +97,7 @@ def test_every_service_is_restarted_and_nobody_notices(release):
     with loaded(release, "load-restart") as load:
         for role in OURS:
             at = time.monotonic()
-            release.kubectl("rollout", "restart", kind(role), "-l", f"app.kubernetes.io/component={role}")
-            release.kubectl(
-                "rollout", "status", kind(role), "-l", f"app.kubernetes.io/component={role}", "--timeout=300s"
-            )
+            restart(release, role)
             print(f"{role}: restarted in {time.monotonic() - at:.0f} s", flush=True)
         after = release.final(after=release.final() + 1)
         report = load.report()
@@ -114,15 +115,8 @@ def test_the_api_is_scaled_under_load_and_back(release):
     def replicas() -> int:
         return len(release.pods("api"))
 
-    scaling = (
-        "--set",
-        "api.autoscaling.enabled=true",
-        "--set",
-        "api.autoscaling.min=1",
-        "--set",
-        "api.autoscaling.max=2",
-    )
-    done = release.upgrade(*scaling)
+    scaling = ",".join(f"api.autoscaling.{told}" for told in ("enabled=true", "min=1", "max=2"))
+    done = release.upgrade("--set", scaling)
     assert done.returncode == 0, done.stderr
     try:
         assert replicas() == 1
