@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from locks import IMAGES, LOCKS, ROOT, blocks, stands_on
+from locks import DOMAINS, IMAGES, LOCKS, ROOT, blocks, stands_on
 
 HERE = Path(__file__).parent
 WHEELHOUSE = HERE / "wheelhouse"
@@ -177,7 +177,7 @@ def main() -> int:
         fill_wheelhouse(os.uname().machine)
         for name in names:
             build(engine, name, (tag, "dev"), said.base, commit, said.version)
-            if "libs/m0domains" in (LOCKS / f"{name}.packages").read_text().splitlines():
+            if DOMAINS in IMAGES[name].packages:
                 label(engine, name, (tag, "dev"))
         show(engine, names, tag)
         if said.archive:

@@ -10,9 +10,10 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import locks
 from compose_world import SLOW_S, Awaited, Engine, build_images
@@ -74,6 +75,29 @@ def images_of(cluster: Cluster) -> list[str]:
                 cluster(str(cluster.tool), "load", str(archive))
         named = {f"servers.{each}.image": ours[f"{each.upper()}_IMAGE"] for each in SERVERS}
     return [word for key, image in named.items() for word in ("--set-string", f"{key}={image}")]
+
+
+def plain_pod(name: str, image: str, command: Sequence[str], labels: Mapping[str, str] = MappingProxyType({})) -> dict:
+    """A pod of a test's own with all that Pod Security `restricted` asks for, and no right."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": dict(labels)},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "restartPolicy": "Never",
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": name,
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": list(command),
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
 
 
 class Release(Awaited):

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from cluster_world import plain_pod
 
 pytestmark = pytest.mark.timeout(1200)
 SMOKE = bool(os.environ.get("SMOKE"))
@@ -36,24 +37,7 @@ for name, port in json.loads(sys.argv[1]).items():
         found[name] = False
 print(json.dumps(found))
 """
-STRANGER = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "stranger"},
-    "spec": {
-        "automountServiceAccountToken": False,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [
-            {
-                "name": "stranger",
-                "image": "m0club/m0:dev",
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["sleep", "infinity"],
-                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-            }
-        ],
-    },
-}
+STRANGER = plain_pod("stranger", "m0club/m0:dev", ["sleep", "infinity"])
 
 
 def reached(release, pod, ports):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cluster_world import plain_pod
 
 pytestmark = [
     pytest.mark.timeout(1800),
@@ -28,28 +29,13 @@ class Load:
         # it may reach what the toolbox may
         labels = {key: value for key, value in box["metadata"]["labels"].items() if key != "pod-template-hash"}
         address = ("http://m0club-api:8080", "ws://m0club-realtime:8090/ws")
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "labels": labels},
-            "spec": {
-                "automountServiceAccountToken": False,
-                "restartPolicy": "Never",
-                "securityContext": {
-                    "runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [
-                    {
-                        "name": "load",
-                        "image": box["spec"]["containers"][0]["image"],
-                        "imagePullPolicy": "IfNotPresent",
-                        "command": ["python3", "-c", PROGRAM, *address, str(askers), str(pause_s)],
-                        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                    }
-                ],
-            },
-        }  # fmt: skip
-        release.kubectl("apply", "-f", "-", given=json.dumps(pod))
+        made = plain_pod(
+            name,
+            box["spec"]["containers"][0]["image"],
+            ["python3", "-c", PROGRAM, *address, str(askers), str(pause_s)],
+            labels,
+        )
+        release.kubectl("apply", "-f", "-", given=json.dumps(made))
         release.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
 
     def report(self) -> dict:

@@ -156,8 +156,9 @@ class RunningKafka(Running[KafkaServer]):
 
     def start(self, timeout_s: float = 60) -> None:
         """See Running."""
-        if self.server.kept_start is None:
-            keep_start(self.server.jars)
+        cache = self.server.start_cache()
+        if cache is not None and self.server.kept_start is None and not cache.exists():
+            keep_start(cache)
         super().start(timeout_s)
 
     @property
@@ -268,27 +269,26 @@ def _running(handle: R) -> Iterator[R]:
 @contextlib.contextmanager
 def kafka_server(directory: Path) -> Iterator[RunningKafka]:
     """Apache Kafka below `directory`, ready to use; no topic exists in it."""
-    with _running(RunningKafka(_kafka(directory))) as handle:
+    with _running(RunningKafka(_kafka(directory, jars_dir(os.environ)))) as handle:
         yield handle
 
 
-def _kafka(directory: Path) -> KafkaServer:
+def _kafka(directory: Path, jars: Path) -> KafkaServer:
     port = free_port(count=2)
-    return KafkaServer(directory, port, port + 1, jars=jars_dir(os.environ))
+    return KafkaServer(directory, port, port + 1, jars=jars)
 
 
-def keep_start(jars: Path) -> None:
-    """Run a broker for what its start leaves to later ones, once; when another process does it, there is no waiting."""
-    with tempfile.TemporaryDirectory(prefix="m0-start-") as home:
-        server = _kafka(Path(home) / "kafka")
-        cache = server.start_cache()
-        if cache is None or cache.exists():
+def keep_start(cache: Path) -> None:
+    """Run a broker for what its start leaves in `cache`, beside the jars; when another process does, there is no
+    waiting.
+    """
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with cache.with_suffix(".lock").open("w") as lock, contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if cache.exists():
             return
-        jars.mkdir(parents=True, exist_ok=True)
-        with cache.with_suffix(".lock").open("w") as lock, contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if cache.exists():
-                return
+        with tempfile.TemporaryDirectory(prefix="m0-start-") as home:
+            server = _kafka(Path(home) / "kafka", cache.parent)
             server.kept_start = cache.with_suffix(".new")
             with _running(RunningKafka(server)) as broker:
                 time.sleep(SETTLED_S)

@@ -79,6 +79,20 @@ async def content(store: Store, kept: Kept) -> AsyncIterator[bytes]:
         yield await files.read(store, part)
 
 
+async def faults_in(store: Store, backup: Backup, called: str) -> list[str]:
+    """What of a backup's tables and files does not hold, each naming an object and the backup as it is `called`; every
+    byte is read. Raises Unavailable.
+    """
+    faults: list[str] = []
+    for kept in (*backup.tables, *backup.files):
+        try:
+            async for _ in content(store, kept):
+                pass
+        except Damaged as error:
+            faults.append(f"{error} ({kept.name} of {called})")
+    return faults
+
+
 async def faults_of(store: Store) -> list[str]:
     """What of backups and rehearsals does not hold, each naming an object; every byte is read. Raises Unavailable."""
     root = await check_identity(store, None)
@@ -91,10 +105,5 @@ async def faults_of(store: Store) -> list[str]:
             backup = (await backups.expected(number)).link
         except Damaged:
             continue  # it is among the chain's faults
-        for kept in (*backup.tables, *backup.files):
-            try:
-                async for _ in content(store, kept):
-                    pass
-            except Damaged as error:
-                faults.append(f"{error} ({kept.name} of backup {number})")
+        faults += await faults_in(store, backup, f"backup {number}")
     return faults

@@ -46,6 +46,11 @@ class Found(NamedTuple, Generic[L]):
     sha256: str
 
 
+def behind(newest: Found[L] | None, root: str) -> tuple[int, str]:
+    """Number and `previous` of the link behind the newest; `root` is what the first link of a chain follows."""
+    return (0, root) if newest is None else (newest.link.number + 1, newest.sha256)
+
+
 class Chain(Generic[L]):
     """The chain `name` of an archive, of links of one kind."""
 

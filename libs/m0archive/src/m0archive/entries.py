@@ -5,7 +5,7 @@ offsets, so it is another incarnation: entries of both lie in one chain, one inc
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from m0common.deployment import Deployment
@@ -54,6 +54,11 @@ class Gap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partition: int
     first: int
     end: int
+
+
+def lost_in(gaps: Iterable[Gap]) -> int:
+    """How many offsets are lost in these."""
+    return sum(gap.end - gap.first for gap in gaps)
 
 
 class Entry(Link, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -14,7 +14,7 @@ from m0common.stream.records import Record
 
 from m0archive import pieces
 from m0archive.chain import Chain
-from m0archive.entries import Entry, Gap, Place, check_identity, log_chain, offset_of
+from m0archive.entries import Entry, Gap, Place, check_identity, log_chain, lost_in, offset_of
 from m0archive.errors import Damaged, NoArchive
 from m0archive.lru import Lru
 from m0archive.store import Store
@@ -91,7 +91,7 @@ class Incarnation:
         while stretches:
             low, high = stretches.pop()
             first, last = await self.entry(low), await self.entry(high)
-            lacked_before = first.lacks - sum(gap.end - gap.first for gap in first.gaps)
+            lacked_before = first.lacks - lost_in(first.gaps)
             if lacked_before == last.lacks:
                 continue
             if low == high:

@@ -12,7 +12,7 @@ from m0common.deployment import Deployment
 
 from m0archive import pieces
 from m0archive.chain import Found
-from m0archive.entries import UNKNOWN, Entry, Gap, Place, check_identity, log_chain, offset_of
+from m0archive.entries import UNKNOWN, Entry, Gap, Place, check_identity, log_chain, lost_in, offset_of
 from m0archive.errors import Damaged, NoArchive
 from m0archive.store import Store
 
@@ -58,7 +58,7 @@ async def verify(
         follows = root if number == 0 else None if before is None else before.sha256
         faults += [] if follows is None else chain.faults_between(found, follows)
         before = found
-        lacks += sum(gap.end - gap.first for gap in entry.gaps)
+        lacks += lost_in(entry.gaps)
         for start in range(0, len(entry.places), AT_ONCE):
             places = entry.places[start : start + AT_ONCE]
             faults += [fault for fault in await asyncio.gather(*(_piece(store, each) for each in places)) if fault]
@@ -105,7 +105,7 @@ def _out_of_order(entry: Entry, old: Entry | None) -> list[str]:
         elif place.first > end:
             gaps.append(Gap(*place.where, end, place.first))
         ends[place.topic][place.partition] = place.end
-    lacks = (0 if old is None else old.lacks) + sum(gap.end - gap.first for gap in gaps)
+    lacks = (0 if old is None else old.lacks) + lost_in(gaps)
     if not faults and (entry.begins, entry.ends, entry.gaps, entry.lacks) != (begins, ends, gaps, lacks):
         faults.append("begins, ends and gaps are not those of its places")
     return faults

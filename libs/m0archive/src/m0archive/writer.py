@@ -9,8 +9,8 @@ from m0common.leases.port import Lease
 from m0common.stream.broker import TopicPartition
 
 from m0archive import pieces
-from m0archive.chain import Found
-from m0archive.entries import UNKNOWN, Entry, Gap, Offsets, Place, claim_identity, log_chain, offset_of
+from m0archive.chain import Found, behind
+from m0archive.entries import UNKNOWN, Entry, Gap, Offsets, Place, claim_identity, log_chain, lost_in, offset_of
 from m0archive.pieces import Sealed
 from m0archive.store import Store
 
@@ -45,13 +45,13 @@ class Writer:
         """
         root = await claim_identity(self._store, deployment)
         newest = await self._chain.newest()
-        number = 0 if newest is None else newest.link.number + 1
+        number, previous = behind(newest, root)
         same = newest is not None and newest.link.cluster == cluster
         before = newest.link if newest is not None and same else None
         begins, ends = ({}, {}) if before is None else (before.begins, before.ends)
         entry = Entry(
             number=number,
-            previous=root if newest is None else newest.sha256,
+            previous=previous,
             fence=self._lease.fence,
             writer=self._lease.holder,
             written_ms=self._clock.now_ms(),
@@ -98,7 +98,7 @@ class Writer:
             since=before.since,
             begins=begins,
             ends=ends,
-            lacks=before.lacks + sum(gap.end - gap.first for gap in gaps),
+            lacks=before.lacks + lost_in(gaps),
             gaps=gaps,
             places=[Place(*p.where, p.first, p.end, p.records, p.newest_ms, len(p.value), p.sha256) for p in sealed],
             epochs=dict(sorted(epochs.items())),

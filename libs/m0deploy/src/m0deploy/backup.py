@@ -12,6 +12,7 @@ from pathlib import Path
 
 from m0archive import files
 from m0archive.backups import Backup, Kept, backup_chain, content
+from m0archive.chain import behind
 from m0archive.entries import claim_identity, log_chain
 from m0archive.store import Store
 from m0common.clock import Clock
@@ -80,10 +81,11 @@ async def create(
         names = await keeping.tables(connection) if full else keeping.KEPT
         tables = [await _table(store, connection, name) for name in names]
     kept = [Kept(name, await files.keep(store, _whole(text))) for name, text in sorted(config.items())]
-    newest, log = await backup_chain(store).newest(), await log_chain(store).newest()
+    log = await log_chain(store).newest()
+    number, previous = behind(await backup_chain(store).newest(), root)
     made = Backup(
-        number=0 if newest is None else newest.link.number + 1,
-        previous=root if newest is None else newest.sha256,
+        number=number,
+        previous=previous,
         made_ms=clock.now_ms(),
         took_ms=clock.monotonic_ms() - began_ms,
         schema=step,

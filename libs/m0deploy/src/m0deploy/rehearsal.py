@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from m0archive.backups import Backup, Rehearsal, Step, backup_chain, content, faults_of, rehearsal_chain
+from m0archive.chain import behind
 from m0archive.entries import check_identity
 from m0archive.incarnation import Incarnation, newest
 from m0archive.store import Store
@@ -48,10 +49,10 @@ async def rehearse(
         steps.append(Step("postgres", False, 0, "there is no backup of tables: 'm0 backup create' makes one"))
     elif scratch is not None:
         steps.append(await _step("postgres", _restored(store, scratch, backup), clock))
-    before = await rehearsal_chain(store).newest()
+    number, previous = behind(await rehearsal_chain(store).newest(), root)
     made = Rehearsal(
-        number=0 if before is None else before.link.number + 1,
-        previous=root if before is None else before.sha256,
+        number=number,
+        previous=previous,
         made_ms=clock.now_ms(),
         ok=all(step.ok for step in steps),
         backup=-1 if backup is None else backup.number,

@@ -142,14 +142,15 @@ class KafkaServer:
         return dict(line.split("=", 1) for line in lines if "=" in line).get("cluster.id", "")
 
     def _java(self, *options: str) -> list[str]:
-        cache = self.start_cache()
+        java = find_java()
+        cache = cache_of(java, self.jars, JVM_FLAGS)
         if cache and cache.exists() and not options:
             options = (f"-XX:AOTCache={cache}",)
         # explicit and in the order of the lock: a stray jar in the cache is never on the class path
         class_path = ":".join(str(self.jars / jar.file_name) for jar in read_lock())
         return [
             *UTF8,
-            find_java(),
+            java,
             *JVM_FLAGS,
             *options,
             f"-Dlog4j2.configurationFile={DATA_FILES / 'log4j2.properties'}",

@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-from m0archive.backups import Backup, Rehearsal, backup_chain, content, rehearsal_chain
+from m0archive.backups import Backup, Rehearsal, backup_chain, faults_in, rehearsal_chain
 from m0archive.entries import Entry, check_identity, log_chain
-from m0archive.errors import Damaged
 from m0archive.objects import opened
 from m0archive.store import Store
 from m0common.clock import system_clock
@@ -69,19 +68,12 @@ async def _kept(store: Store) -> Kept:
     """Read what the verdict is about. Raises Damaged where a chain is, Unavailable."""
     entries, made = log_chain(store), await backup_chain(store).newest()
     log, first, tried = await entries.newest(), await entries.get(0), await rehearsal_chain(store).newest()
-    faults = []
-    for kept in () if made is None else (*made.link.tables, *made.link.files):
-        try:
-            async for _ in content(store, kept):
-                pass
-        except Damaged as error:
-            faults.append(f"{error} ({kept.name} of the newest backup)")
     return Kept(
         log=None if log is None else log.link,
         began_ms=0 if first is None else first.link.written_ms,
         backup=None if made is None else made.link,
         rehearsal=None if tried is None else tried.link,
-        faults=faults,
+        faults=[] if made is None else await faults_in(store, made.link, "the newest backup"),
     )
 
 
