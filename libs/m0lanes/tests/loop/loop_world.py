@@ -158,7 +158,10 @@ class Stages:
             await asyncio.sleep(0.02 if self.world.kind == "memory" else 0.1)
 
     def notes(self) -> dict[str, str | None]:
-        return {name: self.loops[name].notes() or self.loops[name].ready() for name in self.tasks}
+        return {
+            name: _end(task) or self.loops[name].notes() or self.loops[name].ready()
+            for name, task in self.tasks.items()
+        }
 
     async def until_said(self, expected, within_s: float = 60.0) -> None:
         async def said() -> bool:
@@ -171,3 +174,10 @@ class Stages:
             return epoch_id in await self.messages()
 
         await self.until(closed, within_s)
+
+
+def _end(task: asyncio.Task) -> str | None:
+    """That a stage runs no longer, and of what it ended."""
+    if not task.done():
+        return None
+    return "has ended: cancelled" if task.cancelled() else f"has ended: {task.exception()!r}"

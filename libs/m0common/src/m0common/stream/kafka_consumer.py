@@ -21,7 +21,6 @@ from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-u
 from aiokafka.errors import (  # type: ignore[import-untyped]
     CommitFailedError,
     IllegalStateError,
-    KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
@@ -30,7 +29,7 @@ from m0common.errors import OffsetsGone, SettingsError, Unavailable
 from m0common.stream.broker import AT_BEGINNING, AT_END, Heard, OnAssigned, OnRevoked, TopicPartition
 from m0common.stream.joins import Joins
 from m0common.stream.kafka_batches import read_whatever_is_stored
-from m0common.stream.kafka_call import call, describe
+from m0common.stream.kafka_call import AWAY, call, describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_rebalance import NOTHING, Rebalance
@@ -174,7 +173,7 @@ class KafkaConsumer:
         """Raise Unavailable when the group does not take this member; aiokafka says it when records are asked for."""
         try:
             self._inner._coordinator.check_errors()  # noqa: SLF001 - no public way while nothing is assigned
-        except (KafkaError, OSError) as error:
+        except AWAY as error:
             await self._close()
             raise Unavailable(f"join group {self._group}: {describe(error)}") from error
 
@@ -238,7 +237,7 @@ class KafkaConsumer:
         except SettingsError as error:
             self._refused = error
             raise
-        except (KafkaError, OSError) as error:
+        except AWAY as error:
             await self._close()
             raise Unavailable(f"read: {describe(error)}") from error
         if not found or self._moving:

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError  # type: ignore[import-untyped]
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError  # type: ignore[import-untyped]
 
 from m0common.errors import MessageTooLarge, SettingsError, Unavailable
 from m0common.stream.broker import TopicPartition, Written
 from m0common.stream.kafka_admin import open_admin, partition_count
 from m0common.stream.kafka_bounds import bounds
-from m0common.stream.kafka_call import describe
+from m0common.stream.kafka_call import AWAY, describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_shares import BATCH_BYTES, Flight, absent, handed_over, shared_out
@@ -109,7 +109,7 @@ class KafkaProducer:
         except AssertionError as error:
             await self._close()
             raise Unavailable(absent(shares)) from error
-        except (KafkaError, OSError) as error:
+        except AWAY as error:
             await self._close()
             raise Unavailable(f"send to {sorted({m.topic for m in messages})}: {describe(error)}") from error
         self._all_queued = True

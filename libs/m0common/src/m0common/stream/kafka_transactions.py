@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced  # type: ignore[import-untyped]
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced  # type: ignore[import-untyped]
 
 from m0common.errors import Fenced, Unavailable
-from m0common.stream.kafka_call import describe
+from m0common.stream.kafka_call import AWAY, describe
 from m0common.stream.kafka_connect import connect
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.kafka_shares import BATCH_BYTES, Share, absent, handed_over, shared_out
@@ -80,10 +80,10 @@ class KafkaTransactions:
                 match error:
                     case TimeoutError():
                         why = f"not committed within {self._options.send_timeout_ms} ms"
-                    case KafkaError() | OSError():
-                        why = describe(error)
                     case AssertionError():
                         why = absent(shares)
+                    case _ if isinstance(error, AWAY):
+                        why = describe(error)
                     case _:
                         raise
                 raise Unavailable(f"transaction of {self._name}: {why}") from error
