@@ -6,7 +6,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs verify clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test terraform-check programs asyncapi replay lock env env-dev
+.PHONY: help up down status logs verify clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test terraform-check programs programs-test asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -79,6 +79,9 @@ terraform-check: env-dev  ## Judge infra/terraform with checkov, which is instal
 	@test -x $(CHECKOV)/checkov || { .venv/bin/uv venv -q --clear .m0/cache/checkov && .venv/bin/uv pip install -q \
 	  --python $(CHECKOV)/python --require-hashes -r infra/terraform/checkov.lock; }
 	@$(CHECKOV)/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
+
+programs-test: env-dev  ## Test the toolchain that builds the programs: linker, arithmetic, what the VM cannot run
+	@.venv/bin/pytest programs/toolchain $(ARGS)
 
 programs: env-dev  ## Build the Solana programs; FORCE=1 from nothing, CHECK=1 compares with the committed ones
 	@cd programs && ../.venv/bin/python build.py $(if $(FORCE),--force) $(if $(CHECK),--check)

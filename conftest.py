@@ -5,6 +5,7 @@ Tests of pure code open no sockets to anywhere, loopback included; what they nee
 
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -47,21 +48,37 @@ def pytest_runtest_teardown() -> None:
     _now.clear()
 
 
+def _shared_folder(config: pytest.Config) -> Path:
+    """A folder of all processes of this run."""
+    made: Path = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # noqa: SLF001 - as fixtures get it
+    return made.parent if hasattr(config, "workerinput") else made
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config) -> object:
+    """One Apache Kafka for the whole run: its tests keep to topics and groups of their own, and do it no harm."""
+    from m0local.testing import shared_kafka  # noqa: PLC0415 - not every run needs a server
+
+    return shared_kafka(_shared_folder(pytestconfig))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The broker of the run ends with it."""
+    if not hasattr(session.config, "workerinput") and (_shared_folder(session.config) / "kafka.json").exists():
+        from m0local.testing import end_shared_kafka  # noqa: PLC0415 - likewise
+
+        end_shared_kafka(_shared_folder(session.config))
+
+
 STACK = "tests/e2e/"
-"""Its tests share one running stack, and mostly wait for it."""
-SHARED = (STACK, "programs/toolchain/")
-"""Folders whose tests share what takes long to make: they run in one process."""
-
-
-def _shared(nodeid: str) -> str | None:
-    return next((folder for folder in SHARED if nodeid.startswith(folder)), None)
+"""Its tests share one running stack, and mostly wait for it: they run in one process."""
 
 
 class _ByServer(LoadScopeScheduling):
-    """A file runs in one process, for its servers start once; so do the files of a folder that shares more."""
+    """A file runs in one process, for its servers start once; so do all files that share a stack."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _shared(nodeid) or nodeid.partition("::")[0]
+        return STACK if nodeid.startswith(STACK) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,10 +88,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _ByServer
 
 
 def _turn(item: pytest.Item) -> int:
-    if folder := _shared(item.nodeid):
-        return SHARED.index(folder)
-    waits = any(item.get_closest_marker(name) for name in SERVERS)
-    return len(SHARED) if waits else len(SHARED) + 1
+    if item.nodeid.startswith(STACK):
+        return 0
+    return 1 if any(item.get_closest_marker(name) for name in SERVERS) else 2
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

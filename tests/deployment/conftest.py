@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("deployed", Path(__file__).with_name("deployed.py"))
-sys.modules["deployed"] = deployed = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(deployed)
+for _name in ("deployed", "secured_kafka"):
+    _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
+    sys.modules[_name] = _module = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(_module)
+
+import deployed  # noqa: E402 - loaded above
 
 
 class _Refusing(BaseHTTPRequestHandler):

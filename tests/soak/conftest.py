@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[2]
-_FOLDERS = {"soak_tree": _ROOT / "tests" / "soak", "secured_kafka": _ROOT / "libs" / "m0cli" / "tests"}
+_FOLDERS = {"soak_tree": _ROOT / "tests" / "soak", "secured_kafka": _ROOT / "tests" / "deployment"}
 for _name in ("e2e_log", "e2e_fuzz", "e2e_stack", "e2e_stops", "soak_tree", "secured_kafka"):
     _folder = _FOLDERS.get(_name, _ROOT / "tests" / "e2e")
     _spec = importlib.util.spec_from_file_location(_name, _folder / f"{_name}.py")

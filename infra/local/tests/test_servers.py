@@ -1,7 +1,10 @@
 """The real servers: start, answer, survive kill -9 with their data, and are told from strangers on the same port."""
 
 import asyncio
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -10,6 +13,7 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
+from m0local import testing
 from m0local.ports import free_port
 from m0local.servers import KafkaServer, PostgresServer, ValkeyServer
 from m0local.servers.postgres import drop_stale_pid_file
@@ -176,3 +180,17 @@ def test_a_broker_keeps_its_data_in_a_home_of_any_alphabet(tmp_path):
         assert kafka.server.ready()
     assert (home / "data" / "meta.properties").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["zürich Ω"]
+
+
+@pytest.mark.kafka
+def test_processes_that_share_a_folder_share_a_broker_and_the_last_one_ends_it(tmp_path):
+    first = testing.shared_kafka(tmp_path)
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys; from pathlib import Path; from m0local.testing import shared_kafka; "
+         "print(shared_kafka(Path(sys.argv[1])).bootstrap)", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == first.bootstrap
+    testing.end_shared_kafka(tmp_path)
+    assert not Path(f"/proc/{first.pid}").exists()
+    testing.end_shared_kafka(tmp_path)

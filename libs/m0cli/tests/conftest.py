@@ -1,4 +1,4 @@
-"""The worlds of the heart's and m0replay's tests as modules, and a secured Kafka: catalogs, and lanes in memory.
+"""The worlds of the heart's and m0replay's tests as modules: catalogs, and lanes in memory.
 
 And a deployment for integrators on loopback: an API and a node with one finalized prediction.
 """
@@ -20,7 +20,6 @@ for _path in (
     _LIBS / "m0replay/tests/catalog_world.py",
     _LIBS / "m0replay/tests/dice_world.py",
     _LIBS / "m0replay/tests/recorded_world.py",
-    _LIBS / "m0cli/tests/secured_kafka.py",
     _LIBS / "m0cli/tests/doctor_world.py",
 ):
     if _path.stem not in sys.modules:

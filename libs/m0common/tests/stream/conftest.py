@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # for broken_bytes, stream_run a
 from stream_world import SESSION_S, KafkaWorld, World
 
 
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
-    """One Apache Kafka for all stream tests."""
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory):
+    """An Apache Kafka for those tests of a file in which it dies or says nothing."""
     from m0local.testing import kafka_server
 
     with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
@@ -26,7 +26,7 @@ async def world(request):
         yield World()
         return
     world = KafkaWorld(
-        request.getfixturevalue("kafka"),
+        request.getfixturevalue("own_kafka" if request.node.get_closest_marker("outage") else "kafka"),
         session_timeout_ms=int(SESSION_S * 1000),
         request_timeout_ms=5000,
         send_timeout_ms=3000,

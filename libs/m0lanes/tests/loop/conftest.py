@@ -6,6 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # for loop_world, loop_named and loop_fixtures
 sys.path.insert(0, str(Path(__file__).parents[3] / "m0common" / "tests" / "stream"))  # for stream_world
 
-from loop_fixtures import kafka, kafka_stages, memory_stages, stages
+from loop_fixtures import kafka_stages, memory_stages, own_kafka, stages
 
-__all__ = ["kafka", "kafka_stages", "memory_stages", "stages"]
+__all__ = ["kafka_stages", "memory_stages", "own_kafka", "stages"]

@@ -5,9 +5,9 @@ from loop_world import Stages
 from stream_world import SESSION_S, KafkaWorld, World
 
 
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
-    """One Apache Kafka for all tests of the loop."""
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory):
+    """An Apache Kafka for those tests of a file in which it dies."""
     from m0local.testing import kafka_server
 
     with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
@@ -22,9 +22,10 @@ async def memory_stages():
 
 
 @pytest.fixture
-async def kafka_stages(kafka):
+async def kafka_stages(request):
     """The four stages on Apache Kafka."""
-    world = KafkaWorld(kafka, session_timeout_ms=int(SESSION_S * 1000), request_timeout_ms=5000, send_timeout_ms=3000)
+    server = request.getfixturevalue("own_kafka" if request.node.get_closest_marker("outage") else "kafka")
+    world = KafkaWorld(server, session_timeout_ms=int(SESSION_S * 1000), request_timeout_ms=5000, send_timeout_ms=3000)
     async with Stages(world) as stages:
         yield stages
 

@@ -19,6 +19,7 @@ _message = msgpack.Decoder(LaneMessage).decode
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.outage
 async def test_a_broker_that_dies_and_comes_back_costs_time_and_nothing_else(stages):
     records = lanes.season(4, first=stages.first).records
     half = len(records) // 2

@@ -104,6 +104,7 @@ async def test_a_handler_puts_a_message_aside_and_too_many_stop_the_loop(world):
     assert {letter.error for letter in mine} == {"no"}
 
 
+@pytest.mark.outage
 async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen_by_readiness(world):
     topic, sink, commits = await world.topic("silent"), Sink(), {"stage": world.name("service")}
     loop = make(world, [topic], sink, SETTINGS.model_copy(update={"commit_interval_ms": 3_600_000}))

@@ -173,6 +173,7 @@ async def test_a_topic_replaced_by_a_shorter_one_stops_its_reader(world):
         assert (gone.value.wanted, gone.value.end) == (6, 2)
 
 
+@pytest.mark.outage
 async def test_nothing_is_lost_or_doubled_when_the_broker_dies_and_the_silence_is_seen(world):
     topic = await world.topic("dies", 1)
     await world.send(*numbered(topic, range(4)))
@@ -192,6 +193,7 @@ async def test_nothing_is_lost_or_doubled_when_the_broker_dies_and_the_silence_i
         await until(lambda: follower.problem is None, follower)
 
 
+@pytest.mark.outage
 async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen(world):
     topic = await world.topic("frozen", 1)
     async with Follower.waiting(world.broker, world.name("reader")) as follower:
@@ -208,6 +210,7 @@ async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen(worl
         await until(lambda: follower.problem is None, follower)
 
 
+@pytest.mark.outage
 async def test_one_that_does_not_wait_says_that_the_broker_is_away(world):
     topic = await world.topic("away", 1)
     world.break_down()

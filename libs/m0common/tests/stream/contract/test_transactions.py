@@ -104,6 +104,7 @@ async def test_a_missing_partition_is_said_and_nothing_is_written(world):
     assert await values(world, topic) == [b"after"]
 
 
+@pytest.mark.outage
 async def test_after_a_failure_nothing_is_written_until_it_starts_again(world):
     topic, name = await world.topic("raw", 1), world.name(CONNECTOR)
     async with started(world, name) as writer:

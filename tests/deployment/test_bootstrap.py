@@ -25,7 +25,7 @@ from m0local.testing import RunningKafka, chain_node, postgres_server
 from m0replay.installed import installed_domains
 from typer.testing import CliRunner
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CONFIG = """
 env = "{env}"
 auto_release = {auto}
