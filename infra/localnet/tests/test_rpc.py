@@ -73,7 +73,7 @@ def test_no_filters_make_program_accounts_fail_inside(node, filters):
     assert reply.get("error", {}).get("code") in (None, -32602), reply
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_parameters_make_a_method_fail_inside(node, data):
     hand, key = node

@@ -12,7 +12,7 @@ from m0lanes.checkpoints import Beginnings, batches, gathered
 from m0lanes.entities import Entities, Entry
 
 SOAK = os.environ.get("M0_SOAK") == "1"
-HISTORIES = 10_000 if SOAK else 500
+HISTORIES = 10_000 if SOAK else 250
 SHARES = (4, 64, 2, 4, 1)
 """K by seed. With many the range of a manifest reaches far back, with few it moves on after every trim."""
 
