@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from m0common import deployment_record
 from m0common.addresses import PLACEHOLDER, Brokers, PublicStreamUrl, PublicUrl
@@ -58,8 +66,9 @@ class Kafka(Section):
     signers: int = Field(default=3, ge=0, le=64, description="How many principals `signer-1`, `signer-2` … there are.")
     restored_ends: RestoredEnds = Field(
         default=(),
-        description="By partition, up to which offset `m0.raw` was restored from an archive, with commas between: records "
-        "below bear their first times, which no broker stamped. `m0 backup restore kafka` says it; empty: nowhere.",
+        description="By partition, up to which offset `m0.raw` was restored from an archive, with commas between: "
+        "records below bear their first times, which no broker stamped. `m0 backup restore kafka` says it; empty: "
+        "nowhere.",
     )
     session_timeout_ms: int = Field(
         default=6000, ge=1000, description="A consumer that was killed loses its partitions after this."

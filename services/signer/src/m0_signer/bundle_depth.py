@@ -44,6 +44,7 @@ class BundleDepth(Depth):
 
     topic = PREDICTIONS.name
     input_stage = BUNDLE_STAGE
+    keeps_states = True
 
     def __init__(
         self, heart: Heart, broker: Broker, database: Database, catalogs: Iterable[str], published: Published

@@ -19,7 +19,7 @@ _Theirs: Any = fetcher.PartitionRecords  # untyped
 
 class Reading:
     """How the records of one consumer are read: with the broker's time where the topic is one of `append_time`, from
-    `restored_ends` of its partitions on. What is below was restored with the times it had: nobody writes there any more.
+    `restored_ends` of its partitions on. What is below was restored with the times it had, and nobody writes there.
 
     A consumer takes it as its `key_deserializer`, the one argument of aiokafka's that comes with every fetch.
     """
