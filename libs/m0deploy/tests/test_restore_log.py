@@ -162,7 +162,8 @@ async def test_every_record_comes_back_at_its_offset_with_its_time(recorded, emp
     assert (await bounds(options, RAW_PLACES))[RAW_PLACES[1]].begin == 7
     assert (await bounds(options, PLACES))[TopicPartition(HEADERS.name, 1)].begin == 90
     assert done.restored_ends == tuple(ends[where] for where in RAW_PLACES)
-    assert ConfluentCluster(options).topics([RAW.name])[RAW.name].settings["message.timestamp.type"] == "LogAppendTime"
+    found = (await asyncio.to_thread(ConfluentCluster, options)).topics([RAW.name])[RAW.name]
+    assert found.settings["message.timestamp.type"] == "LogAppendTime"
 
 
 async def test_restored_raw_is_read_below_its_end_alone_and_above_it_the_broker_stamps(recorded, empty):

@@ -67,11 +67,11 @@ def done_lines(done: Done) -> str:
     """What was done, and the commands by which lanes go on."""
     from m0cli.backup import when  # noqa: PLC0415 - it has this command
 
-    log = done.log
+    log, took_s = done.log, done.log.took_ms / 1000
     noted = f"noted in {done.record}, where services read it" if done.noted else "tell it to every service and command"
     return "\n".join(
         [
-            f"log of cluster {log.cluster} up to {when(log.upto_ms)}: {log.records} records in {log.took_ms / 1000:.1f} s",
+            f"log of cluster {log.cluster} up to {when(log.upto_ms)}: {log.records} records in {took_s:.1f} s",
             f"{VARIABLE}={_ends(done)}",
             f"  {noted}: below these offsets m0.raw bears the times it had",
             "Now start the services, then run:",
