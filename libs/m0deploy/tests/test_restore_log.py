@@ -138,13 +138,13 @@ def empty(server):
     return settings_of(server)
 
 
-async def restored(store, settings, cluster=None):
-    return await restore(store, DEPLOYMENT, settings, SystemClock(), cluster, print)
+async def restored(store, settings, cluster=None, deployment=DEPLOYMENT):
+    return await restore(store, deployment, settings, SystemClock(), cluster, print)
 
 
-async def refusal(store, settings):
+async def refusal(store, settings, deployment=DEPLOYMENT):
     with pytest.raises(SettingsError) as refused:
-        await restored(store, settings)
+        await restored(store, settings, deployment=deployment)
     return str(refused.value)
 
 
@@ -215,7 +215,7 @@ async def test_a_cluster_that_holds_something_else_is_refused(recorded, empty):
         assert "m0.headers.v1 partition 0 is not empty" in await refusal(store, empty)
         await write(broker, said(3, topic=NORMALIZED))
         assert "topic m0.normalized.v1 is not empty" in await refusal(store, empty)
-    assert "m0.raw.v1 has 2 partitions here" in await refusal(store, Kafka(**empty.model_dump() | {"partitions": 3}))
+    assert "m0.raw.v1 has 2 partitions here" in await refusal(store, empty, replace(DEPLOYMENT, partitions=3))
     with pytest.raises(NoArchive, match="has no log of cluster other"):
         await restored(store, empty, "other")
 
