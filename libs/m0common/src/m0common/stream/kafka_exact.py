@@ -114,7 +114,7 @@ class ExactWriter:
     async def _write_waiting(self) -> None:
         while self._waiting:
             taken: list[tuple[Mark, asyncio.Future[None]]] = []
-            while self._waiting and sum(mark.count for mark, _ in taken) < MARKS_AT_ONCE:
+            while self._waiting and sum(mark.size for mark, _ in taken) < MARKS_AT_ONCE:
                 taken.append(self._waiting.pop(0))
             failed: Unavailable | None = None
             try:

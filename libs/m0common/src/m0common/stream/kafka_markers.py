@@ -84,7 +84,7 @@ class Mark(NamedTuple):
 
     topic: str
     partition: int
-    count: int
+    size: int
 
 
 class Marks(Request[MarksRequest]):  # type: ignore[misc]
@@ -93,10 +93,10 @@ class Marks(Request[MarksRequest]):  # type: ignore[misc]
     API_KEY = API_KEY
 
     def __init__(self, producer_id: int, marks: Sequence[Mark]) -> None:
-        self._said = [
+        self._said: list[tuple[object, ...]] = [
             (producer_id, 0, False, [(mark.topic, [mark.partition], {})], 0, {})
             for mark in marks
-            for _ in range(mark.count)
+            for _ in range(mark.size)
         ]
 
     def build(self, request_struct_class: type[MarksRequest]) -> MarksRequest:
