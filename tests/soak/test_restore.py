@@ -157,7 +157,6 @@ def test_kafka_that_is_wiped_comes_back_from_the_archive_and_lanes_go_on(stack: 
     refused = stack.m0("backup", "restore", "kafka", "--yes", "--log", "none", env=administrator, check=False)
     assert "has no log of cluster none" in refused.stderr
     print(stack.m0("up", check=False, timeout=600).stdout)
-    print(stack.m0("rebuild", "--yes", check=False, timeout=400).stdout)
     for catalog in CATALOGS:
         print(stack.m0("lane", "rebase", catalog, "--yes").stdout)
     after = stack.goes_on(epochs=2, timeout=400)

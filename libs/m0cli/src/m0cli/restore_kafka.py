@@ -75,7 +75,6 @@ def done_lines(done: Done) -> str:
             f"{VARIABLE}={_ends(done)}",
             f"  {noted}: below these offsets m0.raw bears the times it had",
             "Now start the services, then run:",
-            "  m0 rebuild --yes",
             *(f"  m0 lane rebase {catalog} --yes" for catalog in done.catalogs),
         ]
     )
