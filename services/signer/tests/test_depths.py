@@ -95,6 +95,11 @@ def long():
     return Live(world.season(14).records)
 
 
+@pytest.fixture(scope="module")
+def longest():
+    return Live(world.season(40).records)
+
+
 def expected(live):
     return {message.epoch_id: message.header for message in live.headers}
 
@@ -219,6 +224,19 @@ async def test_lanes_far_ahead_of_others_are_read_again_behind_them(database, lo
     for _ in range(20):  # the readers of lanes go on by themselves
         one.take(await one.depth.catch_up(one.next))
     assert one.said == expected(long)
+    assert one.depth.notes() is None
+
+
+async def test_a_lane_that_goes_back_more_than_once_in_what_is_read_at_once_misses_nothing(database, longest):
+    stage = Stage()
+    await stage.prepare()
+    stage.publish(lane_by_lane(longest))
+    one = Machine(database, stage, "bundle")
+    await one.start()
+    await one.read()
+    for _ in range(60):  # the readers of lanes go on by themselves
+        one.take(await one.depth.catch_up(one.next))
+    assert one.said == expected(longest)
     assert one.depth.notes() is None
 
 
