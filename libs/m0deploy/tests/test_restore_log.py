@@ -26,7 +26,7 @@ from m0deploy.restore_log import restore
 from m0kafka.confluent import ConfluentCluster
 from m0local.testing import broker_of, kafka_server, make_topics, write
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 PARTITIONS = 2
 DEPLOYMENT = Deployment(b"g" * 32, b"c" * 32, PARTITIONS)
 TRACE = (("traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"),)
