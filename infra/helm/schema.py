@@ -29,6 +29,7 @@ RULES: dict[str, dict[str, Any]] = {
     "global.logLevel": {"enum": ["debug", "info", "warn", "error"]},
     "kafka.securityProtocol": {"enum": ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]},
     "kafka.saslMechanism": {"enum": ["SCRAM-SHA-512", "PLAIN"]},
+    "kafka.restoredEnds": {"pattern": "^([0-9]+(,[0-9]+)*)?$"},
     "signer.replicas": {"minimum": 1, "maximum": 16},
     "signer.raw": {"minimum": 0},
     "signer.workers": {"minimum": 1, "maximum": 64},

@@ -1,11 +1,13 @@
 """What is kept outside the servers gives back what they lose: an epoch from the archive alone, and the index's rows."""
 
 import json
+import shutil
 from pathlib import Path
 
 import psycopg
 import pytest
 from e2e_stack import CATALOGS, Stack
+from m0common.rights import ADMINISTRATOR
 from m0local import settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -141,6 +143,32 @@ def test_a_rehearsal_says_that_it_works_and_how_long_it_took(stack: Stack):
     assert [step["name"] for step in done["steps"]] == ["verify", "replay", "postgres"]
     assert sorted(CATALOGS) == sorted(archived(stack))
     assert json.loads(stack.m0("backup", "list", "--json").stdout)["rehearsal"]["number"] == done["number"]
+
+
+def test_kafka_that_is_wiped_comes_back_from_the_archive_and_lanes_go_on(stack: Stack):
+    before = stack.goes_on(epochs=1)
+    until_archived(stack, before)
+    finals = stack.finals()
+    stack.m0("down")
+    shutil.rmtree(stack.home / "kafka")
+    stack.m0("up", "--only", "kafka")
+    administrator = stack.credentials(ADMINISTRATOR)
+    print(stack.m0("backup", "restore", "kafka", "--yes", env=administrator, timeout=900).stdout)
+    refused = stack.m0("backup", "restore", "kafka", "--yes", "--log", "none", env=administrator, check=False)
+    assert "has no log of cluster none" in refused.stderr
+    print(stack.m0("up", check=False, timeout=600).stdout)
+    for catalog in CATALOGS:
+        print(stack.m0("lane", "rebase", catalog, "--yes").stdout)
+    after = stack.goes_on(epochs=2, timeout=400)
+    stack.all_ready()
+    url = stack.env["M0_ARCHIVE_URL"]
+    for catalog in CATALOGS:
+        stack.replays(catalog, before[catalog])
+        stack.replays(catalog, before[catalog], "--archive", url)
+        stack.replays(catalog, after[catalog])
+        known = {epoch["epoch_id"]: epoch["bundle_hash"] for epoch in stack.finals()[catalog]}
+        assert all(known[epoch["epoch_id"]] == epoch["bundle_hash"] for epoch in finals[catalog])
+    assert len(json.loads(stack.m0("backup", "list", "--json").stdout)["logs"]) == 2
 
 
 def can_be_asked(stack: Stack) -> bool:

@@ -44,6 +44,19 @@ def test_one_that_is_not_there_yet_says_nothing(told):
     assert told(record=None).oracle_program_id == ""
 
 
+def test_it_says_where_raw_was_restored_to_unless_a_variable_does(tmp_path):
+    config, file = tmp_path / "config.toml", tmp_path / "deployment.json"
+    config.write_text("[kafka]\npartitions = 2\n")
+    deployment_record.write(file, {"kafka_restored_ends": [5, 0]})
+    environ = {"M0_CONFIG_PATH": str(config), "M0_DEPLOYMENT_FILE": str(file)}
+    assert load(environ).kafka.restored_ends == (5, 0)
+    assert load(environ | {"M0_KAFKA_RESTORED_ENDS": "7,1"}).kafka.restored_ends == (7, 1)
+    with pytest.raises(SettingsError, match="names 3 partitions of 2: write the line"):
+        load(environ | {"M0_KAFKA_RESTORED_ENDS": "7,1,1"})
+    with pytest.raises(SettingsError, match="restored_ends"):
+        load(environ | {"M0_KAFKA_RESTORED_ENDS": "7,-1"})
+
+
 @pytest.mark.parametrize("record", ["{", "[]", "null", "\x00", "[" * 100_000])
 def test_a_damaged_one_is_named_with_the_remedy(told, record):
     with pytest.raises(SettingsError, match=r"deployment\.json .*`m0 bootstrap` writes it anew"):

@@ -102,6 +102,17 @@ def test_the_record_names_programs_and_signers(stack):
     assert record["rpc_url"] == stack.url
 
 
+def test_the_record_keeps_where_raw_was_restored_to(stack):
+    record = deployment_record.read(stack.site.record)
+    restored = record | {deployment_record.RESTORED_ENDS: [5] * 8}
+    deployment_record.write(stack.site.record, restored | {"rpc_url": "another"})
+    try:
+        assert any("write the record" in sentence for sentence in stack.provision())
+        assert deployment_record.read(stack.site.record) == restored
+    finally:
+        deployment_record.write(stack.site.record, record)
+
+
 def test_a_service_that_is_told_of_the_record_knows_its_deployment(stack):
     async def genesis():
         async with ChainClient(stack.url) as client:

@@ -15,8 +15,11 @@ from m0_signer.kept import KeptStates
 from m0_signer.published import PublishedStates
 from m0_signer.raw_depth import RawDepth
 from m0common.errors import OffsetsGone
+from m0common.ids import Lane
 from m0common.messages import LaneMessage
 from m0common.stream.broker import TopicPartition
+from m0common.stream.core import Rewind
+from m0common.stream.lane_reader import LaneReader
 from m0common.topics import PREDICTIONS, RAW
 from m0lanes.generations import lanes_of, partition_of
 from m0lanes.stages import Heart
@@ -220,6 +223,38 @@ async def test_lanes_far_ahead_of_others_are_read_again_behind_them(database, lo
         one.take(await one.depth.catch_up(one.next))
     assert one.said == expected(long)
     assert one.depth.notes() is None
+
+
+class GoesBack:
+    """A core that goes back to the beginning of the log at the third message that it is given."""
+
+    def __init__(self):
+        self.fed, self.joined = [], []
+
+    def feed(self, record, lane):
+        self.fed.append(record.offset)
+        if len(self.fed) == 3:
+            yield Rewind(lane, 0)
+
+    def join(self, lane):
+        self.joined.append(lane)
+
+
+async def test_a_lane_that_goes_back_is_given_nothing_that_was_read_behind_that(database, live):
+    stage = Stage()
+    await stage.prepare()
+    stage.publish(live.predictions)
+    one = Machine(database, stage, "bundle")
+    await one.start()
+    where = TopicPartition(PREDICTIONS.name, live.predictions[0].partition)
+    lane, ends = Lane("coins", where.partition), await stage.broker.watermarks([where])
+    core = one.depth._core = GoesBack()
+    one.depth._readers[lane] = LaneReader(stage.broker, where, 0, 500)
+    await one.depth.catch_up(ends)
+    assert core.fed == [0, 1, 2]
+    while not core.joined:
+        await one.depth.catch_up(ends)
+    assert core.fed[3:] == list(range(ends[where]))
 
 
 async def test_a_lane_whose_messages_are_gone_while_it_waits_is_not_passed_over(database, long):

@@ -112,6 +112,12 @@ class House:
     def claim(self, messages=None):
         self.stage.publish(self.live.header_messages(messages))
 
+    async def new_log(self, cluster):
+        """Empty topics in the place of what there is, of this cluster."""
+        self.stage = Stage()
+        await self.stage.prepare()
+        self.broker.cluster_id = cluster
+
     def finalized(self):
         return self.vm.catalog("coins").finalized_count
 
@@ -419,11 +425,38 @@ async def test_a_topic_that_was_replaced_stops_the_reader_and_says_so(tmp_path, 
         made.claim()
         await made.until(lambda: made.finalized() == 3)
         await made.kill(0)
-        made.stage = Stage()
-        await made.stage.prepare()
+        await made.new_log(made.broker.cluster_id)
         await made.start(0)
         await made.until(lambda: "is gone" in (made.status[0].ready[PREDICTIONS.name]() or ""))
         await made.until(lambda: "is gone" in (made.status[0].ready[HEADERS.name]() or ""))
+
+
+@pytest.mark.parametrize("depth", ["bundle", "raw"])
+async def test_the_log_of_another_cluster_is_begun_anew_and_nothing_is_signed_twice(tmp_path, live, depth):
+    async with house(tmp_path, live, depths=(depth, depth)) as made:
+        await made.begin(2)
+        made.claim()
+        await made.until(lambda: made.finalized() == 3)
+        await made.until(lambda: not any(made.problems(index) for index in range(2)))
+        decided = [await made.guards[0].decision("coins", message.epoch_id) for message in live.headers]
+        for index in range(2):
+            await made.kill(index)
+        # what derives from raw is not there, and of headers what was archived, and a second one that was made up
+        await made.new_log("another")
+        made.stage.publish(live.raw)
+        made.claim([*live.headers[:2], with_header(live.headers[1], merkle_root=bytes(32))])
+        for index in range(2):
+            await made.start(index)
+        await made.until(lambda: not any(made.problems(index) for index in range(2)))
+        await made.until(lambda: places_of(made, 0))
+        assert [await made.guards[0].decision("coins", message.epoch_id) for message in live.headers] == decided
+        assert [s for s in made.submissions() if s.action != "disagree"] == []
+
+
+async def places_of(made, index):
+    """Whether the signer has noted where it stands in the headers that it read."""
+    rows = await made.guards[index].database.read("SELECT max(next_offset) FROM place")
+    return rows[0][0] == 3
 
 
 def overtaken():

@@ -35,6 +35,9 @@ record lies there unless it is `mounted`.
 - {name: M0_KAFKA_USERNAME, value: {{ .user }}}
 - {name: M0_KAFKA_PASSWORD_FILE, value: /srv/m0club/keys/kafka{{ ternary "/" "." (eq .site true) }}{{ .user }}}
 - {name: M0_KAFKA_SIGNERS, value: {{ $root.Values.signer.replicas | quote }}}
+{{- with $root.Values.kafka.restoredEnds }}
+- {name: M0_KAFKA_RESTORED_ENDS, value: {{ . | quote }}}
+{{- end }}
 {{- with $root.Values.kafka.caSecret }}
 - {name: M0_KAFKA_SSL_CAFILE, value: /srv/m0club/kafka/ca.crt}
 {{- end }}

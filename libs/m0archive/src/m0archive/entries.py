@@ -1,7 +1,8 @@
 """What the index of the log says: its links, and the archive's own name.
 
-An *incarnation* is the log of one Kafka cluster, told by its id. A cluster that was restored from an archive has other
-offsets, so it is another incarnation: entries of both lie in one chain, one incarnation behind the other.
+An *incarnation* is the log of one Kafka cluster, told by its id. A cluster that was restored from an archive has the
+same records at the same offsets, and others behind them, so it is another incarnation: entries of both lie in one
+chain, one incarnation behind the other.
 """
 
 import hashlib

@@ -16,6 +16,7 @@ from m0common.settings import Settings
 
 from m0cli.archived import Archive, log_with, on_archive
 from m0cli.failing import EXIT_FAILED
+from m0cli.restore_kafka import restore_kafka
 
 if TYPE_CHECKING:
     from m0archive.backups import Backup, Rehearsal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Backups: make, list, verify, restore and rehearse them.")
 restoring = typer.Typer(no_args_is_help=True, help="Put back what a backup holds.")
 app.add_typer(restoring, name="restore")
+restoring.command(name="kafka")(restore_kafka)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 UNSOUND: Mapping[str, object] = MappingProxyType({"ok": False})

@@ -11,6 +11,8 @@ from m0common.errors import SettingsError
 
 PROGRAMS = ("oracle", "registry", "fee_router", "governance")
 KEYS = ("genesis_hash", "control_key")
+RESTORED_ENDS = "kafka_restored_ends"
+"""Where `m0 backup restore kafka` notes what `kafka.restored_ends` is from then on."""
 
 
 def read(path: Path) -> dict[str, Any]:

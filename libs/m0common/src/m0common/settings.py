@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from m0common import deployment_record
 from m0common.addresses import PLACEHOLDER, Brokers, PublicStreamUrl, PublicUrl
@@ -24,6 +32,14 @@ from m0common.section import FILE, Section, in_words, is_secret
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-512", "PLAIN"]
+
+
+def _offsets_in(value: object) -> object:
+    """Offsets that have commas between them, as a variable has them; what a file has is a list already."""
+    return value.split(",") if isinstance(value, str) and value else value or ()
+
+
+RestoredEnds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_offsets_in)]
 
 
 class Kafka(Section):
@@ -48,6 +64,12 @@ class Kafka(Section):
         default=1, ge=1, description="A write is acknowledged when so many of the copies have it."
     )
     signers: int = Field(default=3, ge=0, le=64, description="How many principals `signer-1`, `signer-2` … there are.")
+    restored_ends: RestoredEnds = Field(
+        default=(),
+        description="By partition, up to which offset `m0.raw` was restored from an archive, with commas between: "
+        "records below bear their first times, which no broker stamped. `m0 backup restore kafka` says it; empty: "
+        "nowhere.",
+    )
     session_timeout_ms: int = Field(
         default=6000, ge=1000, description="A consumer that was killed loses its partitions after this."
     )
@@ -57,6 +79,11 @@ class Kafka(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "Kafka":
+        if self.restored_ends and len(self.restored_ends) != self.partitions:
+            raise ValueError(
+                f"restored_ends names {len(self.restored_ends)} partitions of {self.partitions}: write the line that "
+                "'m0 backup restore kafka' printed"
+            )
         if self.min_insync_replicas > self.replication:
             raise ValueError(
                 f"min_insync_replicas = {self.min_insync_replicas} can never be met with "
@@ -309,6 +336,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_KAFKA_PASSWORD": ("kafka", "password"),
     "M0_KAFKA_SSL_CAFILE": ("kafka", "ssl_cafile"),
     "M0_KAFKA_SIGNERS": ("kafka", "signers"),
+    "M0_KAFKA_RESTORED_ENDS": ("kafka", "restored_ends"),
     "M0_PG_DSN": ("postgres", "dsn"),
     "M0_REDIS_URL": ("redis", "url"),
     "M0_CLUSTER": ("solana", "cluster"),
@@ -429,9 +457,13 @@ def _complete(values: dict[str, Any]) -> None:
     """Take from the deployment's record what neither file nor variables say."""
     file, table = values.get("deployment_file"), values.get("deployment", {})
     if isinstance(file, str) and file and isinstance(table, dict):
-        said = deployment_record.identity(deployment_record.read(Path(file)))
+        record = deployment_record.read(Path(file))
+        said = deployment_record.identity(record)
         own = {name: value for name, value in table.items() if value and not str(value).startswith(PLACEHOLDER)}
         values["deployment"] = table | said | own
+        kafka = values.setdefault("kafka", {})
+        if isinstance(kafka, dict) and (ends := record.get(deployment_record.RESTORED_ENDS)):
+            kafka.setdefault("restored_ends", ends)
 
 
 def _annotation(place: tuple[int | str, ...]) -> object:

@@ -47,8 +47,10 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
         await accounts.signer_set()
         await accounts.catalogs(catalogs)
         genesis = await client.genesis_hash()
-    told = _record(keys, settings, bytes(genesis).hex())
-    if deployment_record.read(site.record) != told:
+    known = deployment_record.read(site.record)
+    kept = {key: known[key] for key in (deployment_record.RESTORED_ENDS,) if key in known}
+    told = _record(keys, settings, bytes(genesis).hex()) | kept
+    if known != told:
         write = partial(asyncio.to_thread, deployment_record.write, site.record, told)
         await changes.make(f"write the record of the deployment to {site.record}", write)
 

@@ -44,6 +44,7 @@ class BundleDepth(Depth):
 
     topic = PREDICTIONS.name
     input_stage = BUNDLE_STAGE
+    keeps_states = True
 
     def __init__(
         self, heart: Heart, broker: Broker, database: Database, catalogs: Iterable[str], published: Published
@@ -117,6 +118,8 @@ class BundleDepth(Depth):
             upto = next_offsets[reader.where]
             for record in await reader.read(upto):
                 closed += self._take(self._core.feed(record, lane))
+                if self._readers[lane] is not reader:
+                    break  # it goes back: what was read behind this is not for now
             if self._readers[lane] is not reader:
                 await reader.stop()  # it was passed over again: the new reader goes on from there
             elif reader.next >= upto:

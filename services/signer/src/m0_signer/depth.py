@@ -36,6 +36,10 @@ class Depth(ABC):
     topic: str
     input_stage: int
     """The stage whose lanes read the topic."""
+    keeps_states: bool
+    """Whether states go on in the topic of another cluster. Those that were computed from raw do not: it may lack of
+    what they were made, and is read anew.
+    """
 
     def __init__(self, database: Database, catalogs: Iterable[str], published: Published) -> None:
         self.catalogs = frozenset(catalogs)
@@ -47,6 +51,11 @@ class Depth(ABC):
         self._undecided: dict[str, dict[int, HeaderMessage]] = {}
 
     # --- what the topics' reader calls -------------------------------------------------------------------------------
+
+    async def read_from(self, cluster: str) -> bool:
+        """Note which cluster's topic this is; True for another than before: what names its offsets is forgotten."""
+        await self._kept.prepare()
+        return await self._kept.read_from(cluster, keeps_states=self.keeps_states)
 
     async def start(self, begins: Offsets, ends: Offsets) -> dict[TopicPartition, int]:
         """Go on from what is kept, else from a published state where the log no longer reaches back to it.

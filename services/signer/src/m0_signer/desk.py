@@ -127,6 +127,14 @@ class Desk:
 
     # --- what is claimed ---------------------------------------------------------------------------------------------
 
+    async def read_from(self, topic: str, cluster: str) -> bool:
+        """See Guard: places noted of another cluster's topic are forgotten, and so are the links before them."""
+        async with self._lock:
+            is_another = await self._guard.read_from(topic, cluster)
+            if is_another:
+                self._links.forget()
+            return is_another
+
     async def begin(self, begins: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Where claims are read on from, in a log that begins at `begins`: behind what is decided.
 

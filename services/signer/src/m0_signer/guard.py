@@ -38,6 +38,7 @@ _SCHEMA = (
         catalog TEXT PRIMARY KEY, epoch_id INTEGER NOT NULL, bundle_hash BLOB NOT NULL
     ) WITHOUT ROWID
     """,
+    "CREATE TABLE IF NOT EXISTS log (topic TEXT PRIMARY KEY, cluster TEXT NOT NULL) WITHOUT ROWID",
 )
 _DECISION = (
     "SELECT catalog, epoch_id, bundle_hash, header, salt FROM decision"
@@ -124,6 +125,17 @@ class Guard:
             "SELECT next_offset FROM place WHERE topic = ? AND partition = ?", (topic, partition)
         )
         return int(rows[0][0]) if rows else None
+
+    async def read_from(self, topic: str, cluster: str) -> bool:
+        """Note which cluster's topic places are of. Of another than noted before they are forgotten, and True is said:
+        what was decided stays, and is read again.
+        """
+        known = await self.database.read("SELECT cluster FROM log WHERE topic = ?", (topic,))
+        is_another = bool(known) and known[0][0] != cluster
+        forgotten: list[Statement] = [("DELETE FROM place WHERE topic = ?", (topic,)), ("DELETE FROM link", ())]
+        noted: Statement = ("INSERT OR REPLACE INTO log VALUES (?, ?)", (topic, cluster))
+        await self.database.write([*(forgotten if is_another else ()), noted])
+        return is_another
 
     async def link(self, catalog: str) -> tuple[int, bytes] | None:
         """The epoch and hash noted by `noted_link`."""

@@ -37,6 +37,7 @@ _SCHEMA = (
         PRIMARY KEY (topic, partition)
     ) WITHOUT ROWID
     """,
+    "CREATE TABLE IF NOT EXISTS read_of (topic TEXT PRIMARY KEY, cluster TEXT NOT NULL) WITHOUT ROWID",
     """
     CREATE TABLE IF NOT EXISTS computed (
         catalog TEXT NOT NULL, epoch_id INTEGER NOT NULL, value BLOB NOT NULL,
@@ -59,6 +60,31 @@ class KeptStates:
         """Before anything else is called."""
         foreign = [f"DELETE FROM {table} WHERE topic != ?" for table in ("manifest", "entity", "read_up_to")]  # noqa: S608 - our own names
         await self._db.write([*((sql, ()) for sql in _SCHEMA), *((sql, (self._topic,)) for sql in foreign)])
+
+    async def read_from(self, cluster: str, *, keeps_states: bool) -> bool:
+        """Note which cluster's topic this is read from; True when it is another than before. Then offsets say nothing
+        any more: states are dropped, or with `keeps_states` go on from the beginning of what there is.
+        """
+        return await self._db.run(lambda connection: self._read_from(connection, cluster, keeps_states))
+
+    def _read_from(self, connection: sqlite3.Connection, cluster: str, keeps_states: bool) -> bool:
+        known = connection.execute("SELECT cluster FROM read_of WHERE topic = ?", (self._topic,)).fetchone()
+        is_another = known is not None and known[0] != cluster
+        if is_another:
+            gone = ("read_up_to",) if keeps_states else ("read_up_to", "manifest", "entity")
+            for table in gone:
+                connection.execute(f"DELETE FROM {table} WHERE topic = ?", (self._topic,))  # noqa: S608 - our own names
+            if not keeps_states:
+                connection.execute("DELETE FROM computed")
+            stays = connection.execute("SELECT value FROM manifest WHERE topic = ?", (self._topic,)).fetchall()
+            for (value,) in stays:
+                manifest = msgspec.structs.replace(_decode_manifest(value), input_offset=-1, held_from=None)
+                connection.execute(
+                    "INSERT OR REPLACE INTO manifest VALUES (?, ?, ?, ?, ?)",
+                    (self._topic, manifest.catalog, manifest.stage, manifest.partition, encode(manifest)),
+                )
+        connection.execute("INSERT OR REPLACE INTO read_of VALUES (?, ?)", (self._topic, cluster))
+        return is_another
 
     async def states(self) -> dict[str, list[Restored]]:
         """By catalog, the states of all its lanes; a catalog is left out when one of them is damaged."""

@@ -39,6 +39,11 @@ class Links:
         if noted is not None and signed is not None and signed.bundle_hash == noted[1]:
             self._agreed[catalog] = noted[0]
 
+    def forget(self) -> None:
+        """The log is another: what stands before its claims is read there."""
+        self._seen.clear()
+        self._agreed.clear()
+
     def saw(self, header: BundleHeader) -> None:
         """A header that may be true came by in the log."""
         if not header.leaf_count or header.epoch_id <= self.newest_agreed(header.catalog):

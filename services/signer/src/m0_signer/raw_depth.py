@@ -44,6 +44,7 @@ class RawDepth(Depth):
 
     topic = RAW.name
     input_stage = 1
+    keeps_states = False
 
     def __init__(
         self,

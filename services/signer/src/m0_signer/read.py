@@ -41,6 +41,10 @@ class Source(Protocol):
 
     topic: str
 
+    async def read_from(self, cluster: str) -> bool:
+        """The topic is this cluster's; whether it was another's before, whose offsets are forgotten now."""
+        ...
+
     async def start(self, begins: Offsets, ends: Offsets) -> dict[TopicPartition, int]:
         """Where to read each partition from, in a log of `begins` to `ends`."""
         ...
@@ -117,6 +121,9 @@ class Reader:
         async with Follower(self._broker, metrics=self._metrics) as follower:
             await follower.open(await follower.places(self.topic))
             if not self._next:
+                cluster = await self._broker.cluster()
+                if await self._source.read_from(cluster):
+                    _log.warning("another_log", topic=self.topic, cluster=cluster)
                 self._next = await self._source.start(follower.begins, follower.ends)
             await follower.go(self._next)
             while True:
@@ -147,6 +154,10 @@ class Claims:
 
     def __init__(self, desk: Desk, catalogs: frozenset[str]) -> None:
         self._desk, self._catalogs = desk, catalogs
+
+    async def read_from(self, cluster: str) -> bool:
+        """See Source."""
+        return await self._desk.read_from(self.topic, cluster)
 
     async def start(self, begins: Offsets, _ends: Offsets) -> dict[TopicPartition, int]:
         """See Source."""
@@ -185,6 +196,10 @@ class Computing:
         self._depth, self._desk = depth, desk
         self._save_every_s = save_every_ms / 1000
         self._saved_s = 0.0
+
+    async def read_from(self, cluster: str) -> bool:
+        """See Source."""
+        return await self._depth.read_from(cluster)
 
     async def start(self, begins: Offsets, ends: Offsets) -> dict[TopicPartition, int]:
         """See Source."""

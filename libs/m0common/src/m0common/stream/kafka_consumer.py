@@ -89,7 +89,7 @@ class KafkaConsumer:
             # the watchdog sees a loop that is stuck; aiokafka would leave the group while a broker outage lasts
             max_poll_interval_ms=NEVER_MS,
             fetch_max_wait_ms=self._options.fetch_wait_ms,
-            key_deserializer=Reading(self._append_time),
+            key_deserializer=Reading(self._append_time, self._options.restored_ends),
             # by member id, which begins with a static member's name; the sticky one keeps its state per process
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )

@@ -25,6 +25,8 @@ class KafkaOptions:
     fetch_wait_ms: int = 500
     """The long poll of an idle consumer; new messages are delivered at once all the same."""
     compression: Literal["lz4"] | None = None
+    restored_ends: tuple[int, ...] = ()
+    """By partition, below which offset of a topic of append times records bear the times they were restored with."""
 
     @staticmethod
     def of(settings: Kafka, client: str) -> "KafkaOptions":
@@ -36,6 +38,7 @@ class KafkaOptions:
             session_timeout_ms=settings.session_timeout_ms,
             request_timeout_ms=settings.request_timeout_ms,
             send_timeout_ms=settings.request_timeout_ms * 3 // 2,
+            restored_ends=settings.restored_ends,
         )
 
     def connection(self) -> dict[str, Any]:
