@@ -185,11 +185,9 @@ def test_a_broker_keeps_its_data_in_a_home_of_any_alphabet(tmp_path):
 @pytest.mark.kafka
 def test_processes_that_share_a_folder_share_a_broker_and_the_last_one_ends_it(tmp_path):
     first = testing.shared_kafka(tmp_path)
-    told = subprocess.run(
-        [sys.executable, "-c", "import sys; from pathlib import Path; from m0local.testing import shared_kafka; "
-         "print(shared_kafka(Path(sys.argv[1])).bootstrap)", str(tmp_path)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    another = "import sys, pathlib, m0local.testing as t; print(t.shared_kafka(pathlib.Path(sys.argv[1])).bootstrap)"
+    asked = [sys.executable, "-c", another, str(tmp_path)]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == first.bootstrap
     testing.end_shared_kafka(tmp_path)
     assert not Path(f"/proc/{first.pid}").exists()
