@@ -307,6 +307,16 @@ def test_the_toolbox_is_of_the_newest_release(helm):
         assert spec["containers"][0]["image"] == f"m0club/m0:{tag}"
 
 
+def test_no_image_moves_a_catalog_by_itself_where_releases_are_named(helm):
+    def moves(*told):
+        found = {name: spec for name, _, spec in pods(helm.objects(*ENVIRONMENTS["dev"], *told))}
+        (container,) = found["m0club-bootstrap-1"]["containers"]
+        return {each["name"]: each.get("value") for each in container["env"]}.get("M0_AUTO_RELEASE")
+
+    assert moves() is None
+    assert moves("--set-string", "releases[0].tag=v1,releases[0].id=0123456789") == "false"
+
+
 def test_one_release_is_not_installed_twice(helm):
     told = "releases[0].tag=v1,releases[0].id=0123456789,releases[1].tag=v2,releases[1].id=0123456789"
     said = helm.refusal(*ENVIRONMENTS["staging"], "--set-string", told)

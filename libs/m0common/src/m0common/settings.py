@@ -286,7 +286,8 @@ class Settings(Section):
     )
     api_base: PublicUrl = Field(default="http://127.0.0.1:8080", description="Where the API is, for commands.")
     auto_release: bool = Field(
-        default=False, description="`m0 up` moves catalogs on to the releases it has installed; dev alone."
+        default=False,
+        description="`m0 up` and `m0 bootstrap` move catalogs on to the releases they have installed; dev alone.",
     )
     deployment_file: str = Field(
         default="",
@@ -323,6 +324,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "M0_BIND": ("bind",),
     "M0_DRAIN_MS": ("drain_ms",),
     "M0_API_BASE": ("api_base",),
+    "M0_AUTO_RELEASE": ("auto_release",),
     "M0_LOG_LEVEL": ("telemetry", "log_level"),
     "M0_OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otel_exporter_otlp_endpoint"),
     "M0_PROMETHEUS_BIND": ("telemetry", "prometheus_bind"),
