@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 from functools import partial
 
@@ -5,6 +6,7 @@ import msgspec
 import pytest
 from jobs_house import BASE_MS, FIRST
 from jobs_running import HOUR_MS, running, until
+from m0_jobs import service
 from m0_jobs.outcomes import OutcomeStore
 from m0_jobs.scores import Scorer
 from m0_jobs.service import observed
@@ -104,6 +106,51 @@ async def test_a_partition_whose_state_does_not_restore_makes_the_leader_degrade
             "nothing of partition 0 is cut, since the newest state of lane stood/0"
         )
     assert "state" not in status.notes, "who does not lead says nothing of it"
+
+
+class SlowToLeave:
+    """Takes outcomes in, and takes its time to end, as a loop does whose broker is away."""
+
+    def __init__(self, ended):
+        self._ended = ended
+
+    def ready(self):
+        return None
+
+    async def run(self):
+        try:
+            await asyncio.sleep(600)
+        finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(2)
+            self._ended.append(True)
+            await asyncio.sleep(600)
+
+
+async def test_who_loses_the_lease_runs_no_job_any_more_however_long_the_rest_takes_to_end(
+    dsn, house, pool, monkeypatch
+):
+    ended, runs = [], []
+
+    async def observed_and_counted(name, *rest):
+        runs.append(name)
+        await observed(name, *rest)
+
+    monkeypatch.setattr(service, "outcome_loop", lambda *_: SlowToLeave(ended))
+    monkeypatch.setattr(service, "observed", observed_and_counted)
+    broker, status = MemoryBroker(), Status("jobs")
+    await broker.create_topics(TOPICS, 1)
+    async with running(dsn, house, broker, status):
+        await until(lambda: status.facts["leader"]().startswith("leads"))
+        await until(lambda: len(runs) > 3)
+        async with pool.connection() as connection:
+            await connection.execute("UPDATE leases SET holder = 'another', fence = fence + 1")
+        await until(lambda: status.facts["leader"]().startswith("standby of another"))
+        before = len(runs)
+        await asyncio.sleep(0.6)
+        assert len(runs) == before, "six rounds of every job would be due"
+        assert ended
+        assert "outcomes" not in status.ready
 
 
 def outcome_of(market_id):

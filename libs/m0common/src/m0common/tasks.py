@@ -1,7 +1,7 @@
 """Ending a task for certain, or leaving it behind."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 AGAIN_S = 1.0
@@ -17,6 +17,20 @@ async def end_task(task: asyncio.Task[Any], again_s: float = AGAIN_S) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=again_s)
+
+
+async def end_tasks(tasks: Sequence[asyncio.Task[Any]], failed: Callable[[BaseException], None]) -> None:
+    """Cancel those that still run together and wait until all have ended; `failed` hears of what they raise.
+
+    Where who waits here is cancelled himself, as `end_task` does to work that takes its time to end, those that still
+    run have been cancelled all the same and are left behind.
+    """
+    running = [task for task in tasks if not task.done()]
+    try:
+        await asyncio.gather(*map(end_task, running))
+    finally:
+        for task in running:
+            leave_behind(task, failed)
 
 
 _left: set[asyncio.Task[Any]] = set()

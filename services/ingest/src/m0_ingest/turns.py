@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from m0common.tasks import end_task
+from m0common.tasks import end_tasks
+from m0common.telemetry.logs import logger
+
+_log = logger(__name__)
 
 Turn = Callable[[], Awaitable[int]]
 """Does what is due; returns milliseconds until there may be more."""
@@ -18,8 +21,7 @@ async def take_turns(*turns: Turn) -> None:
             if task.done():
                 task.result()
     finally:
-        for task in tasks:
-            await end_task(task)
+        await end_tasks(tasks, lambda error: _log.warning("ended_with", reason=str(error)))
 
 
 async def _again_and_again(turn: Turn) -> None:

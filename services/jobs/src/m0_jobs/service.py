@@ -18,7 +18,7 @@ from m0common.leases.rows import fenced
 from m0common.settings import Settings
 from m0common.store.postgres import Pool
 from m0common.stream.broker import Broker
-from m0common.tasks import end_task
+from m0common.tasks import end_tasks
 from m0common.telemetry.logs import logger
 from m0index.positions import Positions
 from m0lanes.births import no_life
@@ -88,13 +88,13 @@ class Jobs:
         except Fenced as error:
             _log.warning("fenced", reason=str(error))
         finally:
-            for task in working:
-                await end_task(task)
-            self.status.notes.pop("archive", None)
+            # before anything is waited for: whoever ends this loses patience when that takes long
+            scheduler.shutdown(wait=False)
             metrics.LEADER.set(0)
             self.failed.clear()
+            self.status.notes.pop("archive", None)
             del self.status.ready["outcomes"], self.status.notes["state"]
-            scheduler.shutdown(wait=False)
+            await end_tasks(working, lambda error: _log.warning("ended_with", reason=str(error)))
 
     def _archiver(self) -> Archiver | None:
         if self.archive is None:
