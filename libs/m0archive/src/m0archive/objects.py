@@ -1,8 +1,12 @@
-"""Storage by object_store: a folder of this machine, S3-compatible storage, or memory."""
+"""Storage by object_store: a folder of this machine, S3-compatible storage, or memory.
+
+It is asked on threads of Python's, which wait. Its own coroutines are ended by threads that Python does not know: where
+the interpreter ends just then, behind the last answer of a command, they abort the process.
+"""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -43,12 +47,12 @@ class Objects:
 
     async def get(self, name: str) -> bytes | None:
         """See Store."""
-        return await self._answer(name, self._get(name))
+        return await self._answer(name, lambda: self._get(name))
 
     async def create(self, name: str, value: bytes) -> bool:
         """See Store."""
         try:
-            await self._answer(name, obstore.put_async(self._store, name, value, mode="create", use_multipart=False))
+            await self._answer(name, lambda: obstore.put(self._store, name, value, mode="create", use_multipart=False))
         except (AlreadyExistsError, PreconditionError):
             return False
         await self._to_disk(name)
@@ -56,29 +60,24 @@ class Objects:
 
     async def put(self, name: str, value: bytes) -> None:
         """See Store."""
-        await self._answer(name, obstore.put_async(self._store, name, value, use_multipart=False))
+        await self._answer(name, lambda: obstore.put(self._store, name, value, use_multipart=False))
         await self._to_disk(name)
 
     async def list(self, prefix: str) -> AsyncIterator[list[Stored]]:
         """See Store."""
         stream = obstore.list(self._store, prefix, chunk_size=LIST_AT_ONCE)
-        while True:
-            try:
-                batch = await self._answer(prefix, stream.__anext__())
-            except StopAsyncIteration:
-                return
+        while batch := await self._answer(prefix, lambda: next(stream, None)):
             yield [Stored(each["path"], each["size"]) for each in batch]
 
-    async def _get(self, name: str) -> bytes | None:
+    def _get(self, name: str) -> bytes | None:
         try:
-            found = await obstore.get_async(self._store, name)
-            return bytes(await found.bytes_async())
+            return bytes(obstore.get(self._store, name).bytes())
         except (NotFoundError, FileNotFoundError):
             return None
 
-    async def _answer(self, name: str, asked: Awaitable[T]) -> T:
+    async def _answer(self, name: str, ask: Callable[[], T]) -> T:
         try:
-            return await asked
+            return await asyncio.to_thread(ask)
         except (AlreadyExistsError, PreconditionError):
             raise
         except (BaseError, OSError) as error:
