@@ -29,4 +29,4 @@ print(" ".join(sorted(seen)))
 def test_no_thread_that_python_does_not_know_answers(tmp_path):
     done = subprocess.run([sys.executable, "-c", ASK, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["Thread"], "a thread of somebody else's is a _DummyThread"
+    assert set(done.stdout.split()) <= {"Thread", "_MainThread"}, "a thread of somebody else's is a _DummyThread"

@@ -158,7 +158,9 @@ async def _all(runs: Sequence[Coroutine[Any, Any, int]]) -> list[int]:
     try:
         async with asyncio.TaskGroup() as tasks:
             made = [tasks.create_task(run) for run in runs]
-    except* M0Error as failed:
+    except ExceptionGroup as failed:  # not except*, which packs what it raises into a group again
+        if (faults := failed.split(M0Error)[1]) is not None:
+            raise faults from None
         raise failed.exceptions[0] from None
     return [task.result() for task in made]
 

@@ -50,6 +50,9 @@ class NamedBroker:
     async def partitions(self, topic):
         return await self.inner.partitions(self.name(topic))
 
+    async def cluster(self):
+        return await self.inner.cluster()
+
     async def close(self):
         await self.inner.close()
 
