@@ -31,7 +31,7 @@ clean: need-env  ## Stop the stack and drop its data, keys and logs; downloads s
 	@$(M0) clean
 
 test: env-dev  ## Install what is needed and test every part: make test ARGS="-k merkle"
-	@.venv/bin/pytest -n 4 $(ARGS)
+	@.venv/bin/pytest -n 5 $(ARGS)
 
 e2e: env-dev  ## Test a running stack, the commands that run it, and each service from its own wheel in an empty folder
 	@.venv/bin/pytest -n 2 tests/e2e tests/stack tests/deployment $(ARGS)

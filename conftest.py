@@ -1,13 +1,17 @@
-"""What holds for all tests: pure code opens no sockets, and tests that share a server run in one process.
+"""What holds for all tests: pure code opens no sockets, and servers are shared.
 
 Tests of pure code open no sockets to anywhere, loopback included; what they need of the world they are handed.
 """
 
+import multiprocessing
+import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from _pytest.assertion import rewrite
 from xdist.scheduler import LoadScopeScheduling
 
 PURE = (
@@ -20,6 +24,9 @@ PURE = (
 )
 SERVERS = ("e2e", "kafka", "loopback", "postgres", "validator")
 """Marks of tests that have a server of their own."""
+
+MANY = 50
+"""So many tests that are new are rewritten ahead."""
 
 _now: list[str] = []
 """The test that runs and may open no socket, if one does."""
@@ -54,20 +61,57 @@ def _shared_folder(config: pytest.Config) -> Path:
     return made.parent if hasattr(config, "workerinput") else made
 
 
+def _rewrite(config: pytest.Config, tests: Sequence[Path]) -> None:
+    state = config.stash[rewrite.assertstate_key]
+    for path in tests:
+        digest, code = rewrite._rewrite_test(path, config)  # noqa: SLF001 - there is no public way
+        rewrite._write_pyc(state, code, digest, _rewritten(path))  # noqa: SLF001 - likewise
+
+
+def _rewritten(path: Path) -> Path:
+    folder = rewrite.get_cache_dir(path)
+    folder.mkdir(exist_ok=True)
+    return folder / (path.stem + rewrite.PYC_TAIL)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a new checkout tests are rewritten once, by all cores, instead of by each of the processes that run them."""
+    if sys.dont_write_bytecode or not getattr(config.option, "numprocesses", None):
+        return
+    tests = [path for folder in config.getini("testpaths") for path in (config.rootpath / folder).rglob("test_*.py")]
+    new = [path for path in tests if not _rewritten(path).exists()]
+    if len(new) > MANY:
+        cores = os.cpu_count() or 1
+        process = multiprocessing.get_context("fork").Process
+        started = [process(target=_rewrite, args=(config, new[core::cores])) for core in range(cores)]
+        for each in started:
+            each.start()
+        for each in started:
+            each.join()
+
+
 @pytest.fixture(scope="session")
 def kafka(pytestconfig: pytest.Config) -> object:
     """One Apache Kafka for the whole run: its tests keep to topics and groups of their own, and do it no harm."""
-    from m0local.testing import shared_kafka  # noqa: PLC0415 - not every run needs a server
+    from m0local.shared import shared_kafka  # noqa: PLC0415 - not every run needs a server
 
     return shared_kafka(_shared_folder(pytestconfig))
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The broker of the run ends with it."""
-    if not hasattr(session.config, "workerinput") and (_shared_folder(session.config) / "kafka.json").exists():
-        from m0local.testing import end_shared_kafka  # noqa: PLC0415 - likewise
+@pytest.fixture(scope="session")
+def databases(pytestconfig: pytest.Config) -> object:
+    """One Postgres for the whole run: each of its tests, or files, has a database of its own and does no harm."""
+    from m0local.shared import shared_postgres  # noqa: PLC0415 - likewise
 
-        end_shared_kafka(_shared_folder(session.config))
+    return shared_postgres(_shared_folder(pytestconfig))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The servers of the run end with it."""
+    if not hasattr(session.config, "workerinput") and any(_shared_folder(session.config).glob("*.shared")):
+        from m0local.shared import end_shared  # noqa: PLC0415 - likewise
+
+        end_shared(_shared_folder(session.config))
 
 
 STACK = "tests/e2e/"

@@ -38,6 +38,10 @@ class Cluster:
         assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def load(self, archive: Path) -> None:
+        """Bring images to a cluster of a tool's."""
+        self(str(self.tool), "load", str(archive))
+
 
 @contextmanager
 def started(tool: Path) -> Iterator[Cluster]:
@@ -72,7 +76,7 @@ def images_of(cluster: Cluster) -> list[str]:
                 images = [*(f"m0club/{name}:dev" for name in locks.IMAGES), *ours.values()]
                 engine("save", "-o", f"{folder}/images.tar", *images)
             for archive in sorted(Path(archives).glob("*.tar")):
-                cluster(str(cluster.tool), "load", str(archive))
+                cluster.load(archive)
         named = {f"servers.{each}.image": ours[f"{each.upper()}_IMAGE"] for each in SERVERS}
     return [word for key, image in named.items() for word in ("--set-string", f"{key}={image}")]
 
@@ -128,10 +132,10 @@ class Release(Awaited):
         file = (ROOT / "infra" / "k8s" / "namespaces" / "m0club.yaml").read_text()
         self.cluster("kubectl", "apply", "-f", "-", given=file.replace("name: m0club", f"name: {self.namespace}"))
 
-    def elsewhere(self) -> "Release":
+    def elsewhere(self, name: str = "other") -> "Release":
         """Another namespace, with nothing in it."""
         other = Release(self.cluster, self.images)
-        other.namespace += "-other"
+        other.namespace += f"-{name}"
         other.make_namespace()
         return other
 

@@ -8,7 +8,6 @@ from m0common.settings import Postgres
 from m0common.store import postgres
 from m0common.telemetry.otel import OpenTelemetry
 from m0common.telemetry.traces import trace_with
-from m0local.testing import index_server
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -35,7 +34,6 @@ def spans():
 
 
 @pytest.fixture
-async def pool(tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        async with postgres.opened(Postgres(dsn=server.dsn), name="test") as opened:
-            yield opened
+async def pool(databases):
+    async with postgres.opened(Postgres(dsn=databases.index()), name="test") as opened:
+        yield opened

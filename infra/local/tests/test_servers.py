@@ -13,7 +13,8 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
-from m0local import testing
+from m0index import migrations
+from m0local import shared
 from m0local.ports import free_port
 from m0local.servers import KafkaServer, PostgresServer, ValkeyServer
 from m0local.servers.postgres import drop_stale_pid_file
@@ -183,12 +184,15 @@ def test_a_broker_keeps_its_data_in_a_home_of_any_alphabet(tmp_path):
 
 
 @pytest.mark.kafka
-def test_processes_that_share_a_folder_share_a_broker_and_the_last_one_ends_it(tmp_path):
-    first = testing.shared_kafka(tmp_path)
-    another = "import sys, pathlib, m0local.testing as t; print(t.shared_kafka(pathlib.Path(sys.argv[1])).bootstrap)"
-    asked = [sys.executable, "-c", another, str(tmp_path)]
-    told = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == first.bootstrap
-    testing.end_shared_kafka(tmp_path)
-    assert not Path(f"/proc/{first.pid}").exists()
-    testing.end_shared_kafka(tmp_path)
+def test_processes_that_share_a_folder_share_servers_and_the_last_one_ends_them(tmp_path):
+    kafka, postgres = shared.shared_kafka(tmp_path), shared.shared_postgres(tmp_path)
+    another = "import sys, pathlib, m0local.shared as s; print(s.shared_{}(pathlib.Path(sys.argv[1])).pid)"
+    for name, pid in ("kafka", kafka.pid), ("postgres", postgres.pid):
+        asked = [sys.executable, "-c", another.format(name), str(tmp_path)]
+        assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == f"{pid}\n"
+    assert migrations.current(postgres.index()) == migrations.head()
+    assert migrations.current(postgres.empty()) is None
+    shared.end_shared(tmp_path)
+    for pid in kafka.pid, postgres.pid:
+        assert not Path(f"/proc/{pid}").exists()
+    shared.end_shared(tmp_path)

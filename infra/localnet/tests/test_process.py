@@ -21,6 +21,8 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 from websockets.sync.client import connect
 
+pytestmark = pytest.mark.loopback
+
 
 def free_port() -> int:
     for _ in range(100):

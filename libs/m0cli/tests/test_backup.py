@@ -15,7 +15,6 @@ from m0cli.archived import log_with
 from m0cli.backup import app
 from m0cli.rebuild import app as rebuild
 from m0common.settings import Archive
-from m0local.testing import index_server
 from m0replay.replay import replay_epoch
 from typer.testing import CliRunner
 
@@ -79,19 +78,18 @@ def test_what_was_changed_is_refused_and_named(archive):
 
 
 @pytest.mark.postgres
-def test_a_backup_is_made_and_all_of_the_archive_verified_at_once(archive, monkeypatch, tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        monkeypatch.setenv("M0_PG_DSN", server.dsn)
-        output = said("create", "--verify")
-        assert output.startswith("backup 0 of ")
-        assert "\nsound: " in output
-        found = json.loads(said("create", "--verify", "--json"))
-        assert (found["number"], found["verified"]["ok"]) == (1, True)
-        piece = min(path for path in (archive / "pieces").rglob("*") if path.is_file())
-        piece.write_bytes(piece.read_bytes() + b"?")
-        found = json.loads(said("create", "--verify", "--json", code=1))
-        assert (found["number"], found["verified"]["ok"]) == (2, False)
-        assert "verified" not in json.loads(said("create", "--json"))
+def test_a_backup_is_made_and_all_of_the_archive_verified_at_once(archive, monkeypatch, databases):
+    monkeypatch.setenv("M0_PG_DSN", databases.index())
+    output = said("create", "--verify")
+    assert output.startswith("backup 0 of ")
+    assert "\nsound: " in output
+    found = json.loads(said("create", "--verify", "--json"))
+    assert (found["number"], found["verified"]["ok"]) == (1, True)
+    piece = min(path for path in (archive / "pieces").rglob("*") if path.is_file())
+    piece.write_bytes(piece.read_bytes() + b"?")
+    found = json.loads(said("create", "--verify", "--json", code=1))
+    assert (found["number"], found["verified"]["ok"]) == (2, False)
+    assert "verified" not in json.loads(said("create", "--json"))
 
 
 def test_an_epoch_is_read_from_the_newest_log_that_closed_it(archive):

@@ -20,7 +20,7 @@ from m0deploy.backup import create, restore, told
 from m0deploy.rebuild import rebuild
 from m0deploy.rehearsal import rehearse
 from m0index import keeping
-from m0local.testing import empty_index, index_server
+from m0local.testing import empty_index
 
 pytestmark = pytest.mark.postgres
 DEPLOYMENT = Deployment(b"g" * 32, b"c" * 32, 4)
@@ -28,17 +28,14 @@ CLOCK = SystemClock()
 
 
 @pytest.fixture(scope="module")
-def dsn(tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.dsn
+def dsn(databases):
+    return databases.index()
 
 
 @pytest.fixture(scope="module")
-def other(dsn):
+def other(databases):
     """Another database of that server, without anything in it."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE scratch ENCODING 'UTF8' TEMPLATE template0")
-        return psycopg.conninfo.make_conninfo(dsn, dbname="scratch")
+    return databases.empty()
 
 
 @pytest.fixture

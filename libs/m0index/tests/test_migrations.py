@@ -9,21 +9,14 @@ import pytest
 from alembic.script import ScriptDirectory
 from m0common.errors import SettingsError, Unavailable
 from m0index import migrations
-from m0local.testing import postgres_server
 
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as running:
-        yield running
-
-
 @pytest.fixture
-def dsn(server):
+def dsn(databases):
     """An empty database."""
-    return server.fresh()
+    return databases.empty()
 
 
 def tables(dsn: str) -> set[str]:
@@ -111,16 +104,16 @@ def test_a_database_of_somebody_else_or_of_a_newer_version_is_left_alone(dsn):
         assert (migrations.current(dsn), tables(dsn)) == (version, before)
 
 
-def test_a_database_that_cannot_hold_every_text_is_refused_with_the_remedy(server):
-    with psycopg.connect(server.dsn, autocommit=True) as connection:
+def test_a_database_that_cannot_hold_every_text_is_refused_with_the_remedy(dsn):
+    with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
     with pytest.raises(
         SettingsError, match="database bytes has the encoding SQL_ASCII: create it with ENCODING 'UTF8'"
     ):
-        migrations.upgrade(server.server.dsn_of("bytes"))
+        migrations.upgrade(psycopg.conninfo.make_conninfo(dsn, dbname="bytes"))
 
 
-def test_a_database_that_is_not_there_is_named_unavailable(server):
+def test_a_database_that_is_not_there_is_named_unavailable():
     with pytest.raises(Unavailable, match="M0_PG_DSN"):
         migrations.upgrade("postgresql://m0@127.0.0.1:1/none")
 

@@ -9,7 +9,6 @@ from m0common.settings import Postgres
 from m0common.store import postgres
 from m0index.queries import bundles, epochs, markets, predictions
 from m0index.tables import entities, history, outbox, outcomes, overdue, positions, scores, waiting
-from m0local.testing import index_server
 
 pytestmark = pytest.mark.postgres
 
@@ -141,12 +140,12 @@ class OnePool:
 
 
 @pytest.fixture(scope="module")
-def dsn(tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        with psycopg.connect(server.dsn, autocommit=True) as connection:
-            connection.execute(FILL)
-            connection.execute("VACUUM ANALYZE")
-        yield server.dsn
+def dsn(databases):
+    made = databases.index()
+    with psycopg.connect(made, autocommit=True) as connection:
+        connection.execute(FILL)
+        connection.execute("VACUUM ANALYZE")
+    return made
 
 
 @pytest.fixture(params=["custom", "generic"])

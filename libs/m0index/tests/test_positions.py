@@ -10,7 +10,7 @@ from m0common.stream.consumer_loop import Elsewhere
 from m0common.stream.memory import MemoryBroker
 from m0common.stream.records import Record
 from m0index.positions import Positions
-from m0local.testing import empty_index, index_server
+from m0local.testing import empty_index
 
 pytestmark = pytest.mark.postgres
 
@@ -18,9 +18,8 @@ ONE, TWO = TopicPartition("m0.one.v1", 0), TopicPartition("m0.one.v1", 1)
 
 
 @pytest.fixture(scope="module")
-def dsn(tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.dsn
+def dsn(databases):
+    return databases.index()
 
 
 @pytest.fixture

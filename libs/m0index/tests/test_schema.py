@@ -6,7 +6,6 @@ from m0common.secret import SecretDsn
 from m0common.store.pulse import Pulse
 from m0index import migrations
 from m0index.schema import Found, Schema, lacking, note, problem
-from m0local.testing import postgres_server
 
 
 @pytest.mark.parametrize(
@@ -34,27 +33,22 @@ def test_a_schema_that_is_newer_and_can_be_used_is_said_to_be():
     assert note(Found("0007", "0005"), "0007") is None
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as running:
-        yield running
-
-
 @pytest.mark.postgres
-async def test_a_pulse_follows_the_schema_through_everything_that_happens_to_it(server):
+async def test_a_pulse_follows_the_schema_through_everything_that_happens_to_it(databases):
+    dsn = databases.empty()
     schema = Schema()
-    pulse = Pulse(SecretDsn.of(server.dsn), "test", schema.ask)
+    pulse = Pulse(SecretDsn.of(dsn), "test", schema.ask)
 
     async def beat(statement=None):
         if statement is not None:
-            with psycopg.connect(server.dsn, autocommit=True) as connection:
+            with psycopg.connect(dsn, autocommit=True) as connection:
                 connection.execute(statement)
         await pulse.beat()
         return pulse.problem()
 
     try:
         assert "no schema" in await beat()
-        migrations.upgrade(server.dsn)
+        migrations.upgrade(dsn)
         assert [await beat() for _ in range(10)] == [None] * 10  # by now its statements are prepared
         assert (schema.lacking(), schema.note()) == (False, None)
         assert await beat("UPDATE alembic_version SET version_num = '9999'") is None
@@ -64,7 +58,7 @@ async def test_a_pulse_follows_the_schema_through_everything_that_happens_to_it(
         assert "no step of ours" in await beat("UPDATE alembic_version SET version_num = 'ae1027a6acf'")
         assert "no schema" in await beat("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         assert schema.lacking()
-        migrations.upgrade(server.dsn)
+        migrations.upgrade(dsn)
         assert await beat() is None
     finally:
         await pulse.close()

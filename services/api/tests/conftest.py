@@ -119,14 +119,8 @@ assert EPOCH_MS == 20_000
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def dsn(database):
-    return database.dsn
+def dsn(databases):
+    return databases.index()
 
 
 @pytest.fixture(scope="session")
@@ -136,11 +130,24 @@ def world(dsn):
     return made
 
 
-@pytest.fixture(scope="session")
-def settings(dsn, world):
+def settings_of(world: World, dsn: str) -> Settings:
     programs = world.scene.programs
     deployed = Identity(oracle_program_id=str(programs.oracle), registry_program_id=str(programs.registry))
     return Settings(postgres=Postgres(dsn=dsn, answer_timeout_ms=60_000), deployment=deployed)
+
+
+@pytest.fixture(scope="session")
+def settings(dsn, world):
+    return settings_of(world, dsn)
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A server of its own, filled likewise, and settings with it: it may be frozen."""
+    with index_server(tmp_path / "postgres") as server:
+        made = World()
+        asyncio.run(fill(made, server.dsn))
+        yield server, settings_of(made, server.dsn)
 
 
 @pytest.fixture

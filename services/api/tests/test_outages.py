@@ -27,13 +27,15 @@ async def named(client, wanted):
 
 
 @pytest.fixture
-async def client(settings):
+async def client(alone):
+    _, settings = alone
     hasty = settings.postgres.model_copy(update={"answer_timeout_ms": 2500})
     async with served(settings.model_copy(update={"postgres": hasty})) as (_, opened):
         yield opened
 
 
-async def test_a_database_that_hangs_costs_a_503_and_readiness_and_nothing_afterwards(client, database):
+async def test_a_database_that_hangs_costs_a_503_and_readiness_and_nothing_afterwards(client, alone):
+    database, _ = alone
     await becomes(client, "/ready", 200)
     await becomes(client, "/v1/markets/EPL_003", 200)
     with database.frozen():

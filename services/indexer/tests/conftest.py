@@ -1,4 +1,4 @@
-"""A real Postgres per session, an empty schema per test, and an indexer on a chain in memory."""
+"""A database of a real Postgres, an empty schema per test, and an indexer on a chain in memory."""
 
 import asyncio
 import sys
@@ -21,14 +21,13 @@ from m0common.stream.memory import MemoryBroker
 from m0common.stream.partition import partition_for
 from m0common.stream.records import Produce
 from m0common.topics import TOPICS
-from m0local.testing import empty_index, index_server
+from m0local.testing import empty_index
 from memory_chain import MemoryChain
 
 
 @pytest.fixture(scope="session")
-def dsn(tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.dsn
+def dsn(databases):
+    return databases.index()
 
 
 @pytest.fixture

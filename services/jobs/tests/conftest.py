@@ -8,13 +8,12 @@ from jobs_house import BASE_MS, House
 from m0common.leases.rows import PostgresLeases
 from m0common.settings import Postgres
 from m0common.store import postgres
-from m0local.testing import empty_index, index_server
+from m0local.testing import empty_index
 
 
 @pytest.fixture(scope="session")
-def dsn(tmp_path_factory):
-    with index_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.dsn
+def dsn(databases):
+    return databases.index()
 
 
 @pytest.fixture

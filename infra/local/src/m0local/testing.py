@@ -5,12 +5,7 @@
         kafka.kill()      # kill -9
         kafka.start()     # same data, same port
 
-As pytest fixtures (session scope saves the 3 to 4 seconds a broker takes to start):
-
-    @pytest.fixture(scope="session")
-    def kafka(tmp_path_factory):
-        with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
-            yield server
+Tests that do a server no harm share one with the rest of the run (m0local.shared).
 
 Jars are downloaded once into the cache of the repository ($M0_JARS_DIR, else `.m0/cache/jars`).
 """
@@ -18,7 +13,6 @@ Jars are downloaded once into the cache of the repository ($M0_JARS_DIR, else `.
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import random
 import signal
@@ -29,7 +23,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import psycopg
 from m0common import settings as service_settings
@@ -270,44 +264,12 @@ def _running(handle: R) -> Iterator[R]:
 @contextlib.contextmanager
 def kafka_server(directory: Path) -> Iterator[RunningKafka]:
     """Apache Kafka below `directory`, ready to use; no topic exists in it."""
-    with _running(RunningKafka(_kafka(directory, jars_dir(os.environ)))) as handle:
+    with _running(RunningKafka(fresh_kafka(directory, jars_dir(os.environ)))) as handle:
         yield handle
 
 
-class SharedKafka(NamedTuple):
-    """An Apache Kafka that several processes use. Nobody stops, kills or freezes it before all of them are done."""
-
-    bootstrap: str
-    pid: int
-    log: Path
-
-
-def shared_kafka(directory: Path) -> SharedKafka:
-    """The broker of all processes that share `directory`; whoever comes first starts it. `end_shared_kafka` ends it."""
-    note = directory / "kafka.json"
-    with (directory / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not note.exists():
-            broker = RunningKafka(_kafka(directory / "kafka", jars_dir(os.environ)))
-            broker.start()
-            note.write_text(json.dumps([broker.bootstrap, broker.pid, str(broker.log)]))
-        bootstrap, pid, log = json.loads(note.read_text())
-    return SharedKafka(bootstrap, pid, Path(log))
-
-
-def end_shared_kafka(directory: Path) -> None:
-    """Kill the broker of `directory`, if there is one, whichever process has started it."""
-    note = directory / "kafka.json"
-    if not note.exists():
-        return
-    _, pid, _ = json.loads(note.read_text())
-    note.unlink()
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)  # where it is a child of this process
-
-
-def _kafka(directory: Path, jars: Path) -> KafkaServer:
+def fresh_kafka(directory: Path, jars: Path) -> KafkaServer:
+    """A broker below `directory` on free ports, not started."""
     port = free_port(count=2)
     return KafkaServer(directory, port, port + 1, jars=jars)
 
@@ -322,7 +284,7 @@ def keep_start(cache: Path) -> None:
         if cache.exists():
             return
         with tempfile.TemporaryDirectory(prefix="m0-start-") as home:
-            server = _kafka(Path(home) / "kafka", cache.parent)
+            server = fresh_kafka(Path(home) / "kafka", cache.parent)
             server.kept_start = cache.with_suffix(".new")
             with _running(RunningKafka(server)) as broker:
                 time.sleep(SETTLED_S)

@@ -1,0 +1,85 @@
+"""Two versions of the lanes side by side: the log goes over to the second one at a marker, and comes back."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from changed_images import build_id, change
+from cluster_world import ROOT
+from under_load import expired, loaded, newest
+
+pytestmark = [
+    pytest.mark.timeout(2400),
+    pytest.mark.skipif(bool(os.environ.get("SMOKE")), reason="SMOKE=1: a part that takes its time"),
+]
+NEW = "v2"
+CHANGED = "guardrails.py"
+
+
+def told(builds, moved=()):
+    """How Helm is told which versions of the lanes there are, and which signers are of the new one."""
+    tags = dict.fromkeys(moved, NEW)
+    return "--set-json", f"releases={json.dumps(builds)}", "--set-json", f"signer.tags={json.dumps(tags)}"
+
+
+def install(release, builds, moved=(), *more):
+    done = release.upgrade(*told(builds, moved), *more)
+    assert done.returncode == 0, done.stderr
+
+
+def roll(release, verb, builds, moves):
+    """`m0 release switch` or `back`; when it asks for it the other signers are moved, one behind the other."""
+    toolbox = ("kubectl", "-n", release.namespace, "exec", "deploy/m0club-toolbox", "--")
+    command = (*toolbox, "m0", "release", verb, "--yes")
+    env = release.cluster.env
+    said, left = [], list(moves)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            said.append(line)
+            while left and line.startswith("Now start each signer again"):
+                install(release, builds, left.pop(0), "--no-hooks")
+    assert process.returncode == 0, "".join(said)
+    assert not left
+
+
+def complete(release):
+    """The builds that run in all stages of the lanes, as their groups say."""
+    builds = json.loads(release.m0("release", "plan", "--json"))["builds"]
+    return {each["id"] for each in builds if len(each["stages"]) == 4}
+
+
+def test_a_release_is_switched_at_a_marker_and_taken_back(release):
+    text = (ROOT / "libs/m0domains/src/m0domains/sports" / CHANGED).read_text()
+    change(release.cluster, NEW, "m0domains", f"sports/{CHANGED}", f"{text}# the same in other bytes\n")
+    old, new = build_id("dev"), build_id(NEW)
+    assert old != new
+    alone = [{"tag": "dev", "id": old}]
+    both = [*alone, {"tag": NEW, "id": new}]
+    try:
+        install(release, alone)
+        before = newest(release)
+        with loaded(release, "releases") as load:
+            install(release, both, ["signer-1"])
+            release.until(lambda: complete(release) == {old, new})
+            roll(release, "switch", both, [["signer-1", "signer-2"], ["signer-1", "signer-2", "signer-3"]])
+            between = release.final(after=release.final())
+            assert f"build {old} may go" in release.m0("release", "finish")
+
+            install(release, both, ["signer-2", "signer-3"])
+            roll(release, "back", both, [["signer-3"], []])
+            after = release.final(after=release.final())
+            assert f"build {new} may go" in release.m0("release", "finish", new)
+            install(release, alone)
+            last = release.final(after=after)
+            report = load.report()
+    finally:
+        done = release.upgrade()
+    assert done.returncode == 0, done.stderr
+    assert report["failed"] == []
+    assert report["answered"].keys() == {"200"}
+    assert report["gaps"] == []
+    print(f"epochs that expired: {expired(release, before) or 'none'}")
+    for epoch in (before["sports"], between, after, last):
+        assert release.m0("replay", "sports", str(epoch)).startswith("MATCH")
