@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections import Counter
 
-from m0common.errors import DeadLetterError
+from m0common.errors import DeadLetterError, Unavailable
 from m0common.ids import Lane
 from m0common.messages import Manifest
 from m0common.stream.core import Cut, LaneReport, Letter
@@ -39,6 +39,16 @@ async def eventually(condition, timeout_s=60.0):
             return
         assert time.monotonic() < deadline, "it did not come true in time"
         await asyncio.sleep(0.02)
+
+
+async def answered(ask):
+    """What a node that was stopped answers in the end: for a while the cluster may not have let it in again."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await ask()
+            except Unavailable:
+                await asyncio.sleep(0.2)
 
 
 class Echo:

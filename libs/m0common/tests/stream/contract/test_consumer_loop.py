@@ -13,7 +13,7 @@ from m0common.stream.metrics import StageMetrics
 from m0common.stream.records import Produce
 from m0common.topics import DLQ
 from prometheus_client import REGISTRY
-from stream_run import eventually, running
+from stream_run import answered, eventually, running
 
 SETTINGS = Stage(batch_records=10, poll_timeout_ms=100, commit_interval_ms=0, stuck_after_ms=20_000)
 
@@ -119,7 +119,7 @@ async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen_by_r
         finally:
             world.thaw()
         await eventually(lambda: loop.ready() is None)
-        await world.send(*messages(topic, 2, 4))
+        await answered(lambda: world.send(*messages(topic, 2, 4)))
         await eventually(lambda: set(sink.values) >= set(range(6)) and loop.ready() is None)
 
 

@@ -8,6 +8,7 @@ from m0common.stream.broker import AT_BEGINNING, AT_END, TopicPartition
 from m0common.stream.follow import Follower, read_to_end
 from m0common.stream.records import Produce
 from prometheus_client import REGISTRY
+from stream_run import answered
 
 PATIENCE_S = 60.0
 
@@ -205,7 +206,7 @@ async def test_a_broker_that_keeps_its_connections_and_says_nothing_is_seen(worl
             await until(lambda: "no broker has answered about" in (follower.problem or ""), follower)
         finally:
             world.thaw()
-        await world.send(*numbered(topic, [0]))
+        await answered(lambda: world.send(*numbered(topic, [0])))
         assert await take(follower, 1) == [b"0"]
         await until(lambda: follower.problem is None, follower)
 

@@ -8,6 +8,7 @@ from m0common.errors import Fenced, MessageTooLarge, Unavailable
 from m0common.stream.broker import TopicPartition
 from m0common.stream.follow import bounds
 from m0common.stream.records import Produce
+from stream_run import answered
 
 CONNECTOR = "m0-ingest-football"
 
@@ -122,16 +123,6 @@ async def test_after_a_failure_nothing_is_written_until_it_starts_again(world):
     found = await answered(lambda: values(world, topic))
     assert [value for value in found if value != b"uncertain"] == [b"first", b"last"]
     assert len(found) <= 3
-
-
-async def answered(ask):
-    """What a node that was stopped answers in the end: for a while the cluster may not have let it in again."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await ask()
-            except Unavailable:
-                await asyncio.sleep(0.2)
 
 
 async def test_a_writer_that_is_stopped_in_the_middle_leaves_nothing_open(world):
