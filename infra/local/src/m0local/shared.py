@@ -10,8 +10,8 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import psycopg
 from m0index import migrations
@@ -24,7 +24,8 @@ from m0local.testing import RunningKafka, RunningPostgres, fresh_kafka
 _INDEX = "kept_index"
 
 
-class SharedKafka(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SharedKafka:
     """An Apache Kafka: each test keeps to topics and groups of its own."""
 
     bootstrap: str
@@ -32,7 +33,8 @@ class SharedKafka(NamedTuple):
     log: Path
 
 
-class SharedPostgres(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SharedPostgres:
     """A Postgres: each test has a database of its own."""
 
     dsn: str
