@@ -299,6 +299,24 @@ def test_releases_side_by_side_are_deployments_of_their_own(helm):
         assert not [each for each in container["env"] if each["name"] == "M0_RELEASE_ID"]
 
 
+def test_each_release_is_scaled_by_its_own_lag(helm):
+    asked = with_apis(*ENVIRONMENTS["releases"], *OPTIONS["keda"], *OPTIONS["monitor"])
+    objects = helm.objects(*asked)
+    (monitor,) = [each for each in objects if each["kind"] == "ServiceMonitor"]
+    assert monitor["spec"]["podTargetLabels"] == ["m0club.io/release"]
+    queries = {
+        each["spec"]["scaleTargetRef"]["name"]: each["spec"]["triggers"][0]["metadata"]["query"]
+        for each in objects
+        if each["kind"] == "ScaledObject"
+    }
+    for stage in ("normalize", "feature", "model", "bundle"):
+        for release in ("0123456789", "abcdef0123"):
+            assert queries[f"m0club-{stage}-{release}"] == (
+                f'sum(m0_stage_lag_messages{{namespace="m0club",stage="{stage}",m0club_io_release="{release}"}})'
+            )
+    assert "m0club_io_release" not in queries["m0club-ingest"]
+
+
 def test_the_toolbox_is_of_the_newest_release(helm):
     told = ("--set", "toolbox.enabled=true")
     for environment, tag in (("releases", "v2"), ("staging", "v1.2.3")):

@@ -34,7 +34,8 @@ COMMIT = "8daae075a20a26d2207b713eb0bd51d834b957eb"
 NAME = COMMIT[:7]
 LIBRARIES = ("m0common", "m0lanes", "m0quant")
 """What the stages were made of at that commit."""
-DOMAINS = ("sports", "crypto")
+MIXES = ("sports", 2), ("sports", 100), ("crypto", 2)
+"""Domains, and of sports how many observations there are for each result: in the second as in a feed that is live."""
 HERE = Path(__file__).parent
 ALL = "all three"
 
@@ -62,11 +63,11 @@ def worktree() -> Iterator[Path]:
 
 
 @contextmanager
-def side(script: str, domain: str, events: int, libraries: Sequence[Path] = ()) -> Iterator["Worker"]:
+def side(script: str, domain: str, events: int, every: int, libraries: Sequence[Path] = ()) -> Iterator["Worker"]:
     """A process of one side, until the end of the block."""
     path = {"PYTHONPATH": os.pathsep.join(map(str, libraries))} if libraries else {}
     with subprocess.Popen(
-        [sys.executable, str(HERE / script), domain, str(events)],
+        [sys.executable, str(HERE / script), domain, str(events), str(every)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -149,13 +150,13 @@ def compared(then: Counter[tuple[str, str]], now: Counter[tuple[str, str]]) -> s
     return f"said alike: {alike}; provisional predictions: {asides[1]}, at {NAME} {asides[0]}"
 
 
-def measure(tree: Path, domain: str, events: int, rounds: int) -> tuple[list[Pair], str]:
+def measure(tree: Path, domain: str, events: int, rounds: int, every: int) -> tuple[list[Pair], str]:
     """Every pair of chunks, and what the sides said."""
     pairs: list[Pair] = []
     libraries = [tree / "libs" / name / "src" for name in LIBRARIES]
     with (
-        side(f"side_{NAME}.py", domain, events, libraries) as then,
-        side("side_today.py", domain, events) as now,
+        side(f"side_{NAME}.py", domain, events, every, libraries) as then,
+        side("side_today.py", domain, events, every) as now,
     ):
         for each in range(rounds):
             turns: dict[Worker, list[Turn]] = {then: [], now: []}
@@ -166,7 +167,7 @@ def measure(tree: Path, domain: str, events: int, rounds: int) -> tuple[list[Pai
     return pairs, compared(told(turns[then]), told(turns[now]))
 
 
-def show(domain: str, pairs: Sequence[Pair], said: str) -> None:
+def show(named: str, pairs: Sequence[Pair], said: str) -> None:
     """A line for every stage, one for all, one for what they said."""
     for stage in pairs[0][0]:
         cost_us = median(now[stage].stage_us for _, now in pairs)
@@ -177,15 +178,15 @@ def show(domain: str, pairs: Sequence[Pair], said: str) -> None:
             median(p[stage].stage_us / p[stage].bare_us for p in s) for s in zip(*pairs, strict=True)
         )
         print(
-            f"{domain:8} {stage:10} {cost_us:6.1f} us (marker {marker_us:4.1f}), "
+            f"{named:23} {stage:10} {cost_us:6.1f} us (marker {marker_us:4.1f}), "
             f"{median(ratios):4.2f} times {NAME} ({low:.2f}..{high:.2f}), "
             f"{bare_now:5.1f} of a bare decode and encode ({bare_then:.1f} at {NAME})"
         )
-    print(f"{domain:8} {said}", flush=True)
+    print(f"{named:23} {said}", flush=True)
 
 
 def main() -> None:
-    """Both domains."""
+    """Every mix."""
     events = max(1, (int(sys.argv[1]) if len(sys.argv) > 1 else 5000) // CHUNK) * CHUNK
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the worktree is removed
@@ -194,8 +195,9 @@ def main() -> None:
         return
     print(f"{events} events and their marker, {MARKETS} markets, {rounds} rounds; us of CPU per raw event:", flush=True)
     with worktree() as tree:
-        for domain in DOMAINS:
-            show(domain, *measure(tree, domain, events, rounds))
+        for domain, every in MIXES:
+            named = f"{domain}, a result in {every}" if domain == "sports" else domain
+            show(named, *measure(tree, domain, events, rounds, every))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ DAY_MS = 86_400_000
 MARKETS = 50
 """As many as a lane has, where a benchmark says nothing else."""
 PPB = 1_000_000_000
+results_every = 2
+"""So many observations of sports there are for each result of a match; a process may say another number once."""
 
 
 def market(domain: str, number: int) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -26,7 +28,7 @@ def observation(domain: str, seq: int, at_ms: int) -> tuple[str, dict[str, objec
     """The kind and payload of one observation, and whether it is of one market: results of matches are of all."""
     if domain == "crypto":
         return "book", book(seq, at_ms), True
-    if seq % 2:
+    if seq % results_every:
         return "quote", quote(seq, at_ms), True
     return "match_result", result(seq, at_ms), False
 
@@ -47,9 +49,10 @@ def quote(seq: int, at_ms: int) -> dict[str, object]:
 
 def result(seq: int, at_ms: int, teams: int = 20) -> dict[str, object]:
     """A match of so many teams, each on a day of its own; in time every team hosts every other."""
-    home = seq // 2 % teams
-    away = (home + 1 + seq // (2 * teams) % (teams - 1)) % teams
-    played_ms = at_ms - DAY_MS * (seq // 2 % 20_000)
+    number = seq // results_every
+    home = number % teams
+    away = (home + 1 + number // teams % (teams - 1)) % teams
+    played_ms = at_ms - DAY_MS * (number % 20_000)
     return {
         "home": f"Team {home}",
         "away": f"Team {away}",

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+import observed
 from bare import bare
 from m0common.process import tune_gc
 from m0common.stream.core import StageCore
@@ -82,7 +83,8 @@ def turns(side: Side, domain: str, events: int) -> Iterator[dict[str, Cost]]:
 
 
 def serve(side: Side) -> None:
-    """Take the turns of the domain and number of events in this process's arguments, until its input ends."""
+    """Take the turns of the domain, number of events and mix in this process's arguments, until its input ends."""
+    observed.results_every = int(sys.argv[3])
     tune_gc()  # as every stage's process does, at both commits
     each = turns(side, sys.argv[1], int(sys.argv[2]))
     for _ in sys.stdin:
