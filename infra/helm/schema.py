@@ -44,7 +44,11 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "archive.url": {"pattern": "^(|file:///.+|s3://.+)$"},
     "archive.storage.accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
-    "upgrade.steps": {"items": {"enum": ["database", "topics", "chain", "catalogs"]}},
+    "archive.backup.deadlineSeconds": {"minimum": 60},
+    "upgrade.steps": {"items": {"enum": ["database", "topics"]}, "minItems": 1},
+} | {
+    f"networkPolicies.ports.{server}": {"items": {"type": "integer", "minimum": 1, "maximum": 65535}}
+    for server in ("kafka", "postgres", "redis", "rpc", "archive")
 }
 RESOURCES = {"type": "object", "description": "requests and limits of its container"}
 PLACED = {

@@ -52,10 +52,31 @@ def config(name, *options, **told):
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
-def services(name, *options, **told):
-    done = config(name, *options, **SITE, **told)
+def project(name, *options, **told):
+    done = config(name, *options, **SITE | told)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)["services"]
+    return json.loads(done.stdout)
+
+
+def services(name, *options, **told):
+    return project(name, *options, **told)["services"]
+
+
+def test_environments_on_one_machine_are_projects_of_their_own():
+    names = {name: project(name)["name"] for name in ("dev", "staging", "prod")}
+    assert names == {name: f"m0club-{name}" for name in names}
+    volumes = [each["name"] for name in names for each in project(name)["volumes"].values()]
+    assert len(set(volumes)) == len(volumes)
+
+
+@hosted
+def test_lanes_are_on_the_network_of_their_environment(environment):
+    lanes = project("lanes", M0_ENV=environment)
+    assert lanes["name"] == f"m0-lanes-{environment}"
+    (joined,) = lanes["networks"].values()
+    (made,) = project(environment)["networks"].values()
+    assert joined == {"name": made["name"], "ipam": {}, "external": True}
+    assert made["name"] == f"m0club-{environment}"
 
 
 @hosted
@@ -83,8 +104,7 @@ def test_a_service_is_given_its_own_secrets_as_files_and_none_in_its_environment
 
 @hosted
 def test_without_an_archive_jobs_are_told_of_none(environment):
-    done = config(environment, **SITE)
-    told = json.loads(done.stdout)
+    told = project(environment)
     archive = {name: value for name, value in told["services"]["jobs"]["environment"].items() if "ARCHIVE" in name}
     assert set(archive.values()) == {""}
     files = {name: said["file"] for name, said in told["secrets"].items() if name.startswith("archive-")}

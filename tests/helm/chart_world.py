@@ -1,6 +1,7 @@
 """A chart as one program renders it, and the values of each environment with what its operator fills in."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,22 @@ OPTIONS = {
 def with_apis(*arguments: str) -> tuple[str, ...]:
     """For a cluster that has everything."""
     return (*arguments, *(word for api in APIS for word in ("--api-versions", api)))
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """(name of the object, its metadata and spec of a pod) of each."""
+    for each in objects:
+        match each["kind"]:
+            case "Pod":
+                yield each["metadata"]["name"], each["metadata"], each["spec"]
+            case "Deployment" | "StatefulSet" | "Job":
+                template = each["spec"]["template"]
+                yield each["metadata"]["name"], template["metadata"], template["spec"]
+            case "CronJob":
+                template = each["spec"]["jobTemplate"]["spec"]["template"]
+                yield each["metadata"]["name"], template["metadata"], template["spec"]
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a podSelector takes a pod with these labels."""
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())

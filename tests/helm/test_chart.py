@@ -7,7 +7,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
-from chart_world import APIS, CHART, ENVIRONMENTS, OPTIONS, with_apis
+from chart_world import CHART, ENVIRONMENTS, OPTIONS, pods, selects, with_apis
 
 GOLDEN = Path(__file__).parent / "golden"
 NEWEST = "1.37"
@@ -15,24 +15,6 @@ FULL = [f"1.{minor}" for minor in range(27, 38)]
 VERSIONS = FULL if os.environ.get("FULL") else ["1.27", "1.32", NEWEST]
 
 environments = pytest.mark.parametrize("environment", ENVIRONMENTS)
-
-
-def pods(objects):
-    """(name of the object, its metadata and spec of a pod) of each."""
-    for each in objects:
-        match each["kind"]:
-            case "Pod":
-                yield each["metadata"]["name"], each["metadata"], each["spec"]
-            case "Deployment" | "StatefulSet" | "Job":
-                template = each["spec"]["template"]
-                yield each["metadata"]["name"], template["metadata"], template["spec"]
-            case "CronJob":
-                template = each["spec"]["jobTemplate"]["spec"]["template"]
-                yield each["metadata"]["name"], template["metadata"], template["spec"]
-
-
-def selects(selector, labels):
-    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
 
 @environments
@@ -211,7 +193,9 @@ def test_a_bucket_has_keys_and_an_edge_of_its_own(helm):
         assert "archive" in reaches
     assert found["backup"][2] == {"postgres", "archive"}
     edges = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "NetworkPolicy"}
-    assert edges["m0club-to-archive"]["egress"] == [{"to": [{"ipBlock": {"cidr": "192.0.2.9/32"}}]}]
+    assert edges["m0club-to-archive"]["egress"] == [
+        {"to": [{"ipBlock": {"cidr": "192.0.2.9/32"}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    ]
     said = helm.refusal(*ENVIRONMENTS["prod"], "--set", "archive.url=s3://bucket")
     assert "networkPolicies.archive is missing: in prod name the addresses outside" in said
 
@@ -219,11 +203,13 @@ def test_a_bucket_has_keys_and_an_edge_of_its_own(helm):
 def test_backups_are_made_when_the_values_say_and_hold_no_key(helm):
     (job,) = [each for each in helm.objects(*ENVIRONMENTS["prod"], *BUCKET) if each["kind"] == "CronJob"]
     assert (job["spec"]["schedule"], job["spec"]["concurrencyPolicy"]) == ("17 3 * * *", "Forbid")
+    assert job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 3600
     spec = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert spec["containers"][0]["args"] == ["backup", "create", "--verify"]
     assert not any("secret" in volume or "projected" in volume for volume in spec["volumes"])
-    told = (*ENVIRONMENTS["prod"], *BUCKET, "--set", "archive.backup.verify=false")
+    told = (*ENVIRONMENTS["prod"], *BUCKET, "--set", "archive.backup.verify=false,archive.backup.deadlineSeconds=7200")
     (job,) = [each for each in helm.objects(*told) if each["kind"] == "CronJob"]
+    assert job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 7200
     assert job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["backup", "create"]
     never = helm.objects(*ENVIRONMENTS["prod"], *BUCKET, "--set", "archive.backup.schedule=")
     assert not any(each["kind"] == "CronJob" for each in never)
@@ -244,43 +230,6 @@ def test_an_upgrade_is_looked_at_before_anything_is_done(helm):
     assert first("--set", "upgrade.preflight=false") == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--set", "api.replcias=2"), "additional properties 'replcias' not allowed"),
-        (("--set", "global.env=production"), "value must be one of"),
-        (("--set", "global.imageTag=latest"), "'/global/imageTag'"),
-        (("--set", "signer.replicas=0"), "'/signer/replicas'"),
-        (("--set", "upgrade.steps={everything}"), "'/upgrade/steps/0'"),
-        (("--set", "archive.url=/var/lib/archive"), "'/archive/url'"),
-        (("--set", "releases[0].tag=v1,releases[0].id=v1"), "'/releases/0/id'"),
-        (("--set", "releases[0].tag=v1"), "'/releases/0'"),
-        (("--set", "signer.tags.signer=v1"), "signer"),
-        (("--set", "signer.tags.signer-1=latest"), "'/signer/tags/signer-1'"),
-    ],
-)
-def test_values_that_mean_nothing_are_refused_by_name(helm, arguments, said):
-    assert said in helm.refusal(*ENVIRONMENTS["dev"], *arguments)
-
-
-def test_what_is_missing_is_said_with_its_remedy(helm):
-    said = helm.refusal("-f", ENVIRONMENTS["staging"][1])
-    assert "global.imageTag is missing: set it to sha-<commit> or vX.Y.Z" in said
-    said = helm.refusal(*ENVIRONMENTS["prod"][:4])
-    assert "networkPolicies.kafka is missing: in prod name the addresses outside that are reached, as CIDRs" in said
-    said = helm.refusal(*ENVIRONMENTS["prod"], "--set", "bootstrap.keys=true")
-    assert "bootstrap.keys is for trying out" in said
-
-
-@pytest.mark.parametrize("option", OPTIONS)
-def test_what_needs_more_than_kubernetes_is_refused_where_that_is_not_there(helm, option):
-    assert "this cluster has no " in helm.refusal(*ENVIRONMENTS["staging"], *OPTIONS[option])
-    plain = {each["apiVersion"] for each in helm.objects(*ENVIRONMENTS["staging"])}
-    assert not plain & set(APIS)
-    more = {each["apiVersion"] for each in helm.objects(*with_apis(*ENVIRONMENTS["staging"], *OPTIONS[option]))}
-    assert len(more & set(APIS)) == 1
-
-
 def test_releases_side_by_side_are_deployments_of_their_own(helm):
     objects = helm.objects(*ENVIRONMENTS["releases"])
     found = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Deployment"}
@@ -297,6 +246,44 @@ def test_releases_side_by_side_are_deployments_of_their_own(helm):
         (container,) = found[f"m0club-{role}"]["spec"]["template"]["spec"]["containers"]
         assert container["image"] == f"m0club/{role}:v1"
         assert not [each for each in container["env"] if each["name"] == "M0_RELEASE_ID"]
+
+
+@pytest.mark.parametrize("environment", ["dev", "releases", "prod"])
+@pytest.mark.parametrize("more", [(), ("--set", "ingest.replicas=0,api.replicas=0,engine.feature.replicas=0")])
+def test_what_is_scaled_is_there_and_is_told_no_number_of_replicas(helm, environment, more):
+    asked = with_apis(*ENVIRONMENTS[environment], *OPTIONS["keda"], "--set", "api.autoscaling.enabled=true", *more)
+    objects = helm.objects(*asked)
+    scalers = [each for each in objects if each["kind"] in ("ScaledObject", "HorizontalPodAutoscaler")]
+    targets = [each["spec"]["scaleTargetRef"]["name"] for each in scalers]
+    assert len(set(targets)) == len(targets) >= 3
+    fixed = {each["metadata"]["name"]: "replicas" in each["spec"] for each in objects if each["kind"] == "Deployment"}
+    assert {name: said for name, said in fixed.items() if not said} == dict.fromkeys(targets, False)
+
+
+@environments
+def test_a_version_whose_pods_never_become_ready_can_be_taken_back(helm, environment):
+    sets = [each["spec"] for each in helm.objects(*ENVIRONMENTS[environment]) if each["kind"] == "StatefulSet"]
+    assert {each["podManagementPolicy"] for each in sets} == {"Parallel"}
+
+
+def test_a_first_install_that_failed_is_run_again(helm):
+    def hooks(*told):
+        found = {}
+        for each in helm.objects(*ENVIRONMENTS["dev"], *told):
+            said = each["metadata"].get("annotations", {})
+            if "helm.sh/hook" in said and each["kind"] == "Job":
+                found[each["metadata"]["name"]] = (said["helm.sh/hook"], int(said["helm.sh/hook-weight"]), each)
+        return found
+
+    found = hooks()
+    assert found["m0club-keys"][0] == "pre-install,pre-upgrade"
+    # an upgrade's hook reads the Secrets, and at first there is no record
+    assert found["m0club-keys"][1] < found["m0club-upgrade"][1]
+    volumes = {each["name"]: each for each in found["m0club-upgrade"][2]["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["deployment"]["configMap"] == {"name": "m0club-deployment", "optional": True}
+    # without a cluster nothing is found there, no record either: there is nothing that an upgrade could expand
+    assert hooks("--is-upgrade").keys() == {"m0club-keys"}
+    assert "m0club-upgrade" in hooks("--is-upgrade", "--set", "bootstrap.enabled=false")
 
 
 def test_each_release_is_scaled_by_its_own_lag(helm):

@@ -10,6 +10,7 @@ secrets, env    what else it is told
 keys            sources of the volume with its keys; none: it has none
 site            whether those lie as `m0 keys init` lays them
 mounted         whether the deployment's record is mounted, instead of written
+early           whether it runs before there is a record, too
 control         whether it has the control key
 tag             of the image, where it is not global.imageTag
 archive         "reads" or "writes" it
@@ -45,7 +46,7 @@ spec:
     - {name: site, emptyDir: {sizeLimit: 64Mi}}
     - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
     {{- if or .mounted .first }}
-    {{- include "m0club.record" $root | nindent 4 }}
+    {{- include "m0club.record" (dict "root" $root "early" .early) | nindent 4 }}
     {{- end }}
     {{- if and .archive (include "m0club.archiveFolder" $root) }}
     {{- include "m0club.archiveVolume" $root | nindent 4 }}

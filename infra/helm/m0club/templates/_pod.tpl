@@ -118,17 +118,20 @@ record lies there unless it is `mounted`.
 {{- range $path, $_ := include "m0club.configFiles" . | fromYaml }}
       - {key: {{ include "m0club.configKey" $path }}, path: {{ $path }}}
 {{- end }}
-{{ include "m0club.record" . }}
+{{ include "m0club.record" (dict "root" .) }}
 - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
 {{- with .Values.kafka.caSecret }}
 - {name: kafka-ca, secret: {secretName: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}}
 {{- end }}
 {{- end -}}
 
-{{/* root: the deployment's record. Where it is made here pods wait for it: who began without would have it minutes later. */}}
+{{/*
+dict root, early: the deployment's record. Where it is made here pods wait for it: who began without would have it minutes
+later. With `early` it may be missing all the same.
+*/}}
 {{- define "m0club.record" -}}
 - name: deployment
-  configMap: {name: {{ .Values.global.deploymentName }}{{ if not .Values.bootstrap.enabled }}, optional: true{{ end }}}
+  configMap: {name: {{ .root.Values.global.deploymentName }}{{ if or .early (not .root.Values.bootstrap.enabled) }}, optional: true{{ end }}}
 {{- end -}}
 
 {{- define "m0club.configKey" -}}{{ replace "/" "." . }}{{- end -}}

@@ -22,12 +22,25 @@ jobs: {kind: jobs, user: jobs, secrets: [M0_PG_DSN], reaches: [kafka, postgres, 
 warden: {kind: warden, user: operator, reaches: [kafka], control: true}
 {{- end -}}
 
+{{/* root → who has a service account that stays: roles, servers, and commands */}}
+{{- define "m0club.accounts" -}}
+{{- concat (keys (include "m0club.roles" . | fromYaml)) (list "signer" "server" "command") | sortAlpha | toYaml -}}
+{{- end -}}
+
 {{/* dict root, role, spec → the values of a role, over those of its kind */}}
 {{- define "m0club.values" -}}
 {{- $kind := index .root.Values .spec.kind -}}
 {{- $own := dict -}}
 {{- if .spec.lane }}{{ $own = index $kind .role | default dict }}{{ end -}}
 {{- mergeOverwrite (deepCopy (omit $kind "normalize" "feature" "model" "bundle")) $own | toYaml -}}
+{{- end -}}
+
+{{/* dict root, role, spec, values → what says how many replicas it has instead of its values: "cpu", "lag" or nothing */}}
+{{- define "m0club.scaler" -}}
+{{- if eq (int .values.replicas) 0 -}}
+{{- else if dig "autoscaling" "enabled" false .values -}}cpu
+{{- else if and .root.Values.keda.enabled (or .spec.lane (eq .role "ingest")) -}}lag
+{{- end -}}
 {{- end -}}
 
 {{/* The releases of lanes: one without an id, unless several are named. */}}
