@@ -10,7 +10,10 @@ import pytest
 from m0local.processes import SERVICES
 
 FOLDER = Path(__file__).parents[2] / "infra" / "compose"
-SITE = {"M0_SITE": "/srv/m0", "M0_ENV": "staging", "M0_TAG": "v1.2.3", "M0_KAFKA_BOOTSTRAP": "kafka.example:9093"}
+SITE = {
+    "M0_SITE": "/srv/m0", "M0_ENV": "staging", "M0_TAG": "v1.2.3", "M0_KAFKA_BOOTSTRAP": "kafka.example:9093",
+    "M0_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+}  # fmt: skip
 BUCKET = {
     "M0_ARCHIVE_URL": "s3://bucket/m0", "M0_ARCHIVE_ACCESS_KEY_ID_FILE": "/srv/m0/secrets/id",
     "M0_ARCHIVE_SECRET_ACCESS_KEY_FILE": "/srv/m0/secrets/key",
@@ -145,7 +148,13 @@ def test_servers_are_there_where_they_are_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("file", "variable"), [("staging", "M0_SITE"), ("prod", "M0_KAFKA_BOOTSTRAP"), ("lanes", "M0_ENV")]
+    ("file", "variable"),
+    [
+        ("staging", "M0_SITE"),
+        ("prod", "M0_KAFKA_BOOTSTRAP"),
+        ("lanes", "M0_ENV"),
+        ("lanes", "M0_KAFKA_SECURITY_PROTOCOL"),
+    ],
 )
 def test_what_is_not_said_is_asked_for_by_name(file, variable):
     done = config(file, **{name: value for name, value in SITE.items() if name != variable})
