@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from m0common import deployment_record
 from m0common.deployment import Deployment, program_id
 from m0common.errors import SettingsError
 from m0common.settings import load
-from m0deploy import chain, keys
+from m0deploy import chain, clusters, keys
 from m0deploy.changes import Changes
 from m0deploy.errors import DeployError
 from m0deploy.site import Site
 from m0local.testing import chain_node
+from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -58,10 +60,12 @@ class Deployed:
     url: str
     home: Path
     programs: Path = PROGRAMS
+    registry: Path | None = None
 
     @property
     def site(self):
-        return Site(self.home / "keys", self.home / "control", self.home / "deployment.json", self.programs)
+        home = self.home
+        return Site(home / "keys", home / "control", home / "deployment.json", self.programs, registry=self.registry)
 
     def settings(self, **solana):
         environ = {"M0_RPC_URL": self.url, "M0_DEPLOYMENT_FILE": str(self.site.record), **solana}
@@ -219,15 +223,63 @@ def test_programs_that_were_not_built_are_an_error_that_names_the_command(stack,
         dataclasses.replace(stack, programs=tmp_path).provision()
 
 
-def test_elsewhere_than_on_a_test_cluster_nobody_is_given_anything(stack):
-    poor = stack.site.keys / "registrar.json"
+@pytest.fixture
+def public(stack, monkeypatch, tmp_path):
+    """The same chain as if it were devnet, whose registry has the programs."""
+    record = deployment_record.read(stack.site.record)
+    monkeypatch.setitem(clusters.GENESIS_HASHES, "devnet", str(Hash(bytes.fromhex(record["genesis_hash"]))))
+    registry = tmp_path / "registry.toml"
+    ids = [f'[devnet.{name}]\nid = "{address}"\n' for name, address in record["programs"].items()]
+    registry.write_text("".join(ids))
+    return dataclasses.replace(stack, registry=registry)
+
+
+def test_elsewhere_than_on_a_test_cluster_nobody_is_given_anything(public):
+    poor = public.site.keys / "registrar.json"
     kept = poor.read_bytes()
     poor.write_text(json.dumps(list(bytes(Keypair()))))
     try:
-        [wanted] = [said for said in stack.provision(apply=False, M0_CLUSTER="devnet") if said.startswith("WANTED")]
+        [wanted] = [said for said in public.provision(apply=False, M0_CLUSTER="devnet") if said.startswith("WANTED")]
         assert "registrar " in wanted
         assert "has 0 SOL: send it at least 1 SOL" in wanted
         with pytest.raises(DeployError, match=r"registrar .* has 0 SOL"):
-            stack.provision(M0_CLUSTER="devnet")
+            public.provision(M0_CLUSTER="devnet")
     finally:
         poor.write_bytes(kept)
+
+
+def test_a_node_of_another_cluster_than_the_one_that_is_meant_is_given_nothing(stack, public, monkeypatch):
+    with pytest.raises(DeployError, match=r"the node is of devnet .*, not of localnet"):
+        stack.provision()
+    monkeypatch.undo()
+    with pytest.raises(DeployError, match=r"the node is of a cluster of its own .*, not of devnet"):
+        public.provision(M0_CLUSTER="devnet")
+
+
+def test_a_public_cluster_is_given_no_program_that_is_not_written_down(public):
+    public.registry.write_text("")
+    with pytest.raises(
+        DeployError, match=r"registry\.toml and lacks \[devnet\.oracle\] id = .* write that into it first"
+    ):
+        public.provision(M0_CLUSTER="devnet")
+
+
+def test_on_a_public_cluster_what_runs_is_not_replaced_by_other_bytes(public, tmp_path):
+    folder = tmp_path / "older"
+    shutil.copytree(PROGRAMS, folder, ignore=shutil.ignore_patterns("SHA256SUMS"))
+    other = folder / "m0_oracle.so"
+    other.write_bytes(other.read_bytes() + b"\1" * 8)
+    with pytest.raises(
+        DeployError, match=r"program oracle, .* runs other bytes .*: `m0 programs upgrade` changes that"
+    ):
+        dataclasses.replace(public, programs=folder).provision(M0_CLUSTER="devnet")
+
+
+def test_on_a_public_cluster_a_folder_of_another_chain_is_refused(public):
+    record = deployment_record.read(public.site.record)
+    deployment_record.write(public.site.record, record | {"genesis_hash": "11" * 32})
+    try:
+        with pytest.raises(DeployError, match=r"deployment\.json is of a chain with genesis hash 1111"):
+            public.provision(M0_CLUSTER="devnet")
+    finally:
+        deployment_record.write(public.site.record, record)

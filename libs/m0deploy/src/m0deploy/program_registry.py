@@ -23,7 +23,7 @@ from m0common.errors import SettingsError, nearest
 from m0common.settings import Settings
 from solders.pubkey import Pubkey
 
-from m0deploy.clusters import CLUSTERS, cluster_of
+from m0deploy.clusters import CLUSTERS, TEST_CLUSTER, cluster_of
 from m0deploy.errors import DeployError
 
 FILE = "registry.toml"
@@ -69,6 +69,15 @@ class Registry:
                     f"program {name} as built has sha256 {found}, and {self.path} has {entry.sha256} for {cluster}: "
                     "name the folder with those bytes, or register these"
                 )
+
+    def refuse_new(self, cluster: str, ids: Mapping[str, object]) -> None:
+        """Raise DeployError where a program, by name, is to go to a public cluster and has no address here."""
+        known = self.of(cluster)
+        new = {name: address for name, address in ids.items() if name not in known}
+        if cluster != TEST_CLUSTER and new:
+            where = self.path or "no file (M0_PROGRAM_REGISTRY names one)"
+            lines = " ".join(f'[{cluster}.{name}] id = "{address}"' for name, address in new.items())
+            raise DeployError(f"the registry of programs is {where} and lacks {lines}; write that into it first")
 
     def differing_settings(self, settings: Settings) -> list[str]:
         """The same of the addresses in the settings."""

@@ -110,12 +110,7 @@ class ClusterPrograms:
 
     def _refuse_unregistered(self, ids: Mapping[str, Pubkey], code: Mapping[str, bytes]) -> None:
         """A public cluster's addresses are written down before anything is deployed there."""
-        known = self.known.registry.of(self.known.cluster)
-        new = {name: address for name, address in ids.items() if name not in known}
-        if self.known.cluster != TEST_CLUSTER and new:
-            where = self.known.registry.path or "no file (M0_PROGRAM_REGISTRY names one)"
-            lines = " ".join(f'[{self.known.cluster}.{name}] id = "{address}"' for name, address in new.items())
-            raise DeployError(f"the registry of programs is {where} and lacks {lines}; write that into it first")
+        self.known.registry.refuse_new(self.known.cluster, ids)
         self.known.registry.refuse_other_bytes(self.known.cluster, code)
 
     async def _fund(
