@@ -229,6 +229,26 @@ async def test_a_rebuild_waits_until_readers_are_where_they_were_and_keeps_which
     assert done.after["outcomes"] == (0 if everything else 300)
 
 
+@pytest.mark.parametrize("everything", [False, True])
+async def test_a_rebuild_leaves_what_the_log_may_have_forgotten(settings, everything):
+    day_ms = 86_400_000
+    with psycopg.connect(settings.dsn.reveal()) as connection:
+        connection.execute("DELETE FROM cursors")
+        connection.execute("DELETE FROM positions")
+        for days in (1, 5, 7, 30):
+            mark, end_ms = bytes([days]) * 32, CLOCK.now_ms() - days * day_ms
+            connection.execute(
+                "INSERT INTO bundles VALUES (%s, 'sports', %s, '', %s, %s, 1, %s, %s, '{}', '{}', 1)",
+                (mark, days, mark, mark, end_ms - 1, end_ms),
+            )
+            connection.execute("INSERT INTO leaves VALUES (%s, 0, 'M', %s, 'sports', '', %s, 'm')", (mark, days, mark))
+    await rebuild(settings, CLOCK, everything=everything, timeout_s=60, says=lambda *_: None)
+    with psycopg.connect(settings.dsn.reveal()) as connection:
+        for table in ("bundles", "leaves"):
+            found = connection.execute(f"SELECT epoch_id FROM {table} ORDER BY 1").fetchall()
+            assert found == ([] if everything else [(7,), (30,)]), table
+
+
 async def test_a_rebuild_that_nobody_fills_says_so(settings):
     with pytest.raises(Unavailable, match="1 of 1 readers are not where they were"):
         await rebuild(settings, CLOCK, everything=True, timeout_s=0.1, says=lambda *_: None)

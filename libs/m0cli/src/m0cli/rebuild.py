@@ -16,7 +16,10 @@ app = typer.Typer()
 def rebuild(
     everything: Annotated[
         bool,
-        typer.Option("--everything", help="Also outcomes and scores, which the log gives back only as far as it goes."),
+        typer.Option(
+            "--everything",
+            help="Also outcomes, scores and old leaves, which the log gives back only as far as it goes.",
+        ),
     ] = False,
     timeout_s: Annotated[int, typer.Option("--timeout", help="Seconds to wait for the rows.", min=1)] = 3600,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,

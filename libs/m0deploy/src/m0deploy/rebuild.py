@@ -11,6 +11,7 @@ from m0common.errors import Unavailable
 from m0common.settings import Postgres
 from m0common.store import postgres
 from m0common.store.postgres import Connection, Pool, transaction
+from m0common.topics import BUNDLES, HEADERS, HOUR_MS
 from m0index import keeping
 
 from m0deploy.backup import patient
@@ -20,6 +21,9 @@ CURSORS = "cursors"
 """How far the chain is read, and which chain that is: the indexer says the latter only when it starts, so it stays."""
 PASSING = ("outbox", "pieces", "provisional", "waiting_headers", "cursors", "positions")
 """Tables whose rows come and go; how many there are says nothing."""
+
+SURE_MS = min(HEADERS.retention_ms, BUNDLES.retention_ms) - 24 * HOUR_MS
+"""What is not older is in the log."""
 
 Standing = dict[tuple[str, ...], int]
 """How far readers of the log and of the chain are."""
@@ -37,7 +41,8 @@ class Rebuilt:
 async def rebuild(
     settings: Postgres, clock: Clock, *, everything: bool, timeout_s: float, says: Callable[[int, int], None]
 ) -> Rebuilt:
-    """Empty the index, but for what nothing else gives back unless `everything`, and wait for it to be filled again.
+    """Empty the index and wait for it to be filled again. What nothing else gives back stays unless `everything`, as do
+    bundles that the log may have forgotten.
 
     `says` is told how many readers of how many are where they were. Raises Unavailable when they are not in time, which
     loses nothing: they go on.
@@ -45,10 +50,12 @@ async def rebuild(
     began_ms = clock.monotonic_ms()
     async with postgres.opened(patient(settings), name="m0-rebuild") as pool:
         async with transaction(pool) as connection:
-            stays = {CURSORS, *(() if everything else keeping.KEPT)}
+            stays = {CURSORS, *(() if everything else (*keeping.KEPT, *keeping.AGING))}
             names = [name for name in await keeping.tables(connection) if name not in stays]
             before, wanted = await _counts(connection), await _standing(connection)
             await keeping.emptied(connection, names)
+            if not everything:
+                await keeping.newer_out(connection, clock.now_ms() - SURE_MS)
             await connection.execute("DELETE FROM cursors WHERE name LIKE 'chain:%'")
         deadline_ms = began_ms + timeout_s * 1000
         while left := await _behind(pool, wanted):

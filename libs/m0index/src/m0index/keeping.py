@@ -31,6 +31,8 @@ REBUILT = {
     "waiting_headers": "m0.headers",
 }
 """The other tables, and what they are made of again."""
+AGING = ("bundles", "leaves")
+"""Those of them that the log gives back only as far as it goes."""
 NEVER = ("alembic_version", "schema_terms", "leases")
 """The schema's own, which migrations write, and who leads, which is nobody in another database."""
 
@@ -116,6 +118,11 @@ async def emptied(connection: Connection, names: Sequence[str]) -> None:
     """Take every row out of these tables; numbers begin anew."""
     listed = sql.SQL(", ").join(map(sql.Identifier, names))
     await connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(listed))
+
+
+async def newer_out(connection: Connection, since_ms: int) -> None:
+    """Take the bundles whose windows end at `since_ms` or later out, and with them their leaves."""
+    await connection.execute("DELETE FROM bundles WHERE window_end_ms >= %s", (since_ms,))
 
 
 async def _identities(connection: Connection, table: str) -> list[str]:
