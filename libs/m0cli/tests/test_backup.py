@@ -124,7 +124,12 @@ def test_an_archive_of_another_deployment_is_refused(archive, monkeypatch):
 
 
 def test_no_archive_is_one_sentence(archive, monkeypatch, tmp_path):
-    monkeypatch.setenv("M0_ARCHIVE_URL", (tmp_path / "nothing").as_uri())
+    missing = tmp_path / "nothing"
+    monkeypatch.setenv("M0_ARCHIVE_URL", missing.as_uri())
+    for command in ("list", "verify", "create"):
+        assert "there is no such folder" in json.loads(said(command, "--json", code=1))["error"]
+    assert not missing.exists()
+    missing.mkdir()
     assert "there is no archive at file://" in json.loads(said("verify", "--json", code=1))["error"]
     monkeypatch.delenv("M0_ARCHIVE_URL")
     assert "set M0_ARCHIVE_URL, or say --archive URL" in json.loads(said("verify", "--json", code=1))["error"]

@@ -171,6 +171,11 @@ async def test_no_secret_is_in_a_backup(store, settings, tmp_path):
     }
     config = told(load(environ, tmp_path / "some.toml"), [tmp_path / "values.yaml"])
     assert set(config) == {"settings.json", "markets/sports.toml", "risk/sports.toml", "values/values.yaml"}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "values.yaml").write_text("replicas: 3\n")
+    two = [tmp_path / "values.yaml", tmp_path / "other" / "values.yaml"]
+    with pytest.raises(SettingsError, match=r"other/values\.yaml: another one is called values\.yaml too"):
+        told(load(environ, tmp_path / "some.toml"), two)
     backup = await made(store, settings, config=config, full=True)
     kept = {each.name: b"".join([part async for part in content(store, each)]) for each in backup.files}
     assert not any(b"MARKER" in text for text in kept.values())

@@ -44,7 +44,7 @@ async def _on_archive(url: str | None, work: Callable[[Store, Settings], Awaitab
     settings = stack_settings()
     if not (url or settings.archive.url):
         raise SettingsError("no archive is named: set M0_ARCHIVE_URL, or say --archive URL")
-    return await work(opened(settings.archive, url), settings)
+    return await work(opened(settings.archive, url, makes=False), settings)
 
 
 async def log_with(store: Store, deployment: Deployment, catalog: str, epoch_id: int) -> "ArchiveBroker":

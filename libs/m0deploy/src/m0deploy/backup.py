@@ -39,7 +39,7 @@ def patient(settings: Postgres) -> Postgres:
 def told(settings: Settings, values: Iterable[Path]) -> dict[str, bytes]:
     """What a deployment was told, as files: its settings, its catalogs, and the files of `values`, such as Helm's.
 
-    Raises SettingsError for a file that cannot be read.
+    Raises SettingsError for a file that cannot be read, and for two of one name.
     """
     hidden = secrets(settings)
     for secret in hidden:
@@ -52,7 +52,9 @@ def told(settings: Settings, values: Iterable[Path]) -> dict[str, bytes]:
         for file in sorted((catalogs / folder).glob("*.toml")):
             found[f"{folder}/{file.name}"] = _text(file)
     for file in values:
-        found[f"values/{file.name}"] = _text(file)
+        if (name := f"values/{file.name}") in found:
+            raise SettingsError(f"--values {file}: another one is called {file.name} too, give it another name")
+        found[name] = _text(file)
     return {name: scrub(text).encode() for name, text in found.items()}
 
 
