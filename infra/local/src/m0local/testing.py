@@ -195,15 +195,13 @@ class TestBroker(KafkaBroker):
 
     async def create_topics(self, topics: Sequence[Topic], partitions: int) -> None:
         """Create what is missing and set the settings of what exists. Raises SettingsError for another count."""
-        # what a test tries is not how soon a busy machine makes topics
-        patient = replace(self.options, request_timeout_ms=60_000)
-        await asyncio.to_thread(make_topics, patient, topics, partitions)
+        await asyncio.to_thread(make_topics, self.options, topics, partitions)
         self._made.update({topic.name: topic for topic in topics})
 
 
 def make_topics(options: KafkaOptions, topics: Sequence[Topic], partitions: int) -> None:
-    """`m0 topics apply` for these topics."""
-    cluster = ConfluentCluster(options)
+    """`m0 topics apply` for these topics. What a test tries is not how soon a busy machine makes them."""
+    cluster = ConfluentCluster(replace(options, request_timeout_ms=60_000))
     apply(cluster, plan(Wanted(topics, partitions), cluster), {}, lambda _: None)
 
 
