@@ -64,14 +64,13 @@ def _shared_folder(config: pytest.Config) -> Path:
 def _rewrite(config: pytest.Config, tests: Sequence[Path]) -> None:
     state = config.stash[rewrite.assertstate_key]
     for path in tests:
+        rewrite.get_cache_dir(path).mkdir(parents=True, exist_ok=True)
         digest, code = rewrite._rewrite_test(path, config)  # noqa: SLF001 - there is no public way
         rewrite._write_pyc(state, code, digest, _rewritten(path))  # noqa: SLF001 - likewise
 
 
 def _rewritten(path: Path) -> Path:
-    folder = rewrite.get_cache_dir(path)
-    folder.mkdir(exist_ok=True)
-    return folder / (path.stem + rewrite.PYC_TAIL)
+    return rewrite.get_cache_dir(path) / (path.stem + rewrite.PYC_TAIL)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,11 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 import locks
+import pytest
 from compose_world import SLOW_S, Awaited, Engine, build_images
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "infra" / "helm" / "m0club"
 SERVERS = ("kafka", "postgres", "valkey")
+SMOKE = bool(os.environ.get("SMOKE"))
+"""A part of it, as every run of the checks does."""
+takes_its_time = pytest.mark.skipif(SMOKE, reason="SMOKE=1: a part that takes its time")
 
 
 class Cluster:

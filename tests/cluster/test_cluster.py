@@ -1,14 +1,11 @@
 """The chart's dev values on a real Kubernetes: roles come up, epochs become final, edges are what they should be."""
 
 import json
-import os
 
 import pytest
-from cluster_world import plain_pod
+from cluster_world import SMOKE, plain_pod
 
 pytestmark = pytest.mark.timeout(1200)
-SMOKE = bool(os.environ.get("SMOKE"))
-"""A part of it, as every run of the checks does."""
 SMOKE_KILLS = ("kafka", "normalize", "signer", "api")
 ROLES = (
     "api", "bundle", "feature", "indexer", "ingest", "jobs", "kafka", "localnet", "model", "normalize", "postgres",

@@ -1,16 +1,12 @@
 """A version that brings a step of the schema is installed and taken back while the API is asked: nobody notices."""
 
-import os
-
 import pytest
 from changed_images import change
+from cluster_world import takes_its_time
 from m0index import migrations
 from under_load import expired, loaded, newest
 
-pytestmark = [
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(os.environ.get("SMOKE")), reason="SMOKE=1: a part that takes its time"),
-]
+pytestmark = [pytest.mark.timeout(1800), takes_its_time]
 TAG = "migrated"
 STEP = f"{int(migrations.head()) + 1:04}"
 TEXT = f'''"""A column that nobody reads yet."""

@@ -1,15 +1,12 @@
 """Postgres loses its volume: the index comes back from a backup, the log and the chain."""
 
 import json
-import os
 import time
 
 import pytest
+from cluster_world import takes_its_time
 
-pytestmark = [
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(os.environ.get("SMOKE")), reason="SMOKE=1: a part that takes its time"),
-]
+pytestmark = [pytest.mark.timeout(1800), takes_its_time]
 SETTLED = ("bundles", "leaves", "markets", "outcomes", "scores")
 """Tables whose rows, once they are there, only become more."""
 TIMES = ("stored_ms", "received_ms", "scored_ms", "position", "scored", "slot", "commitment")

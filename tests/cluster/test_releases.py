@@ -1,18 +1,14 @@
 """Two versions of the lanes side by side: the log goes over to the second one at a marker, and comes back."""
 
 import json
-import os
 import subprocess
 
 import pytest
 from changed_images import build_id, change
-from cluster_world import ROOT
+from cluster_world import ROOT, takes_its_time
 from under_load import expired, loaded, newest
 
-pytestmark = [
-    pytest.mark.timeout(2400),
-    pytest.mark.skipif(bool(os.environ.get("SMOKE")), reason="SMOKE=1: a part that takes its time"),
-]
+pytestmark = [pytest.mark.timeout(2400), takes_its_time]
 NEW = "v2"
 CHANGED = "guardrails.py"
 

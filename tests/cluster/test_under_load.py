@@ -1,15 +1,12 @@
 """While the API is asked and the stream followed all the time: restarts, a scaler at work, a release forth and back."""
 
-import os
 import time
 
 import pytest
+from cluster_world import takes_its_time
 from under_load import expired, loaded, newest
 
-pytestmark = [
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(os.environ.get("SMOKE")), reason="SMOKE=1: a part that takes its time"),
-]
+pytestmark = [pytest.mark.timeout(1800), takes_its_time]
 OURS = ("api", "realtime", "ingest", "normalize", "feature", "model", "bundle", "indexer", "jobs", "warden", "signer")
 """Roles in the order in which they are restarted."""
 

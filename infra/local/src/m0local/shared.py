@@ -37,7 +37,7 @@ class SharedKafka:
 class SharedPostgres:
     """A Postgres: each test has a database of its own."""
 
-    dsn: str
+    server: PostgresServer
     pid: int
 
     def empty(self) -> str:
@@ -50,13 +50,9 @@ class SharedPostgres:
 
     def _made_of(self, template: str) -> str:
         name = f"m0_{secrets.token_hex(6)}"
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        with psycopg.connect(self.server.dsn, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return _database(self.dsn, name)
-
-
-def _database(dsn: str, name: str) -> str:
-    return f"{dsn.rpartition('/')[0]}/{name}"
+        return self.server.dsn_of(name)
 
 
 def shared_kafka(directory: Path) -> SharedKafka:
@@ -73,17 +69,18 @@ def shared_kafka(directory: Path) -> SharedKafka:
 
 def shared_postgres(directory: Path) -> SharedPostgres:
     """The Postgres of all processes that share `directory`."""
+    home = directory / "postgres"
 
     def start() -> tuple[int, str]:
-        server = RunningPostgres(PostgresServer(directory / "postgres", free_port()))
-        server.start()
-        with psycopg.connect(server.dsn, autocommit=True) as connection:
+        running = RunningPostgres(PostgresServer(home, free_port()))
+        running.start()
+        with psycopg.connect(running.dsn, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {_INDEX}")
-        migrations.upgrade(_database(server.dsn, _INDEX))
-        return server.pid, server.dsn
+        migrations.upgrade(running.server.dsn_of(_INDEX))
+        return running.pid, str(running.server.port)
 
-    pid, (dsn,) = _shared(directory, "postgres", start)
-    return SharedPostgres(dsn, pid)
+    pid, (port,) = _shared(directory, "postgres", start)
+    return SharedPostgres(PostgresServer(home, int(port)), pid)
 
 
 def _shared(directory: Path, name: str, start: Callable[[], tuple[int, *tuple[str, ...]]]) -> tuple[int, Sequence[str]]:
