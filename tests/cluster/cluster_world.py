@@ -22,6 +22,7 @@ from compose_world import SLOW_S, Awaited, Engine, build_images
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "infra" / "helm" / "m0club"
 SERVERS = ("kafka", "postgres", "valkey")
+IN_TOOLBOX = ("exec", "deploy/m0club-toolbox", "--")
 SMOKE = bool(os.environ.get("SMOKE"))
 """A part of it, as every run of the checks does."""
 takes_its_time = pytest.mark.skipif(SMOKE, reason="SMOKE=1: a part that takes its time")
@@ -169,14 +170,24 @@ class Release(Awaited):
 
     def m0(self, *arguments: str) -> str:
         """The command, in the toolbox."""
-        return self.kubectl("exec", "deploy/m0club-toolbox", "--", "m0", *arguments)
+        return self.kubectl(*IN_TOOLBOX, "m0", *arguments)
+
+    def python(self, program: str, *arguments: str) -> str:
+        """What a program in the toolbox prints."""
+        return self.kubectl(*IN_TOOLBOX, "python3", "-c", program, *arguments)
+
+    def matches(self, *epochs: int) -> None:
+        """Epochs of sports are what their replay comes to."""
+        for epoch in epochs:
+            said = self.m0("replay", "sports", str(epoch))
+            assert said.startswith("MATCH"), said
 
     def get(self, path: str) -> dict:
         """What the API answers a pod of ours."""
         asks = (
             f"import urllib.request as u; print(u.urlopen('http://m0club-api:8080{path}', timeout=10).read().decode())"
         )
-        return json.loads(self.kubectl("exec", "deploy/m0club-toolbox", "--", "python3", "-c", asks))
+        return json.loads(self.python(asks))
 
     def epochs(self, catalog: str) -> list[dict]:
         return self.get(f"/v1/epochs?limit=20&catalog={catalog}")["items"]

@@ -163,8 +163,7 @@ def test_any_pod_may_be_killed(release):
         release.until(lambda: not release.unready())
         print(f"{role}: killed and ready again", flush=True)
     after = release.final(after=release.final() + 1)
-    for epoch in (before, after):
-        assert release.m0("replay", "sports", str(epoch)).startswith("MATCH")
+    release.matches(before, after)
 
 
 def test_an_upgrade_replaces_every_pod_and_epochs_go_on(release):
@@ -178,4 +177,4 @@ def test_an_upgrade_replaces_every_pod_and_epochs_go_on(release):
         if before < entry["epoch_id"] <= after and entry["status"] == "expired"
     ]
     print(f"epochs that a whole restart cost: {len(missed)} of {after - before}")
-    assert release.m0("replay", "sports", str(after)).startswith("MATCH")
+    release.matches(after)

@@ -28,8 +28,7 @@ VOLUME = "data-m0club-postgres-0"
 
 def rows(release) -> dict[str, set[str]]:
     """A hash of each row of the settled tables, without the times of writing."""
-    told = ("python3", "-c", ROWS, json.dumps(SETTLED), json.dumps(TIMES))
-    said = json.loads(release.kubectl("exec", "deploy/m0club-toolbox", "--", *told))
+    said = json.loads(release.python(ROWS, json.dumps(SETTLED), json.dumps(TIMES)))
     return {table: set(hashes) for table, hashes in said.items()}
 
 
@@ -65,6 +64,6 @@ def test_a_wiped_volume_of_postgres_is_filled_from_backup_log_and_chain(release)
     )
     release.until(lambda: not release.unready())
     after = release.final(after=release.final())
-    assert release.m0("replay", "sports", str(after)).startswith("MATCH")
+    release.matches(after)
     found = json.loads(release.m0("doctor", "--json"))
     assert found["ok"], [each for each in found["checks"] if not each["ok"]]

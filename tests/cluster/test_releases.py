@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from changed_images import build_id, change
-from cluster_world import ROOT, takes_its_time
+from cluster_world import IN_TOOLBOX, ROOT, takes_its_time
 from under_load import expired, loaded, newest
 
 pytestmark = [pytest.mark.timeout(2400), takes_its_time]
@@ -26,8 +26,7 @@ def install(release, builds, moved=(), *more):
 
 def roll(release, verb, builds, moves):
     """`m0 release switch` or `back`; when it asks for it the other signers are moved, one behind the other."""
-    toolbox = ("kubectl", "-n", release.namespace, "exec", "deploy/m0club-toolbox", "--")
-    command = (*toolbox, "m0", "release", verb, "--yes")
+    command = ("kubectl", "-n", release.namespace, *IN_TOOLBOX, "m0", "release", verb, "--yes")
     env = release.cluster.env
     said, left = [], list(moves)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:
@@ -77,5 +76,4 @@ def test_a_release_is_switched_at_a_marker_and_taken_back(release):
     assert report["answered"].keys() == {"200"}
     assert report["gaps"] == []
     print(f"epochs that expired: {expired(release, before) or 'none'}")
-    for epoch in (before["sports"], between, after, last):
-        assert release.m0("replay", "sports", str(epoch)).startswith("MATCH")
+    release.matches(before["sports"], between, after, last)
