@@ -6,7 +6,7 @@ import pytest
 from archive_world import DEPLOYMENT, LATE_MS, Archived
 from m0archive import objects
 from m0archive.collect import TOPICS
-from m0archive.entries import check_identity
+from m0archive.entries import check_identity, log_chain
 from m0archive.errors import NoArchive
 from m0archive.incarnation import incarnations, newest
 from m0archive.verify import verify
@@ -153,6 +153,23 @@ async def test_who_is_not_the_newest_writer_any_more_is_refused():
     await new.round()
     await world.fill()
     assert (await verify(world.store)).faults == ()
+
+
+async def test_a_writer_that_opens_again_says_nothing_new():
+    world = await archived(objects.memory())
+    collector = await world.opened()
+    for _ in range(3):
+        await collector.close()
+        await collector.open(DEPLOYMENT)
+    assert await log_chain(world.store).count() == 1
+    await collector.round()
+    await collector.open(DEPLOYMENT)
+    assert await log_chain(world.store).count() == 2
+    await (await world.opened()).close()
+    assert await log_chain(world.store).count() == 3
+    world.everything_is_old()
+    with pytest.raises(Fenced, match="another process has written"):
+        await collector.round()
 
 
 async def test_an_archive_of_another_deployment_is_refused():

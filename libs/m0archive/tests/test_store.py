@@ -3,11 +3,15 @@
 import asyncio
 
 import pytest
+from m0archive import files, pieces
 from m0archive.address import Bucket, Folder, read_address
+from m0archive.errors import Damaged
 from m0archive.objects import opened
 from m0common.errors import SettingsError, Unavailable
 from m0common.secret import Secret
 from m0common.settings import Archive
+from m0common.stream.broker import TopicPartition
+from m0common.stream.records import Record
 
 
 async def listed(store, prefix):
@@ -37,6 +41,27 @@ async def test_of_several_who_create_an_object_at_once_one_succeeds(store):
     made = await asyncio.gather(*(store.create("a/race", b"%d" % number) for number in range(8)))
     assert made.count(True) == 1
     assert await store.get("a/race") == b"%d" % made.index(True)
+
+
+@pytest.mark.parametrize("there", [b"", b"one byte of it was chang?d"])
+async def test_an_object_named_after_its_bytes_that_holds_others_is_written_anew(store, there):
+    """As a machine leaves it that ended while it was written, or a disk."""
+    record = Record("t", 0, 0, None, b"one byte of it was changed", (), 7)
+    sealed = pieces.seal(TopicPartition("t", 0), 0, 1, [record])
+    await store.put(pieces.name_of(sealed.sha256), there)
+    with pytest.raises(Damaged):
+        await pieces.read(store, sealed.sha256)
+    await pieces.write(store, sealed.sha256, sealed.value)
+    assert await pieces.read(store, sealed.sha256) == sealed.value
+
+    (part,) = await files.keep(store, chunks(b"rows"))
+    await store.put(files.name_of(part.sha256), there)
+    assert await files.keep(store, chunks(b"rows")) == [part]
+    assert await files.read(store, part) == b"rows"
+
+
+async def chunks(text):
+    yield text
 
 
 def test_addresses_of_folders_and_buckets_are_told_apart():

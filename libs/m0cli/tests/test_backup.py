@@ -57,6 +57,16 @@ def said(*args, code=0, command=app):
     return done.output
 
 
+@pytest.mark.postgres
+def test_leaves_of_both_logs_are_put_into_an_index_once(archive, databases, monkeypatch):
+    monkeypatch.setenv("M0_PG_DSN", databases.index())
+    said("restore", "bundles", code=2)
+    first = json.loads(said("restore", "bundles", "--yes", "--json"))
+    assert (first["headers"], first["bundles"], first["refused"]) == (5, 3, 0), "two epochs are in both logs"
+    assert first["leaves"] >= first["bundles"]
+    assert "0 bundles with 0 leaves put in, of 5 that the archive has\n" in said("restore", "bundles", "--yes")
+
+
 def test_both_logs_are_listed_and_the_archive_is_sound(archive):
     found = json.loads(said("list", "--json"))
     newest, before = found["logs"]

@@ -15,7 +15,7 @@ LOG = RestoredLog("the-cluster", 1_700_000_000_000, 1234, (5, 0, 7), 2500)
 def test_nothing_is_written_where_nobody_can_be_asked(options):
     done = CliRunner().invoke(app, ["backup", "restore", "kafka", *options])
     assert done.exit_code == 2
-    assert "nothing is written without --yes" in done.output
+    assert "nothing is done without --yes" in done.output
 
 
 def test_it_says_how_lanes_go_on():

@@ -57,9 +57,9 @@ def test_it_says_where_raw_was_restored_to_unless_a_variable_does(tmp_path):
         load(environ | {"M0_KAFKA_RESTORED_ENDS": "7,-1"})
 
 
-@pytest.mark.parametrize("record", ["{", "[]", "null", "\x00", "[" * 100_000])
+@pytest.mark.parametrize("record", ["", "{", "[]", "null", "\x00", "[" * 100_000])
 def test_a_damaged_one_is_named_with_the_remedy(told, record):
-    with pytest.raises(SettingsError, match=r"deployment\.json .*`m0 bootstrap` writes it anew"):
+    with pytest.raises(SettingsError, match=r"deployment\.json .*: put it back from a copy, or delete it"):
         told(record=record)
 
 

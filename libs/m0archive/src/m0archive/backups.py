@@ -13,6 +13,8 @@ from m0archive.store import Store
 
 BACKUPS = "backups"
 REHEARSALS = "rehearsals"
+RESTORED = "postgres"
+"""The step of a rehearsal that restores the tables."""
 
 
 class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +57,11 @@ class Rehearsal(Link, frozen=True, forbid_unknown_fields=True, kw_only=True):
     backup: int
     steps: list[Step]
 
+    @property
+    def restored(self) -> bool:
+        """Whether tables were restored: without that nobody knows whether they can be."""
+        return any(step.name == RESTORED for step in self.steps)
+
 
 def backup_chain(store: Store) -> Chain[Backup]:
     """The backups in this storage."""
@@ -71,6 +78,17 @@ async def every(chain: Chain[Backup]) -> AsyncIterator[Backup]:
     newest = await chain.newest()
     for number in range(0 if newest is None else newest.link.number + 1):
         yield (await chain.expected(number)).link
+
+
+async def newest_restored(store: Store) -> Rehearsal | None:
+    """The newest rehearsal in which tables were restored, and which worked. Raises Damaged, Unavailable."""
+    chain = rehearsal_chain(store)
+    newest = await chain.newest()
+    for number in range(-1 if newest is None else newest.link.number, -1, -1):
+        found = (await chain.expected(number)).link
+        if found.restored and found.ok:
+            return found
+    return None
 
 
 async def content(store: Store, kept: Kept) -> AsyncIterator[bytes]:

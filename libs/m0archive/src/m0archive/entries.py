@@ -20,6 +20,7 @@ from m0archive.store import Store
 LOG = "log"
 """The chain that is the index of the log."""
 IDENTITY = "archive.json"
+LOOKED_AT = 1_000
 UNKNOWN = -1
 """The offset of a partition that has none yet."""
 
@@ -90,6 +91,21 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     genesis_hash: str
     control_key: str
+
+
+async def newest_ms(store: Store, newest: Entry) -> int | None:
+    """When the newest record of the log was written that an archive has, None when it has none; `newest` is the newest
+    entry. What says only who the writer is counts for nothing; LOOKED_AT entries are looked at. Raises Damaged,
+    Unavailable.
+    """
+    chain, entry = log_chain(store), newest
+    for _ in range(LOOKED_AT):
+        if times := [place.newest_ms for place in entry.places if place.records]:
+            return max(times)
+        if entry.number == 0:
+            break
+        entry = (await chain.expected(entry.number - 1)).link
+    return None
 
 
 def log_chain(store: Store) -> Chain[Entry]:

@@ -8,6 +8,7 @@ import cramjam
 import msgspec
 from m0common.stream.kafka_codecs import UnpackError, unpack
 
+from m0archive import addressed
 from m0archive.errors import Damaged
 from m0archive.store import Store
 
@@ -67,5 +68,5 @@ async def read(store: Store, part: Part) -> bytes:
 async def _keep(store: Store, plain: bytes) -> Part:
     value = MAGIC + await asyncio.to_thread(lambda: bytes(cramjam.zstd.compress(plain, level=_LEVEL)))
     sha256 = hashlib.sha256(value).hexdigest()
-    await store.create(name_of(sha256), value)
+    await addressed.keep(store, name_of(sha256), value)
     return Part(sha256, len(value))

@@ -5,13 +5,13 @@ the interpreter ends just then, behind the last answer of a command, they abort 
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
+from m0common.durable import to_disk
 from m0common.errors import SettingsError, Unavailable
 from m0common.settings import Archive
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
@@ -86,16 +86,7 @@ class Objects:
 
     async def _to_disk(self, name: str) -> None:
         if self._folder is not None:
-            await asyncio.to_thread(_sync, self._folder / name)
-
-
-def _sync(file: Path) -> None:
-    for path in (file, file.parent):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            await asyncio.to_thread(to_disk, self._folder / name, self._folder)
 
 
 def memory() -> Objects:

@@ -19,6 +19,7 @@ from m0common.stream.kafka_codecs import UnpackError, unpack
 from m0common.stream.records import Record
 from m0common.telemetry.context import Headers
 
+from m0archive import addressed
 from m0archive.errors import Damaged
 from m0archive.store import Store
 
@@ -90,8 +91,8 @@ def name_of(sha256: str) -> str:
 
 
 async def write(store: Store, sha256: str, value: bytes) -> None:
-    """Keep a piece; one that is there already is the same."""
-    await store.create(name_of(sha256), value)
+    """Keep a piece. Raises Unavailable."""
+    await addressed.keep(store, name_of(sha256), value)
 
 
 async def read(store: Store, sha256: str) -> bytes:

@@ -38,7 +38,8 @@ class Writer:
         return self._newest.link
 
     async def open(self, deployment: Deployment, cluster: str, partitions: Mapping[str, int]) -> None:
-        """Become the writer, for the log of this cluster with so many partitions of each topic to archive.
+        """Become the writer, for the log of this cluster with so many partitions of each topic to archive. Who is the
+        writer already and opens it again says nothing new.
 
         Raises NoArchive for an archive of another deployment, Fenced when another opens it at once, Damaged,
         Unavailable.
@@ -49,6 +50,11 @@ class Writer:
         same = newest is not None and newest.link.cluster == cluster
         before = newest.link if newest is not None and same else None
         begins, ends = ({}, {}) if before is None else (before.begins, before.ends)
+        begins, ends = _with_room(begins, partitions), _with_room(ends, partitions)
+        mine = before is not None and (before.writer, before.fence) == (self._lease.holder, self._lease.fence)
+        if before is not None and mine and (before.begins, before.ends) == (begins, ends):
+            self._newest = newest
+            return
         entry = Entry(
             number=number,
             previous=previous,
@@ -57,8 +63,8 @@ class Writer:
             written_ms=self._clock.now_ms(),
             cluster=cluster,
             since=number if before is None else before.since,
-            begins=_with_room(begins, partitions),
-            ends=_with_room(ends, partitions),
+            begins=begins,
+            ends=ends,
             lacks=0 if before is None else before.lacks,
         )
         self._newest = await self._chain.append(entry)

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from m0common.durable import to_disk
 from m0common.errors import SettingsError
 from solders.keypair import Keypair
 
@@ -33,9 +34,9 @@ def write_new(path: Path, content: bytes) -> None:
     fresh = path.with_name(f"{path.name}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        to_disk(fresh)
         os.link(fresh, path)  # unlike a rename, this fails when the key exists
     finally:
         fresh.unlink()
+    to_disk(path)

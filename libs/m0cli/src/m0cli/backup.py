@@ -16,16 +16,14 @@ from m0common.settings import Settings
 
 from m0cli.archived import Archive, log_with, on_archive
 from m0cli.failing import EXIT_FAILED
-from m0cli.restore_kafka import restore_kafka
+from m0cli.restore import restoring
 
 if TYPE_CHECKING:
     from m0archive.backups import Backup, Rehearsal
     from m0archive.incarnation import Incarnation
 
 app = typer.Typer(no_args_is_help=True, help="Backups: make, list, verify, restore and rehearse them.")
-restoring = typer.Typer(no_args_is_help=True, help="Put back what a backup holds.")
 app.add_typer(restoring, name="restore")
-restoring.command(name="kafka")(restore_kafka)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 UNSOUND: Mapping[str, object] = MappingProxyType({"ok": False})
@@ -160,40 +158,6 @@ def rehearse(
     done = on_archive("backup", archive, work, as_json, UNSOUND)
     print(json.dumps(rehearsal_json(done)) if as_json else rehearsal_lines(done))
     raise typer.Exit(0 if done.ok else EXIT_FAILED)
-
-
-@restoring.command(name="postgres")
-def restore_postgres(
-    archive: Archive = None,
-    number: Annotated[int | None, typer.Option(help="Which backup; the newest when not given.", min=0)] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Put the rows of a backup into the index: those that are not there yet, all of them or none."""
-    if not yes and (as_json or not sys.stdin.isatty()):
-        raise typer.BadParameter("nothing is written without --yes where nobody can be asked")
-    if not yes:
-        typer.confirm("Put the rows of the backup into the database that M0_PG_DSN names?", abort=True)
-
-    async def work(store: Store, settings: Settings) -> tuple[int, dict[str, int]]:
-        from m0archive.backups import backup_chain  # noqa: PLC0415
-        from m0archive.entries import check_identity  # noqa: PLC0415
-        from m0archive.errors import NoArchive  # noqa: PLC0415
-        from m0deploy import backup as backups  # noqa: PLC0415
-
-        await check_identity(store, Deployment.of(settings))
-        chain = backup_chain(store)
-        found = await (chain.newest() if number is None else chain.get(number))
-        if found is None:
-            which = "no backup" if number is None else f"no backup {number}"
-            raise NoArchive(f"the archive at {store.address} has {which}: see 'm0 backup list'")
-        return found.link.number, await backups.restore(store, settings.postgres, found.link)
-
-    which, rows = on_archive("backup", archive, work, as_json)
-    if as_json:
-        print(json.dumps({"backup": which, "rows": rows}))
-        return
-    print(f"backup {which}: " + ", ".join(f"{count} rows of {name}" for name, count in rows.items()) + " put in")
 
 
 async def _listed(store: Store, settings: Settings) -> Listed:

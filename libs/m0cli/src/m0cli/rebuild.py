@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from m0cli.asking import agreed
 from m0cli.failing import one_sentence
 
 app = typer.Typer()
@@ -18,7 +19,8 @@ def rebuild(
         bool,
         typer.Option(
             "--everything",
-            help="Also outcomes, scores and old leaves, which the log gives back only as far as it goes.",
+            help="Also outcomes, scores and old leaves, which the log gives back only as far as it goes; `m0 backup "
+            "restore postgres` and `bundles` give back the rest.",
         ),
     ] = False,
     timeout_s: Annotated[int, typer.Option("--timeout", help="Seconds to wait for the rows.", min=1)] = 3600,
@@ -28,10 +30,7 @@ def rebuild(
     """Empty the index and wait until indexer and jobs, which must run, have filled it again from the log and the chain.
     Chain, log, keys and signers' guards are not touched.
     """
-    if not yes and (as_json or not sys.stdin.isatty()):
-        raise typer.BadParameter("nothing is emptied without --yes where nobody can be asked")
-    if not yes:
-        typer.confirm("Empty the index that M0_PG_DSN names, and have it filled again?", abort=True)
+    agreed("Empty the index that M0_PG_DSN names, and have it filled again?", yes=yes, as_json=as_json)
     with one_sentence("rebuild", as_json):
         from m0common.clock import system_clock  # noqa: PLC0415 - help needs no database
         from m0deploy.rebuild import rebuild as rebuilt  # noqa: PLC0415

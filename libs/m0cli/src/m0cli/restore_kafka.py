@@ -1,7 +1,6 @@
 """`m0 backup restore kafka`: the log that Kafka has lost, written anew from its archive."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -11,6 +10,7 @@ from m0common.deployment import Deployment
 from m0common.settings import Settings
 
 from m0cli.archived import Archive, on_archive
+from m0cli.asking import agreed
 
 if TYPE_CHECKING:
     from m0deploy.restore_log import RestoredLog
@@ -38,10 +38,7 @@ def restore_kafka(
     """Write the archived log into an empty Kafka, every record at the offset it had, as an administrator of the
     cluster. Services are stopped; the topics are those of `m0 topics apply`. Run again it goes on.
     """
-    if not yes and (as_json or not sys.stdin.isatty()):
-        raise typer.BadParameter("nothing is written without --yes where nobody can be asked")
-    if not yes:
-        typer.confirm("Write the archived log into the Kafka that M0_KAFKA_BOOTSTRAP names?", abort=True)
+    agreed("Write the archived log into the Kafka that M0_KAFKA_BOOTSTRAP names?", yes=yes, as_json=as_json)
 
     async def work(store: Store, settings: Settings) -> Done:
         from m0common.clock import system_clock  # noqa: PLC0415 - help needs no Kafka

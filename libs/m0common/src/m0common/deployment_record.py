@@ -7,12 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from m0common.durable import replaced
 from m0common.errors import SettingsError
 
 PROGRAMS = ("oracle", "registry", "fee_router", "governance")
 KEYS = ("genesis_hash", "control_key")
 RESTORED_ENDS = "kafka_restored_ends"
 """Where `m0 backup restore kafka` notes what `kafka.restored_ends` is from then on."""
+REMEDY = (
+    "put it back from a copy, or delete it and let `m0 bootstrap` write it anew, with M0_KAFKA_RESTORED_ENDS where the "
+    "log was restored from an archive"
+)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -23,18 +28,16 @@ def read(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
-        raise SettingsError(f"deployment record {path} cannot be read: {why}: `m0 bootstrap` writes it anew") from None
+        raise SettingsError(f"deployment record {path} cannot be read: {why}: {REMEDY}") from None
     if not isinstance(record, dict):
-        raise SettingsError(f"deployment record {path} is no JSON object: `m0 bootstrap` writes it anew")
+        raise SettingsError(f"deployment record {path} is no JSON object: {REMEDY}")
     return record
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
     """Replace the record in one step. Raises SettingsError."""
-    fresh = path.with_name(f"{path.name}.new")
     try:
-        fresh.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", "utf-8")
-        fresh.replace(path)
+        replaced(path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
     except OSError as error:
         raise SettingsError(
             f"deployment record {path} cannot be written: {error.strerror}: name another file"

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from m0archive.backups import Backup, Rehearsal, Step, backup_chain, content, faults_of, rehearsal_chain
+from m0archive.backups import RESTORED, Backup, Rehearsal, Step, backup_chain, content, faults_of, rehearsal_chain
 from m0archive.chain import behind
 from m0archive.entries import check_identity
 from m0archive.incarnation import Incarnation, newest
@@ -46,9 +46,9 @@ async def rehearse(
         await _step("replay", _replayed(store, deployment, replay, clock), clock),
     ]
     if backup is None:
-        steps.append(Step("postgres", False, 0, "there is no backup of tables: 'm0 backup create' makes one"))
+        steps.append(Step(RESTORED, False, 0, "there is no backup of tables: 'm0 backup create' makes one"))
     elif scratch is not None:
-        steps.append(await _step("postgres", _restored(store, scratch, backup), clock))
+        steps.append(await _step(RESTORED, _restored(store, scratch, backup), clock))
     number, previous = behind(await rehearsal_chain(store).newest(), root)
     made = Rehearsal(
         number=number,
