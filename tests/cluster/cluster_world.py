@@ -145,7 +145,12 @@ class Release(Awaited):
         return other
 
     def install(self) -> None:
+        """The first time. In a whole run an attempt with settings that nobody can read is made, and fails, before it."""
         self.make_namespace()
+        if not SMOKE:
+            failed = self.upgrade("--set-string", r"config.dev\.toml=plaid", "--timeout", "120s")
+            assert failed.returncode, "nobody could read the settings, and the installation succeeded"
+            print(failed.stderr)
         done = self.upgrade()
         assert done.returncode == 0, f"{done.stderr}\n{self.kubectl('get', 'pods,jobs')}"
 
