@@ -19,6 +19,7 @@ from m0local.servers.jars import ensure_jars
 from m0local.settings import jars_dir
 
 ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "infra" / "compose"
 STAND_INS = ROOT / "tests" / "images"
 SLOW_S = 300.0
 """A machine of two cores starts a dozen interpreters at once."""
@@ -107,6 +108,9 @@ class Awaited:
 class Deployment(Awaited):
     """compose.dev.yml as a project of its own, on ports of its own."""
 
+    options: tuple[str, ...] = ("-f", str(FOLDER / "compose.dev.yml"))
+    """Of `docker compose`."""
+
     def __init__(self, engine: Engine, images: dict[str, str]) -> None:
         self.engine = engine
         self.project = f"m0test-{os.getpid()}"
@@ -116,8 +120,7 @@ class Deployment(Awaited):
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """`docker compose` on this project."""
-        file = ROOT / "infra" / "compose" / "compose.dev.yml"
-        return self.engine("compose", "-p", self.project, "-f", str(file), *arguments, check=check, env=self.env)
+        return self.engine("compose", "-p", self.project, *self.options, *arguments, check=check, env=self.env)
 
     def up(self) -> None:
         self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(int(SLOW_S)))

@@ -10,6 +10,7 @@ import locks
 import pytest
 from compose_world import SLOW_S
 from m0local.processes import SERVICES
+from websockets.sync.client import connect
 
 pytestmark = pytest.mark.timeout(1200)
 SMOKE = bool(os.environ.get("SMOKE"))
@@ -26,9 +27,12 @@ def test_it_comes_up_by_itself_and_what_it_finalizes_can_be_replayed(deployment)
 
 def test_the_guides_questions_are_answered(deployment):
     assert deployment.get("/health").json()["status"] == "ok"
-    assert deployment.get("/v1/markets?limit=1").json()["items"]
-    stream = httpx2.get(f"http://127.0.0.1:{deployment.ports['M0_STREAM_PORT']}/health", timeout=10)
-    assert stream.json()["status"] == "ok"
+    assert deployment.get("/markets?limit=1").json()["items"]
+    stream = f"127.0.0.1:{deployment.ports['M0_STREAM_PORT']}"
+    assert httpx2.get(f"http://{stream}/health", timeout=10).json()["status"] == "ok"
+    with connect(f"ws://{stream}/ws", open_timeout=10) as socket:
+        socket.send('{"op":"ping","id":3}')
+        assert json.loads(socket.recv(timeout=10)) == {"op": "pong", "id": 3}
 
 
 def test_bootstrap_has_nothing_to_do_again(deployment):

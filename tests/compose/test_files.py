@@ -18,6 +18,7 @@ BUCKET = {
     "M0_ARCHIVE_URL": "s3://bucket/m0", "M0_ARCHIVE_ACCESS_KEY_ID_FILE": "/srv/m0/secrets/id",
     "M0_ARCHIVE_SECRET_ACCESS_KEY_FILE": "/srv/m0/secrets/key",
 }  # fmt: skip
+CA = "/etc/m0club/kafka/ca.crt"
 LANES = {"normalize", "feature", "model", "bundle"}
 SERVERS = {"kafka", "postgres", "valkey", "clickhouse"}
 KEYS, SECRETS = "/srv/m0club/keys/", "/srv/m0club/secrets/"
@@ -32,6 +33,7 @@ HELD = {
     "realtime": {f"{KEYS}kafka/realtime"},
     "jobs": {f"{KEYS}kafka/jobs", f"{KEYS}resolver.json", f"{SECRETS}pg_dsn"} | CHAIN | ARCHIVE,
     "backup": {f"{SECRETS}pg_dsn"} | ARCHIVE,
+    "m0": {f"{KEYS}kafka/operator", f"{SECRETS}pg_dsn"} | CHAIN | ARCHIVE,
 } | {
     f"signer-{n}": {f"{KEYS}{name}" for name in (f"kafka/signer-{n}", f"signer-{n}.json", "passphrase")} | CHAIN
     for n in (1, 2, 3)
@@ -103,6 +105,74 @@ def test_a_service_is_given_its_own_secrets_as_files_and_none_in_its_environment
         assert told["M0_ENV"] == environment
     for name, said in services("lanes").items():
         assert [each["target"] for each in said["secrets"]] == [f"{KEYS}kafka/{name}"]
+
+
+def test_staging_is_brought_to_life_from_the_folder_and_by_what_runs_once():
+    found = services("staging", "--profile", "bootstrap")
+    keys, bootstrap = found["keys"], found["bootstrap"]
+    assert keys["command"] == ["keys", "init", "--dir", "/srv/m0club", "--signers", "3"]
+    assert (keys["network_mode"], keys.get("environment")) == ("none", None)
+    for said in (keys, bootstrap):
+        (site,) = (each for each in said["volumes"] if each["target"] == "/srv/m0club")
+        assert (site["type"], site["source"], site.get("read_only", False)) == ("bind", SITE["M0_SITE"], False)
+    assert bootstrap["entrypoint"] == ["m0", "bootstrap", "--dir", "/srv/m0club"]
+    assert bootstrap["command"] == ["--plan"]
+    told = bootstrap["environment"]
+    assert told["M0_DEPLOYMENT_FILE"] == "/srv/m0club/deployment.json"
+    files = {value for name, value in told.items() if name.endswith("_FILE") and name != "M0_DEPLOYMENT_FILE" and value}
+    assert files == {f"{KEYS}kafka/admin", f"{KEYS}passphrase", f"{SECRETS}pg_dsn"} | CHAIN
+    assert not {needed["required"] for needed in bootstrap["depends_on"].values()} - {False}
+    assert not {"keys", "bootstrap"} & services("staging", "--profile", "servers", "--profile", "tools").keys()
+
+
+def test_where_programs_run_is_what_the_checkout_or_a_file_of_the_operators_says():
+    def registry(**told):
+        (file,) = (
+            each["source"]
+            for each in services("staging", "--profile", "bootstrap", **told)["bootstrap"]["volumes"]
+            if each["target"] == "/opt/m0/registry.toml"
+        )
+        return file
+
+    assert Path(registry()) == FOLDER.parents[1] / "programs" / "registry.toml"
+    assert registry(M0_PROGRAM_REGISTRY="/srv/m0/registry.toml") == "/srv/m0/registry.toml"
+
+
+def test_production_takes_what_there_is():
+    assert not {"keys", "bootstrap"} & services("prod", "--profile", "*").keys()
+
+
+@pytest.mark.parametrize("file", ["staging", "prod", "lanes"])
+def test_whoever_is_told_of_kafka_is_given_the_authorities_of_its_brokers(file):
+    told = project(file, "--profile", "*", M0_KAFKA_SSL_CAFILE="/srv/m0/ca.crt")
+    assert told["configs"]["kafka-ca"]["file"] == "/srv/m0/ca.crt"
+    ours = {name: said for name, said in told["services"].items() if name not in SERVERS | {"keys"}}
+    assert ours
+    for name, said in ours.items():
+        assert said["environment"]["M0_KAFKA_SSL_CAFILE"] == CA, name
+        assert said["configs"] == [{"source": "kafka-ca", "target": CA}], name
+
+
+@pytest.mark.parametrize("file", ["staging", "prod", "lanes"])
+def test_without_authorities_those_of_the_image_count(file):
+    for name, said in services(file, "--profile", "*").items():
+        assert not (said.get("environment") or {}).get("M0_KAFKA_SSL_CAFILE"), name
+
+
+@pytest.mark.parametrize("file", ["dev", "staging", "prod", "lanes"])
+def test_spans_go_where_the_environment_says(file):
+    collector = {"M0_OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    for told in (collector, {}):
+        for name, said in services(file, **told).items():
+            if name in SERVERS | {"keys", "localnet"}:
+                continue
+            (variable,) = collector
+            assert said["environment"][variable] == told.get(variable, ""), name
+
+
+@hosted
+def test_a_backup_brings_no_schema_with_it(environment):
+    assert not services(environment, "--profile", "tools")["backup"].get("depends_on")
 
 
 @hosted
