@@ -145,7 +145,7 @@ class Release(Awaited):
         return other
 
     def install(self) -> None:
-        """The first time. In a whole run an attempt with settings that nobody can read is made, and fails, before it."""
+        """The first time. A whole run begins with an attempt that fails, for settings that nobody can read."""
         self.make_namespace()
         if not SMOKE:
             failed = self.upgrade("--set-string", r"config.dev\.toml=plaid", "--timeout", "120s")
