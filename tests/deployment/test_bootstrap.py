@@ -134,6 +134,21 @@ def test_it_brings_a_deployment_to_life_and_does_nothing_when_it_lives(world):
     assert "is as described" not in world.m0("topics", "check", M0_KEYS_DIR=str(world.folder / "keys"))
 
 
+def test_expanding_takes_no_rights_from_whoever_runs_and_says_which_are_left(world):
+    """An upgrade prepares for one signer fewer, while the third still runs."""
+    keys, fewer = {"M0_KEYS_DIR": str(world.folder / "keys")}, {"M0_KAFKA_SIGNERS": "2"}
+    left = "revoke signer-3: WRITE topic m0.dlq.v1"
+    said = world.bootstrap("--only", "topics", "--expand", **fewer)
+    assert f"left: {left}: `m0 topics apply` does it, once no older version runs" in said.splitlines()
+    applied = json.loads(world.m0("topics", "apply", "--expand", "--json", **keys, **fewer))
+    assert (applied["done"], left in applied["left"]) == ([], True)
+    assert world.m0("topics", "apply", "--expand", **keys, **fewer).splitlines()[-2:] == [
+        f"left: {applied['left'][-1]}",
+        "Nothing is missing. What is left over `m0 topics apply` takes away, once no older version runs.",
+    ]
+    assert world.m0("topics", "check", **keys) == "Everything is as it should be.\n"  # to the three that there are
+
+
 def test_a_service_knows_its_deployment_from_the_record_alone(world):
     record = world.folder / "deployment.json"
     settings = load({**world.env, "M0_DEPLOYMENT_FILE": str(record)})

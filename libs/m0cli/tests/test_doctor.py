@@ -16,10 +16,14 @@ from m0cli.doctor.site import site_of
 from m0cli.doctor.verdict import fails, holds, not_applicable, not_built
 from m0cli.main import app
 from m0common.errors import SettingsError, Unavailable
+from m0common.rights import Right
 from m0common.secret import Secret
 from m0common.settings import Archive, Settings
 from m0common.settings import Kafka as KafkaSettings
 from m0common.stream.groups import StageGroup
+from m0common.topics import TOPICS
+from m0kafka.plan import Plan
+from m0kafka.wanted import Wanted
 from m0replay.builds import Builds
 from typer.testing import CliRunner
 
@@ -279,3 +283,16 @@ def test_an_epoch_of_the_world_is_one_that_the_client_reads():
 
     assert msgspec.convert(epoch_json(3), Epoch).status == "finalized"
     assert msgspec.convert(market_json(), Market).state == "ACTIVE"
+
+
+def test_rights_that_are_only_left_over_are_a_note_and_missing_ones_a_failure():
+    wanted = Wanted.of(KafkaSettings(security_protocol="SASL_SSL", username="operator", password="secret"))
+    right = Right("model", "topic", "m0.raw.v1", "READ")
+    well = f"{len(TOPICS)} topics and {len(wanted.rights)} rights are as they should be"
+    assert log.judged_topics(wanted, Plan()) == holds(well)
+    left = log.judged_topics(wanted, Plan(revoke=(right,)))
+    assert left.ok
+    assert f"left over: revoke {right}: `m0 topics apply` takes it away, once no older version runs" in left.evidence
+    missing = log.judged_topics(wanted, Plan(grant=(right,), revoke=(right,)))
+    assert missing.ok is False
+    assert missing.evidence == f"to be done: grant {right}: run `m0 topics apply` as an administrator"

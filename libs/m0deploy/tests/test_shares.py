@@ -36,10 +36,9 @@ def test_every_holder_has_its_own(site):
         held.setdefault(share.secret, set()).add(share.key)
     assert held == {
         "m0club-control": {"control.json"},
-        "m0club-operator": {
-            "admin.json", "guardian.json", "program-oracle.json", "program-registry.json",
-            "kafka.admin", "kafka.operator", "postgres.m0",
-        },
+        "m0club-chain": {"admin.json", "guardian.json", "program-oracle.json", "program-registry.json"},
+        "m0club-servers": {"kafka.admin", "postgres.m0"},
+        "m0club-operator": {"kafka.operator"},
         "m0club-ingest": {"registrar.json", "clock.json", "registry.json", "kafka.ingest", "postgres.pgpass"},
         "m0club-jobs": {"resolver.json", "kafka.jobs", "postgres.pgpass"},
         **{f"m0club-{name}": {f"kafka.{name}"} for name in ("normalize", "feature", "model", "bundle")},
@@ -126,6 +125,15 @@ def test_what_a_namespace_lacks_is_made_once_and_never_written_over(api, there, 
     after = {name: dict(content) for name, content in api.kept.items()}
     assert after["m0club-jobs"].pop("kafka.jobs") != before["m0club-jobs"].pop("kafka.jobs")
     assert after == before
+
+
+def test_what_an_older_version_kept_in_the_operators_secret_is_not_made_anew(api, there, tmp_path):
+    cluster.init(there, empty(tmp_path / "first"), SIGNERS, "m0club")
+    apart = [api.kept.pop(f"m0club-{name}") for name in ("chain", "servers")]
+    api.kept["m0club-operator"] |= apart[0] | apart[1]
+    made = cluster.init(there, empty(tmp_path / "second"), SIGNERS, "m0club")
+    assert {each.partition("/")[0] for each in made} == {"m0club-chain", "m0club-servers"}
+    assert [api.kept[f"m0club-{name}"] for name in ("chain", "servers")] == apart
 
 
 async def test_the_record_is_kept_in_a_config_map_and_said_when_it_changes(api, there, site):

@@ -81,6 +81,46 @@ def test_a_right_that_the_table_no_longer_has_is_taken_back_and_a_strangers_stay
     assert cluster.granted == rights(2) | strangers
 
 
+def test_expanding_adds_all_that_is_missing_and_takes_nothing_from_the_version_before(cluster):
+    do(SECURED, cluster, PASSWORDS)
+    before = {Right("model", "topic", RAW.name, "READ"), Right("signer-3", "topic", RAW.name, "READ")}
+    missing = Right("model", "group", "m0-model", "READ", prefixed=True)
+    cluster.grant(before)
+    cluster.revoke({missing})
+    del cluster.found["m0.dlq.v1"], cluster.passwords["model"]
+    due = plan(SECURED, cluster)
+    assert due.contracting().sentences() == [f"revoke {right}" for right in sorted(before)]
+    assert due.expanding().sentences() + due.contracting().sentences() == due.sentences()
+    apply(cluster, due.expanding(), PASSWORDS, lambda _: None)
+    assert cluster.granted == rights(2) | before
+    assert (cluster.passwords, "m0.dlq.v1" in cluster.found) == (PASSWORDS, True)
+    assert plan(SECURED, cluster) == due.contracting()
+    do(SECURED, cluster)
+    assert cluster.granted == rights(2)
+
+
+@pytest.mark.parametrize(
+    ("key", "now", "narrows"),
+    [
+        ("retention.ms", "604799999", False),
+        ("retention.ms", "604800001", True),
+        ("retention.ms", "-1", True),
+        ("max.message.bytes", "5", False),
+        ("max.message.bytes", "2000000", True),
+        ("cleanup.policy", "compact", True),
+        ("message.timestamp.type", "CreateTime", False),
+        ("min.insync.replicas", "1", False),
+    ],
+)
+def test_a_topic_keeps_and_takes_no_less_by_expanding(cluster, key, now, narrows):
+    do(SECURED, cluster, PASSWORDS)
+    cluster.change(RAW.name, {key: now, "compression.type": "zstd"})
+    due = plan(SECURED, cluster)
+    (done,) = due.expanding().change
+    assert done.settings.keys() == {"compression.type"} | (set() if narrows else {key})
+    assert [change.settings.keys() for change in due.contracting().change] == ([{key}] if narrows else [])
+
+
 def test_where_clients_do_not_log_in_there_are_no_users_and_no_rights(cluster):
     do(Wanted.of(Kafka(partitions=2)), cluster)
     assert (cluster.passwords, cluster.granted) == ({}, set())

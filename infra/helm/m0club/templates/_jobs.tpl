@@ -130,10 +130,14 @@ else bootstrap needs. dict root, keys
 */}}
 {{- define "m0club.keySources" -}}
 {{- $files := dict
-  "operator" (ternary (list "admin.json" "guardian.json" "program-oracle.json" "program-registry.json" "kafka.operator" "kafka.admin") (list "kafka.operator" "kafka.admin") .keys)
+  "servers" (list "kafka.admin")
+  "operator" (list "kafka.operator")
   "ingest" (ternary (list "registrar.json" "clock.json" "registry.json" "kafka.ingest") (list "kafka.ingest") .keys)
   "jobs" (ternary (list "resolver.json" "kafka.jobs") (list "kafka.jobs") .keys)
 -}}
+{{- if .keys -}}
+{{- $_ := set $files "chain" (list "admin.json" "guardian.json" "program-oracle.json" "program-registry.json") -}}
+{{- end -}}
 {{- range $user := list "normalize" "feature" "model" "bundle" "indexer" "api" "realtime" -}}
 {{- $_ := set $files $user (list (printf "kafka.%s" $user)) -}}
 {{- end -}}

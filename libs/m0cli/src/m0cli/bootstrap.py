@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +42,10 @@ def bootstrap(
     config_map: Annotated[
         str | None, typer.Option(help="Keep the record in this ConfigMap of Kubernetes too, for services to mount.")
     ] = None,
+    expand: Annotated[
+        bool,
+        typer.Option("--expand", help="Take nothing away in Kafka that a version which runs may need, and say what."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Bring a deployment to life, or to what its settings say: every step looks first and changes what differs.
@@ -56,7 +61,7 @@ def bootstrap(
 
     with one_sentence("bootstrap", as_json):
         environment = told()
-        site = Site.of(folder, programs, registry_path(environment, programs))
+        site = replace(Site.of(folder, programs, registry_path(environment, programs)), expands=expand)
         refuse_another(environment.get("M0_DEPLOYMENT_FILE"), site.record)
         settings_of = partial(as_user, site, environment)
         does = settings_of("").env == "dev" if apply is None else apply

@@ -17,8 +17,9 @@ def heard(as_json: bool, *, apply: bool) -> "Changes":
 def tell(changes: "Changes", as_json: bool, remedy: str) -> None:
     """The last words; `remedy` is what does what was only said."""
     if as_json:
-        print(json.dumps({"changes": changes.said, "wanted": changes.wanted, "applied": changes.applies}))
-    elif not changes.said and not changes.wanted:
+        said = {"changes": changes.said, "wanted": changes.wanted, "left": changes.left, "applied": changes.applies}
+        print(json.dumps(said))
+    elif not (changes.said or changes.wanted or changes.left):
         print("Everything is as it should be.")
-    elif not changes.applies:
+    elif not changes.applies and (changes.said or changes.wanted):
         print(f"Nothing was changed: {remedy} does it.")

@@ -17,6 +17,8 @@ class Changes:
         """What was due, in order; done by now where it applies."""
         self.wanted: list[str] = []
         """What only the operator can do."""
+        self.left: list[str] = []
+        """What differs and is left as it is."""
 
     async def make(self, sentence: str, act: Callable[[], Awaitable[object]]) -> None:
         """Say what is due, and do it where that was asked for."""
@@ -35,3 +37,8 @@ class Changes:
         if self.applies:
             raise DeployError(sentence)
         self._say(sentence)
+
+    def leave(self, sentence: str) -> None:
+        """Say what is left as it is, and by whom it is done when."""
+        self.left.append(sentence)
+        self._say(f"left: {sentence}")

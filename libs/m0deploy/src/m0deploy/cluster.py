@@ -16,6 +16,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ConfigMap, Secret
 from m0chain.keyfile import write_new
 from m0common.errors import SettingsError
+from m0common.rights import OPERATOR
 
 from m0deploy import keys
 from m0deploy.changes import Changes
@@ -93,15 +94,18 @@ class Cluster:
 def init(cluster: Cluster, site: Site, signers: int, prefix: str) -> list[str]:
     """Make every key and password that the namespace's Secrets lack; returns what was made, as Secret/key.
 
-    The site is a folder that holds nothing yet: it is where they are made. Raises SettingsError or DeployError.
+    The site is a folder that holds nothing yet: it is where they are made. What an older version kept in the operator's
+    Secret is taken from there. Raises SettingsError or DeployError.
     """
-    there: dict[str, dict[str, bytes]] = {}
+    once = f"{prefix}-{OPERATOR}"
+    there = {once: cluster.secret(once) or {}}
     for share in shares(site, signers, prefix):
         if share.secret not in there:
             there[share.secret] = cluster.secret(share.secret) or {}
-        if share.key in there[share.secret] and not share.file.exists():
+        found = there[share.secret].get(share.key, there[once].get(share.key))
+        if found is not None and not share.file.exists():
             share.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_new(share.file, there[share.secret][share.key])
+            write_new(share.file, found)
     keys.init(site, signers)
     return [
         f"{name}/{key}"

@@ -3,7 +3,9 @@
 | Secret | whose |
 |---|---|
 | `PREFIX-control` | the control key; for bootstrap and warden |
-| `PREFIX-operator` | the operator's |
+| `PREFIX-chain` | the keys of the operator on chain, and of the programs; for bootstrap |
+| `PREFIX-servers` | who administers Kafka, and owns the database; for bootstrap, upgrades, and servers in the cluster |
+| `PREFIX-operator` | the operator's login to Kafka; for commands |
 | `PREFIX-SERVICE`, `PREFIX-signer-N` | that process's |
 
 A key of a Secret is the file's name below keys/ with `.` for `/`: `registrar.json`, `kafka.ingest`.
@@ -18,10 +20,12 @@ from urllib.parse import quote
 from m0common.errors import SettingsError
 from m0common.rights import OPERATOR
 
-from m0deploy.keys import items, signer_names
+from m0deploy.keys import Item, items, signer_names
 from m0deploy.site import DATABASE_USER, Site
 
 CONTROL = "control"
+CHAIN = "chain"
+SERVERS = "servers"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?")
 
 
@@ -41,7 +45,7 @@ def shares(site: Site, signers: int, prefix: str) -> Iterator[Share]:
         )
     for item in items(site, signers):
         key = item.path.name if item.path == site.control_key else _key(item.path.relative_to(site.keys))
-        for holder in (CONTROL,) if item.path == site.control_key else _holders(item.holder, signers):
+        for holder in _holders(site, item, signers):
             yield Share(f"{prefix}-{holder}", key, item.path)
 
 
@@ -81,7 +85,13 @@ def _key(path: Path) -> str:
     return ".".join(path.parts)
 
 
-def _holders(said: str, signers: int) -> tuple[str, ...]:
-    if said == "signers":
+def _holders(site: Site, item: Item, signers: int) -> tuple[str, ...]:
+    if item.path == site.control_key:
+        return (CONTROL,)
+    if item.holder == "signers":
         return signer_names(signers)
-    return (OPERATOR,) if said == OPERATOR else tuple(said.split(", "))
+    if item.holder != OPERATOR:
+        return tuple(item.holder.split(", "))
+    if item.path == site.kafka_passwords / OPERATOR:
+        return (OPERATOR,)
+    return (CHAIN,) if item.path.parent == site.keys else (SERVERS,)

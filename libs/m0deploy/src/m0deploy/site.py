@@ -21,6 +21,8 @@ class Site:
     programs: Path
     makes_users: bool = True
     """Users of Kafka are made with the passwords that lie here; else they are somebody else's."""
+    expands: bool = False
+    """Nothing that a version which runs may need is taken away in Kafka."""
     registry: Path | None = None
     """The registry of programs; None where there is none to compare with."""
 

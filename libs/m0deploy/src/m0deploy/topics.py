@@ -7,7 +7,7 @@ from m0common.stream.kafka_options import KafkaOptions
 from m0kafka.apply import apply
 from m0kafka.confluent import ConfluentCluster
 from m0kafka.passwords import ensure_passwords
-from m0kafka.plan import plan
+from m0kafka.plan import Plan, plan
 from m0kafka.wanted import Wanted
 
 from m0deploy.changes import Changes
@@ -21,9 +21,12 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
 
 def _provision(site: Site, settings: Settings, changes: Changes) -> None:
     wanted, cluster = Wanted.of(settings.kafka), ConfluentCluster(KafkaOptions.of(settings.kafka, "m0-provision"))
-    found = plan(wanted, cluster)
+    due = plan(wanted, cluster)
+    found, left = (due.expanding(), due.contracting()) if site.expands else (due, Plan())
     for sentence in found.sentences():
         changes.note(sentence)
+    for sentence in left.sentences():
+        changes.leave(f"{sentence}: `m0 topics apply` does it, once no older version runs")
     if changes.applies:
         users = wanted.users if site.makes_users else ()
         apply(cluster, found, ensure_passwords(site.kafka_passwords, users), lambda _: None)

@@ -1,7 +1,7 @@
 """What differs between what is wanted and what is, as steps; nothing here talks to anybody."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from m0common.errors import SettingsError
 from m0common.rights import Right, is_ours
@@ -9,6 +9,10 @@ from m0common.stream.partition import refuse_other_count
 
 from m0kafka.cluster import Cluster, FoundTopic
 from m0kafka.wanted import Wanted
+
+POLICY = "cleanup.policy"
+LIMITS = ("retention.ms", "max.message.bytes")
+"""Settings of topics of which more takes nothing from anybody; -1 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,17 @@ class Change:
             f"{key} = {value} (was {self.before.get(key, 'not set')})" for key, value in sorted(self.settings.items())
         )
 
+    def of(self, wanted: Callable[[str], bool]) -> "Change":
+        """The same of the settings that are `wanted` by name, which may be none."""
+        return replace(self, settings={key: value for key, value in self.settings.items() if wanted(key)})
+
+    def narrows(self, key: str) -> bool:
+        """Whether who runs with the setting as it is may lose by this change: messages, or that its own are taken."""
+        before, after = self.before.get(key), self.settings[key]
+        if key in LIMITS and before is not None:
+            return _limit(after) < _limit(before)
+        return key in (*LIMITS, POLICY)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -59,6 +74,18 @@ class Plan:
             *(f"grant {right}" for right in self.grant),
             *(f"revoke {right}" for right in self.revoke),
         ]
+
+    def expanding(self) -> "Plan":
+        """What of it takes nothing from whoever works with the cluster as it is, so that two versions of the services
+        can work side by side behind it.
+        """
+        changes = (change.of(lambda key, it=change: not it.narrows(key)) for change in self.change)
+        return replace(self, change=tuple(each for each in changes if each.settings), revoke=())
+
+    def contracting(self) -> "Plan":
+        """The rest: what only an older version may need, to be done when none runs any more."""
+        changes = (change.of(change.narrows) for change in self.change)
+        return Plan(change=tuple(each for each in changes if each.settings), revoke=self.revoke)
 
 
 def plan(wanted: Wanted, cluster: Cluster) -> Plan:
@@ -97,3 +124,7 @@ def _topics(wanted: Wanted, found: Mapping[str, FoundTopic]) -> tuple[tuple[Crea
                 Change(topic.name, other, {key: there.settings[key] for key in other if key in there.settings})
             )
     return tuple(create), tuple(change)
+
+
+def _limit(value: str) -> float:
+    return float("inf") if value == "-1" else int(value)

@@ -1,7 +1,7 @@
 """What Kafka is asked: `topics`, and `releases`, which the log names and somebody has to run."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from m0common.stream.kafka_options import KafkaOptions
 from m0common.stream.states import manifests
 from m0common.topics import MANIFESTS
 from m0kafka.confluent import ConfluentCluster
-from m0kafka.plan import plan
+from m0kafka.plan import Plan, plan
 from m0kafka.wanted import Wanted
 from m0lanes.births import no_life
 from m0replay.builds import Builds, installed_build, known_builds, running_builds
@@ -47,11 +47,17 @@ async def topics(site: Site) -> Verdict:
     if not site.kafka:
         return not_applicable(NO_KAFKA)
     wanted = Wanted.of(site.settings.kafka)
-    differs = await asyncio.to_thread(lambda: plan(wanted, ConfluentCluster(_options(site))).sentences())
-    if not differs:
-        return holds(f"{len(wanted.topics)} topics and {len(wanted.rights)} rights are as they should be")
-    more = f" and {len(differs) - SHOWN} more" if len(differs) > SHOWN else ""
-    return fails(f"to be done: {'; '.join(differs[:SHOWN])}{more}: run `m0 topics apply` as an administrator")
+    return judged_topics(wanted, await asyncio.to_thread(lambda: plan(wanted, ConfluentCluster(_options(site)))))
+
+
+def judged_topics(wanted: Wanted, due: Plan) -> Verdict:
+    """What is missing fails the box; what is only left over, as behind every upgrade that needs less, is a note."""
+    if lacking := due.expanding().sentences():
+        return fails(f"to be done: {_first(lacking)}: run `m0 topics apply` as an administrator")
+    said = f"{len(wanted.topics)} topics and {len(wanted.rights)} rights are as they should be"
+    if left := due.contracting().sentences():
+        said += f"; left over: {_first(left)}: `m0 topics apply` takes it away, once no older version runs"
+    return holds(said)
 
 
 async def releases_run(site: Site) -> Verdict:
@@ -91,6 +97,11 @@ def judged(named: Iterable[Named], builds: Builds) -> Verdict:
     if not found:
         return not_applicable("the log names no release yet: `m0 catalog set` does")
     return holds(f"{len(found)} releases are named and run in every stage: {', '.join(map(short, sorted(found)))}")
+
+
+def _first(sentences: Sequence[str]) -> str:
+    more = f" and {len(sentences) - SHOWN} more" if len(sentences) > SHOWN else ""
+    return "; ".join(sentences[:SHOWN]) + more
 
 
 def _options(site: Site) -> KafkaOptions:
