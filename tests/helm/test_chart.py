@@ -10,6 +10,8 @@ import yaml
 from chart_world import CHART, ENVIRONMENTS, OPTIONS, pods, selects, with_apis
 
 GOLDEN = Path(__file__).parent / "golden"
+VALUES = ("--values", "/etc/m0club/values/values.yaml")
+"""What a backup keeps beside the settings."""
 NEWEST = "1.37"
 FULL = [f"1.{minor}" for minor in range(27, 38)]
 VERSIONS = FULL if os.environ.get("FULL") else ["1.27", "1.32", NEWEST]
@@ -205,12 +207,14 @@ def test_backups_are_made_when_the_values_say_and_hold_no_key(helm):
     assert (job["spec"]["schedule"], job["spec"]["concurrencyPolicy"]) == ("17 3 * * *", "Forbid")
     assert job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 3600
     spec = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    assert spec["containers"][0]["args"] == ["backup", "create", "--verify"]
+    assert spec["containers"][0]["args"] == ["backup", "create", *VALUES, "--verify"]
     assert not any("secret" in volume or "projected" in volume for volume in spec["volumes"])
     told = (*ENVIRONMENTS["prod"], *BUCKET, "--set", "archive.backup.verify=false,archive.backup.deadlineSeconds=7200")
     (job,) = [each for each in helm.objects(*told) if each["kind"] == "CronJob"]
     assert job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 7200
-    assert job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["backup", "create"]
+    assert job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == [
+        "backup", "create", *VALUES,
+    ]  # fmt: skip
     never = helm.objects(*ENVIRONMENTS["prod"], *BUCKET, "--set", "archive.backup.schedule=")
     assert not any(each["kind"] == "CronJob" for each in never)
 
@@ -349,3 +353,15 @@ def test_the_public_reaches_no_metrics_and_no_readiness(helm):
         paths = {each["path"] for each in rule["http"]["paths"]}
         assert {"/health", "/v1", "/ws"} <= paths
         assert not paths & {"/", "/metrics", "/ready"}
+
+
+def test_every_backup_has_what_helm_was_told(helm):
+    told = (*ENVIRONMENTS["dev"], "--set", "api.replicas=7")
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in helm.objects(*told)}
+    (text,) = objects["ConfigMap", "m0club-values"]["data"].values()
+    assert yaml.safe_load(text)["api"]["replicas"] == 7
+    spec = objects["CronJob", "m0club-backup"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    file = container["args"][container["args"].index("--values") + 1]
+    mounted = next(each["name"] for each in container["volumeMounts"] if file == f"{each['mountPath']}/values.yaml")
+    assert {"name": mounted, "configMap": {"name": "m0club-values"}} in spec["volumes"]

@@ -14,6 +14,7 @@ early           whether it runs before there is a record, too
 control         whether it has the control key
 tag             of the image, where it is not global.imageTag
 archive         "reads" or "writes" it
+values          whether it has what Helm was told, in /etc/m0club/values
 config          another ConfigMap with the settings, which it has with keys or the archive alone
 account, token  its service account, and whether it is told its token
 reaches         what it opens connections to
@@ -50,6 +51,9 @@ spec:
     {{- end }}
     {{- if and .archive (include "m0club.archiveFolder" $root) }}
     {{- include "m0club.archiveVolume" $root | nindent 4 }}
+    {{- end }}
+    {{- if .values }}
+    - {name: values, configMap: {name: {{ include "m0club.name" $root }}-values}}
     {{- end }}
     {{- if or .keys .archive }}
     - name: config
@@ -109,6 +113,9 @@ volumeMounts:
   {{- end }}
   {{- if and .archive (include "m0club.archiveFolder" $root) }}
   - {name: archive, mountPath: {{ include "m0club.archiveFolder" $root }}, readOnly: {{ ne .archive "writes" }}}
+  {{- end }}
+  {{- if .values }}
+  - {name: values, mountPath: /etc/m0club/values, readOnly: true}
   {{- end }}
   {{- if or .keys .archive }}
   - {name: config, mountPath: /etc/m0club/config, readOnly: true}
