@@ -6,7 +6,7 @@ M0 := .venv/bin/m0
 PACKAGES := $(notdir $(filter-out %.egg-info,$(wildcard libs/*/src/* services/*/src/* infra/*/src/*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs verify clean test e2e soak lint typecheck format coverage bench images compose-test helm-check cluster-test terraform-check programs programs-test asyncapi replay lock env env-dev
+.PHONY: help up down status logs verify clean test e2e soak lint typecheck format coverage bench images images-pin compose-test helm-check cluster-test terraform-check programs programs-test asyncapi replay lock env env-dev
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -63,7 +63,10 @@ bench: env-dev  ## Benchmarks; only the ratios taken in one run mean something
 	@.venv/bin/python services/realtime/bench/fanout.py
 
 images: env-dev  ## Build container images with docker, podman or buildah; NAMES="api m0" some of them
-	@.venv/bin/python infra/images/build.py $(NAMES)
+	@.venv/bin/python infra/images/build.py $(ARGS) $(NAMES)
+
+images-pin: env-dev  ## Write the digests of servers' images for Compose and the chart; ARGS="--registry HOST"
+	@.venv/bin/python infra/images/pin.py $(ARGS)
 
 compose-test: env-dev  ## Try infra/compose on the Docker engine that answers (DOCKER_HOST): build, start, crash, stop
 	@.venv/bin/pytest tests/compose $(ARGS)

@@ -15,16 +15,21 @@ import yaml
 
 CHART = Path(__file__).parent / "m0club"
 OPEN = {
-    "config", "pod.annotations", "pod.labels", "pod.nodeSelector", "serviceAccount.annotations", "signer.nodeSelector",
-    "signer.tags", "ingress.annotations",
+    "config", "global.imageDigests", "pod.annotations", "pod.labels", "pod.nodeSelector", "serviceAccount.annotations",
+    "signer.nodeSelector", "signer.tags", "ingress.annotations",
 }  # fmt: skip
 """Tables whose keys are the operator's own."""
 ROLES = ("api", "realtime", "ingest", "engine", "indexer", "jobs", "warden", "signer")
 LANES = ("normalize", "feature", "model", "bundle")
+IMAGES = ("m0", "localnet", *LANES, *(role for role in ROLES if role != "engine"))
 TAG = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", "not": {"const": "latest"}}
 RULES: dict[str, dict[str, Any]] = {
     "global.env": {"enum": ["dev", "staging", "prod"]},
     "global.imageTag": {"pattern": "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$", "not": {"const": "latest"}},
+    "global.imageDigests": {
+        "additionalProperties": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+        "propertyNames": {"pattern": f"^({'|'.join(IMAGES)}):[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}$"},
+    },
     "global.imagePullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "global.logLevel": {"enum": ["debug", "info", "warn", "error"]},
     "kafka.securityProtocol": {"enum": ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]},

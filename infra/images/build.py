@@ -1,6 +1,6 @@
 """`make images`: every image of ours, or those that are named, by whichever engine is there.
 
-    python infra/images/build.py [--base IMAGE] [--tag TAG] [--archive FOLDER] [--engine ENGINE] [NAME ...]
+    python infra/images/build.py [--base IMAGE] [--tag TAG] [--archive FOLDER] [--no-cache] [NAME ...]
 
 It fills infra/images/wheelhouse with the wheels that the locks pin by hash, so that builds need nothing of the network
 but their base image and its packages; builds one image after the other; prints what each weighs, and how much of that
@@ -10,11 +10,13 @@ is shared. With --archive it writes a docker archive of each besides.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from locks import DOMAINS, IMAGES, LOCKS, ROOT, blocks, stands_on
 
@@ -34,6 +36,10 @@ from m0lanes.domains import load_domains
 from m0lanes.release import release_of
 print(",".join(f"{name}={release_of(domain).hex()}" for name, domain in sorted(load_domains().items())))
 """
+
+
+RELEASE = re.compile(r"v?\d+\.\d+\.\d+")
+UNVERSIONED = "0.0.0"
 
 
 class BuildError(Exception):
@@ -69,16 +75,48 @@ def fill_wheelhouse(machine: str) -> None:
     listed.replace(wanted)
 
 
-def revision() -> tuple[str, str]:
-    """The commit that is built, and the tag of its images. Raises BuildError where there is no commit."""
-    said = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    if said.returncode:
-        raise BuildError("this is no clone with a commit: name the tag with --tag")
-    commit = said.stdout.strip()
-    return commit, f"sha-{commit[:12]}"
+class Tree(NamedTuple):
+    """What is built: a commit of a clone, and the first of the files that are not in it."""
+
+    commit: str
+    """`unknown` outside a clone."""
+    changed: str = ""
+
+    @property
+    def revision(self) -> str:
+        """For the label."""
+        return self.commit + ("-dirty" if self.changed else "")
+
+    def tag(self, told: str | None, version: str) -> str:
+        """The tag of its images, unless another one is told. Raises BuildError where a tag would say what is not so."""
+        own = f"sha-{self.commit[:12]}"
+        if self.changed:
+            for name in (told or "", version if version != UNVERSIONED else ""):
+                if RELEASE.match(name) or name == own:
+                    raise BuildError(
+                        f"{name} cannot be built with {self.changed} not committed: commit it, or take it away"
+                    )
+            own += "-dirty"
+        elif not told and self.commit == "unknown":
+            raise BuildError("this is no clone with a commit: name the tag with --tag")
+        return told or own
 
 
-def build(engine: str, name: str, tags: Sequence[str], base: str | None, commit: str, version: str) -> None:
+def tree(root: Path = ROOT) -> Tree:
+    """What git says of a checkout."""
+
+    def asked(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)
+        return done.stdout if not done.returncode else ""
+
+    if not (commit := asked("rev-parse", "--verify", "--quiet", "HEAD").strip()):
+        return Tree("unknown")
+    return Tree(commit, next(iter(asked("status", "--porcelain").splitlines()), "")[3:])
+
+
+def build(
+    engine: str, name: str, tags: Sequence[str], base: str | None, commit: str, version: str, *, anew: bool = False
+) -> None:
     """One image. Raises BuildError."""
     arguments = {"IMAGE": name, "MODULE": IMAGES[name].module, "STANDS_ON": f"stands-on-{stands_on(name)}"}
     arguments |= {"REVISION": commit, "VERSION": version}
@@ -87,6 +125,7 @@ def build(engine: str, name: str, tags: Sequence[str], base: str | None, commit:
     command += ["--file", str(HERE / "Dockerfile"), "--target", "command" if name == "m0" else "service"]
     command += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
     command += [word for tag in tags for word in ("--tag", f"m0club/{name}:{tag}")]
+    command += ["--no-cache"] if anew else []
     quiet = ("--quiet",) if engine != "buildah" else ()
     done = subprocess.run([*command, *quiet, str(ROOT)], env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=False)
     if done.returncode:
@@ -164,8 +203,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="images (default: all)")
     parser.add_argument("--base", default=os.environ.get("BASE_IMAGE"), help="what they stand on; Debian 12's layout")
     parser.add_argument("--tag", help="instead of sha-COMMIT")
-    parser.add_argument("--version", default="0.0.0", help="for the label, as v1.2.3")
+    parser.add_argument("--version", default=UNVERSIONED, help="for the label, as v1.2.3")
     parser.add_argument("--archive", type=Path, metavar="FOLDER", help="write a docker archive of each too")
+    parser.add_argument("--no-cache", action="store_true", help="every step anew, with Debian's packages of today")
     parser.add_argument("--engine", choices=ENGINES)
     said = parser.parse_args()
     names = said.names or list(IMAGES)
@@ -173,10 +213,13 @@ def main() -> int:
         parser.error(f"no image {unknown[0]}: there are {', '.join(IMAGES)}")
     try:
         engine = engine_of(said.engine)
-        commit, tag = ("unknown", said.tag) if said.tag else revision()
+        built = tree()
+        tag = built.tag(said.tag, said.version)
+        if built.changed:
+            print(f"images: {built.changed} is not committed: they are tagged {tag}", file=sys.stderr)
         fill_wheelhouse(os.uname().machine)
         for name in names:
-            build(engine, name, (tag, "dev"), said.base, commit, said.version)
+            build(engine, name, (tag, "dev"), said.base, built.revision, said.version, anew=said.no_cache)
             if DOMAINS in IMAGES[name].packages:
                 label(engine, name, (tag, "dev"))
         show(engine, names, tag)

@@ -365,3 +365,19 @@ def test_every_backup_has_what_helm_was_told(helm):
     file = container["args"][container["args"].index("--values") + 1]
     mounted = next(each["name"] for each in container["volumeMounts"] if file == f"{each['mountPath']}/values.yaml")
     assert {"name": mounted, "configMap": {"name": "m0club-values"}} in spec["volumes"]
+
+
+def test_an_image_is_named_by_its_digest_where_its_tag_has_one(helm):
+    digest = f"sha256:{'a' * 64}"
+    told = ("--set", rf"global.imageDigests.signer:v1\.2\.3={digest}", "--set", "signer.tags.signer-1=v1")
+    found = {
+        name: spec["containers"][0]["image"] for name, _, spec in pods(helm.objects(*ENVIRONMENTS["staging"], *told))
+    }
+    assert found["m0club-signer-2"] == f"m0club/signer:v1.2.3@{digest}"
+    assert found["m0club-signer-1"] == "m0club/signer:v1"
+    assert found["m0club-api"] == "m0club/api:v1.2.3"
+
+
+@pytest.mark.parametrize("told", ["api:v1=v1", f"kafka:v1=sha256:{'a' * 64}"])
+def test_a_digest_of_nothing_is_refused(helm, told):
+    assert "imageDigests" in helm.refusal(*ENVIRONMENTS["staging"], "--set", f"global.imageDigests.{told}")

@@ -19,10 +19,12 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 
-{{/* dict root, image, tag */}}
+{{/* dict root, image, tag → its name, with its digest where global.imageDigests has one */}}
 {{- define "m0club.image" -}}
-{{- $tag := .tag | default .root.Values.global.imageTag -}}
-{{- with .root.Values.global.imageRegistry }}{{ . }}/{{ end }}m0club/{{ .image }}:{{ required "global.imageTag is missing: set it to sha-<commit> or vX.Y.Z" $tag }}
+{{- $global := .root.Values.global -}}
+{{- $tag := .tag | default $global.imageTag | required "global.imageTag is missing: set it to sha-<commit> or vX.Y.Z" -}}
+{{- $digest := get $global.imageDigests (printf "%s:%s" .image $tag) -}}
+{{- with $global.imageRegistry }}{{ . }}/{{ end }}m0club/{{ .image }}:{{ $tag }}{{ with $digest }}@{{ . }}{{ end }}
 {{- end -}}
 
 {{/* The brokers; nothing where the settings file names them. */}}
