@@ -50,10 +50,11 @@ RULES: dict[str, dict[str, Any]] = {
     "archive.url": {"pattern": "^(|file:///.+|s3://.+)$"},
     "archive.storage.accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
     "archive.backup.deadlineSeconds": {"minimum": 60},
+    "upgrade.signerSeconds": {"minimum": 30},
     "upgrade.steps": {"items": {"enum": ["database", "topics"]}, "minItems": 1},
 } | {
     f"networkPolicies.ports.{server}": {"items": {"type": "integer", "minimum": 1, "maximum": 65535}}
-    for server in ("kafka", "postgres", "redis", "rpc", "archive")
+    for server in ("kafka", "postgres", "redis", "rpc", "archive", "cluster")
 }
 RESOURCES = {"type": "object", "description": "requests and limits of its container"}
 PLACED = {

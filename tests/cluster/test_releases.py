@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import pytest
 from changed_images import build_id, change
@@ -35,6 +36,8 @@ def roll(release, verb, builds, moves):
             said.append(line)
             while left and line.startswith("Now start each signer again"):
                 install(release, builds, left.pop(0), "--no-hooks")
+                m0 = (sys.executable, "-m", "m0cli.main", "signers", "roll", "--namespace", release.namespace)
+                release.cluster(*m0)
     assert process.returncode == 0, "".join(said)
     assert not left
 

@@ -44,9 +44,8 @@ class Helm:
 
 
 TAG = "global.imageTag=v1.2.3"
-OUTSIDE = ",".join(
-    f"networkPolicies.{server}={{192.0.2.{n}/32}}" for n, server in enumerate(("kafka", "postgres", "rpc"), 1)
-)
+SERVERS = ("kafka", "postgres", "rpc", "cluster")
+OUTSIDE = ",".join(f"networkPolicies.{server}={{192.0.2.{n}/32}}" for n, server in enumerate(SERVERS, 1))
 ENVIRONMENTS = {
     "dev": ("-f", str(CHART / "values.dev.yaml")),
     "staging": ("-f", str(CHART / "values.staging.yaml"), "--set", TAG),

@@ -87,7 +87,7 @@ def test_every_pod_is_closed_unless_a_policy_opens_it(helm, environment):
 def test_who_has_a_token_is_known(helm, environment):
     objects = helm.objects(*ENVIRONMENTS[environment])
     told = {name for name, _, spec in pods(objects) if spec.get("automountServiceAccountToken", True)}
-    assert told == ({"m0club-keys", "m0club-bootstrap-1"} if environment == "dev" else set())
+    assert told == {"m0club-roll"} | ({"m0club-keys", "m0club-bootstrap-1"} if environment == "dev" else set())
     accounts = {each["metadata"]["name"]: each for each in objects if each["kind"] == "ServiceAccount"}
     assert not any(each["automountServiceAccountToken"] for each in accounts.values())
     for name, _, spec in pods(objects):
@@ -344,6 +344,58 @@ def test_signers_change_their_version_one_by_one(helm):
         "m0club-signer-2": "m0club/signer:v1",
         "m0club-signer-3": "m0club/signer:v3",
     }
+
+
+def named(objects):
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
+
+
+@environments
+def test_signers_are_held_and_rolled_one_by_one_behind_an_upgrade_and_a_rollback(helm, environment):
+    found = named(helm.objects(*ENVIRONMENTS[environment], "--set", "upgrade.signerSeconds=100"))
+    sets = [f"m0club-signer-{number}" for number in (1, 2, 3)]
+    held = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}
+    assert all(found["StatefulSet", name]["spec"]["updateStrategy"] == held for name in sets)
+    job = found["Job", "m0club-roll"]
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-upgrade,post-rollback"
+    spec = job["spec"]["template"]["spec"]
+    assert spec["containers"][0]["args"] == ["signers", "roll", *sets, "--within", "100"]
+    assert job["spec"]["activeDeadlineSeconds"] > 300
+    assert not [each["name"] for each in spec["volumes"] if {"secret", "projected"} & each.keys()]
+    assert found["Role", "m0club-roll"]["rules"] == [
+        {"apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["get", "patch"], "resourceNames": sets},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "resourceNames": [f"{name}-0" for name in sets]},
+    ]
+    by_hand = named(helm.objects(*ENVIRONMENTS[environment], "--set", "upgrade.rollSigners=false"))
+    assert not [name for _, name in by_hand if name == "m0club-roll"]
+    assert all(by_hand["StatefulSet", name]["spec"]["updateStrategy"] == held for name in sets)
+
+
+@environments
+def test_what_runs_before_or_beside_a_rollout_in_kafka_only_adds(helm, environment):
+    told = [
+        spec["containers"][0]["args"]
+        for _, _, spec in pods(helm.objects(*ENVIRONMENTS[environment]))
+        if spec["containers"][0].get("args", [""])[0] == "bootstrap"
+    ]
+    assert len(told) == (2 if environment == "dev" else 1)
+    assert all("--expand" in args for args in told)
+
+
+@environments
+def test_keys_of_the_chain_are_mounted_by_bootstrap_alone(helm, environment):
+    held = {}
+    for name, _, spec in pods(helm.objects(*ENVIRONMENTS[environment], *BUCKET, "--set", "toolbox.enabled=true")):
+        for volume in spec.get("volumes", ()):
+            found = {each["secret"]["name"] for each in volume.get("projected", {}).get("sources", ())}
+            found |= {volume["secret"]["secretName"]} if "secret" in volume else set()
+            held.setdefault(name, set()).update(found)
+    assert {name for name, secrets in held.items() if "m0club-chain" in secrets} == (
+        {"m0club-bootstrap-1"} if environment == "dev" else set()
+    )
+    servers = {"m0club-bootstrap-1", "m0club-kafka", "m0club-postgres"} if environment == "dev" else set()
+    assert {name for name, secrets in held.items() if "m0club-servers" in secrets} == {"m0club-upgrade"} | servers
+    assert held["m0club-toolbox"] - {"m0club-control"} == {"m0club-operator"}
 
 
 def test_the_public_reaches_no_metrics_and_no_readiness(helm):

@@ -53,8 +53,7 @@ def test_whatever_a_pod_is_to_reach_has_a_policy(helm, environment, keys, enable
         taken = [each for each in selectors if label in each["matchLabels"] and selects(each, labels)]
         assert taken, f"{name}: {label}"
         seen.add(label)
-    wanted = environment != "prod" and "true" in (keys, enabled)
-    assert (f"{REACHES}cluster" in seen) == wanted
+    assert f"{REACHES}cluster" in seen  # the Job that rolls signers, in every environment
 
 
 @environments
@@ -77,6 +76,18 @@ def test_in_prod_none_but_ingest_reaches_any_address(helm):
     assert names == {"ingest"}
     # a rule that names nobody is one about everybody
     assert all(rule.get("to") for policy in policies(objects) for rule in policy["egress"])
+
+
+def test_the_api_server_is_reached_by_who_changes_the_cluster_and_in_prod_at_its_addresses(helm):
+    objects = helm.objects(*ENVIRONMENTS["prod"])
+    (policy,) = [each for each in policies(objects) if f"{REACHES}cluster" in each["podSelector"]["matchLabels"]]
+    (rule,) = policy["egress"]
+    assert rule["to"] == [{"ipBlock": {"cidr": "192.0.2.4/32"}}]
+    assert [each["port"] for each in rule["ports"]] == [443, 6443]
+    assert {name for name, _, label in reached(objects) if label == f"{REACHES}cluster"} == {"m0club-roll"}
+    without = ("--set", "networkPolicies.cluster=null")
+    assert "networkPolicies.cluster is missing" in helm.refusal(*ENVIRONMENTS["prod"], *without)
+    assert helm.objects(*ENVIRONMENTS["prod"], *without, "--set", "upgrade.rollSigners=false")
 
 
 def test_redis_is_reached_in_prod_where_its_addresses_are_named(helm):
@@ -131,6 +142,6 @@ def test_servers_in_the_cluster_are_reached_at_their_pods(helm):
         for port in wanted:
             assert (component, port) in served
             assert any(each["port"] <= port <= each["endPort"] for each in rule["ports"])
-    assert {f"{REACHES}internet"} == {
+    assert {f"{REACHES}internet", f"{REACHES}cluster"} == {
         label for labels, _, _ in outside(objects) for label in labels if label.startswith(REACHES)
     }

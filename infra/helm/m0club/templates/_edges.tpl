@@ -4,7 +4,9 @@
 {{- define "m0club.cidrs" -}}
 {{- $named := index .root.Values.networkPolicies .server -}}
 {{- $prod := eq .root.Values.global.env "prod" -}}
-{{- if and (eq .server "archive") (not (hasPrefix "s3://" .root.Values.archive.url)) -}}
+{{- $v := .root.Values -}}
+{{- if and (eq .server "archive") (not (hasPrefix "s3://" $v.archive.url)) -}}
+{{- else if and (eq .server "cluster") (not (or $v.upgrade.rollSigners $v.bootstrap.keys $v.bootstrap.enabled)) -}}
 {{- else if $named -}}
 {{ join "," $named }}
 {{- else if not $prod -}}
@@ -17,7 +19,7 @@
 {{/* dict root, server → its ports there, with commas between: of what the values name, else the usual ones */}}
 {{- define "m0club.ports" -}}
 {{- $values := .root.Values -}}
-{{- $usual := dict "kafka" (list 9092 9093) "postgres" (list 5432) "redis" (list 6379 6380) "rpc" (list 443 8899 8900) "archive" (list 443) -}}
+{{- $usual := dict "kafka" (list 9092 9093) "postgres" (list 5432) "redis" (list 6379 6380) "rpc" (list 443 8899 8900) "archive" (list 443) "cluster" (list 443 6443) -}}
 {{- $addresses := dict "kafka" (splitList "," $values.kafka.bootstrap) "rpc" (list $values.solana.rpcUrl $values.solana.wsUrl) "archive" (list $values.archive.endpoint) -}}
 {{- $found := index $values.networkPolicies.ports .server -}}
 {{- if not $found -}}

@@ -34,6 +34,7 @@ OWN: dict[str, Command] = {
     "bootstrap": Command("m0cli.bootstrap", "From empty servers to a deployment.", DEPLOYMENT),
     "programs": Command("m0cli.programs", "The Solana programs: build, verify, deploy, upgrade.", DEPLOYMENT),
     "preflight": Command("m0cli.preflight", "Whether an upgrade may go on.", DEPLOYMENT),
+    "signers": Command("m0cli.signers", "Signers on Kubernetes: on to a new version.", DEPLOYMENT),
     "catalog": Command("m0cli.catalog", "Catalogs: list, plan, set and retire them.", DEPLOYMENT),
     "release": Command("m0cli.release", "Releases side by side: switch, finish, and back.", DEPLOYMENT),
     "control-key": Command("m0cli.control_key", "The key that signs changes: hand it on to a new one.", DEPLOYMENT),

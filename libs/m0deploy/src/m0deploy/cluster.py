@@ -34,7 +34,7 @@ class Cluster:
     """One namespace. Every method raises DeployError for what the cluster refuses, or when it says nothing."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
 
     @classmethod
     def reached(cls, namespace: str | None) -> Self:
@@ -60,9 +60,9 @@ class Cluster:
         missing = {key: value for key, value in content.items() if key not in (there or {})}
         with _refused(f"Secret {name}"):
             if there is None:
-                self._client.create(Secret(metadata=ObjectMeta(name=name), type="Opaque", stringData=dict(content)))
+                self.client.create(Secret(metadata=ObjectMeta(name=name), type="Opaque", stringData=dict(content)))
             elif missing:
-                self._client.patch(Secret, name, {"stringData": missing})
+                self.client.patch(Secret, name, {"stringData": missing})
         return list(missing)
 
     async def record(self, site: Site, name: str, changes: Changes) -> None:
@@ -76,15 +76,15 @@ class Cluster:
         async def put() -> None:
             with _refused(f"ConfigMap {name}"):
                 if there is None:
-                    self._client.create(ConfigMap(metadata=ObjectMeta(name=name), data={RECORD: text}))
+                    self.client.create(ConfigMap(metadata=ObjectMeta(name=name), data={RECORD: text}))
                 else:
-                    self._client.patch(ConfigMap, name, {"data": {RECORD: text}})
+                    self.client.patch(ConfigMap, name, {"data": {RECORD: text}})
 
         await changes.make(f"write the record of the deployment to ConfigMap {name}", put)
 
     def _found(self, kind: type[_Kept], name: str) -> _Kept | None:
         try:
-            return self._client.get(kind, name)
+            return self.client.get(kind, name)
         except ApiError as error:
             if error.status.code == _NOT_FOUND:
                 return None
