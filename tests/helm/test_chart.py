@@ -430,6 +430,12 @@ def test_an_image_is_named_by_its_digest_where_its_tag_has_one(helm):
     assert found["m0club-api"] == "m0club/api:v1.2.3"
 
 
-@pytest.mark.parametrize("told", ["api:v1=v1", f"kafka:v1=sha256:{'a' * 64}"])
-def test_a_digest_of_nothing_is_refused(helm, told):
-    assert "imageDigests" in helm.refusal(*ENVIRONMENTS["staging"], "--set", f"global.imageDigests.{told}")
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("api:v1=v1", "imageDigests"),
+        (f"kafka:v1=sha256:{'a' * 64}", "'kafka:v1' does not match pattern '^(m0|localnet|"),
+    ],
+)
+def test_a_digest_of_nothing_is_refused(helm, told, said):
+    assert said in helm.refusal(*ENVIRONMENTS["staging"], "--set", f"global.imageDigests.{told}")
