@@ -168,7 +168,7 @@ def test_the_servers_of_one_deployment_are_not_given_the_identity_of_another(wor
     assert not (world.folder.parent / "other").exists()
 
 
-NAMES = ["addresses", "genesis", "partitions", "topics", "schema", "releases"]
+NAMES = ["addresses", "genesis", "partitions", "topics", "signers", "schema", "releases"]
 
 
 @pytest.fixture
@@ -214,7 +214,8 @@ def test_what_the_next_step_makes_is_left_out(world, monkeypatch):
 def test_another_chain_and_other_programs_stop_an_upgrade(world, looked):
     key = json.loads((world.folder / "deployment.json").read_text())["signers"][0]["public_key"]
     failed = looked(M0_ORACLE_PROGRAM_ID=key, M0_GENESIS_HASH="ab" * 32)
-    assert failed.keys() == {"addresses", "genesis", "releases"}
+    assert failed.keys() == {"addresses", "genesis", "signers", "releases"}
+    assert "signer set 1 is not on chain: run `m0 bootstrap` first" in failed["signers"]
     assert "the log has no catalog that the control key" in failed["releases"]
     assert failed["addresses"].startswith(f"at deployment.oracle_program_id, {key}, is no program")
     assert f"deployment.genesis_hash is {'ab' * 32}: name a node" in failed["genesis"]
@@ -234,8 +235,13 @@ def test_another_count_of_partitions_and_what_kafka_lacks_stop_an_upgrade(world,
     assert "m0.raw.v1 has 4 partitions and 8 are configured: set kafka.partitions = 4" in failed["partitions"]
     config.write_text(CONFIG.format(env="dev", auto="true").replace("partitions = 4", "partitions = 4\nsigners = 4"))
     failed = looked(M0_CONFIG_PATH=str(config))
-    assert failed.keys() == {"topics"}
-    assert "Kafka lacks this: add user signer-4; `m0 topics apply` does it" in failed["topics"]
+    assert failed.keys() == {"topics", "signers"}
+    assert "Kafka lacks this: add user signer-4; `m0 topics apply --expand` does it" in failed["topics"]
+    assert "signer set 1 on chain has 3 signers" in failed["signers"]
+    assert "is 4: say 3; a set cannot be changed yet" in failed["signers"]
+    config.write_text(CONFIG.format(env="dev", auto="true").replace("partitions = 4", "partitions = 4\nsigners = 2"))
+    failed = looked(M0_CONFIG_PATH=str(config))
+    assert failed.keys() == {"signers"}, "rights of a signer that nobody wants any more are left to the operator"
 
 
 def test_a_schema_that_is_another_ones_or_for_newer_versions_stops_an_upgrade(world, looked):
@@ -262,7 +268,7 @@ def test_a_schema_that_is_another_ones_or_for_newer_versions_stops_an_upgrade(wo
 def test_a_server_that_is_away_fails_what_it_is_needed_for_in_one_sentence_each(looked):
     away = f"postgresql://m0@127.0.0.1:{free_port()}/m0"
     failed = looked(M0_PG_DSN=away, M0_RPC_URL=f"http://127.0.0.1:{free_port()}")
-    assert failed.keys() == {"addresses", "genesis", "schema"}
+    assert failed.keys() == {"addresses", "genesis", "signers", "schema"}
     assert "Postgres does not answer" in failed["schema"]
 
 

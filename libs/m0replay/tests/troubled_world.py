@@ -54,6 +54,7 @@ class Troubled:
         await self.recorded.of(self._log.records)
         lost: str | None = None
         for index in range(epochs):
+            lanes = lanes_of(self._log.sets[self._log.in_force][0])  # until its last record is played
             records = self._epoch(index)
             self.recorded.cores = self._stages
             if lost is not None:
@@ -66,7 +67,7 @@ class Troubled:
             for record in records:
                 await self.recorded.of([record])
                 if lost is None and index and self._rng.random() < 0.08:
-                    await self._begin_lives(lanes_of(self._log.sets[self._log.in_force][0]), 0.5)
+                    await self._begin_lives(lanes, 0.5)
         return self.recorded
 
     def _epoch(self, index: int) -> list:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from m0chain import Programs, node_client, pda
+from m0chain import Programs, accounts, node_client, pda
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.errors import M0Error, SettingsError
@@ -22,6 +22,7 @@ from m0kafka.wanted import Wanted
 from m0replay.catalog_log import CatalogLog
 from m0replay.unrun import Staying, unrun
 
+from m0deploy.accounts import SIGNER_SET_ID
 from m0deploy.clusters import TEST_CLUSTER, refuse_another
 from m0deploy.program_registry import Registry
 
@@ -114,13 +115,32 @@ class Preflight:
         return Found(faults, f"{wanted.partitions} partitions, as {len(found)} topics have")
 
     async def topics(self) -> Found:
-        """Topics, users and rights are those of this version."""
+        """Topics, users and rights have all that this version uses; what an older one may use stays."""
         kafka = self.settings.kafka
         wanted = Wanted.of(kafka)
         cluster = await asyncio.to_thread(ConfluentCluster, KafkaOptions.of(kafka, "m0-preflight"))
-        due = (await asyncio.to_thread(plan, wanted, cluster)).sentences()
-        faults = [f"Kafka lacks this: {sentence}; `m0 topics apply` does it" for sentence in due]
-        return Found(faults, f"{len(wanted.topics)} topics, {len(wanted.users)} users, {len(wanted.rights)} rights")
+        due = await asyncio.to_thread(plan, wanted, cluster)
+        lacking = due.expanding().sentences()
+        faults = [f"Kafka lacks this: {sentence}; `m0 topics apply --expand` does it" for sentence in lacking]
+        said = f"{len(wanted.topics)} topics, {len(wanted.users)} users, {len(wanted.rights)} rights"
+        left = due.contracting().sentences()
+        return Found(faults, f"{said}, and {len(left)} steps left for when no older version runs" if left else said)
+
+    async def signers(self) -> Found:
+        """As many signers are installed as the set on chain has: one more would be nobody's, one less may be missed."""
+        settings, oracle = self.settings, Programs.of(self.settings).oracle
+        async with node_client(settings.solana) as client:
+            (account,) = await client.accounts([pda.signer_set(oracle, SIGNER_SET_ID)])
+        if account is None:
+            return Found([f"signer set {SIGNER_SET_ID} is not on chain: run `m0 bootstrap` first"], "")
+        count, told = len(accounts.signer_set(account.data).keys), settings.kafka.signers
+        if count == told:
+            return Found([], f"signer set {SIGNER_SET_ID} has {count} signers, as many as are installed")
+        fault = (
+            f"signer set {SIGNER_SET_ID} on chain has {count} signers, and kafka.signers (the chart's signer.replicas) "
+            f"is {told}: say {count}; a set cannot be changed yet"
+        )
+        return Found([fault], "")
 
     async def schema(self) -> Found:
         """The database is ours, and this version may use or migrate it."""
@@ -157,6 +177,7 @@ CHECKS: Mapping[str, Callable[[Preflight], Awaitable[Found]]] = {
     "genesis": Preflight.genesis,
     "partitions": Preflight.partitions,
     "topics": Preflight.topics,
+    "signers": Preflight.signers,
     "schema": Preflight.schema,
     "releases": Preflight.releases,
 }

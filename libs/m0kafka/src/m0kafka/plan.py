@@ -54,6 +54,10 @@ class Change:
             return _limit(after) < _limit(before)
         return key in (*LIMITS, POLICY)
 
+    def widens(self, key: str) -> bool:
+        """Whether nobody can lose anything by this change."""
+        return not self.narrows(key)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -79,7 +83,7 @@ class Plan:
         """What of it takes nothing from whoever works with the cluster as it is, so that two versions of the services
         can work side by side behind it.
         """
-        changes = (change.of(lambda key, it=change: not it.narrows(key)) for change in self.change)
+        changes = (change.of(change.widens) for change in self.change)
         return replace(self, change=tuple(each for each in changes if each.settings), revoke=())
 
     def contracting(self) -> "Plan":
