@@ -48,6 +48,8 @@ class Troubled:
         self._log.begin()
         self.recorded = Recorded(TWO)
         self._stages = self.recorded.cores
+        self._lived: bytes | None = None
+        """What all lanes were given beside their set's release, until a set gives them another."""
 
     async def of(self, epochs: int) -> Recorded:
         """So many epochs, in some of which later stages stand still and lose what they had not read."""
@@ -55,7 +57,7 @@ class Troubled:
         lost: str | None = None
         for index in range(epochs):
             lanes = lanes_of(self._log.sets[self._log.in_force][0])  # until its last record is played
-            records = self._epoch(index)
+            records, whole = self._epoch(index)
             self.recorded.cores = self._stages
             if lost is not None:
                 await self.recorded.lose(lost)
@@ -64,13 +66,17 @@ class Troubled:
             elif 0 < index < epochs - 2 and self._rng.random() < 0.3:
                 running = self._rng.choice((1, 2, 3))
                 lost, self.recorded.cores = INPUTS[running], self._stages[:running]
-            for record in records:
+            for number, record in enumerate(records):
                 await self.recorded.of([record])
-                if lost is None and index and self._rng.random() < 0.08:
+                if lost is None and index and self._rng.random() < 0.08 and number < whole:
                     await self._begin_lives(lanes, 0.5)
+            self._lived = self._lived if whole == len(records) else None
         return self.recorded
 
-    def _epoch(self, index: int) -> list:
+    def _epoch(self, index: int) -> tuple[list, int]:
+        """Its records, and how many of them there are before lanes go over to another release, one behind the other: a
+        life from an older epoch would be lived under the new one in some, and an epoch of two is never closed.
+        """
         log, rng, since = self._log, self._rng, len(self._log.records)
         start = world.BASE_MS + index * world.EPOCH_MS
         for number, group in enumerate(log.sets[log.in_force][0].groups):
@@ -84,14 +90,16 @@ class Troubled:
             following = max(log.sets) + 1
             groups = tuple(sorted(rng.sample(world.GROUPS, rng.randrange(1, 5))))
             log.define(following, groups=groups, release=rng.choice(RELEASES).hex())
+        before = len(log.records)
         log.end(world.FIRST + index, following)
-        return log.records[since:]
+        return log.records[since:], (len(log.records) if following is None else before) - since
 
     async def _begin_lives(self, lanes, likely: float) -> None:
         # all lanes get another release, or none does: an epoch of two is never closed
-        release = self._rng.choice((None, None, *RELEASES))
+        given = self._rng.choice((None, None, *RELEASES))
+        release = self._lived = given or self._lived
         for lane in lanes:
-            if release is None and self._rng.random() >= likely:
+            if given is None and self._rng.random() >= likely:
                 continue
             origin: dict = {}
             if self._rng.random() < 0.2:
