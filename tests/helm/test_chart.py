@@ -286,7 +286,7 @@ def test_a_first_install_that_failed_is_run_again(helm):
     volumes = {each["name"]: each for each in found["m0club-upgrade"][2]["spec"]["template"]["spec"]["volumes"]}
     assert volumes["deployment"]["configMap"] == {"name": "m0club-deployment", "optional": True}
     # without a cluster nothing is found there, no record either: there is nothing that an upgrade could expand
-    assert hooks("--is-upgrade").keys() == {"m0club-keys"}
+    assert hooks("--is-upgrade").keys() == {"m0club-keys", "m0club-roll"}
     assert "m0club-upgrade" in hooks("--is-upgrade", "--set", "bootstrap.enabled=false")
 
 

@@ -68,8 +68,11 @@ def test_what_is_for_trying_out_is_refused_in_prod_alone(helm, value, said):
 def test_what_is_missing_is_said_with_its_remedy(helm):
     said = helm.refusal("-f", ENVIRONMENTS["staging"][1])
     assert "global.imageTag is missing: set it to sha-<commit> or vX.Y.Z" in said
-    said = helm.refusal(*ENVIRONMENTS["prod"][:4])
-    assert "networkPolicies.kafka is missing: in prod name the addresses outside that are reached, as CIDRs" in said
+    told: tuple[str, ...] = ENVIRONMENTS["prod"][:4]
+    for server in ("cluster", "kafka"):
+        said = helm.refusal(*told)
+        assert f"networkPolicies.{server} is missing: in prod name the addresses outside that are reached, as" in said
+        told = (*told, "--set", f"networkPolicies.{server}={{10.0.0.0/16}}")
 
 
 @pytest.mark.parametrize("option", OPTIONS)
