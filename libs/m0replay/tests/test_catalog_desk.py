@@ -272,3 +272,20 @@ async def test_what_the_log_does_not_have_cannot_be_retired(world):
         (await world.desk()).retired("sprots")
     with pytest.raises(SettingsError, match=r"the log has no catalog nope: there is sports$"):
         (await world.desk()).retired("nope")
+
+
+async def test_where_the_keys_of_sources_are_not_their_set_keeps_them(world):
+    first = await define(world)
+    await world.mark("sports", 7)
+    (world.keys / "clock.json").unlink()
+    there = Keypair.from_seed(bytes([9]) * 32)
+    (world.keys / "registry.json").write_text(str(list(bytes(there))))
+    found = (await world.desk()).composed("sports", release=OTHER)
+    assert (found.release, found.sources["clock"]) == (OTHER, first.sources["clock"])
+    assert found.sources["registry"].key == bytes(there.pubkey()).hex(), "a file that is here counts"
+
+
+async def test_a_source_that_nobody_has_a_key_of_is_refused(world):
+    (world.keys / "clock.json").unlink()
+    with pytest.raises(SettingsError, match=r"clock\.key = true, but there is no key file clock\.json"):
+        (await world.desk()).composed("sports")

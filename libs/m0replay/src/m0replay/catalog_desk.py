@@ -74,16 +74,17 @@ class CatalogDesk:
         certificates: Iterable[Certificate] = (),
     ) -> CatalogSetPayload:
         """The set of the next generation as the files have it; `release` takes the place of theirs, `certificates` go
-        on from those that the catalog has.
+        on from those that the catalog has. A source whose key file is not here keeps the key that the log has of it:
+        where catalogs are changed is not where sources sign.
 
         Raises SettingsError.
         """
         files = catalog_files.read(self._config_dir, name, path)
-        keys = public_keys(
-            self._keys_dir, [source for source, table in files.table.sources.items() if table.key is True]
-        )
         standing = self.log.standing(name)
         newest = standing.newest
+        signing = [source for source, table in files.table.sources.items() if table.key is True]
+        had = {} if newest is None else {source: rule.key for source, rule in newest.sources.items() if rule.key}
+        keys = had | public_keys(self._keys_dir, signing)
         known = () if newest is None else newest.certificates
         chain = chained(known, certificates, self.deployment.control_key, self.deployment.genesis_hash)
         payload = compose(files, self._domains, keys, self.deployment.partitions, standing.next_generation, chain)
