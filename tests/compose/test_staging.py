@@ -28,6 +28,7 @@ def test_an_empty_folder_becomes_a_deployment_whose_epochs_are_final(staging):
     staging.own("chown 10001:10001 /srv/m0club; chmod 700 /srv/m0club", user="0")
     assert "control/control.json" in staging.once("keys")
     staging.own(SECRETS)
+    staging.compose("up", "--detach", "--wait", "localnet")  # the chain is there before a deployment is
 
     due = staging.once("bootstrap")
     assert "create topic m0.raw.v1: 64 partitions, replication 1" in due
