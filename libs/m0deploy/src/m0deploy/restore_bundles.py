@@ -21,6 +21,7 @@ from m0common.telemetry.logs import logger
 from m0common.topics import BUNDLES, HEADERS, Topic
 from m0index import bundles, intake
 from m0index.bundles import Bundle
+from m0index.tables import waiting
 
 from m0deploy.backup import patient
 
@@ -96,7 +97,9 @@ async def _pieces(pool: Pool, records: Sequence[Record], clock: Clock, done: Put
             piece = bundles.read_piece(record.value)
             with storable():
                 async with transaction(pool) as connection:
-                    taken = await intake.take_piece(connection, piece, clock.now_ms(), wanted=True)
+                    if not await waiting.headers_for(connection, piece.name):
+                        continue  # nobody asks for it: it stays in the archive
+                    taken = await intake.take_piece(connection, piece, clock.now_ms())
         except DeadLetterError as error:
             _refused(record, error, done)
         else:

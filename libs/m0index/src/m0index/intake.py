@@ -25,17 +25,14 @@ class Taken:
     repeated: bool = False
 
 
-async def take_piece(connection: Connection, piece: Piece, now_ms: int, *, wanted: bool = False) -> Taken:
-    """Keep a piece, and store the bundles that waited for it. With `wanted` one that no header waits for is left."""
+async def take_piece(connection: Connection, piece: Piece, now_ms: int) -> Taken:
+    """Keep a piece, and store the bundles that waited for it."""
     await _alone(connection, piece.message.catalog)
-    waiting_for = await waiting.headers_for(connection, piece.name)
-    if wanted and not waiting_for:
-        return Taken(repeated=True)
     if not await waiting.add_piece(connection, piece, now_ms):
         return Taken(repeated=True)
     stored: list[Bundle] = []
     refused: list[tuple[Header, DeadLetterError]] = []
-    for each in waiting_for:
+    for each in await waiting.headers_for(connection, piece.name):
         header = bundles.read_header(each)
         if await repository.is_stored(connection, header.header.bundle_hash):
             continue  # another message about it was the first to be complete
