@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from m0archive import files
-from m0archive.chain import Chain, Link
+from m0archive.chain import Chain, Found, Link
 from m0archive.entries import check_identity
 from m0archive.errors import Damaged
 from m0archive.files import Part
@@ -80,12 +80,11 @@ async def every(chain: Chain[Backup]) -> AsyncIterator[Backup]:
         yield (await chain.expected(number)).link
 
 
-async def newest_restored(store: Store) -> Rehearsal | None:
-    """The newest rehearsal in which tables were restored, and which worked. Raises Damaged, Unavailable."""
-    chain = rehearsal_chain(store)
-    newest = await chain.newest()
-    for number in range(-1 if newest is None else newest.link.number, -1, -1):
-        found = (await chain.expected(number)).link
+async def newest_restored(store: Store, newest: Found[Rehearsal] | None) -> Rehearsal | None:
+    """The newest rehearsal in which tables were restored, and which worked; `newest` is the newest of all. Raises
+    Damaged, Unavailable.
+    """
+    async for found in rehearsal_chain(store).back(newest):
         if found.restored and found.ok:
             return found
     return None

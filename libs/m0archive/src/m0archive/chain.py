@@ -7,7 +7,7 @@ written behind it: it saves a listing, and shows when the end of a chain is miss
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -105,6 +105,13 @@ class Chain(Generic[L]):
         while (behind := await self.get(found.link.number + 1)) is not None:
             found = behind
         return found
+
+    async def back(self, newest: Found[L] | None) -> AsyncIterator[L]:
+        """The newest link and all before it, the newest first. Raises Damaged, Unavailable."""
+        if newest is not None:
+            yield newest.link
+            for number in range(newest.link.number - 1, -1, -1):
+                yield (await self.expected(number)).link
 
     async def head(self) -> Head | None:
         """What the head says, None without one. Raises Damaged, Unavailable."""

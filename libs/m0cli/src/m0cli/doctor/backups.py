@@ -89,7 +89,7 @@ async def _kept(store: Store) -> Kept:
         backup=None if made is None else made.link,
         faults=[] if made is None else await faults_in(store, made.link, "the newest backup"),
         rehearsal=None if tried is None else tried.link,
-        restored=await newest_restored(store),
+        restored=await newest_restored(store, tried),
     )
 
 
