@@ -108,7 +108,7 @@ def test_everything_is_there_and_applying_again_changes_nothing(deployment):
     checked = deployment.m0(topics_command.app, "check")
     assert (checked.exit_code, checked.stdout) == (0, "Everything is as it should be.\n")
     again = deployment.m0(topics_command.app, "apply", "--json")
-    assert json.loads(again.stdout) == {"done": [], "users": list(EVERYBODY)}
+    assert json.loads(again.stdout) == {"done": [], "left": [], "users": list(EVERYBODY)}
     found = ConfluentCluster(deployment.kafka.options()).topics([topic.name for topic in TOPICS])
     assert {topic.replication for topic in found.values()} == {3}
     assert {topic.settings["min.insync.replicas"] for topic in found.values()} == {"2"}
