@@ -152,6 +152,21 @@ async def test_a_way_back_is_refused_where_the_log_has_none_or_nobody_runs_it(de
         (await deployed.look(NEW)).ways_back()
 
 
+async def test_a_catalog_whose_release_never_changed_is_left_alone_unless_it_is_named(deployed):
+    deployed.manned = groups_of(OLD) | groups_of(NEW)
+    rollout = await deployed.look(NEW)
+    (step,) = rollout.switches()
+    await deployed.write(rollout, [step])
+    payload = step.plan.payload
+    newcomer = replace(payload, catalog="stones", generation=1, groups=[f"{each}2" for each in payload.groups])
+    await rollout.desk.put(newcomer, world.CONTROL, [newcomer.release])
+    after = await deployed.look(NEW)
+    assert [each.plan.payload.catalog for each in after.ways_back()] == ["coins"]
+    for names in (["stones"], ["coins", "stones"]):
+        with pytest.raises(SettingsError, match=f"no set of catalog stones with another release than {NEW_RELEASE}"):
+            after.ways_back(names)
+
+
 async def test_a_switch_that_waits_for_its_marker_can_be_taken_back(deployed):
     deployed.run(OLD, NEW)
     rollout = await deployed.look(NEW)

@@ -103,9 +103,9 @@ class Rollout:
 
     def ways_back(self, names: Sequence[str] = ()) -> list[Step]:
         """What names the releases before those that are installed here, of catalogs that have these. Raises as
-        `switches` does, and where the log does not hold the set before any more.
+        `switches` does, and where the log holds no set before: of catalogs that are not named, when none has one.
         """
-        found = []
+        found, nowhere = [], []
         for catalog in self.chosen(names):
             newest, standing = self._newest(catalog), self.desk.log.standing(catalog)
             is_due = newest.release == self.desk.release_of(newest.domain.name)
@@ -114,14 +114,17 @@ class Rollout:
                 course = self.desk.log.control.course(catalog)
                 former = taken_back(course, standing.next_generation) if course else None
                 if former is None:
-                    raise SettingsError(
+                    nowhere.append(
                         f"the log holds no set of catalog {catalog} with another release than {newest.release}: run "
                         f"`m0 release switch {catalog}` with the m0 of the version to go back to"
                     )
+                    continue
                 payload, fault = former, self._fault(catalog, former.release)
                 if fault is not None:
                     raise SettingsError(fault)
             found.append(Step(self.desk.plan(payload, [payload.release]), is_due))
+        if nowhere and (names or not found):
+            raise SettingsError(*nowhere)
         return found
 
     def stays(self, build: str) -> list[str]:
