@@ -16,7 +16,7 @@ LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 BUDGET = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
 
 
-class PanicException(BaseException):  # noqa: N818 - named as pyo3 names it
+class PanicException(BaseException):
     """What a panic of the Rust side looks like: it is no Exception."""
 
 
@@ -70,6 +70,20 @@ def test_a_compute_budget_that_cannot_be_read_is_a_fault_of_the_request(hand, in
     for reply in (hand.send(tx), hand.send(tx, skipPreflight=True)):
         assert (reply["error"]["code"], reply["error"]["message"]) == (-32602, f"invalid transaction: {words}")
     assert hand.bank.process(tx) is not None
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\1\1" + bytes(3), "{'InstructionError': [0, 'InvalidInstructionData']}"),
+        (b"\4" + bytes(4), "InvalidLoadedAccountsDataSizeLimit"),
+    ],
+)
+def test_a_compute_budget_of_impossible_size_is_dropped_for_what_it_is(hand, data, reason):
+    payer = hand.funded()
+    before, tx = hand.balance(payer.pubkey()), hand.sign([Instruction(BUDGET, data, [])], payer)
+    assert hand.bank.process(tx) == reason
+    assert hand.balance(payer.pubkey()) == before
 
 
 @pytest.mark.parametrize("metas", [0, 1])
