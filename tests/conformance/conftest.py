@@ -19,6 +19,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from solana.rpc.async_api import AsyncClient
@@ -325,6 +326,13 @@ def loader(tag: int, body: bytes, *accounts: AccountMeta) -> Instruction:
     return Instruction(UPGRADEABLE_LOADER, tag.to_bytes(4, "little") + body, list(accounts))
 
 
+def shipped(address: str) -> bytes:
+    """Return the code of a program that LiteSVM ships."""
+    account = LiteSVM().get_account(Pubkey.from_string(address))
+    assert account is not None
+    return account.data
+
+
 def program_data(program: Pubkey) -> Pubkey:
     return Pubkey.find_program_address([bytes(program)], UPGRADEABLE_LOADER)[0]
 
@@ -332,7 +340,7 @@ def program_data(program: Pubkey) -> Pubkey:
 def _start(command: list[str], log: Path, rpc_url: str, name: str, ws_url: str):
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
-    end = time.monotonic() + 30
+    end = time.monotonic() + DEADLINE_S
     try:
         while True:
             assert process.poll() is None, f"{name} ended:\n{log.read_text()[-2000:]}"
@@ -341,7 +349,7 @@ def _start(command: list[str], log: Path, rpc_url: str, name: str, ws_url: str):
                 # The validator drops what reaches it before it produces blocks.
                 if chain.result("getHealth") == "ok" and chain.result("getSlot", {"commitment": "confirmed"}) >= 4:
                     return process, chain
-            assert time.monotonic() < end, f"{name} did not start:\n{log.read_text()[-2000:]}"
+            assert time.monotonic() < end, f"{name} did not start in {DEADLINE_S} s:\n{log.read_text()[-2000:]}"
             time.sleep(0.2)
     except BaseException:
         process.kill()
@@ -349,11 +357,40 @@ def _start(command: list[str], log: Path, rpc_url: str, name: str, ws_url: str):
         raise
 
 
+class Genesis:
+    """What every target begins with, by the options that both have."""
+
+    fixed, upgradeable, authority, named, found = (
+        Keypair.from_seed(bytes([number]) * 32).pubkey() for number in range(101, 106)
+    )
+    account: ClassVar[dict] = {
+        "lamports": 5_000_000,
+        "data": [base64.b64encode(b"hello").decode(), "base64"],
+        "owner": "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA",
+        "executable": False,
+        "rentEpoch": 18_446_744_073_709_551_615,
+        "space": 5,
+    }
+
+    @classmethod
+    def options(cls, directory: Path) -> list[str]:
+        """Write the files and return the options that name them."""
+        code, folder = directory / "memo.so", directory / "accounts"
+        code.write_bytes(shipped("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"))
+        folder.mkdir()
+        dump = folder / "found.json"
+        dump.write_text(json.dumps({"pubkey": str(cls.found), "account": cls.account}))
+        upgradeable = ["--upgradeable-program", str(cls.upgradeable), str(code), str(cls.authority)]
+        accounts = ["--account", str(cls.named), str(dump), "--account-dir", str(folder)]
+        return ["--bpf-program", str(cls.fixed), str(code), *upgradeable, *accounts]
+
+
 def _localnet(directory: Path):
     port = free_ports(2)
     command = [sys.executable, "-m", "m0localnet", "--ledger", str(directory / "ledger")]
     command += ["--rpc-port", str(port), "--ws-port", str(port + 1), "--log-json"]
     command += ["--slot-ms", "100"]  # a quarter of the usual length: the suite mostly waits for slots
+    command += Genesis.options(directory)
     return _start(command, directory / "log", f"http://127.0.0.1:{port}", "localnet", f"ws://127.0.0.1:{port + 1}")
 
 
@@ -362,7 +399,7 @@ def _validator(directory: Path, binary: str):
     port = free_ports(60)
     command = [binary, "--ledger", str(directory / "ledger"), "--reset", "--quiet", "--bind-address", "127.0.0.1"]
     command += ["--rpc-port", str(port), "--faucet-port", str(port + 2), "--gossip-port", str(port + 3)]
-    command += ["--dynamic-port-range", f"{port + 4}-{port + 59}"]
+    command += ["--dynamic-port-range", f"{port + 4}-{port + 59}", *Genesis.options(directory)]
     return _start(command, directory / "log", f"http://127.0.0.1:{port}", "validator", f"ws://127.0.0.1:{port + 1}")
 
 
@@ -394,16 +431,9 @@ def chain(request, tmp_path_factory):
 @pytest.fixture(scope="session")
 def programs() -> dict[str, bytes]:
     """Program code that both targets load: a memo program and the associated-token program, as LiteSVM ships them."""
-    vm = LiteSVM()
-
-    def code(address: str) -> bytes:
-        account = vm.get_account(Pubkey.from_string(address))
-        assert account is not None
-        return account.data
-
     return {
-        "memo": code("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"),
-        "token_accounts": code("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"),
+        "memo": shipped("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"),
+        "token_accounts": shipped("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"),
     }
 
 
@@ -420,6 +450,6 @@ def kit():
     class Kit:
         pass
 
-    for name in ("SOL", "UPGRADEABLE_LOADER", "loader", "w", "r"):
+    for name in ("SOL", "UPGRADEABLE_LOADER", "Genesis", "loader", "program_data", "w", "r"):
         setattr(Kit, name, staticmethod(globals()[name]) if callable(globals()[name]) else globals()[name])
     return Kit

@@ -5,9 +5,14 @@ import json
 import urllib.error
 
 import pytest
+from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
+from solders.instruction import Instruction
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
+
+BUDGET = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
 
 
 def pay(sender, to, lamports):
@@ -123,6 +128,56 @@ async def test_bytes_that_are_no_transaction_are_named(chain, text, options, wor
     error = chain.error("sendTransaction", text, options)
     assert error["code"] == -32602
     assert words in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "words"),
+    [
+        ([set_compute_unit_limit(9)] * 2, "Transaction contains a duplicate instruction (1) that is not allowed"),
+        ([Instruction(BUDGET, b"\2", [])], "Error processing Instruction 0: invalid instruction data"),
+        ([Instruction(BUDGET, b"", [])], "Error processing Instruction 0: invalid instruction data"),
+        ([Instruction(BUDGET, bytes(9), [])], "Error processing Instruction 0: invalid instruction data"),
+    ],
+)
+async def test_a_compute_budget_that_cannot_be_read_is_no_transaction(chain, payer, instructions, words):
+    tx = chain.sign(instructions, [payer])
+    text = base64.b64encode(bytes(tx)).decode()
+    expected = (-32602, f"invalid transaction: {words}")
+    for method, options in (
+        ("simulateTransaction", {}),
+        ("sendTransaction", {}),
+        ("sendTransaction", {"skipPreflight": True}),
+    ):
+        error = chain.error(method, text, {"encoding": "base64", **options})
+        assert (error["code"], error["message"]) == expected
+    message = base64.b64encode(bytes(tx.message)).decode()
+    assert chain.result("getFeeForMessage", message, {"commitment": "confirmed"})["value"] == 5000
+
+
+@pytest.mark.parametrize(
+    ("data", "err"),
+    [
+        (b"\4" + bytes(4), "InvalidLoadedAccountsDataSizeLimit"),
+        (b"\1\1" + bytes(3), {"InstructionError": [0, "InvalidInstructionData"]}),
+    ],
+)
+async def test_a_compute_budget_of_impossible_size_never_lands(chain, payer, data, err):
+    tx = chain.sign([Instruction(BUDGET, data, [])], [payer])
+    value = chain.simulate(tx)
+    assert (value["err"], value["fee"], value["logs"]) == (err, None, [])
+    error = chain.try_send(tx)
+    assert (error["code"], error["data"]["err"]) == (-32002, err)
+    message = base64.b64encode(bytes(tx.message)).decode()
+    assert chain.result("getFeeForMessage", message, {"commitment": "confirmed"})["value"] == 5000
+
+
+async def test_a_payer_as_program_is_no_transaction(chain, payer):
+    tx = chain.sign([Instruction(payer.pubkey(), b"", [])], [payer])
+    error = chain.try_send(tx)
+    words = "invalid transaction: Transaction failed to sanitize accounts offsets correctly"
+    assert (error["code"], error["message"]) == (-32602, words)
+    error = chain.error("getFeeForMessage", base64.b64encode(bytes(tx.message)).decode())
+    assert (error["code"], error["message"]) == (-32602, "invalid transaction message: index out of bounds")
 
 
 async def test_a_slot_the_node_has_not_reached_is_said_so(chain, payer):

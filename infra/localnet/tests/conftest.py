@@ -10,10 +10,12 @@ import pytest
 from m0common.clock import ManualClock
 from m0localnet.commitment import Commitment
 from m0localnet.errors import LedgerError
+from m0localnet.fixtures import Fixtures
 from m0localnet.node import IDLE_SLOTS_PER_WRITE, Node, NodeConfig
 from m0localnet.rpc.dispatch import handle
 from solders.hash import Hash
 from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
 from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
@@ -26,10 +28,13 @@ START = 1_800_000_000
 class Hand:
     """A node with its controls."""
 
-    def __init__(self, ledger: Path, *, finality_slots: int = 4, allow_admin: bool = False) -> None:
+    def __init__(
+        self, ledger: Path, *, finality_slots: int = 4, allow_admin: bool = False, fixtures: Fixtures | None = None
+    ) -> None:
         self.ledger = ledger
         self.clock = ManualClock(START * 1000)
-        self.node = Node(NodeConfig(ledger, 400, finality_slots, allow_admin), self.clock)
+        config = NodeConfig(ledger, 400, finality_slots, allow_admin, fixtures or Fixtures())
+        self.node = Node(config, self.clock)
         self.bank = self.node.bank
 
     def slots(self, count: int = 1) -> None:
@@ -119,6 +124,16 @@ def hands(tmp_path):
 @pytest.fixture
 def hand(hands):
     return hands()
+
+
+@pytest.fixture
+def memo_so(tmp_path) -> Path:
+    """A file with the code of the memo program, as LiteSVM ships it."""
+    account = LiteSVM().get_account(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"))
+    assert account is not None
+    file = tmp_path / "memo.so"
+    file.write_bytes(account.data)
+    return file
 
 
 @pytest.fixture(scope="session")

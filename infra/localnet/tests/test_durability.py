@@ -62,7 +62,7 @@ def test_a_restart_keeps_everything(hands, tools, tmp_path):
     assert statuses[1]["err"] == {"InstructionError": [0, {"Custom": 1}]}
     rows = second.result("getSignaturesForAddress", str(to), {"commitment": "confirmed"})
     assert [row["err"] is None for row in rows] == [False, True]
-    assert second.bank.clock.offset == 1000
+    assert second.bank.clock.offset_ms == 1_000_000
     # A blockhash handed out before is still good, a transaction executed before still known.
     assert second.bank.process(second.sign([tools.pay(payer, to, tools.SOL)], payer, blockhash=blockhash)) is None
 

@@ -14,9 +14,12 @@ import urllib.request
 
 import psutil
 import pytest
+from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.message import Message
+from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 from websockets.sync.client import connect
@@ -181,3 +184,84 @@ def test_doing_nothing_costs_almost_nothing(started):
         spent = after.user + after.system - before.user - before.system
         assert spent / (time.monotonic() - begin) < 0.03
         assert probe.memory_info().rss < 150 * 2**20
+
+
+def test_a_chain_begins_with_what_the_command_line_names(started, tmp_path, memo_so):
+    key, program, upgradeable = (str(Keypair().pubkey()) for _ in range(3))
+    account = {
+        "lamports": 10**9,
+        "data": ["aGVsbG8=", "base64"],
+        "owner": "1" * 32,
+        "executable": False,
+        "rentEpoch": 0,
+    }
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / "folder" / "account.json"
+    file.write_text(json.dumps({"pubkey": key, "account": account}))
+    named = str(Keypair().pubkey())
+    options = ["--bpf-program", program, str(memo_so), "--upgradeable-program", upgradeable, str(memo_so), named]
+    options += ["--account", named, str(file), "--account-dir", str(file.parent)]
+    for turn in range(2):
+        process = started(*(options if turn == 0 else ())).ready()
+        config = {"encoding": "base64", "commitment": "processed"}
+        for address in (key, named):
+            assert process.result("getAccountInfo", address, config)["value"]["data"] == account["data"]
+        for address in (program, upgradeable):
+            assert process.result("getAccountInfo", address, config)["value"]["executable"] is True
+        process.stop()
+
+
+def test_a_bad_account_file_is_one_clear_sentence(started, tmp_path):
+    file = tmp_path / "account.json"
+    file.write_text('{"pubkey": "me"}')
+    process = started("--account", "-", str(file))
+    assert process.popen.wait(20) == 1
+    assert process.popen.stderr.read() == (
+        f"localnet: {file} holds no account: Object missing required field `account`\n"
+    )
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_a_transaction_that_used_to_end_the_node_does_not(started, memo_so):
+    program, payer = Keypair().pubkey(), Keypair()
+    process = started("--slot-ms", "100", "--bpf-program", str(program), str(memo_so)).ready()
+    process.result("requestAirdrop", str(payer.pubkey()), 10**11)
+    loader = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+    data = Pubkey.find_program_address([bytes(program)], loader)[0]
+    metas = [(data, False), (program, False), (Pubkey.default(), False), (payer.pubkey(), True)]
+    extend = Instruction(
+        loader, b"\6\0\0\0" + (10_240).to_bytes(4, "little"), [AccountMeta(key, sign, True) for key, sign in metas]
+    )
+    limit = set_compute_unit_limit(9)
+    blockhash = Hash.from_string(
+        process.result("getLatestBlockhash", {"commitment": "processed"})["value"]["blockhash"]
+    )
+    answers = []
+    for instructions in ([extend], [limit, limit, Instruction(program, b"", [])], [Instruction(program, b"", [])]):
+        tx = VersionedTransaction(Message.new_with_blockhash(instructions, payer.pubkey(), blockhash), [payer])
+        config = {"encoding": "base64", "skipPreflight": True}
+        answers.append(process.call("sendTransaction", base64.b64encode(bytes(tx)).decode(), config))
+    assert [answer.get("error", {}).get("code") for answer in answers] == [None, -32602, None]
+    slot = process.result("getSlot", {"commitment": "processed"})
+    end = time.monotonic() + 10
+    while process.result("getSignatureStatuses", [answers[2]["result"]])["value"][0] is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert process.result("getSlot", {"commitment": "processed"}) > slot
+    assert process.popen.poll() is None
+
+
+def test_a_running_node_is_warped_and_goes_on(started):
+    process = started("--allow-admin", "--slot-ms", "100").ready()
+    with connect(f"ws://127.0.0.1:{process.port + 1}", compression=None) as ws:
+        ws.send('{"jsonrpc":"2.0","id":1,"method":"rootSubscribe"}')
+        ws.recv(5)
+        before = process.result("m0_clock")
+        after = process.result("m0_warp", {"ms": 3_600_000})
+        assert 36_000 <= after["slot"] - before["slot"] < 36_100
+        assert 3_600 <= after["unix_timestamp"] - before["unix_timestamp"] < 3_610
+        assert process.result("getSlot", {"commitment": "finalized"}) >= after["slot"] - 9
+        end = time.monotonic() + 10
+        while json.loads(ws.recv(5))["params"]["result"] < after["slot"]:
+            assert time.monotonic() < end
+    assert process.result("getHealth") == "ok"

@@ -19,7 +19,7 @@ async def until(condition):
 async def test_a_subscriber_that_stops_reading_is_cut_with_a_reason(hand, monkeypatch):
     monkeypatch.setattr(pubsub, "MAX_QUEUED_FRAMES", 50)
     subscriptions = Subscriptions(hand.bank)
-    hand.bank.watcher = subscriptions
+    hand.bank.watch(subscriptions)
 
     async def session(connection):
         await Session(connection, subscriptions).run()
@@ -46,7 +46,7 @@ async def test_a_subscriber_that_stops_reading_is_cut_with_a_reason(hand, monkey
 
 async def test_frames_come_in_order_and_none_is_missing(hand):
     subscriptions = Subscriptions(hand.bank)
-    hand.bank.watcher = subscriptions
+    hand.bank.watch(subscriptions)
 
     async def session(connection):
         await Session(connection, subscriptions).run()

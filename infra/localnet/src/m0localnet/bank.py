@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import structlog
 from m0common.clock import Clock
@@ -18,38 +19,24 @@ from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from m0localnet import message, tokens
-from m0localnet.blockhashes import BlockhashQueue
+from m0localnet import execution, message, sanity
+from m0localnet.blockhashes import MAX_AGE_SLOTS, BlockhashQueue
 from m0localnet.clock import ChainClock
 from m0localnet.commitment import Commitment
-from m0localnet.errors import node_unhealthy
+from m0localnet.errors import AccountRefused, node_unhealthy
 from m0localnet.overlay import Overlay
 from m0localnet.recent import STATUS_SLOTS, RecentFees, RecentStatuses, Status
-from m0localnet.records import BlockRecord, TxRecord
-from m0localnet.slot import Landed, Slot
+from m0localnet.records import BlockRecord
+from m0localnet.slot import Slot
 from m0localnet.store import Batch, State, Store
 from m0localnet.vm import CLOCK, SLOT_HASHES_KEPT, SLOTS_PER_EPOCH, UPGRADEABLE_LOADER, Outcome, Vm
+from m0localnet.watcher import Guarded, Watcher
 
 CONFIRMATION_SLOTS: Final = 1
-_PROGRAM_DATA: Final = b"\x03\x00\x00\x00"
+WARP_BLOCKS: Final = 2 * MAX_AGE_SLOTS
+"""A warp leaves so many of its slots with a block; the others are as if their empty blocks had been dropped already."""
 
 _log: Final = structlog.get_logger(__name__)
-
-
-class Watcher(Protocol):
-    """What wants to know about the chain as it grows (the subscriptions)."""
-
-    def received(self, signature: bytes) -> None:
-        """A transaction reached the node."""
-
-    def landed(self, landed: Landed) -> None:
-        """A transaction was executed in the running slot."""
-
-    def reached(self, level: Commitment, slot: Slot) -> None:
-        """A slot reached a level of commitment."""
-
-    def slot_started(self, slot: int, parent: int, root: int) -> None:
-        """A new slot is being worked on."""
 
 
 class Bank:
@@ -62,13 +49,13 @@ class Bank:
     def __init__(self, vm: Vm, store: Store, state: State, clock: Clock, finality_slots: int) -> None:
         self.vm = vm
         self.store = store
-        self.clock = ChainClock(clock, state.clock_offset)
-        self._written_offset = state.clock_offset
+        self.clock = ChainClock(clock, state.clock_offset * 1000 + state.clock_offset_ms)
+        self._written_offset_ms = self.clock.offset_ms
         self.transaction_count = state.transactions
         self.blockhashes = BlockhashQueue()
         self.confirmed = self.finalized = state.slot
         self.halted: str | None = None
-        self.watcher: Watcher | None = None
+        self._watcher: Watcher | None = None
         self._finality_slots = finality_slots
         self.statuses = RecentStatuses()
         self._unfinalized: deque[Slot] = deque()  # frozen, not finalized, oldest first
@@ -92,9 +79,34 @@ class Bank:
 
     # ---- time and slots
 
-    def move_clock(self, seconds: int) -> None:
+    def watch(self, watcher: Watcher) -> None:
+        """Tell ``watcher`` of the chain from now on, instead of the one before."""
+        self._watcher = Guarded(watcher)
+
+    def move_clock(self, ms: int) -> None:
         """Shift the chain's time from now on; the running slot's clock follows at once."""
-        self.clock.move(seconds)
+        self.clock.move(ms)
+        self.vm.set_unix_time(self.clock.unix_time())
+
+    def warp(self, ms: int, slots: int, let_pass: Callable[[int], None]) -> None:
+        """
+        Let ``ms`` milliseconds and ``slots`` slots pass at once, which ``let_pass`` does to the chain's clock.
+
+        The running slot ends as ever. When there are more than :data:`WARP_BLOCKS`, those after it have no block.
+        """
+        jump = max(slots - WARP_BLOCKS, 0)
+        steps = [1] * min(slots, WARP_BLOCKS)
+        if jump:
+            steps[1] += jump
+        ended = passed = 0
+        for step in steps:
+            ended += step
+            due = ms * ended // slots
+            let_pass(due - passed)
+            passed = due
+            self.freeze(step)
+        if not slots:
+            let_pass(ms)
         self.vm.set_unix_time(self.clock.unix_time())
 
     def _begin(self, number: int, parent: int, parent_hash: bytes) -> Slot:
@@ -104,8 +116,8 @@ class Bank:
         self.vm.begin_slot(number, slot.time, (parent, Hash(parent_hash)))
         return slot
 
-    def freeze(self) -> None:
-        """End the running slot and begin the next one; deferred transactions are executed first in it."""
+    def freeze(self, step: int = 1) -> None:
+        """End the running slot and begin the one ``step`` after; deferred transactions are executed first in it."""
         slot = self.running
         slot.after = {key: self.vm.get(key) for key in slot.before}
         digest = hashlib.sha256(slot.parent_hash + slot.number.to_bytes(8, "little"))
@@ -118,10 +130,10 @@ class Bank:
         self._unwritten.append(slot)
         self.fees.add(slot.number, slot.landed)
         self.statuses.forget(slot.number)
-        self.overlay.running = self._begin(slot.number + 1, slot.number, blockhash)
-        if self.watcher:
-            self.watcher.slot_started(self.running.number, slot.number, self.finalized)
-            self.watcher.reached(Commitment.PROCESSED, slot)
+        self.overlay.running = self._begin(slot.number + step, slot.number, blockhash)
+        if self._watcher:
+            self._watcher.slot_started(self.running.number, slot.number, self.finalized)
+            self._watcher.reached(Commitment.PROCESSED, slot)
         deferred, self._deferred = self._deferred, []
         for tx in deferred:
             self.process(tx)
@@ -130,8 +142,8 @@ class Bank:
 
     def unwritten(self, idle_slots: int) -> Batch | None:
         """Return what to write now: everything once a transaction waits or ``idle_slots`` empty slots piled up."""
-        moved = self.clock.offset != self._written_offset
-        urgent = moved or any(slot.landed for slot in self._unwritten)
+        moved = self.clock.offset_ms != self._written_offset_ms
+        urgent = moved or any(slot.eventful for slot in self._unwritten)
         if not self._unwritten or (len(self._unwritten) < idle_slots and not urgent):
             return None
         last = self._unwritten[-1]
@@ -142,14 +154,14 @@ class Bank:
             last.number,
             last.block.blockhash,
             self.transaction_count - running,
-            self.clock.offset,
-            self.vm.nonce_advances,
+            self.clock.offset_ms // 1000,
+            self.clock.offset_ms % 1000,
         )
         batch = Batch(state)
         for slot in self._unwritten:
             assert slot.block is not None
             batch.blocks.append(slot.block)
-            batch.transactions.extend((landed.record, landed.keys) for landed in slot.landed)
+            batch.transactions.extend(slot.landed)
             batch.accounts.update(slot.after)
         batch.accounts.pop(CLOCK, None)
         _log.debug("ledger write", slot=last.number, slots=len(batch.blocks), transactions=pending)
@@ -157,12 +169,12 @@ class Bank:
 
     def written(self, state: State) -> None:
         """Note that ``state`` and every slot up to its own are on disk."""
-        self._written_offset = state.clock_offset
+        self._written_offset_ms = state.clock_offset * 1000 + state.clock_offset_ms
         self._unwritten = [waiting for waiting in self._unwritten if waiting.number > state.slot]
 
     def advance_commitment(self) -> None:
         """Advance confirmed and finalized as far as ended slots and the disk allow, telling the watcher."""
-        unsafe = next((slot.number for slot in self._unwritten if slot.landed), None)
+        unsafe = next((slot.number for slot in self._unwritten if slot.eventful), None)
         ended = self.running.number - 1
         target = ended - CONFIRMATION_SLOTS
         if unsafe is not None:
@@ -170,14 +182,14 @@ class Bank:
         for slot in list(self._unfinalized):
             if self.confirmed < slot.number <= target:
                 self.confirmed = slot.number
-                if self.watcher:
-                    self.watcher.reached(Commitment.CONFIRMED, slot)
+                if self._watcher:
+                    self._watcher.reached(Commitment.CONFIRMED, slot)
         root = min(self.confirmed, ended - self._finality_slots)
         while self._unfinalized and self._unfinalized[0].number <= root:
             slot = self._unfinalized.popleft()
             self.finalized = slot.number
-            if self.watcher:
-                self.watcher.reached(Commitment.FINALIZED, slot)
+            if self._watcher:
+                self._watcher.reached(Commitment.FINALIZED, slot)
 
     def slot_at(self, level: Commitment) -> int:
         """Return the newest slot at a level of commitment."""
@@ -186,6 +198,10 @@ class Bank:
     def pending_block(self, slot: int) -> BlockRecord | None:
         """Return a frozen block that may not be on disk yet."""
         return next((s.block for s in self._unwritten if s.number == slot), None)
+
+    def pending_slots(self) -> list[int]:
+        """Return the frozen slots that may not be on disk yet, ascending."""
+        return [slot.number for slot in self._unwritten]
 
     # ---- reading state
 
@@ -212,10 +228,22 @@ class Bank:
         blockhash = bytes(tx.message.recent_blockhash)
         if self.blockhashes.valid(blockhash, frozen):
             return None
+        return None if self._nonce_usable(tx, slot) else "BlockhashNotFound"
+
+    def _nonce_usable(self, tx: VersionedTransaction, slot: int) -> bool:
+        # Only whoever may advance a nonce can use it, or anybody could use it up by a transaction that fails.
+        account = self.nonce_of(tx, slot)
+        return (
+            account is not None
+            and message.nonce_authorized(tx, account)
+            and bytes(tx.message.recent_blockhash) != self.vm.next_nonce()
+        )
+
+    def nonce_of(self, tx: VersionedTransaction, slot: int) -> Account | None:
+        """Return the nonce account whose value ``tx`` has in place of a blockhash, seen from ``slot``."""
         nonce = message.nonce_account(tx)
-        if nonce is not None and message.nonce_matches(self.account(nonce, slot), blockhash):
-            return None
-        return "BlockhashNotFound"
+        account = self.account(nonce, slot) if nonce is not None else None
+        return account if message.nonce_matches(account, bytes(tx.message.recent_blockhash)) else None
 
     def simulate(self, tx: VersionedTransaction, slot: int) -> Outcome:
         """Run ``tx`` against the state at ``slot`` without keeping anything. No check of signatures or blockhash."""
@@ -223,38 +251,38 @@ class Bank:
             keys = message.resolve_keys(tx, lambda key: self.account(key, slot)).all
         except message.TableError as error:
             return Outcome(error.name, landed=False, fee=0)
-        undone: list[tuple[Pubkey, Account | None]] = []
-        if slot < self.running.number:
-            changed = self.overlay.changed_since(slot)
-            for key in keys:
-                if key in changed and key != CLOCK:
-                    present, past = self.vm.get(key), changed[key]
-                    # Programs stay as they are: setting one would load its code again.
-                    if not any(a is not None and a.owner == UPGRADEABLE_LOADER for a in (present, past)):
-                        undone.append((key, present))
-                        self.vm.put(key, past)
-        try:
-            return self.vm.simulate(tx)
-        finally:
-            for key, present in undone:
-                self.vm.put(key, present)
+        changed = self.overlay.changed_since(slot) if slot < self.running.number else {}
+        past = {key: changed[key] for key in keys if key in changed and key != CLOCK}
+        return execution.simulate(self.vm, tx, past)
 
     def submit(self, tx: VersionedTransaction) -> None:
         """Take a transaction from a client; raises :class:`RpcError` while the ledger cannot be written."""
         if self.halted:
             raise node_unhealthy(self.halted)
-        if self.watcher:
-            self.watcher.received(bytes(tx.signatures[0]))
+        if self._watcher:
+            self._watcher.received(bytes(tx.signatures[0]))
         self.process(tx)
 
     def process(self, tx: VersionedTransaction) -> str | None:
-        """Execute ``tx`` in the running slot; returns why it was dropped, None when it landed or waits its turn."""
-        dropped = self._process(tx)
+        """
+        Execute ``tx`` in the running slot; returns why it was dropped, None when it landed or waits its turn.
+
+        Raises nothing: a transaction over which this node fails is dropped like any other, and has changed nothing.
+        """
+        try:
+            dropped = self._process(tx)
+        except Exception as error:  # noqa: BLE001 - whatever fails in one transaction must not take the node down
+            signature = str(tx.signatures[0]) if tx.signatures else None
+            _log.exception("transaction refused by a fault of this node", signature=signature)
+            return f"{type(error).__name__}: {error}"
         if dropped:
             _log.info("transaction dropped", signature=str(tx.signatures[0]), reason=dropped)
         return dropped
 
     def _process(self, tx: VersionedTransaction) -> str | None:
+        refused = sanity.refusal(tx)
+        if refused is not None:
+            return str(refused)
         if not all(tx.verify_with_results()):
             return "SignatureFailure"
         unusable = self.check(tx, self.running.number)
@@ -264,72 +292,33 @@ class Bank:
             keys = message.resolve_keys(tx, self.vm.get)
         except message.TableError as error:
             return error.name
-        every = keys.all
         # A program's new code is seen from the next slot on.
-        if not self.running.code.isdisjoint(every) and UPGRADEABLE_LOADER not in every:
+        if not self.running.code.isdisjoint(keys.all) and UPGRADEABLE_LOADER not in keys.all:
             self._deferred.append(tx)
             return None
-        if message.RECENT_BLOCKHASHES in every:
-            self.vm.advance_nonces()
-        writable = [key for key, flag in zip(every, keys.writable, strict=True) if flag]
-        before = {key: self.vm.get(key) for key in writable}
-        pre_balances = [self.vm.balance(key) for key in every]
-        pre_tokens = tokens.balances(every, self.vm.get)
-        outcome = self.vm.execute(tx)
-        if not outcome.landed:
-            return str(outcome.err)
-        if outcome.err is not None:
-            self._advance_nonce_of_failed(tx)
-        self._note_changes(before, every)
-        record = TxRecord(
-            signature=bytes(tx.signatures[0]),
-            slot=self.running.number,
-            index=len(self.running.landed),
-            wire=bytes(tx),
-            err=outcome.err,
-            fee=outcome.fee,
-            pre_balances=pre_balances,
-            post_balances=[self.vm.balance(key) for key in every],
-            pre_tokens=pre_tokens,
-            post_tokens=tokens.balances(every, self.vm.get),
-            logs=outcome.logs,
-            inner=outcome.inner,
-            units=outcome.units,
-            return_data=outcome.return_data,
-            loaded_writable=[bytes(key) for key in keys.loaded_writable],
-            loaded_readonly=[bytes(key) for key in keys.loaded_readonly],
-            memo=message.memo_text(tx),
-            price=message.unit_price(tx),
-        )
-        landed = Landed(record, frozenset(every), frozenset(writable))
+        landed = execution.execute(self.vm, tx, keys, self.running)
+        if isinstance(landed, str):
+            return landed
+        record = landed.record
         self.running.landed.append(landed)
         self.statuses.add(record.signature, Status(record.slot, record.err))
         self.transaction_count += 1
-        if self.watcher:
-            self.watcher.landed(landed)
+        if self._watcher:
+            self._watcher.landed(landed)
         return None
 
-    def _advance_nonce_of_failed(self, tx: VersionedTransaction) -> None:
-        # A failed transaction still uses up its durable nonce, or it could be sent again.
-        nonce = message.nonce_account(tx)
-        blockhash = bytes(tx.message.recent_blockhash)
-        account = self.vm.get(nonce) if nonce is not None else None
-        if nonce is None or account is None or not message.nonce_matches(account, blockhash):
-            return
-        data = account.data[:40] + self.vm.next_nonce() + account.data[72:]
-        self.vm.put(nonce, Account(account.lamports, data, account.owner, account.executable, account.rent_epoch))
+    def set_accounts(self, accounts: Mapping[Pubkey, Account | None]) -> None:
+        """
+        Put accounts into the running slot from outside of the chain, or (None) take them out.
 
-    def _note_changes(self, before: dict[Pubkey, Account | None], every: tuple[Pubkey, ...]) -> None:
-        code = False
-        for key, old in before.items():
-            new = self.vm.get(key)
-            if new != old:
-                self.running.before.setdefault(key, old)
-                latest = new or old
-                assert latest is not None
-                code |= latest.owner == UPGRADEABLE_LOADER and latest.data[:4] == _PROGRAM_DATA
-        if code:
-            for key in every:
-                account = self.vm.get(key)
-                if account is not None and account.executable and account.owner == UPGRADEABLE_LOADER:
-                    self.running.code.add(key)
+        A program comes with its program data; it is seen from the next slot on. Raises :class:`AccountRefused` when
+        the virtual machine does not take one of them; nothing has changed then.
+        """
+        before = {key: self.vm.get(key) for key in accounts}
+        try:
+            self.vm.load(accounts)
+        except AccountRefused:
+            self.vm.reset(before)
+            raise
+        self.running.edited = True
+        execution.note_changes(self.vm, self.running, before, accounts)

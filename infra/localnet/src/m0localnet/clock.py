@@ -11,26 +11,27 @@ RATE_DIVISOR: Final = 4
 
 
 class ChainClock:
-    """``clock`` is the machine's; ``offset`` is what the admin methods added, in seconds."""
+    """``clock`` is the machine's; ``offset_ms`` is what the admin methods added, in milliseconds."""
 
-    def __init__(self, clock: Clock, offset: int) -> None:
+    def __init__(self, clock: Clock, offset_ms: int) -> None:
         self._real = SlewedClock(clock, RATE_DIVISOR)
-        self._floor = 0
-        self.offset = offset
+        self._floor_ms = 0
+        self.offset_ms = offset_ms
+
+    def now_ms(self) -> int:
+        """Return the chain's time in milliseconds."""
+        return max(self._real.now_ms() + self.offset_ms, self._floor_ms)
 
     def unix_time(self) -> int:
         """Return the chain's time in seconds."""
-        return max(self._seconds() + self.offset, self._floor)
+        return self.now_ms() // 1000
 
     def advance_to(self, unix_time: int) -> None:
         """Note a time the chain has shown: an earlier one will not follow, even if it starts on a clock set back."""
-        self._floor = max(self._floor, unix_time)
+        self._floor_ms = max(self._floor_ms, unix_time * 1000)
 
-    def move(self, seconds: int) -> None:
+    def move(self, ms: int) -> None:
         """Shift the clock, in either direction, from now on."""
-        target = self.unix_time() + seconds
-        self.offset = target - self._seconds()
-        self._floor = target
-
-    def _seconds(self) -> int:
-        return self._real.now_ms() // 1000
+        target = self.now_ms() + ms
+        self.offset_ms = target - self._real.now_ms()
+        self._floor_ms = target

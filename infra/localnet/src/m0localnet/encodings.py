@@ -11,9 +11,12 @@ import zstandard
 from solders.account import Account
 from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
+from m0localnet import sanity
 from m0localnet.errors import INVALID_REQUEST, RpcError, invalid_param, invalid_params
+from m0localnet.txerrors import describe
 
 MAX_BASE58_BYTES: Final = 128
 MAX_TRANSACTION_BYTES: Final = 1232
@@ -112,13 +115,13 @@ def decode_transaction(text: str, encoding: str) -> VersionedTransaction:
     raw = decode_text(text, encoding, _RUST_TX)
     try:
         tx = VersionedTransaction.from_bytes(raw)
-        tx.sanitize()
     except Exception as error:  # noqa: BLE001 - solders raises a class of its own per failure and promises none
         raise invalid_params(f"failed to deserialize {_RUST_TX}: {error}") from None
     if bytes(tx) != raw:
         raise invalid_params(f"failed to deserialize {_RUST_TX}: trailing bytes")
-    if not isinstance(tx.message, Message | MessageV0):
-        raise invalid_params("invalid transaction: Transaction version is unsupported")
+    refused = sanity.refusal(tx)
+    if refused is not None:
+        raise invalid_params(f"invalid transaction: {describe(refused)}")
     return tx
 
 
@@ -126,9 +129,16 @@ def decode_message(text: str) -> Message | MessageV0:
     """Read a client's base64 message, legacy or version 0."""
     raw = decode_text(text, "base64", _RUST_MESSAGE)
     try:
-        return MessageV0.from_bytes(raw[1:]) if raw[:1] == b"\x80" else Message.from_bytes(raw)
+        message = MessageV0.from_bytes(raw[1:]) if raw[:1] == b"\x80" else Message.from_bytes(raw)
     except Exception as error:  # noqa: BLE001 - as in decode_transaction
         raise invalid_params(f"failed to deserialize {_RUST_MESSAGE}: {error}") from None
+    try:
+        VersionedTransaction.populate(
+            message, [Signature.default()] * message.header.num_required_signatures
+        ).sanitize()
+    except Exception as error:  # noqa: BLE001 - as in decode_transaction
+        raise invalid_params(f"invalid transaction message: {error}") from None
+    return message
 
 
 def decode_memcmp(text: Any, encoding: str) -> bytes:

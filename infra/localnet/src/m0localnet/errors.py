@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from solders.pubkey import Pubkey
+
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -34,6 +36,18 @@ class LedgerError(LocalnetError):
 
 class PortError(LocalnetError):
     """A port to listen on is taken or may not be used."""
+
+
+class FixtureError(LocalnetError):
+    """An account or a program that the chain should begin with cannot be read from its file."""
+
+
+class AccountRefused(LocalnetError):
+    """An account from outside of the chain cannot be put on it; ``address`` is its key, ``fault`` what is wrong."""
+
+    def __init__(self, address: Pubkey, fault: str) -> None:
+        super().__init__(f"the account {address} cannot be put on the chain: {fault}")
+        self.address, self.fault = address, fault
 
 
 class RpcError(Exception):

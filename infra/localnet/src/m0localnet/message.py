@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from solders.account import Account
+from solders.hash import Hash
 from solders.message import Message, MessageV0, MessageV1
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
@@ -14,7 +15,6 @@ from solders.transaction import VersionedTransaction
 LOOKUP_TABLE_PROGRAM: Final = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 RECENT_BLOCKHASHES: Final = Pubkey.from_string("SysvarRecentB1ockHashes11111111111111111111")
 SYSTEM_PROGRAM: Final = Pubkey.default()
-COMPUTE_BUDGET_PROGRAM: Final = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
 MEMO_PROGRAMS: Final = frozenset(
     {
         Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"),
@@ -23,7 +23,8 @@ MEMO_PROGRAMS: Final = frozenset(
 )
 _TABLE_HEADER_BYTES: Final = 56
 _NONCE_ACCOUNT_BYTES: Final = 80
-_SET_PRICE_TAG: Final = 3
+_ADVANCE_NONCE: Final = b"\x04\x00\x00\x00"
+_CURRENT_INITIALIZED: Final = b"\x01\x00\x00\x00\x01\x00\x00\x00"
 
 ReadAccount = Callable[[Pubkey], Account | None]
 
@@ -50,6 +51,11 @@ class Keys:
     def all(self) -> tuple[Pubkey, ...]:
         """Every key, in the order that instruction indices refer to."""
         return self.static + self.loaded_writable + self.loaded_readonly
+
+    @property
+    def written(self) -> list[Pubkey]:
+        """The keys that the transaction may write."""
+        return [key for key, flag in zip(self.all, self.writable, strict=True) if flag]
 
 
 def _static_writable(message: Message | MessageV0 | MessageV1, count: int) -> list[bool]:
@@ -84,19 +90,52 @@ def resolve_keys(tx: VersionedTransaction, read: ReadAccount) -> Keys:
     return Keys(static, tuple(loaded_w), tuple(loaded_r), flags, message.header.num_required_signatures)
 
 
+def with_blockhash(message: Message | MessageV0, blockhash: Hash) -> Message | MessageV0:
+    """Return the message with another blockhash; its signatures are no longer good for it."""
+    header, keys, instructions = message.header, message.account_keys, message.instructions
+    if isinstance(message, Message):
+        return Message.new_with_compiled_instructions(
+            header.num_required_signatures,
+            header.num_readonly_signed_accounts,
+            header.num_readonly_unsigned_accounts,
+            keys,
+            blockhash,
+            instructions,
+        )
+    return MessageV0(header, keys, blockhash, instructions, message.address_table_lookups)
+
+
 def nonce_account(tx: VersionedTransaction) -> Pubkey | None:
-    """Return the nonce account when the transaction starts by advancing a durable nonce."""
-    if not tx.uses_durable_nonce():
+    """
+    Return the nonce account when the transaction starts by advancing a durable nonce.
+
+    As the runtime has it: a static, writable account, whatever else the instruction names or lacks.
+    """
+    message = tx.message
+    if not message.instructions:
         return None
-    first = tx.message.instructions[0]
-    return tx.message.account_keys[first.accounts[0]]
+    first, static = message.instructions[0], message.account_keys
+    if static[first.program_id_index] != SYSTEM_PROGRAM or bytes(first.data)[:4] != _ADVANCE_NONCE:
+        return None
+    accounts = bytes(first.accounts)
+    if not accounts or accounts[0] >= len(static) or not _static_writable(message, len(static))[accounts[0]]:
+        return None
+    return static[accounts[0]]
 
 
 def nonce_matches(account: Account | None, blockhash: bytes) -> bool:
     """Tell whether ``account`` is an initialized nonce account that holds ``blockhash``."""
     if account is None or account.owner != SYSTEM_PROGRAM or len(account.data) != _NONCE_ACCOUNT_BYTES:
         return False
-    return account.data[4:8] == b"\x01\x00\x00\x00" and account.data[40:72] == blockhash
+    return account.data[:8] == _CURRENT_INITIALIZED and account.data[40:72] == blockhash
+
+
+def nonce_authorized(tx: VersionedTransaction, account: Account) -> bool:
+    """Tell whether the authority of the nonce ``account`` signs the instruction that advances it."""
+    message = tx.message
+    signers = message.header.num_required_signatures
+    named = (message.account_keys[index] for index in bytes(message.instructions[0].accounts) if index < signers)
+    return any(bytes(key) == account.data[8:40] for key in named)
 
 
 def memo_text(tx: VersionedTransaction) -> str | None:
@@ -108,13 +147,3 @@ def memo_text(tx: VersionedTransaction) -> str | None:
         if ix.program_id_index < len(static) and static[ix.program_id_index] in MEMO_PROGRAMS
     ]
     return "; ".join(memos) or None
-
-
-def unit_price(tx: VersionedTransaction) -> int:
-    """Return the priority price asked for by the transaction, in micro-lamports per compute unit."""
-    static = tx.message.account_keys
-    for ix in tx.message.instructions:
-        data = bytes(ix.data)
-        if static[ix.program_id_index] == COMPUTE_BUDGET_PROGRAM and len(data) == 9 and data[0] == _SET_PRICE_TAG:
-            return int.from_bytes(data[1:], "little")
-    return 0

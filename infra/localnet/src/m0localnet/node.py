@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,7 @@ from solders.transaction import VersionedTransaction
 
 from m0localnet.bank import Bank
 from m0localnet.errors import LedgerError
+from m0localnet.fixtures import Fixtures
 from m0localnet.records import BlockRecord
 from m0localnet.store import Batch, Genesis, State, Store
 from m0localnet.vm import Vm
@@ -36,12 +39,17 @@ _log: Final = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """``slot_ms``: length of a slot; ``finality_slots``: ended slots after which a slot is final."""
+    """
+    ``slot_ms``: length of a slot; ``finality_slots``: ended slots after which a slot is final.
+
+    ``fixtures``: what a new chain begins with besides faucet and identity; a chain that exists has its own accounts.
+    """
 
     ledger: Path
     slot_ms: int = 400
     finality_slots: int = 8
     allow_admin: bool = False
+    fixtures: Fixtures = field(default_factory=Fixtures)
 
 
 class Node:
@@ -50,22 +58,30 @@ class Node:
     def __init__(self, config: NodeConfig, clock: Clock) -> None:
         self.config = config
         self.store = Store(config.ledger)
+        try:
+            self._open(clock)
+        except BaseException:
+            self.store.close()
+            raise
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+
+    def _open(self, clock: Clock) -> None:
         vm = Vm()
         genesis = self.store.genesis()
         if genesis is None:
             genesis = self._create(vm, clock.now_ms() // 1000)
         else:
             vm.restore(list(self.store.accounts()))
+            if self.config.fixtures.accounts:
+                _log.info("chain exists, accounts and programs named at the start are not set again")
         state = self.store.state()
         if state is None:
-            raise LedgerError(f"the ledger {config.ledger} is incomplete; move the directory away to start anew")
-        vm.advance_nonces(state.nonces + 1)
+            raise LedgerError(f"the ledger {self.config.ledger} is incomplete; move the directory away to start anew")
         self.genesis = genesis
         self.faucet = Keypair.from_bytes(genesis.faucet)
         self.identity = Keypair.from_bytes(genesis.identity).pubkey()
-        self.bank = Bank(vm, self.store, state, clock, config.finality_slots)
+        self.bank = Bank(vm, self.store, state, clock, self.config.finality_slots)
         self._catch_up(state)
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
     def _create(self, vm: Vm, now: int) -> Genesis:
         faucet, identity = Keypair(), Keypair()
@@ -76,8 +92,10 @@ class Node:
         }
         for key, account in accounts.items():
             vm.put(key, account)
+        self.config.fixtures.load(vm)
+        accounts |= self.config.fixtures.accounts
         first = BlockRecord(0, 0, genesis.hash, genesis.hash, now, 0)
-        self.store.create(genesis, Batch(State(0, genesis.hash, 0, 0, 0), [first], [], accounts))
+        self.store.create(genesis, Batch(State(0, genesis.hash, 0, 0), [first], [], accounts))
         _log.info("new chain", ledger=str(self.config.ledger))
         return genesis
 
@@ -110,24 +128,45 @@ class Node:
             except TimeoutError:
                 pass
             next_end = max(next_end + slot_seconds, loop.time())
-            await self._end_slot(loop)
+            await self._end_slot()
 
-    async def _end_slot(self, loop: asyncio.AbstractEventLoop) -> None:
-        bank = self.bank
-        bank.freeze()
-        batch = bank.unwritten(IDLE_SLOTS_PER_WRITE)
+    async def _end_slot(self) -> None:
+        self.bank.freeze()
+        batch = self.bank.unwritten(IDLE_SLOTS_PER_WRITE)
         if batch is not None:
-            try:
-                await loop.run_in_executor(self._disk, self.store.commit, batch)
-            except LedgerError as error:
-                if bank.halted is None:
-                    _log.error("ledger not writable, transactions are refused", reason=str(error))
-                bank.halted = str(error)
-            else:
-                bank.written(batch.state)
-                if bank.halted is not None:
-                    _log.warning("ledger writable again", slot=batch.state.slot)
-                bank.halted = None
+            with self._writing(batch.state):
+                await asyncio.wrap_future(self._disk.submit(self.store.commit, batch))
+        self.bank.advance_commitment()
+
+    @contextlib.contextmanager
+    def _writing(self, state: State) -> Iterator[None]:
+        bank = self.bank
+        try:
+            yield
+        except LedgerError as error:
+            if bank.halted is None:
+                _log.error("ledger not writable, transactions are refused", reason=str(error))
+            bank.halted = str(error)
+        else:
+            bank.written(state)
+            if bank.halted is not None:
+                _log.warning("ledger writable again", slot=state.slot)
+            bank.halted = None
+
+    def warp(self, ms: int, slots: int | None = None, let_pass: Callable[[int], None] | None = None) -> None:
+        """
+        Let ``ms`` milliseconds of the chain pass at once, and ``slots`` slots: as many as begin in them otherwise.
+
+        The slots are written and reach their commitment before this returns. ``let_pass`` moves the clock on by
+        milliseconds; the chain's own is moved away from the machine's otherwise.
+        """
+        bank = self.bank
+        bank.warp(ms, -(-ms // self.config.slot_ms) if slots is None else slots, let_pass or bank.clock.move)
+        batch = bank.unwritten(1)
+        if batch is not None:
+            # after what is being written now: the disk has one thread
+            with self._writing(batch.state):
+                self._disk.submit(self.store.commit, batch).result()
         bank.advance_commitment()
 
     def close(self) -> None:

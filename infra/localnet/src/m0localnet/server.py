@@ -7,7 +7,7 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, cast
 
 import structlog
@@ -54,9 +54,11 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve(node: Node, rpc: socket.socket, ws: socket.socket, stop: asyncio.Event) -> None:
+@contextlib.asynccontextmanager
+async def serving(node: Node, rpc: socket.socket, ws: socket.socket) -> AsyncIterator[None]:
+    """Answer on two listening sockets; slots pass only as somebody lets them."""
     subscriptions = Subscriptions(node.bank)
-    node.bank.watcher = subscriptions
+    node.bank.watch(subscriptions)
     config = uvicorn.Config(
         cast("Any", application(node)),  # uvicorn's ASGI types are narrower than the protocol's
         http="httptools",
@@ -78,7 +80,7 @@ async def _serve(node: Node, rpc: socket.socket, ws: socket.socket, stop: asynci
     async with serve(session, sock=ws, compression=None, max_size=MAX_FRAME_BYTES, close_timeout=0.3, logger=None):
         http_task = asyncio.create_task(http.serve(sockets=[rpc]))
         try:
-            await node.run(stop)
+            yield
         finally:
             http.should_exit = True
             await http_task
@@ -101,7 +103,8 @@ async def run(config: NodeConfig, clock: Clock, bind: str, rpc_port: int, ws_por
             slot=node.bank.running.number,
             ledger=str(config.ledger),
         )
-        await _serve(node, rpc, ws, stop)
+        async with serving(node, rpc, ws):
+            await node.run(stop)
     finally:
         node.close()
         _log.info("localnet stopped", slot=node.bank.confirmed)

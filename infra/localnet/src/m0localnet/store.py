@@ -31,6 +31,7 @@ from m0localnet.records import (
     encode_account,
     encode_record,
 )
+from m0localnet.slot import Landed
 
 VERSION: Final = 1
 EMPTY_BLOCKS_KEPT: Final = 432_000  # two days of 400 ms; blocks with transactions are kept for good
@@ -56,13 +57,17 @@ class Genesis(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """The counters after the last written slot; ``clock_offset`` in seconds, ``nonces`` counts their advances."""
+    """
+    The counters after the last written slot.
+
+    The chain's clock is ahead of the machine's by ``clock_offset`` seconds and ``clock_offset_ms`` milliseconds.
+    """
 
     slot: int
     blockhash: bytes
     transactions: int
     clock_offset: int
-    nonces: int
+    clock_offset_ms: int = 0  # absent in ledgers that only knew whole seconds
 
 
 @dataclass(slots=True)
@@ -71,7 +76,7 @@ class Batch:
 
     state: State
     blocks: list[BlockRecord] = field(default_factory=list)
-    transactions: list[tuple[TxRecord, frozenset[Pubkey]]] = field(default_factory=list)
+    transactions: list[Landed] = field(default_factory=list)
     accounts: dict[Pubkey, Account | None] = field(default_factory=dict)
 
 
@@ -179,7 +184,7 @@ class Store:
         """Write frozen slots durably; raises :class:`LedgerError` and changes nothing when the disk refuses."""
         try:
             self._write(batch, [])
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
             free = "unknown"
@@ -201,11 +206,11 @@ class Store:
         self._prune(batch.state.slot)
         db.executemany(
             "INSERT OR REPLACE INTO transactions VALUES (?, ?, ?)",
-            ((position(t.slot, t.index), t.signature, encode_record(t)) for t, _ in batch.transactions),
+            ((position(t.record.slot, t.record.index), t.record.signature, t.stored) for t in batch.transactions),
         )
         db.executemany(
             "INSERT OR REPLACE INTO addresses VALUES (?, ?)",
-            ((bytes(key), position(t.slot, t.index)) for t, keys in batch.transactions for key in keys),
+            ((bytes(key), position(t.record.slot, t.record.index)) for t in batch.transactions for key in t.keys),
         )
         kept = [(bytes(key), encode_account(a)) for key, a in batch.accounts.items() if a is not None]
         gone = [(bytes(key),) for key, a in batch.accounts.items() if a is None]

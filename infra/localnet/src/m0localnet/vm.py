@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from solders.account import Account
@@ -12,23 +13,43 @@ from solders.clock import Clock
 from solders.epoch_schedule import EpochSchedule
 from solders.hash import Hash
 from solders.litesvm import LiteSVM
+from solders.message import MessageV0, MessageV1
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTransactionInfo, TransactionMetadata
 
+from m0localnet.errors import AccountRefused, LocalnetError
+from m0localnet.message import RECENT_BLOCKHASHES, with_blockhash
 from m0localnet.records import Inner
+from m0localnet.tokens import TOKEN_PROGRAM
 
 SLOTS_PER_EPOCH: Final = 432_000
 SLOT_HASHES_KEPT: Final = 512
 LOG_BYTES_LIMIT: Final = 10_000
 CLOCK: Final = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 UPGRADEABLE_LOADER: Final = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+SYSVAR_OWNER: Final = Pubkey.from_string("Sysvar1111111111111111111111111111111111111")
+NATIVE_MINT: Final = Pubkey.from_string("So11111111111111111111111111111111111111112")
+LAMPORTS_PER_SIGNATURE: Final = 5_000
+# As at the genesis of a real node: nobody may mint it, nothing is supplied, 9 decimals, initialized.
+_WRAPPED_SOL: Final = Account(10**9, bytes(44) + bytes([9, 1]) + bytes(36), TOKEN_PROGRAM)
+_PRECOMPILES: Final = frozenset(
+    {
+        Pubkey.from_string("Ed25519SigVerify111111111111111111111111111"),
+        Pubkey.from_string("KeccakSecp256k11111111111111111111111111111"),
+        Pubkey.from_string("Secp256r1SigVerify1111111111111111111111111"),
+    }
+)
 _NO_SIGNATURE: Final = Signature.default()
 _ANY_SIGNATURE: Final = Signature(bytes([1] * 64))
 _EMPTY: Final = Account(0, b"", Pubkey.default())
 # Errors of loading a program: the transaction lands, pays its fee and does nothing else (SIMD-0082).
 _FEE_ONLY: Final = frozenset({"ProgramAccountNotFound", "InvalidProgramForExecution"})
+
+
+class VmFault(LocalnetError):
+    """The virtual machine broke down over a transaction; the message says where."""
 
 
 @dataclass(slots=True)
@@ -57,6 +78,31 @@ def _inner(meta: TransactionMetadata) -> list[tuple[int, list[Inner]]]:
     return out
 
 
+def _loading_order(accounts: Iterable[tuple[Pubkey, Account]]) -> list[tuple[Pubkey, Account]]:
+    return sorted(accounts, key=lambda row: (row[1].executable, row[1].owner == UPGRADEABLE_LOADER))
+
+
+_Result = TypeVar("_Result")
+
+
+def _run(call: Callable[[VersionedTransaction], _Result], tx: VersionedTransaction) -> _Result:
+    try:
+        return call(tx)
+    except BaseException as error:
+        # A panic of the Rust side is no Exception, and has no class that could be named here.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise VmFault(f"the virtual machine panicked: {error}") from error
+
+
+def _signatures(tx: VersionedTransaction) -> int:
+    message = tx.message
+    checked = (
+        bytes(ix.data)[:1] for ix in message.instructions if message.account_keys[ix.program_id_index] in _PRECOMPILES
+    )
+    return message.header.num_required_signatures + sum(first[0] for first in checked if first)
+
+
 class Vm:
     """
     One LiteSVM with its accounts.
@@ -78,7 +124,8 @@ class Vm:
         self._hashes_stale = False
         self._epoch = 0
         self._epoch_start = 0
-        self.nonce_advances = 0
+        self._blockhash = Hash.default()  # the newest one, from which durable nonces derive
+        self._svm.set_account(NATIVE_MINT, _WRAPPED_SOL)
 
     # ---- accounts
 
@@ -101,8 +148,36 @@ class Vm:
 
     def restore(self, accounts: list[tuple[Pubkey, Account]]) -> None:
         """Put stored accounts back: data first, then program data, then programs, which load their code when set."""
-        for key, account in sorted(accounts, key=lambda row: (row[1].executable, row[1].owner == UPGRADEABLE_LOADER)):
+        for key, account in _loading_order(accounts):
             self._svm.set_account(key, account)
+
+    def load(self, accounts: Mapping[Pubkey, Account | None]) -> None:
+        """
+        Set accounts that come from outside of the chain, program data before programs; None removes one.
+
+        Raises :class:`AccountRefused` at the first that cannot be: those before it have been set.
+        """
+        present = [(key, account) for key, account in accounts.items() if account is not None]
+        for key, account in accounts.items():
+            if account is None:
+                self.put(key, None)
+        for key, account in _loading_order(present):
+            if account.owner == SYSVAR_OWNER:
+                raise AccountRefused(key, "it is a sysvar, which the chain keeps itself")
+            if not account.lamports:
+                raise AccountRefused(key, "it has no lamports: an account without any does not exist")
+            try:
+                self._svm.set_account(key, account)
+            except Exception as error:  # its class cannot be imported
+                raise AccountRefused(key, f"the virtual machine says: {error}") from error
+
+    def reset(self, accounts: Mapping[Pubkey, Account | None]) -> None:
+        """Set accounts to what they were, where they are something else; None removes one."""
+        changed = {key: account for key, account in accounts.items() if self.get(key) != account}
+        for key, account in changed.items():
+            if account is None:
+                self.put(key, None)
+        self.restore([(key, account) for key, account in changed.items() if account is not None])
 
     # ---- time
 
@@ -122,6 +197,7 @@ class Vm:
             self._slot_hashes.insert(0, parent)
             del self._slot_hashes[SLOT_HASHES_KEPT:]
             self._hashes_stale = True
+            self._blockhash = parent[1]
 
     def set_unix_time(self, unix_time: int) -> None:
         """Move the clock inside the running slot."""
@@ -129,40 +205,47 @@ class Vm:
         clock.unix_timestamp = unix_time
         self._svm.set_clock(clock)
 
-    def advance_nonces(self, advances: int | None = None) -> None:
-        """Change the hash that durable nonces derive from; ``advances`` brings a new VM to where the old one was."""
-        target = self.nonce_advances + 1 if advances is None else advances
-        while self.nonce_advances < target:
-            self._svm.expire_blockhash()
-            self.nonce_advances += 1
-
     def next_nonce(self) -> bytes:
-        """Return the durable nonce (32 bytes) that an account advanced now receives."""
-        return hashlib.sha256(b"DURABLE_NONCE" + bytes(self._svm.latest_blockhash())).digest()
+        """Return the durable nonce (32 bytes) that an account advanced in the running slot receives."""
+        return hashlib.sha256(b"DURABLE_NONCE" + bytes(self._blockhash)).digest()
 
     # ---- execution
 
-    def _prepare(self) -> None:
+    def _prepare(self, tx: VersionedTransaction) -> VersionedTransaction:
         # Costs 120 µs, so only slots that execute something pay for it.
         if self._hashes_stale:
             self._svm.set_slot_hashes(self._slot_hashes)
             self._hashes_stale = False
+        message = tx.message
+        if isinstance(message, MessageV1):
+            return tx
+        looked_up = isinstance(message, MessageV0) and message.address_table_lookups
+        if looked_up or RECENT_BLOCKHASHES in message.account_keys:
+            # LiteSVM derives durable nonces from the blockhash of the transaction, a cluster from that of the slot.
+            return VersionedTransaction.populate(with_blockhash(message, self._blockhash), tx.signatures)
+        return tx
 
     def execute(self, tx: VersionedTransaction) -> Outcome:
-        """Run ``tx`` and keep its effects; a transaction that did not land changed nothing."""
-        self._prepare()
-        outcome = self._outcome(self._svm.send_transaction(tx), tx)
+        """
+        Run ``tx`` and keep its effects; a transaction that did not land changed nothing.
+
+        Raises :class:`VmFault` when the machine broke down over it; what it had written is the caller's to undo.
+        """
+        outcome = self._outcome(_run(self._svm.send_transaction, self._prepare(tx)), tx)
         if outcome.landed and outcome.logs is None:
             self._charge(tx.message.account_keys[0], outcome.fee)
         return outcome
 
     def simulate(self, tx: VersionedTransaction) -> Outcome:
-        """Run ``tx`` on the present state and throw its effects away; ``post`` holds the accounts it would leave."""
-        self._prepare()
+        """
+        Run ``tx`` on the present state and throw its effects away; ``post`` holds the accounts it would leave.
+
+        Raises :class:`VmFault` when the machine broke down over it.
+        """
         if tx.signatures[0] == _NO_SIGNATURE:
             # nobody signs what is only simulated, and by its signature a result says that it ran
             tx = VersionedTransaction.populate(tx.message, [_ANY_SIGNATURE] * len(tx.signatures))
-        return self._outcome(self._svm.simulate_transaction(tx), tx)
+        return self._outcome(_run(self._svm.simulate_transaction, self._prepare(tx)), tx)
 
     def _outcome(
         self,
@@ -184,7 +267,7 @@ class Vm:
                 self.get(tx.message.account_keys[ix.program_id_index]) is None for ix in tx.message.instructions
             ):
                 err = "ProgramAccountNotFound"
-            return Outcome(err, landed=err in _FEE_ONLY, fee=meta.fee())
+            return Outcome(err, landed=isinstance(err, str) and err in _FEE_ONLY, fee=meta.fee())
         returned = meta.return_data()
         data = bytes(returned.data)
         return Outcome(
@@ -206,8 +289,12 @@ class Vm:
         self.put(payer, Account(left, account.data, account.owner, account.executable, account.rent_epoch))
 
     def fee(self, tx: VersionedTransaction) -> int:
-        """Return the fee in lamports that ``tx`` would pay: signatures (of precompiles too) and priority."""
-        return self.simulate(tx).fee
+        """
+        Return the fee in lamports that ``tx`` would pay: signatures (of precompiles too) and priority.
+
+        A transaction that is refused before its fee is known is told that of its signatures.
+        """
+        return self.simulate(tx).fee or LAMPORTS_PER_SIGNATURE * _signatures(tx)
 
     def rent_exempt_minimum(self, data_bytes: int) -> int:
         """Return the lamports that keep an account of ``data_bytes`` rent-exempt."""

@@ -79,11 +79,8 @@ def get_block_time(node: Node, params: Params) -> Any:
 def _slots(node: Node, start: int, end: int, limit: int) -> list[int]:
     found = node.store.slots(start, end, limit)
     last = found[-1] if found else start - 1
-    for slot in range(last + 1, end + 1):
-        if len(found) >= limit or node.bank.pending_block(slot) is None:
-            break
-        found.append(slot)
-    return found
+    found += [slot for slot in node.bank.pending_slots() if last < slot <= end]
+    return found[:limit]
 
 
 @method("getBlocks", 1, 3)

@@ -188,13 +188,14 @@ def is_blockhash_valid(node: Node, params: Params) -> Any:
 
 @method("getFeeForMessage", 1, 2)
 def get_fee_for_message(node: Node, params: Params) -> Any:
-    """Return the fee in lamports of a base64 message, null when its blockhash has expired."""
+    """Return the fee in lamports of a base64 message, null when it has no blockhash or nonce that is still good."""
     body = decode_message(params.text(0))
     slot = params.config(1).slot(node)
     frozen = min(slot, node.bank.running.number - 1)
-    if not node.bank.blockhashes.valid(bytes(body.recent_blockhash), frozen):
-        return with_context(slot, None)
     unsigned = VersionedTransaction.populate(body, [Signature.default()] * body.header.num_required_signatures)
+    known = node.bank.blockhashes.valid(bytes(body.recent_blockhash), frozen)
+    if not known and node.bank.nonce_of(unsigned, slot) is None:
+        return with_context(slot, None)
     return with_context(slot, node.bank.vm.fee(unsigned))
 
 
