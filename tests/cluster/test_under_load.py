@@ -50,7 +50,7 @@ def test_the_api_is_scaled_under_load_and_back(release):
             release.until(lambda: not release.unready())
             report = load.report()
         assert report["failed"] == []
-        release.until(lambda: replicas() == 1, 300)
+        release.until(lambda: replicas() == 1, 600)  # the autoscaler itself waits for five minutes
     finally:
         done = release.upgrade()
     assert done.returncode == 0, done.stderr
