@@ -126,7 +126,7 @@ async def test_commitment_advances_from_processed_to_confirmed_to_finalized(chai
     signature = chain.send(tx)
     seen = []
     levels = ["finalized", "confirmed", "processed"]
-    for _ in range(1800):  # a validator on a busy machine takes its time
+    for _ in range(1200):  # a minute, as `Chain.wait` gives a validator on a busy machine
         reached = {level for level in levels if chain.balance(to, level)}
         if not seen or seen[-1] != reached:
             seen.append(reached)
