@@ -63,9 +63,8 @@ def test_a_release_is_switched_at_a_marker_and_taken_back(release):
             release.until(lambda: complete(release) == {old, new})
             roll(release, "switch", both, [["signer-1", "signer-2"], ["signer-1", "signer-2", "signer-3"]])
             between = release.final(after=release.final())
-            # an epoch is replayed by the release that made it final, which is beside the old one for a while
-            with pytest.raises(AssertionError, match=r"sports runs release \w+ .*which is not installed: install it"):
-                release.matches(between)
+            # an epoch is replayed by the release that made it final: the toolbox has the newest while there are two
+            release.matches(between)
             assert f"build {old} may go" in release.m0("release", "finish")
 
             install(release, both, ["signer-2", "signer-3"])
