@@ -1,10 +1,14 @@
 """The settings of topics on a real broker."""
 
 import time
+from concurrent.futures import Future
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
+from m0common.errors import Unavailable
 from m0common.stream.kafka_options import KafkaOptions
 from m0common.topics import Topic
+from m0kafka import confluent
 from m0kafka.apply import apply
 from m0kafka.confluent import ConfluentCluster
 from m0kafka.plan import plan
@@ -28,6 +32,33 @@ def shown(cluster, name, wanted):
     while not wanted.items() <= cluster.topics([name])[name].settings.items():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_topic_is_created_once_a_broker_takes_part(cluster, monkeypatch):
+    def fenced(_topics):
+        refusal = KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, "All brokers are currently fenced.")
+        answer = Future()
+        answer.set_exception(KafkaException(refusal))
+        tries.append(answer)
+        if len(tries) == 3:
+            monkeypatch.undo()
+        return {"late": answer}
+
+    tries = []
+    monkeypatch.setattr(cluster._admin, "create_topics", fenced)
+    make(cluster, Topic("late", "key", "one", (), ()))
+    assert len(tries) == 3
+    assert cluster.topics(["late"])["late"].partitions == 1
+
+
+def test_brokers_that_stay_fenced_are_named_with_the_remedy(cluster, monkeypatch):
+    refusal = KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, "All brokers are currently fenced.")
+    answer = Future()
+    answer.set_exception(KafkaException(refusal))
+    monkeypatch.setattr(confluent, "VISIBLE_S", 0.3)
+    monkeypatch.setattr(cluster._admin, "create_topics", lambda _topics: {"never": answer})
+    with pytest.raises(Unavailable, match="create topic never: All brokers are currently fenced: see the brokers'"):
+        make(cluster, Topic("never", "key", "one", (), ()))
 
 
 def test_a_topic_gets_the_settings_of_the_catalogue_and_their_changes(cluster):

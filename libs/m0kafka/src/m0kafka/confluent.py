@@ -46,6 +46,10 @@ class Exists(Unavailable):
     """A topic that somebody else has created meanwhile."""
 
 
+class Fenced(Unavailable):
+    """No broker takes part: one that has just started, or stood still for a while, registers in a moment."""
+
+
 class ConfluentCluster:
     """See m0kafka.cluster.Cluster."""
 
@@ -79,10 +83,17 @@ class ConfluentCluster:
     def create(self, name: str, partitions: int, replication: int, settings: Mapping[str, str]) -> None:
         """See Cluster."""
         new = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(settings))
-        with contextlib.suppress(Exists):
-            self._all(f"create topic {name}", self._admin.create_topics([new]).values())
-        # the controller creates topics; the brokers hear of it a moment later
         deadline = time.monotonic() + VISIBLE_S
+        while True:
+            try:
+                with contextlib.suppress(Exists):
+                    self._all(f"create topic {name}", self._admin.create_topics([new]).values())
+                break
+            except Fenced:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(VISIBLE_DELAY_S)
+        # the controller creates topics; the brokers hear of it a moment later
         while name not in self._metadata():
             if time.monotonic() > deadline:
                 raise Unavailable(f"create topic {name}: the brokers do not show it after {VISIBLE_S:.0f} s")
@@ -154,6 +165,8 @@ class ConfluentCluster:
         reason: KafkaError = error.args[0]
         if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return Exists(f"{what}: {reason.str()}")
+        if reason.code() == KafkaError.INVALID_REPLICATION_FACTOR and "fenced" in reason.str():
+            return Fenced(f"{what}: {reason.str().rstrip('.')}: see the brokers' logs, then run this again")
         if reason.code() in REFUSED:  # what the broker says besides is a dump of the request
             return Unavailable(f"{what}: Kafka refuses {self._who}: run this as an administrator of the cluster")
         return Unavailable(f"{what}: {reason.str()}")
