@@ -18,7 +18,7 @@ def test_a_service_without_its_settings_file_says_so_in_one_sentence(service, fo
     assert code == 2
     assert said == (
         f"{'service' if service == 'signer' else service}: settings file {folder.mounted}/none.toml does not exist: "
-        "set M0_CONFIG_PATH to one of config/*.toml\n"
+        "name one of config/*.toml, by M0_CONFIG_PATH or as the argument\n"
     )
 
 

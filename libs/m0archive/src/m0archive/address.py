@@ -39,7 +39,9 @@ def read_address(url: str) -> Folder | Bucket:
         return Folder(Path(unquote(parts.path)))
     if parts.scheme == "s3" and _BUCKET.fullmatch(parts.netloc) and not parts.query and not parts.fragment:
         return Bucket(parts.netloc, unquote(parts.path).strip("/"))
+    told = f"{parts.scheme}://…" if parts.scheme else "what has no scheme"
     raise SettingsError(
-        "the archive's address is none: write M0_ARCHIVE_URL as file:///FOLDER or s3://BUCKET/PREFIX; the keys of a "
-        "bucket are settings of their own, M0_ARCHIVE_ACCESS_KEY_ID_FILE and M0_ARCHIVE_SECRET_ACCESS_KEY_FILE"
+        f"no archive can lie at {told}: write M0_ARCHIVE_URL, or --archive, as file:///FOLDER or s3://BUCKET/PREFIX; "
+        "the keys of a bucket are settings of their own, M0_ARCHIVE_ACCESS_KEY_ID_FILE and "
+        "M0_ARCHIVE_SECRET_ACCESS_KEY_FILE"
     )

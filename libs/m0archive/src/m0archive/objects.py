@@ -100,7 +100,8 @@ def opened(settings: Archive, url: str | None = None, *, makes: bool = True) -> 
     """
     where = read_address(url or settings.url)
     if isinstance(where, Folder) and not makes and not where.path.is_dir():
-        raise SettingsError(f"archive {where}: there is no such folder: name the one that jobs write to")
+        what = "that is no folder" if where.path.exists() else "there is no such folder"
+        raise SettingsError(f"archive {where}: {what}: name the one that jobs write to")
     if isinstance(where, Folder):
         try:
             where.path.mkdir(parents=True, exist_ok=True)

@@ -422,11 +422,11 @@ def read_file(source: Path) -> dict[str, Any]:
         return tomllib.loads(source.read_text("utf-8"))
     except FileNotFoundError:
         raise SettingsError(
-            f"settings file {source} does not exist: set M0_CONFIG_PATH to one of config/*.toml"
+            f"settings file {source} does not exist: name one of config/*.toml, by M0_CONFIG_PATH or as the argument"
         ) from None
     except OSError as error:
         raise SettingsError(
-            f"settings file {source} cannot be read: {error.strerror}: set M0_CONFIG_PATH to one of config/*.toml"
+            f"settings file {source} cannot be read: {error.strerror}: name one of config/*.toml, by M0_CONFIG_PATH or as the argument"
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"settings file {source} is not UTF-8: {error}: save it as UTF-8") from error

@@ -5,8 +5,11 @@ are encrypted with the passphrase; users of Kafka have a file with their passwor
 all others: whoever has it says what the lanes run.
 """
 
+import fcntl
+import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -86,9 +89,10 @@ def items(site: Site, signers: int) -> Iterator[Item]:
 
 def init(site: Site, signers: int) -> list[Item]:
     """Make every key and password that is missing; returns what was made. Raises as `ensure` does."""
-    missing = [item for item in items(site, signers) if not item.path.exists()]
-    ensure(site, signers)
-    ensure_users(site, signers)
+    with _alone(site):
+        missing = [item for item in items(site, signers) if not item.path.exists()]
+        _make_keys(site, signers)
+        _make_users(site, signers)
     return missing
 
 
@@ -97,8 +101,30 @@ def ensure(site: Site, signers: int) -> None:
 
     Raises SettingsError for what cannot be read or written, DeployError for a control key that is gone.
     """
+    with _alone(site):
+        _make_keys(site, signers)
+
+
+def ensure_users(site: Site, signers: int) -> None:
+    """Make a password for every user of Kafka and of the database that has none. Raises SettingsError."""
+    with _alone(site):
+        _make_users(site, signers)
+
+
+@contextmanager
+def _alone(site: Site) -> Iterator[None]:
+    """Wait for another that makes keys here: what the two make would not go together."""
     for folder in (site.keys, site.control):
         _make_folder(folder)
+    folder = os.open(site.keys, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _make_keys(site: Site, signers: int) -> None:
     _refuse_another_control_key(site)
     if not site.passphrase.exists():
         write_new(site.passphrase, f"{secrets.token_urlsafe(PASSPHRASE_BYTES)}\n".encode())
@@ -110,8 +136,7 @@ def ensure(site: Site, signers: int) -> None:
             write_plain_key(item.path, Keypair())
 
 
-def ensure_users(site: Site, signers: int) -> None:
-    """Make a password for every user of Kafka and of the database that has none. Raises SettingsError."""
+def _make_users(site: Site, signers: int) -> None:
     ensure_passwords(site.kafka_passwords, users(signers))
     password = ensure_passwords(site.database_password.parent, [DATABASE_USER])[DATABASE_USER]
     if not site.database_login.exists():
