@@ -100,7 +100,7 @@ lock: env-dev  ## Resolve the dependencies again and write both hash-pinned lock
 	@.venv/bin/python infra/local/lock.py
 	@.venv/bin/python infra/images/locks.py
 
-env: need-python
+env: need-python  ## The command `m0` alone, as .venv/bin/m0, without starting anything
 	@$(PYTHON) infra/local/bootstrap.py runtime
 
 env-dev: need-python

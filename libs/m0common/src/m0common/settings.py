@@ -426,7 +426,8 @@ def read_file(source: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise SettingsError(
-            f"settings file {source} cannot be read: {error.strerror}: name one of config/*.toml, by M0_CONFIG_PATH or as the argument"
+            f"settings file {source} cannot be read: {error.strerror}: "
+            "name one of config/*.toml, by M0_CONFIG_PATH or as the argument"
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"settings file {source} is not UTF-8: {error}: save it as UTF-8") from error
