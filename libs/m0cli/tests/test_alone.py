@@ -117,7 +117,8 @@ def test_a_settings_file_that_is_not_there_is_named_with_the_variable_that_gives
     done = m0("config", "show")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "m0 config: settings file config/dev.toml does not exist: name one of config/*.toml, by M0_CONFIG_PATH or as the argument\n"
+        "m0 config: settings file config/dev.toml does not exist: "
+        "name one of config/*.toml, by M0_CONFIG_PATH or as the argument\n"
     )
 
 
