@@ -205,7 +205,6 @@ class KafkaConsumer:
                 with contextlib.suppress(IllegalStateError):
                     self._seek(starts)
                     self._next_offsets = starts
-                    self._inner.resume(*(KafkaPartition(*where) for where in starts))
                     self._paused = NOTHING
                     rebalance.offered = None
                     rebalance.moving = False

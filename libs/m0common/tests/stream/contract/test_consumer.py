@@ -309,26 +309,6 @@ async def test_a_paused_partition_delivers_nothing_until_it_is_resumed(world):
     await app.consumer.stop()
 
 
-async def test_a_pause_ends_with_the_assignment_that_it_came_before(world):
-    topic = await world.topic("pause-before", 2)
-    await world.send(*messages(topic, 10))
-    consumer = world.broker.consumer(group=world.name("pause-before"))
-    await consumer.start()
-
-    async def assigned(partitions):
-        consumer.pause(partitions)
-        return dict.fromkeys(partitions, 0)
-
-    async def revoked(_partitions): ...
-
-    await consumer.subscribe([topic], assigned, revoked)
-    records = []
-    async with asyncio.timeout(30):
-        while len(records) < 10:
-            records += await consumer.getmany(10, 100)
-    await consumer.stop()
-
-
 async def test_no_more_records_come_than_were_asked_for_and_none_is_skipped(world):
     topic = await world.topic("some", 2)
     await world.send(*messages(topic, 50))
