@@ -416,19 +416,17 @@ def load(environ: Mapping[str, str] = os.environ, path: str | Path | None = None
         raise SettingsError(*(_explain(source, environ, fault) for fault in error.errors())) from None
 
 
+_NAME_ANOTHER = "name one of config/*.toml, by M0_CONFIG_PATH or as the argument"
+
+
 def read_file(source: Path) -> dict[str, Any]:
     """The tables of a settings file as they are written. Raises SettingsError with the remedy."""
     try:
         return tomllib.loads(source.read_text("utf-8"))
     except FileNotFoundError:
-        raise SettingsError(
-            f"settings file {source} does not exist: name one of config/*.toml, by M0_CONFIG_PATH or as the argument"
-        ) from None
+        raise SettingsError(f"settings file {source} does not exist: {_NAME_ANOTHER}") from None
     except OSError as error:
-        raise SettingsError(
-            f"settings file {source} cannot be read: {error.strerror}: "
-            "name one of config/*.toml, by M0_CONFIG_PATH or as the argument"
-        ) from error
+        raise SettingsError(f"settings file {source} cannot be read: {error.strerror}: {_NAME_ANOTHER}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"settings file {source} is not UTF-8: {error}: save it as UTF-8") from error
     except ValueError as error:  # no TOML, or a number that Python takes no time for
