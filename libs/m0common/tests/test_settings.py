@@ -7,7 +7,6 @@ from m0common.errors import SettingsError, Unavailable
 from m0common.settings import load
 from m0common.stream.kafka_options import KafkaOptions
 
-
 NAME_ANOTHER = r"name one of config/\*\.toml, by M0_CONFIG_PATH or as the argument"
 
 
