@@ -116,12 +116,12 @@ def _alone(site: Site) -> Iterator[None]:
     """Wait for another that makes keys here: what the two make would not go together."""
     for folder in (site.keys, site.control):
         _make_folder(folder)
-    folder = os.open(site.keys, os.O_RDONLY)
+    held = os.open(site.keys, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(folder)
+        os.close(held)
 
 
 def _make_keys(site: Site, signers: int) -> None:
