@@ -82,12 +82,24 @@ def test_the_other_commands_are_told_where_this_stack_is(tmp_path):
 
 def test_commands_for_another_deployment_take_nothing_from_this_stack(tmp_path):
     env = {"M0_HOME": str(tmp_path)}
-    elsewhere = [env | {"M0_KAFKA_BOOTSTRAP": "kafka.example:9092"}, env | {"M0_CONFIG_PATH": "config/prod.toml"}]
+    elsewhere = [
+        env | {"M0_KAFKA_BOOTSTRAP": "kafka.example:9092"},
+        env | {"M0_CONFIG_PATH": "config/prod.toml"},
+        env | {"M0_ENV": "prod"},
+    ]
     assert command_environment(env)["M0_KAFKA_USERNAME"] == "operator"
-    assert [command_environment(other) for other in elsewhere] == [{}, {}]  # nor from one that was never started
+    assert [command_environment(other) for other in elsewhere] == [{}, {}, {}]  # nor from one that was never started
     started(env)
-    assert [command_environment(other) for other in elsewhere] == [{}, {}]
+    assert [command_environment(other) for other in elsewhere] == [{}, {}, {}]
+    assert command_environment(env | {"M0_ENV": "dev"})["M0_KAFKA_USERNAME"] == "operator"
     assert command_environment(env)["M0_KAFKA_USERNAME"] == "operator"
+
+
+def test_commands_know_the_ports_that_the_stack_was_started_with(tmp_path):
+    env = {"M0_HOME": str(tmp_path)}
+    started(env | {"M0_PORT_OFFSET": "300"})
+    assert command_environment(env)["M0_KAFKA_BOOTSTRAP"] == "127.0.0.1:9392"
+    assert command_environment(env | {"M0_PORT_OFFSET": "0"})["M0_API_BASE"] == "http://127.0.0.1:8080"
 
 
 def test_commands_know_the_archive_that_services_were_told(tmp_path):

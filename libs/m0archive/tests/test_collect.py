@@ -101,7 +101,7 @@ class Breaking:
     def __init__(self, store, at, *, done):
         self.store, self.at, self.done, self.writes = store, at, done, 0
         self.address = store.address
-        self.get, self.list = store.get, store.list
+        self.bare, self.get, self.list = store.bare, store.get, store.list
 
     async def _write(self, write, name, value):
         self.writes += 1

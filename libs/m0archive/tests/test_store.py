@@ -2,10 +2,12 @@
 
 import asyncio
 
+import archive_world
 import pytest
 from m0archive import files, pieces
 from m0archive.address import Bucket, Folder, read_address
-from m0archive.errors import Damaged
+from m0archive.entries import claim_identity
+from m0archive.errors import Damaged, NoArchive
 from m0archive.objects import opened
 from m0common.errors import SettingsError, Unavailable
 from m0common.secret import Secret
@@ -27,6 +29,29 @@ async def test_what_is_written_is_read_and_listed(store):
     assert await store.get("log/1.json") == b"one"
     assert await store.get("log/2.json") == b""
     assert await listed(store, "log") == [("log/1.json", 3), ("log/2.json", 0)]
+
+
+async def test_it_is_bare_until_something_is_written(store):
+    assert await store.bare()
+    await store.put("a/b", b"")
+    assert not await store.bare()
+
+
+async def test_an_archive_is_made_in_no_folder_of_others(tmp_path):
+    there = opened(Archive(url=tmp_path.as_uri()))
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / ".snapshot").mkdir()
+    assert await there.bare()
+    (tmp_path / "passwd").touch()
+    with pytest.raises(NoArchive, match=f"{tmp_path} holds other things and no archive.json: name a place that is emp"):
+        await claim_identity(there, archive_world.DEPLOYMENT)
+    (tmp_path / "passwd").unlink()
+    root = await claim_identity(there, archive_world.DEPLOYMENT)
+    assert await claim_identity(there, archive_world.DEPLOYMENT) == root
+    await there.put("log/0.json", b"")
+    (tmp_path / "archive.json").unlink()
+    with pytest.raises(NoArchive, match=r"where this was an archive, put archive\.json back from a copy"):
+        await claim_identity(there, archive_world.DEPLOYMENT)
 
 
 async def test_an_object_is_created_once_and_put_again(store):

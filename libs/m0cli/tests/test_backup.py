@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -85,6 +86,29 @@ def test_what_was_changed_is_refused_and_named(archive):
     assert piece.name in output
     assert "REFUSED" in output
     assert json.loads(said("verify", "--json", code=1))["ok"] is False
+
+
+def test_a_folder_that_is_no_archive_is_listed_as_one_by_no_command(archive, tmp_path):
+    for command in ("list", "verify"):
+        output = said(command, "--archive", tmp_path.as_uri(), code=1)
+        assert f"m0 backup: there is no archive at {tmp_path.as_uri()}" in output
+        assert "--archive is empty: write file:///FOLDER" in said(command, "--archive", "", code=1)
+
+
+@pytest.mark.postgres
+def test_what_of_an_archive_is_damaged_hides_nothing_else_in_a_list(archive, monkeypatch, databases):
+    monkeypatch.setenv("M0_PG_DSN", databases.index())
+    for _ in range(3):
+        said("create")
+    (archive / "backups" / "000000000001.json").write_text("{")
+    newest = max(path for path in (archive / "log").iterdir() if path.stem.isdecimal())
+    newest.write_bytes(b"")
+    found = json.loads(said("list", "--json", code=1))
+    assert [each["number"] for each in found["backups"]] == [0, 2]
+    output = said("list", code=1)
+    for name in ("backups/000000000001.json", f"log/{newest.name}"):
+        assert re.search(f"m0 backup: {name}: .*: put it back from a copy of the archive; 'm0 backup verify'", output)
+        assert any(fault.startswith(name) for fault in found["faults"])
 
 
 @pytest.mark.postgres

@@ -58,6 +58,13 @@ def test_a_password_and_its_file_at_once_are_refused_without_saying_it(config):
     assert "marker" not in str(refused.value)
 
 
+def test_one_program_in_two_roles_is_refused(config):
+    told = {"M0_ORACLE_PROGRAM_ID": "Or1", "M0_REGISTRY_PROGRAM_ID": "Or1"}
+    with pytest.raises(SettingsError, match="registry_program_id = Or1 is oracle_program_id too: each is a program of"):
+        load(config | told)
+    load(config | dict.fromkeys(told, "REPLACE_ME"))
+
+
 def test_more_acknowledgements_than_replicas_are_refused(tmp_path):
     (tmp_path / "config.toml").write_text("[kafka]\nreplication = 1\nmin_insync_replicas = 2\n")
     with pytest.raises(SettingsError, match="min_insync_replicas = 2 can never be met with replication = 1"):

@@ -12,7 +12,7 @@ from m0archive.entries import claim_identity
 from m0archive.errors import Damaged
 from m0common.clock import SystemClock
 from m0common.deployment import Deployment
-from m0common.errors import SettingsError, Unavailable
+from m0common.errors import Fenced, SettingsError, Unavailable
 from m0common.settings import Archive, Postgres, load
 from m0common.store import postgres
 from m0common.store.postgres import transaction
@@ -263,3 +263,23 @@ async def test_an_archive_without_backups_has_none(store):
     await claim_identity(store, DEPLOYMENT)
     assert await backup_chain(store).newest() is None
     assert await faults_of(store) == []
+
+
+async def test_of_two_backups_that_are_made_at_once_the_one_that_comes_late_says_what_to_do(
+    store, settings, monkeypatch
+):
+    create_object, others = store.create, []
+
+    async def another_first(name, value):
+        if name == "backups/000000000000.json" and not others:
+            others.append(name)
+            others.append(await made(store, settings))
+        return await create_object(name, value)
+
+    monkeypatch.setattr(store, "create", another_first)
+    with pytest.raises(
+        Fenced, match="another backup was made while this one was, as number 0: 'm0 backup list' shows it"
+    ):
+        await made(store, settings)
+    assert others[1].number == 0
+    assert (await made(store, settings)).number == 1

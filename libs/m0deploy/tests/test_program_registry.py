@@ -47,7 +47,10 @@ def test_the_projects_own_anchor_file_is_compared(tmp_path):
         ("[devnet.oracle]", "devnet.oracle.id = None is no address"),
         (f'[devnet.oracle]\nid = "{ONE}"\nsha = ""', "devnet.oracle.sha is not known: did you mean sha256?"),
         (f'[devnet.oracle]\nid = "{ONE}"\nsha256 = "ab"', "sha256 = 'ab' is no hash: write 64 hex digits"),
-        ("devnet = ", "cannot be read"),
+        (
+            "devnet = ",
+            ": correct it, as a table for each cluster and program, or name another file by M0_PROGRAM_REGISTRY",
+        ),
     ],
 )
 def test_what_is_wrong_in_it_is_named_with_its_place(tmp_path, text, sentence):
@@ -57,7 +60,7 @@ def test_what_is_wrong_in_it_is_named_with_its_place(tmp_path, text, sentence):
 
 def test_settings_that_say_another_address_are_named_with_both(tmp_path):
     known = read(registry(tmp_path, f'[devnet.oracle]\nid = "{ONE}"\n'))
-    settings = Settings(solana={"cluster": "devnet"}, deployment={"oracle_program_id": TWO, "registry_program_id": TWO})
+    settings = Settings(solana={"cluster": "devnet"}, deployment={"oracle_program_id": TWO})
     [said] = known.differing_settings(settings)
     assert said.startswith(f"deployment.oracle_program_id is {TWO}, and {known.path} has {ONE} for oracle on devnet")
     elsewhere = settings.model_copy(update={"solana": Settings().solana})

@@ -103,6 +103,10 @@ async def test_an_archive_that_fails_makes_the_leader_degraded_and_ends_no_other
             if self.away:
                 raise Unavailable("archive file:///away: no room")
 
+        async def bare(self):
+            await self._check()
+            return await self.inner.bare()
+
         async def get(self, name):
             await self._check()
             return await self.inner.get(name)

@@ -173,3 +173,12 @@ async def test_a_job_that_fails_is_noted_until_it_is_done_and_ends_nothing(error
     assert str(error) in failed["crank"]
     await observed("crank", does, failed)
     assert failed == {}
+
+
+async def test_a_job_that_is_cut_off_because_another_process_leads_is_no_fault():
+    failed = {}
+    running = asyncio.ensure_future(observed("crank", partial(asyncio.sleep, 60), failed))
+    await asyncio.sleep(0)
+    running.cancel()
+    await running
+    assert failed == {}

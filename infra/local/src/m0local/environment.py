@@ -16,8 +16,10 @@ from m0local.errors import UsageError
 from m0local.kafka_users import credentials
 from m0local.launch import environment_file
 from m0local.processes import SERVICES
-from m0local.settings import DEFAULT_CONFIG, StackSettings, load
+from m0local.settings import DEFAULT_CONFIG, OFFSET, StackSettings, home_dir, load, repo_root
 
+ENV = "dev"
+"""`M0_ENV` of a stack that is told none."""
 ARCHIVE = "M0_ARCHIVE_"
 """Begins the variables that say where the log is archived."""
 TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -27,11 +29,12 @@ TUNING = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREA
 def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[str, str]:
     """What every service is told; the user's `env` decides its name, log level, API address and tuning."""
     return {
-        "M0_ENV": env.get("M0_ENV", "dev"),
+        "M0_ENV": env.get("M0_ENV", ENV),
         "M0_CONFIG_PATH": str(settings.config_path),
         "M0_CATALOGS_DIR": str(settings.config_dir),
         "M0_LOG_LEVEL": env.get("M0_LOG_LEVEL", "info"),
         "M0_HOME": str(settings.home),
+        OFFSET: str(settings.offset),
         "M0_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "M0_PG_DSN": settings.pg_dsn,
         "M0_REDIS_URL": settings.redis_url,
@@ -51,13 +54,14 @@ def common_environment(settings: StackSettings, env: Mapping[str, str]) -> dict[
 def command_environment(env: Mapping[str, str]) -> dict[str, str]:
     """What reaches this stack from the `m0` command: all that its services are told, the archive as they were told it,
     its own API and stream, where each service's metrics are, the control key, and the operator's password; nothing
-    where `env` names another deployment. Raises SettingsError.
+    where `env` names another deployment. Its ports are those it was started with unless `env` says others. Raises
+    SettingsError.
     """
+    noted = _noted(home_dir(env))
     try:
-        settings = load(env)
+        settings = load({name: noted[name] for name in (OFFSET,) if name in noted} | dict(env))
     except UsageError as error:
         raise SettingsError(str(error)) from error
-    noted = _noted(settings)
     if _elsewhere(settings, env, noted):
         return {}
     return {
@@ -71,22 +75,26 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _noted(settings: StackSettings) -> dict[str, str]:
+def _noted(home: Path) -> dict[str, str]:
     """What the services of the stack were told when it was started."""
     try:
-        noted: dict[str, str] = json.loads(environment_file(settings.home).read_text())
+        noted: dict[str, str] = json.loads(environment_file(home).read_text())
     except (OSError, ValueError):  # it was never started
-        return {"M0_CONFIG_PATH": str(settings.root / DEFAULT_CONFIG)}
+        return {"M0_CONFIG_PATH": str(repo_root() / DEFAULT_CONFIG), "M0_ENV": ENV}
     return noted
 
 
 def _elsewhere(settings: StackSettings, env: Mapping[str, str], noted: Mapping[str, str]) -> bool:
-    """Whether `env` names other brokers or another settings file than the ones this stack was started with, or would
-    be unless told otherwise.
+    """Whether `env` names other brokers, another settings file or another environment than those this stack was
+    started with, or would be unless told otherwise.
     """
     brokers, known = set(brokers_in(settings.kafka_bootstrap)), set(brokers_in(noted.get("M0_KAFKA_BOOTSTRAP", "")))
     config, used = settings.config_path.resolve(), Path(noted.get("M0_CONFIG_PATH", "")).resolve()
-    return bool((env.get("M0_KAFKA_BOOTSTRAP") and brokers != known) or (env.get("M0_CONFIG_PATH") and config != used))
+    return bool(
+        (env.get("M0_KAFKA_BOOTSTRAP") and brokers != known)
+        or (env.get("M0_CONFIG_PATH") and config != used)
+        or env.get("M0_ENV", noted.get("M0_ENV")) != noted.get("M0_ENV")
+    )
 
 
 def public_addresses(settings: StackSettings, env: Mapping[str, str]) -> dict[str, str]:

@@ -37,6 +37,8 @@ PORTS: dict[str, int] = {
 }
 """Every port of the stack before `M0_PORT_OFFSET`; a service's port answers /health, /ready and /metrics."""
 
+OFFSET = "M0_PORT_OFFSET"
+
 EXTERNAL: dict[str, str] = {
     "kafka": "M0_KAFKA_BOOTSTRAP",
     "postgres": "M0_PG_DSN",
@@ -222,9 +224,9 @@ def check_external(env: Mapping[str, str]) -> None:
 
 def load(env: Mapping[str, str]) -> StackSettings:
     """Read the stack's settings from `env`. Raises UsageError naming the variable that makes no sense."""
-    text = env.get("M0_PORT_OFFSET") or "0"
+    text = env.get(OFFSET) or "0"
     if not text.isdecimal() or int(text) > MAX_OFFSET:
-        raise UsageError(f"M0_PORT_OFFSET={text} is not a number between 0 and {MAX_OFFSET}.")
+        raise UsageError(f"{OFFSET}={text} is not a number between 0 and {MAX_OFFSET}.")
     root, home = repo_root(), home_dir(env)
     if bad := [name for name in UNUSABLE if name in str(home)]:
         raise UsageError(

@@ -73,13 +73,6 @@ def rehearsal_chain(store: Store) -> Chain[Rehearsal]:
     return Chain(store, REHEARSALS, Rehearsal)
 
 
-async def every(chain: Chain[Backup]) -> AsyncIterator[Backup]:
-    """All backups, the oldest first. Raises Damaged, Unavailable."""
-    newest = await chain.newest()
-    for number in range(0 if newest is None else newest.link.number + 1):
-        yield (await chain.expected(number)).link
-
-
 async def newest_restored(store: Store, newest: Found[Rehearsal] | None) -> Rehearsal | None:
     """The newest rehearsal in which tables were restored, and which worked; `newest` is the newest of all. Raises
     Damaged, Unavailable.

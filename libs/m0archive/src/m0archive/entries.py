@@ -121,8 +121,14 @@ def offset_of(offsets: Mapping[str, list[int]], where: TopicPartition) -> int:
 
 async def claim_identity(store: Store, deployment: Deployment) -> str:
     """Make the archive this deployment's if it is nobody's; the sha256 of what says so. Raises NoArchive when it is
-    another's, Damaged, Unavailable.
+    another's, or other things lie there; Damaged, Unavailable.
     """
+    # in this order: whoever else makes it writes its name first
+    if not await store.bare() and await store.get(IDENTITY) is None:
+        raise NoArchive(
+            f"{store.address} holds other things and no {IDENTITY}: name a place that is empty, or, where this was an "
+            f"archive, put {IDENTITY} back from a copy"
+        )
     mine = Identity(1, deployment.genesis_hash.hex(), deployment.control_key.hex())
     await store.create(IDENTITY, msgspec.json.encode(mine))
     return await check_identity(store, deployment)

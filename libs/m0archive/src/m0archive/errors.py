@@ -11,6 +11,8 @@ from m0common.errors import M0Error
 class Damaged(M0Error):
     """An object is missing or was changed. `name` is that of the object."""
 
+    remedy = "put it back from a copy of the archive; 'm0 backup verify' names all that does not hold"
+
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
         self.name = name

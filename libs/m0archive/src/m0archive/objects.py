@@ -5,6 +5,7 @@ the interpreter ends just then, behind the last answer of a command, they abort 
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,8 @@ T = TypeVar("T")
 REQUEST_S = 30
 """For one request; a piece has a few MiB at most."""
 LIST_AT_ONCE = 1000
+FILE_SYSTEMS = "lost+found"
+"""What lies in every volume that was just made, beside names that begin with a dot."""
 REASON_MAX = 300
 """So much of what the storage says of a refusal is passed on."""
 
@@ -44,6 +47,13 @@ class Objects:
     def address(self) -> str:
         """See Store."""
         return self._address
+
+    async def bare(self) -> bool:
+        """See Store. Of a folder its own names are looked at, and no further: it may be any."""
+        if self._folder is not None:
+            return await self._answer("", self._bare_folder)
+        stream = obstore.list(self._store, chunk_size=1)
+        return not await self._answer("", lambda: next(stream, None))
 
     async def get(self, name: str) -> bytes | None:
         """See Store."""
@@ -69,6 +79,11 @@ class Objects:
         while batch := await self._answer(prefix, lambda: next(stream, None)):
             yield [Stored(each["path"], each["size"]) for each in batch]
 
+    def _bare_folder(self) -> bool:
+        assert self._folder is not None
+        with os.scandir(self._folder) as found:
+            return all(each.name == FILE_SYSTEMS or each.name.startswith(".") for each in found)
+
     def _get(self, name: str) -> bytes | None:
         try:
             return bytes(obstore.get(self._store, name).bytes())
@@ -82,7 +97,7 @@ class Objects:
             raise
         except (BaseError, OSError) as error:
             why = " ".join(str(error).split())[:REASON_MAX]
-            raise Unavailable(f"archive {self._address}, {name}: {why}") from None
+            raise Unavailable(f"archive {self._address}{', ' if name else ''}{name}: {why}") from None
 
     async def _to_disk(self, name: str) -> None:
         if self._folder is not None:

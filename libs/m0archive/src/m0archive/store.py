@@ -26,6 +26,10 @@ class Store(Protocol):
         """Where it is, in words that hold no secret."""
         ...
 
+    async def bare(self) -> bool:
+        """Whether nothing of anybody's lies there."""
+        ...
+
     async def get(self, name: str) -> bytes | None:
         """The bytes of an object, None when there is none of this name."""
         ...

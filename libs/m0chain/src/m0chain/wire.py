@@ -70,7 +70,8 @@ class _Provider(AsyncHTTPProvider):
     def _why(self, cause: BaseException | None) -> str:
         if isinstance(cause, httpx2.HTTPStatusError):
             return f"the node answers HTTP {cause.response.status_code}"
-        return self._shown(f"the node cannot be asked: {type(cause).__name__}: {cause}")
+        why = self._shown(f"{type(cause).__name__}: {cause}")
+        return f"the node at {self._address} cannot be asked: {why}"
 
     def _shown(self, text: str) -> str:
         return self._address.scrub(text)[:_SHOWN]

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from m0archive.errors import Damaged
 from m0archive.store import Store
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
@@ -42,9 +43,14 @@ async def _on_archive(url: str | None, work: Callable[[Store, Settings], Awaitab
     from m0cli.stack_settings import stack_settings  # noqa: PLC0415 - reads the deployment only when called
 
     settings = stack_settings()
+    if url is not None and not url.strip():
+        raise SettingsError("--archive is empty: write file:///FOLDER or s3://BUCKET/PREFIX, or leave it out")
     if not (url or settings.archive.url):
         raise SettingsError("no archive is named: set M0_ARCHIVE_URL, or say --archive URL")
-    return await work(opened(settings.archive, url, makes=False), settings)
+    try:
+        return await work(opened(settings.archive, url, makes=False), settings)
+    except Damaged as error:
+        raise Damaged(error.name, f"{error.reason}: {error.remedy}") from error
 
 
 async def log_with(store: Store, deployment: Deployment, catalog: str, epoch_id: int) -> "ArchiveBroker":

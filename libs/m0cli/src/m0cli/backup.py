@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,13 +30,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 UNSOUND: Mapping[str, object] = MappingProxyType({"ok": False})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Listed:
-    """What an archive holds: logs, each from one Kafka cluster, the newest first; backups and rehearsals."""
+    """What an archive holds: logs, each from one Kafka cluster, the newest first; backups, the newest rehearsal, and
+    what cannot be listed.
+    """
 
     logs: list[dict[str, Any]]  # what JSON has
     backups: list["Backup"]
     rehearsal: "Rehearsal | None"
+    faults: list[str]
 
 
 @app.command()
@@ -72,12 +76,28 @@ def create(
 
 @app.command(name="list")
 def list_backups(archive: Archive = None, as_json: Json = False) -> None:
-    """What the archive holds: the log by incarnation, backups, and the newest rehearsal."""
+    """What the archive holds: the log by incarnation, backups, and the newest rehearsal. What of it cannot be read is
+    named, and exit 1.
+    """
     found = on_archive("backup", archive, _listed, as_json)
     if as_json:
-        said = {"logs": found.logs, "backups": [backup_json(each) for each in found.backups]}
-        print(json.dumps(said | {"rehearsal": None if found.rehearsal is None else rehearsal_json(found.rehearsal)}))
-        return
+        print(json.dumps(_listed_json(found)))
+    else:
+        _print_listed(found)
+    if found.faults:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _listed_json(found: Listed) -> dict[str, Any]:  # what JSON has
+    return {
+        "logs": found.logs,
+        "backups": [backup_json(each) for each in found.backups],
+        "rehearsal": None if found.rehearsal is None else rehearsal_json(found.rehearsal),
+        "faults": found.faults,
+    }
+
+
+def _print_listed(found: Listed) -> None:
     for log in found.logs:
         epochs = ", ".join(f"{catalog} up to {last}" for catalog, last in log["epochs"].items()) or "no epoch yet"
         print(f"log of cluster {log['cluster']}: {log['entries']} entries up to {log['written']}, {epochs}")
@@ -85,7 +105,12 @@ def list_backups(archive: Archive = None, as_json: Json = False) -> None:
             print(f"  lost: {gap['topic']} partition {gap['partition']}, offsets {gap['first']} to {gap['end']}")
     for each in found.backups:
         print(backup_line(each))
-    print("never rehearsed" if found.rehearsal is None else rehearsal_lines(found.rehearsal))
+    if found.rehearsal is not None:
+        print(rehearsal_lines(found.rehearsal))
+    elif not found.faults:
+        print("never rehearsed")
+    for fault in found.faults:
+        print(f"m0 backup: {fault}", file=sys.stderr)
 
 
 @app.command()
@@ -161,15 +186,34 @@ def rehearse(
 
 
 async def _listed(store: Store, settings: Settings) -> Listed:
-    from m0archive.backups import backup_chain, every, rehearsal_chain  # noqa: PLC0415
-    from m0archive.entries import log_chain  # noqa: PLC0415
+    from m0archive.backups import backup_chain, rehearsal_chain  # noqa: PLC0415
+    from m0archive.entries import check_identity, log_chain  # noqa: PLC0415
+    from m0archive.errors import Damaged  # noqa: PLC0415
     from m0archive.incarnation import incarnations  # noqa: PLC0415
 
-    known = incarnations(store, Deployment.of(settings))
-    logs = [await _log(each) async for each in known] if await log_chain(store).newest() is not None else []
-    rehearsal = await rehearsal_chain(store).newest()
-    made = [each async for each in every(backup_chain(store))]
-    return Listed(logs, made, None if rehearsal is None else rehearsal.link)
+    found = Listed([], [], None, [])
+
+    @contextmanager
+    def reading() -> Iterator[None]:
+        try:
+            yield
+        except Damaged as error:  # the rest is listed
+            found.faults.append(f"{error}: {error.remedy}")
+
+    deployment = Deployment.of(settings)
+    await check_identity(store, deployment)
+    with reading():
+        if await log_chain(store).newest() is not None:
+            async for log in incarnations(store, deployment):
+                found.logs.append(await _log(log))
+    made = backup_chain(store)
+    for number in range(await made.count()):
+        with reading():
+            found.backups.append((await made.expected(number)).link)
+    with reading():
+        rehearsal = await rehearsal_chain(store).newest()
+        found.rehearsal = None if rehearsal is None else rehearsal.link
+    return found
 
 
 async def _log(log: "Incarnation") -> dict[str, Any]:  # what JSON has

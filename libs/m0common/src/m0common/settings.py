@@ -114,6 +114,20 @@ class Identity(Section):
     fee_router_program_id: str = Field(default="", description="Published by /v1/info; base58, empty when absent.")
     governance_program_id: str = Field(default="", description="Published by /v1/info; base58, empty when absent.")
 
+    @model_validator(mode="after")
+    def _each_program_has_one_role(self) -> "Identity":
+        named: dict[str, str] = {}
+        for name in ("oracle", "registry", "fee_router", "governance"):
+            address = getattr(self, f"{name}_program_id")
+            if address in named:
+                raise ValueError(
+                    f"{name}_program_id = {address} is {named[address]}_program_id too: each is a program of its own, "
+                    "as 'm0 programs verify' shows them"
+                )
+            if address and not address.startswith(PLACEHOLDER):
+                named[address] = name
+        return self
+
 
 class Postgres(Section):
     """`[postgres]`"""

@@ -17,7 +17,7 @@ from m0archive.entries import claim_identity, log_chain
 from m0archive.store import Store
 from m0common.clock import Clock
 from m0common.deployment import Deployment
-from m0common.errors import SettingsError, Unavailable
+from m0common.errors import Fenced, SettingsError, Unavailable
 from m0common.preflight import secrets
 from m0common.secret import scrubber
 from m0common.settings import Postgres, Settings
@@ -96,7 +96,13 @@ async def create(
         tables=tables,
         files=kept,
     )
-    return (await backup_chain(store).append(made)).link
+    try:
+        return (await backup_chain(store).append(made)).link
+    except Fenced:
+        raise Fenced(
+            f"another backup was made while this one was, as number {number}: 'm0 backup list' shows it; run this "
+            "again if another is wanted"
+        ) from None
 
 
 @contextlib.asynccontextmanager

@@ -139,7 +139,10 @@ def _toml(path: Path) -> dict[str, Any]:  # values are of every type that TOML h
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
+        raise SettingsError(
+            f"{path} cannot be read: {error}: correct it, as a table for each cluster and program, or name another "
+            f"file by {VARIABLE}"
+        ) from error
 
 
 def _tables(path: Path, found: object, known: tuple[str, ...], before: str = "") -> dict[str, Any]:  # as above

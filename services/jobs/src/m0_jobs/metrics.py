@@ -11,7 +11,7 @@ TASK: Final = Label("task", among=("resolve", "crank", "score", "trim"))
 LEADER: Final = gauge("m0_jobs_leader", BOOLEAN, "1 while this process leads.")
 RUNS: Final = counter(
     "m0_jobs_runs_total", "runs", "Runs of a task, by how they ended; `failed` ones are tried again.",
-    TASK, Label("result", among=("done", "failed", "crashed")), failures=("failed", "crashed"),
+    TASK, Label("result", among=("done", "failed", "crashed", "cut_off")), failures=("failed", "crashed"),
 )  # fmt: skip
 SECONDS: Final = seconds("m0_jobs_run_seconds", "How long a run of a task took.", TASK)
 OUTCOMES: Final = counter(

@@ -132,6 +132,10 @@ async def observed(name: str, job: Callable[[], Awaitable[int]], failed: dict[st
     with metrics.SECONDS.labels(name).time():
         try:
             count = await job()
+        except asyncio.CancelledError:  # this process leads no more; the scheduler would log it as a fault
+            metrics.RUNS.labels(name, "cut_off").inc()
+            _log.info("job_cut_off", job=name)
+            return
         except M0Error as error:
             failed[name] = str(error)
             metrics.RUNS.labels(name, "failed").inc()
