@@ -31,17 +31,24 @@ REQUEST_S = 30
 LIST_AT_ONCE = 1000
 FILE_SYSTEMS = "lost+found"
 """What lies in every volume that was just made, beside names that begin with a dot."""
+NO_KEYS = (
+    "it was asked under this machine's own role; set M0_ARCHIVE_ACCESS_KEY_ID_FILE and "
+    "M0_ARCHIVE_SECRET_ACCESS_KEY_FILE where that may not"
+)
 REASON_MAX = 300
 """So much of what the storage says of a refusal is passed on."""
 
 
 class Objects:
-    """See Store. `folder` is where a LocalStore keeps its objects: what is written there is brought to the disk."""
+    """See Store. `folder` is where a LocalStore keeps its objects: what is written there is brought to the disk.
+    `remedy` is said when the storage does not answer, or refuses.
+    """
 
-    def __init__(self, store: "ObjectStore", address: str, folder: Path | None = None) -> None:
+    def __init__(self, store: "ObjectStore", address: str, folder: Path | None = None, remedy: str = "") -> None:
         self._store = store
         self._address = address
         self._folder = folder
+        self._remedy = remedy
 
     @property
     def address(self) -> str:
@@ -96,8 +103,9 @@ class Objects:
         except (AlreadyExistsError, PreconditionError):
             raise
         except (BaseError, OSError) as error:
-            why = " ".join(str(error).split())[:REASON_MAX]
-            raise Unavailable(f"archive {self._address}{', ' if name else ''}{name}: {why}") from None
+            why = " ".join(str(error).partition("\n\nDebug source")[0].split())[:REASON_MAX]
+            said = f"archive {self._address}{', ' if name else ''}{name}: {why}"
+            raise Unavailable(f"{said}: {self._remedy}" if self._remedy else said) from None
 
     async def _to_disk(self, name: str) -> None:
         if self._folder is not None:
@@ -142,4 +150,4 @@ def opened(settings: Archive, url: str | None = None, *, makes: bool = True) -> 
         client_options={"allow_http": settings.endpoint.startswith("http://"), "timeout": timedelta(seconds=REQUEST_S)},
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=REQUEST_S)},
     )
-    return Objects(store, str(where))
+    return Objects(store, str(where), remedy="" if key else NO_KEYS)
