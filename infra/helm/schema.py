@@ -2,7 +2,7 @@
 
     python infra/helm/schema.py [--check]
 
-A key that is not in values.yaml is refused, but in the tables that OPEN names.
+A key that is not in values.yaml is refused, but in the tables that OPEN names; one that was taken away is missed.
 """
 
 import json
@@ -47,7 +47,8 @@ RULES: dict[str, dict[str, Any]] = {
             "properties": {"tag": TAG, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
         }
     },
-    "archive.url": {"pattern": "^(|file:///.+|s3://.+)$"},
+    "archive.url": {"pattern": "^(|file:///.+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?)$"},
+    "gateway.parentRefs": {"items": {"type": "object", "required": ["name"]}},
     "archive.storage.accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
     "archive.backup.deadlineSeconds": {"minimum": 60},
     "upgrade.signerSeconds": {"minimum": 30},
@@ -96,7 +97,9 @@ def schema_of(value: Any, path: str, said: dict[str, str]) -> dict[str, Any]:  #
             made["type"] = "object"
             if path not in OPEN:
                 inner = {key: schema_of(each, f"{path}.{key}".lstrip("."), said) for key, each in value.items()}
-                made |= {"additionalProperties": False, "properties": inner}
+                # a null in an operator's values takes a key away, and with it what templates ask; of a list it is none
+                needed = [key for key, each in value.items() if not isinstance(each, list)]
+                made |= {"additionalProperties": False, "required": needed, "properties": inner}
     if path in ROLES:
         made["properties"] = PLACED | made["properties"]
     if path == "engine":

@@ -69,10 +69,10 @@ class Folder:
 
     def identity(self) -> dict[str, str]:
         """What makes a deployment this one."""
-        program = str(Pubkey(bytes(range(32))))
+        oracle, registry = (str(Pubkey(bytes(range(first, first + 32)))) for first in (0, 1))
         return {
             "M0_GENESIS_HASH": "ab" * 32, "M0_CONTROL_KEY": "cd" * 32, "M0_HOME": str(self.mounted / "home"),
-            "M0_ORACLE_PROGRAM_ID": program, "M0_REGISTRY_PROGRAM_ID": program,
+            "M0_ORACLE_PROGRAM_ID": oracle, "M0_REGISTRY_PROGRAM_ID": registry,
             "M0_PUBLIC_RPC_URL": "https://public.example", "M0_KEYS_DIR": str(self.mounted / "keys"),
             "M0_CONTROL_KEY_FILE": str(self.mounted / "keys" / "control.json"),
         }  # fmt: skip

@@ -15,6 +15,8 @@ from chart_world import APIS, ENVIRONMENTS, OPTIONS, with_apis
         (("--set", "upgrade.steps={database,chain}"), "'/upgrade/steps/1'"),
         (("--set-json", "upgrade.steps=[]"), "'/upgrade/steps'"),
         (("--set", "archive.url=/var/lib/archive"), "'/archive/url'"),
+        (("--set", "archive.url=s3://B"), "'/archive/url'"),
+        (("--set-json", 'gateway.parentRefs=["g"]'), "'/gateway/parentRefs/0'"),
         (("--set", "archive.backup.deadlineSeconds=0"), "'/archive/backup/deadlineSeconds'"),
         (("--set", "networkPolicies.ports.kafka={0}"), "'/networkPolicies/ports/kafka/0'"),
         (("--set", "releases[0].tag=v1,releases[0].id=v1"), "'/releases/0/id'"),
@@ -63,6 +65,25 @@ def test_values_that_mean_nothing_are_refused_by_name(helm, arguments, said):
 def test_what_is_for_trying_out_is_refused_in_prod_alone(helm, value, said):
     assert said in helm.refusal(*ENVIRONMENTS["prod"], "--set", value)
     assert helm.objects(*ENVIRONMENTS["staging"], "--set", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("global.env", "at '/global': missing property 'env'"),
+        ("global", "missing property 'global'"),
+        ("signer.replicas", "at '/signer': missing property 'replicas'"),
+        ("networkPolicies", "missing property 'networkPolicies'"),
+        ("api.replicas", "at '/api': missing property 'replicas'"),
+    ],
+)
+def test_a_value_that_is_taken_away_is_missed(helm, value, said):
+    assert said in helm.refusal(*ENVIRONMENTS["prod"], "--set", f"{value}=null")
+
+
+def test_a_route_without_a_gateway_is_refused(helm):
+    said = helm.refusal(*ENVIRONMENTS["dev"], *with_apis("--set", "gateway.enabled=true"))
+    assert "gateway.parentRefs is empty: name the Gateway, as [{name: public, namespace: gateways}]" in said
 
 
 def test_what_is_missing_is_said_with_its_remedy(helm):

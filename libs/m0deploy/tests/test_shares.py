@@ -154,6 +154,14 @@ def test_what_the_cluster_refuses_is_one_sentence(api, there, tmp_path):
         cluster.init(there, empty(tmp_path / "x"), SIGNERS, "m0club")
 
 
+@pytest.mark.parametrize("text", ["{}", "clusters: 5", "a: [", "", "[]"])
+def test_a_file_that_names_no_cluster_is_one_sentence(monkeypatch, tmp_path, text):
+    (tmp_path / "config").write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(SettingsError, match=r"no cluster of Kubernetes is named \(.*\): set KUBECONFIG"):
+        cluster.Cluster.reached(None)
+
+
 def test_without_a_cluster_it_says_how_one_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(SettingsError, match=r"no cluster of Kubernetes is named .*set KUBECONFIG"):

@@ -1,13 +1,28 @@
 """What an argument of several commands must be, asked before anything is read: wrong use is one sentence."""
 
 import re
+from pathlib import Path
 
 import typer
 
 EPOCH_MAX = (1 << 63) - 1
 PARTITION_MAX = 1_023
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _BUILD = re.compile(r"[0-9a-f]{10}")
 _RELEASE = re.compile(r"(?!0{64})[0-9a-f]{64}")
+
+
+def folder_named(text: str) -> Path:
+    """A folder that an option names. Raises BadParameter for an empty one, which would be the present folder."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty: name the deployment's folder")
+    return Path(text)
+
+
+def check_name(text: str, option: str) -> None:
+    """Wrong use unless `text` may begin the name of an object of Kubernetes."""
+    if not _NAME.fullmatch(text):
+        raise typer.BadParameter(f"{option} {text!r}: give lower-case letters, digits and '-', a letter first")
 
 
 def check_release(text: str, or_word: str = "", option: str = "--release") -> None:

@@ -12,6 +12,7 @@ from m0common.errors import SettingsError
 from m0common.settings import Settings, load
 from m0common.stream.kafka_security import Security
 
+from m0cli.arguments import folder_named
 from m0cli.changes_view import heard, tell
 from m0cli.failing import one_sentence
 
@@ -27,7 +28,12 @@ app = typer.Typer(help="From empty servers to a deployment.")
 def bootstrap(
     folder: Annotated[
         Path,
-        typer.Option("--dir", help="The deployment's folder, in which `m0 keys init` made the keys."),
+        typer.Option(
+            "--dir",
+            parser=folder_named,
+            metavar="FOLDER",
+            help="The deployment's folder, in which `m0 keys init` made the keys.",
+        ),
     ],
     apply: Annotated[
         bool | None,

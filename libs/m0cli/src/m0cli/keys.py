@@ -6,13 +6,19 @@ from typing import Annotated
 
 import typer
 
+from m0cli.arguments import check_name, folder_named
 from m0cli.failing import one_sentence
 
 app = typer.Typer(no_args_is_help=True, help="Keys and passwords of a new deployment.")
 
 Folder = Annotated[
     Path,
-    typer.Option("--dir", help="The deployment's folder: keys are in keys/ below it, the control key in control/."),
+    typer.Option(
+        "--dir",
+        parser=folder_named,
+        metavar="FOLDER",
+        help="The deployment's folder: keys are in keys/ below it, the control key in control/.",
+    ),
 ]
 
 Signers = Annotated[int, typer.Option(min=1, max=16, help="How many signers the deployment has.")]
@@ -39,6 +45,7 @@ def init(
 
     The control key says what the lanes run: take control/ away from the machines of the services.
     """
+    check_name(prefix, "--prefix")
     from m0deploy import keys as files  # noqa: PLC0415 - help needs no library of the chain
     from m0deploy.shares import manifests  # noqa: PLC0415
     from m0deploy.site import Site  # noqa: PLC0415
@@ -71,6 +78,8 @@ def secrets(
 
     For clusters that are tried out. Else keys are made where only their operator is, by `m0 keys init`.
     """
+    check_name(prefix, "--prefix")
+    check_name(shared, "--shared")
     import tempfile  # noqa: PLC0415
 
     from m0deploy import cluster, shares  # noqa: PLC0415

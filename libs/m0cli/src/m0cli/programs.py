@@ -8,6 +8,7 @@ import typer
 from m0common.errors import SettingsError
 
 from m0cli import checkout
+from m0cli.arguments import folder_named
 from m0cli.failing import EXIT_FAILED, one_sentence
 from m0cli.programs_place import Place, change, chosen, known, on, programs_of
 
@@ -24,7 +25,12 @@ ClusterName = Annotated[
 Rpc = Annotated[str, typer.Option("--rpc", help="A node of the cluster (default: M0_RPC_URL, else the settings').")]
 Folder = Annotated[
     Path | None,
-    typer.Option("--dir", help="The folder in which `m0 keys init` made the keys; on localnet the stack's."),
+    typer.Option(
+        "--dir",
+        parser=folder_named,
+        metavar="FOLDER",
+        help="The folder in which `m0 keys init` made the keys; on localnet the stack's.",
+    ),
 ]
 Built = Annotated[
     Path | None,
@@ -74,6 +80,11 @@ def idl(
                 raise typer.Exit(code)
         if out is not None:
             where = known(Place(cluster, folder=folder))
+            if not where.ids():
+                raise SettingsError(
+                    f"nothing says the addresses of programs on {where.cluster}: name the deployment's folder with "
+                    "--dir, or register them in the registry of programs"
+                )
             for each, address in where.needed([*chosen(where.ids(), None)]).items():
                 _write_idl(root / "programs" / "idl" / f"m0_{each}.json", out, str(address))
 

@@ -11,9 +11,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from m0common.deployment_record import identity, read
+from m0common.errors import SettingsError
 from m0common.settings import Settings, load, twin
 
 GROUP = "m0.environment"
+SERVERS = ("M0_KAFKA_BOOTSTRAP", "M0_PG_DSN", "M0_REDIS_URL", "M0_RPC_URL")
 
 
 def of_stack() -> dict[str, str]:
@@ -25,7 +27,12 @@ def of_stack() -> dict[str, str]:
 
 
 def told() -> dict[str, str]:
-    """The variables of that deployment, overridden by those this process was given. Raises SettingsError."""
+    """The variables of that deployment, overridden by those this process was given. Raises SettingsError, also for an
+    address that is empty: another deployment's would be taken in its place.
+    """
+    for name in SERVERS:
+        if os.environ.get(name) == "" and not os.environ.get(twin(name) or ""):
+            raise SettingsError(f"{name} is empty: give it an address, or unset it")
     return overridden(of_stack(), os.environ)
 
 

@@ -25,6 +25,8 @@ from m0common.store import postgres
 from m0common.store.postgres import Connection, Pool, transaction
 from m0index import keeping, migrations
 
+from m0deploy.masked import masked
+
 STATEMENT_MS = 6 * 3_600_000
 """A table may be large."""
 FOLDERS = ("markets", "risk")
@@ -37,7 +39,8 @@ def patient(settings: Postgres) -> Postgres:
 
 
 def told(settings: Settings, values: Iterable[Path]) -> dict[str, bytes]:
-    """What a deployment was told, as files: its settings, its catalogs, and the files of `values`, such as Helm's.
+    """What a deployment was told, as files: its settings, its catalogs, and the files of `values`, such as Helm's, in
+    which also what looks like somebody else's secret is masked.
 
     Raises SettingsError for a file that cannot be read, and for two of one name.
     """
@@ -54,7 +57,7 @@ def told(settings: Settings, values: Iterable[Path]) -> dict[str, bytes]:
     for file in values:
         if (name := f"values/{file.name}") in found:
             raise SettingsError(f"--values {file}: another one is called {file.name} too, give it another name")
-        found[name] = _text(file)
+        found[name] = masked(_text(file))
     return {name: scrub(text).encode() for name, text in found.items()}
 
 

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 import httpx2
 from lightkube import Client
-from lightkube.core.exceptions import ApiError, ConfigError, LoadResourceError
+from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ConfigMap, Secret
 from m0chain.keyfile import write_new
@@ -41,9 +41,10 @@ class Cluster:
         """Raises SettingsError where no cluster is named."""
         try:
             return cls(Client(namespace=namespace, field_manager="m0"))
-        except (ConfigError, LoadResourceError, OSError, ValueError) as error:
+        except Exception as error:  # of a file that is no KUBECONFIG the library raises what it meets
+            why = " ".join(f"{type(error).__name__}: {error}".split())
             raise SettingsError(
-                f"no cluster of Kubernetes is named ({error}): set KUBECONFIG, or run this in a pod that has a token"
+                f"no cluster of Kubernetes is named ({why}): set KUBECONFIG, or run this in a pod that has a token"
             ) from error
 
     def secret(self, name: str) -> dict[str, bytes] | None:

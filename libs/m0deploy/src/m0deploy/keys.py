@@ -99,7 +99,8 @@ def init(site: Site, signers: int) -> list[Item]:
 def ensure(site: Site, signers: int) -> None:
     """Make every key that is missing.
 
-    Raises SettingsError for what cannot be read or written, DeployError for a control key that is gone.
+    Raises SettingsError for what cannot be read or written or is no key, DeployError for a control key that is gone,
+    or a passphrase.
     """
     with _alone(site):
         _make_keys(site, signers)
@@ -127,12 +128,17 @@ def _alone(site: Site) -> Iterator[None]:
 def _make_keys(site: Site, signers: int) -> None:
     _refuse_another_control_key(site)
     if not site.passphrase.exists():
+        _refuse_another_passphrase(site)
         write_new(site.passphrase, f"{secrets.token_urlsafe(PASSPHRASE_BYTES)}\n".encode())
     for name in signer_names(signers):
-        if not (path := site.keys / f"{name}.json").exists():
+        if (path := site.keys / f"{name}.json").exists():
+            public_key_of(path)
+        else:
             create_key_file(path, read_passphrase(site.passphrase))
     for item in plain_items(site):
-        if not item.path.exists():
+        if item.path.exists():
+            plain_key(item.path)
+        else:
             write_plain_key(item.path, Keypair())
 
 
@@ -185,4 +191,13 @@ def _refuse_another_control_key(site: Site) -> None:
     if known and not site.control_key.exists():
         raise DeployError(
             f"the control key {site.control_key} is gone and this deployment cannot have another: restore it, {ANEW}"
+        )
+
+
+def _refuse_another_passphrase(site: Site) -> None:
+    encrypted = sorted(site.keys.glob("signer-*.json"))
+    if encrypted:
+        raise DeployError(
+            f"the passphrase {site.passphrase} is gone, and {', '.join(file.name for file in encrypted)} beside it "
+            "cannot be opened with another: restore it, or take those files away and make a set of new signers"
         )
