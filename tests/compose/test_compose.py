@@ -138,7 +138,10 @@ def test_an_image_alone_says_in_one_sentence_what_it_lacks(engine, images, name,
     tmp_path.chmod(0o755)
     (tmp_path / "m0.toml").write_text('env = "prod"\n[catalogs.sports]\n[kafka]\nbootstrap = "REPLACE: host:port"\n')
     mounted = ["-v", f"{tmp_path}:/etc/m0club/config:ro", "-e", "M0_CONFIG_PATH=/etc/m0club/config/m0.toml"]
-    for told, sentence in (([], "settings file config/dev.toml does not exist: set M0_CONFIG_PATH"), (mounted, "")):
+    for told, sentence in (
+        ([], "settings file config/dev.toml does not exist: name one of config/*.toml, by M0_CONFIG_PATH"),
+        (mounted, ""),
+    ):
         done = engine.run(
             "run", "--rm", "--read-only", "--network", "none", *told, f"m0club/{name}:dev", timeout=SLOW_S
         )
