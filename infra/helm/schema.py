@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from m0archive.address import BUCKET
 
 CHART = Path(__file__).parent / "m0club"
 OPEN = {
@@ -47,7 +48,7 @@ RULES: dict[str, dict[str, Any]] = {
             "properties": {"tag": TAG, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
         }
     },
-    "archive.url": {"pattern": "^(|file:///.+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?)$"},
+    "archive.url": {"pattern": f"^(|file:///.+|s3://{BUCKET.pattern}(/.*)?)$"},
     "gateway.parentRefs": {"items": {"type": "object", "required": ["name"]}},
     "archive.storage.accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
     "archive.backup.deadlineSeconds": {"minimum": 60},

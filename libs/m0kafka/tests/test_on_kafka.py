@@ -34,29 +34,32 @@ def shown(cluster, name, wanted):
         time.sleep(0.05)
 
 
+def fenced():
+    """What a cluster answers to whoever creates a topic while no broker takes part."""
+    answer = Future()
+    answer.set_exception(
+        KafkaException(KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, "All brokers are currently fenced."))
+    )
+    return answer
+
+
 def test_a_topic_is_created_once_a_broker_takes_part(cluster, monkeypatch):
-    def fenced(_topics):
-        refusal = KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, "All brokers are currently fenced.")
-        answer = Future()
-        answer.set_exception(KafkaException(refusal))
-        tries.append(answer)
+    def late(_topics):
+        tries.append(fenced())
         if len(tries) == 3:
             monkeypatch.undo()
-        return {"late": answer}
+        return {"late": tries[-1]}
 
     tries = []
-    monkeypatch.setattr(cluster._admin, "create_topics", fenced)
+    monkeypatch.setattr(cluster._admin, "create_topics", late)
     make(cluster, Topic("late", "key", "one", (), ()))
     assert len(tries) == 3
     assert cluster.topics(["late"])["late"].partitions == 1
 
 
 def test_brokers_that_stay_fenced_are_named_with_the_remedy(cluster, monkeypatch):
-    refusal = KafkaError(KafkaError.INVALID_REPLICATION_FACTOR, "All brokers are currently fenced.")
-    answer = Future()
-    answer.set_exception(KafkaException(refusal))
     monkeypatch.setattr(confluent, "VISIBLE_S", 0.3)
-    monkeypatch.setattr(cluster._admin, "create_topics", lambda _topics: {"never": answer})
+    monkeypatch.setattr(cluster._admin, "create_topics", lambda _topics: {"never": fenced()})
     with pytest.raises(Unavailable, match="create topic never: All brokers are currently fenced: see the brokers'"):
         make(cluster, Topic("never", "key", "one", (), ()))
 

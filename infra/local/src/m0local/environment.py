@@ -59,7 +59,7 @@ def command_environment(env: Mapping[str, str]) -> dict[str, str]:
     """
     noted = _noted(home_dir(env))
     try:
-        settings = load({name: noted[name] for name in (OFFSET,) if name in noted} | dict(env))
+        settings = load({OFFSET: noted.get(OFFSET, ""), **env})
     except UsageError as error:
         raise SettingsError(str(error)) from error
     if _elsewhere(settings, env, noted):

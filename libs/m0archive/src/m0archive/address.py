@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 from m0common.errors import SettingsError
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""The name of a bucket."""
 
 
 class Folder(NamedTuple):
@@ -37,7 +38,7 @@ def read_address(url: str) -> Folder | Bucket:
         parts = urlsplit("")
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and not parts.query:
         return Folder(Path(unquote(parts.path)))
-    if parts.scheme == "s3" and _BUCKET.fullmatch(parts.netloc) and not parts.query and not parts.fragment:
+    if parts.scheme == "s3" and BUCKET.fullmatch(parts.netloc) and not parts.query and not parts.fragment:
         return Bucket(parts.netloc, unquote(parts.path).strip("/"))
     told = f"{parts.scheme}://…" if parts.scheme else "what has no scheme"
     raise SettingsError(

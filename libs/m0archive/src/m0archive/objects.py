@@ -58,7 +58,8 @@ class Objects:
     async def bare(self) -> bool:
         """See Store. Of a folder its own names are looked at, and no further: it may be any."""
         if self._folder is not None:
-            return await self._answer("", self._bare_folder)
+            folder = self._folder
+            return await self._answer("", lambda: _is_bare(folder))
         stream = obstore.list(self._store, chunk_size=1)
         return not await self._answer("", lambda: next(stream, None))
 
@@ -86,11 +87,6 @@ class Objects:
         while batch := await self._answer(prefix, lambda: next(stream, None)):
             yield [Stored(each["path"], each["size"]) for each in batch]
 
-    def _bare_folder(self) -> bool:
-        assert self._folder is not None
-        with os.scandir(self._folder) as found:
-            return all(each.name == FILE_SYSTEMS or each.name.startswith(".") for each in found)
-
     def _get(self, name: str) -> bytes | None:
         try:
             return bytes(obstore.get(self._store, name).bytes())
@@ -110,6 +106,11 @@ class Objects:
     async def _to_disk(self, name: str) -> None:
         if self._folder is not None:
             await asyncio.to_thread(to_disk, self._folder / name, self._folder)
+
+
+def _is_bare(folder: Path) -> bool:
+    with os.scandir(folder) as found:
+        return all(each.name == FILE_SYSTEMS or each.name.startswith(".") for each in found)
 
 
 def memory() -> Objects:

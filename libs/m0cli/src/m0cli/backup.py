@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from m0archive.errors import Damaged
 from m0archive.store import Store
 from m0common.deployment import Deployment
 from m0common.settings import Settings
@@ -188,7 +189,6 @@ def rehearse(
 async def _listed(store: Store, settings: Settings) -> Listed:
     from m0archive.backups import backup_chain, rehearsal_chain  # noqa: PLC0415
     from m0archive.entries import check_identity, log_chain  # noqa: PLC0415
-    from m0archive.errors import Damaged  # noqa: PLC0415
     from m0archive.incarnation import incarnations  # noqa: PLC0415
 
     found = Listed([], [], None, [])

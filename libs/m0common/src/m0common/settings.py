@@ -117,15 +117,15 @@ class Identity(Section):
     @model_validator(mode="after")
     def _each_program_has_one_role(self) -> "Identity":
         named: dict[str, str] = {}
-        for name in ("oracle", "registry", "fee_router", "governance"):
-            address = getattr(self, f"{name}_program_id")
+        for name, address in self:
+            if not name.endswith("_program_id") or not address or address.startswith(PLACEHOLDER):
+                continue
             if address in named:
                 raise ValueError(
-                    f"{name}_program_id = {address} is {named[address]}_program_id too: each is a program of its own, "
-                    "as 'm0 programs verify' shows them"
+                    f"{name} = {address} is {named[address]} too: each is a program of its own, as 'm0 programs "
+                    "verify' shows them"
                 )
-            if address and not address.startswith(PLACEHOLDER):
-                named[address] = name
+            named[address] = name
         return self
 
 
