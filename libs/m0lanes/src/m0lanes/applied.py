@@ -234,7 +234,7 @@ class Applier:
             domain.check(event.kind, payload)
             made = domain.normalize(space, seen)
             stops = self._stopped(made.stop) if made.stop else ()
-            changes = space.checked(made)
+            changes = space.checked(made) if made.changes else ()
             said = self._bodies.said(made.say)
         except Exception as error:
             raise letter_about(space, error) from error

@@ -27,7 +27,7 @@ def identity(event: RawEvent) -> bytes:
         event.kind,
         event.event_ms,
         event.source_seq,
-        bytes(event.payload),
+        event.payload,
     )
 
 

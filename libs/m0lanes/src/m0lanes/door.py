@@ -7,7 +7,7 @@ one dead letter, never an exception of another kind.
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from m0common.errors import DeadLetterError
@@ -32,7 +32,7 @@ _ALIKE = bytes.maketrans(b"{}", b"[]")
 _OPENS = ord("[")
 
 
-class _Unread(RawEvent, frozen=True, omit_defaults=True):
+class _Unread(RawEvent, frozen=True, omit_defaults=True, gc=False):
     """An event whose texts may have any form: asking patterns costs more than all else that decoding does."""
 
     source: str
@@ -46,7 +46,7 @@ _Texts = tuple[Source, GroupOrNone, MarketId | None, Kind]
 
 _unread_decoder = msgspec.json.Decoder(_Unread)
 _event_decoder = msgspec.json.Decoder(RawEvent)
-_decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[msgspec.Struct]] = {}
+_decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {}
 
 
 def decode_event(value: bytes) -> RawEvent:
@@ -55,11 +55,8 @@ def decode_event(value: bytes) -> RawEvent:
         raise DeadLetterError("empty", "the message has no value: write one JSON object")
     if len(value) > RAW_MAX_BYTES:
         raise DeadLetterError("too_large", f"a value of {len(value)} bytes: at most {RAW_MAX_BYTES}")
-    brackets = brackets_of(value)
-    if len(brackets) > 2 * PARTS_MAX:
-        raise DeadLetterError("too_large", f"the JSON has more than {PARTS_MAX} arrays and objects")
-    if is_too_deep(brackets):
-        raise DeadLetterError("too_deep", f"the JSON is nested deeper than {DEPTH_MAX}")
+    if value.count(b"[") + value.count(b"{") > DEPTH_MAX:  # otherwise they are too few to be nested too deeply
+        _check_nesting(value)
     try:
         event = _unread_decoder.decode(value)
         _check_form(event.source, event.group, event.market_id, event.kind)
@@ -70,6 +67,14 @@ def decode_event(value: bytes) -> RawEvent:
     if not (own and len(own) <= SOURCE_EVENT_ID_MAX and own.isascii() and own.isprintable()):
         return _decode_strictly(value)
     return event
+
+
+def _check_nesting(value: bytes) -> None:
+    brackets = brackets_of(value)
+    if len(brackets) > 2 * PARTS_MAX:
+        raise DeadLetterError("too_large", f"the JSON has more than {PARTS_MAX} arrays and objects")
+    if is_too_deep(brackets):
+        raise DeadLetterError("too_deep", f"the JSON is nested deeper than {DEPTH_MAX}")
 
 
 def _decode_strictly(value: bytes) -> RawEvent:
@@ -89,11 +94,9 @@ def _check_form(source: str, group: str, market_id: str | None, kind: str) -> No
 
 
 def brackets_of(value: bytes) -> bytes:
-    """The brackets of a JSON text that are in none of its strings, all of them square; none where they are too few to
-    be nested too deeply. Of a text that is no JSON it may say anything.
+    """The brackets of a JSON text that are in none of its strings, all of them square. Of a text that is no JSON it may
+    say anything.
     """
-    if value.count(b"[") + value.count(b"{") <= DEPTH_MAX:
-        return b""
     return _text.sub(b"", value).translate(_ALIKE, _NO_BRACKETS)
 
 
@@ -124,12 +127,11 @@ def decode_as(kind: str, payload: bytes | msgspec.Raw, struct: type[T]) -> T:
     if decoder is None:
         decoder = _decoders[struct] = msgspec.json.Decoder(struct)
     try:
-        made = decoder.decode(payload)
+        made: T = decoder.decode(payload)
     except msgspec.ValidationError as error:
         raise DeadLetterError("invalid_payload", f"{kind}: {error}") from error
     except UNDECODABLE as error:
         raise DeadLetterError("not_json", f"{kind}: {error}") from error
-    assert isinstance(made, struct)
     return made
 
 

@@ -35,7 +35,7 @@ class Refused(ValueError):
     """An event does not mean anything to the domain: one dead letter with this reason."""
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """An observation that passed the door, its payload decoded into the struct that the domain names for its kind."""
 
     event_id: bytes
@@ -64,7 +64,7 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
     parts: Parts
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What an event comes to: entities changed, bodies said to the next stage, markets not predicted any more.
 
     `say` and `stop` are for `normalize` alone. The registry closes markets; a domain may only stop predicting one.

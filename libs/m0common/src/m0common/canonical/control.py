@@ -49,7 +49,9 @@ def event_id(
     source_seq: int,
     payload: bytes,
 ) -> bytes:
-    """The identity of a raw event: a hash of all of it but the time of receipt and the signature."""
+    """The identity of a raw event: a hash of all of it but the time of receipt and the signature. `payload` may be any
+    buffer.
+    """
     own = source_event_id.encode()
     before, behind = _recurring(source, group, market_id or "", kind)
     numbers = _numbers(event_ms, source_seq, len(payload))

@@ -5,7 +5,7 @@ import msgspec
 from m0common.messages.types import CatalogText, Count, CountOrNone, Digest, KindText, Life, Partition
 
 
-class LaneMessage(msgspec.Struct, frozen=True, array_like=True):
+class LaneMessage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One message that a stage said into a lane.
 
     Identity is `(catalog, partition, life, seq)`; `partition` is the lane's, that of `m0.raw`. `release` is the code

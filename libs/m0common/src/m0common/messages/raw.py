@@ -14,7 +14,7 @@ SourceEventId = Annotated[str, msgspec.Meta(pattern=f"^[ -~]{{1,{SOURCE_EVENT_ID
 """1 to 256 printable ASCII characters, blanks among them."""
 
 
-class RawEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+class RawEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One event as a connector saw it, JSON. What `payload` is follows from `kind` and the catalog that owns `group`.
 
     `source_seq` numbers the events of a dense source per group, from 1. `signature` is that of a source with a key.

@@ -20,7 +20,7 @@ Level = tuple[Price, Annotated[int, msgspec.Meta(ge=0, le=SIZE_MAX_MILLI)]]
 Levels = Annotated[tuple[Level, ...], msgspec.Meta(max_length=LEVELS_MAX)]
 
 
-class BookPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BookPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """kind `book`: the order book of a market's outcome UP, best level first."""
 
     bids: Levels

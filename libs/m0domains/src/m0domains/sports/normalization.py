@@ -43,10 +43,10 @@ ENTITIES: dict[str, type[msgspec.Struct]] = {"match": Match, "teams": Teams, "te
 def normalize(view: View, event: Event) -> Step:
     """See Domain."""
     match event.payload:
+        case QuotePayload() as quote:  # the most of them
+            return Step(say=(quoted(view, event, quote),))
         case MatchResultPayload() as result:
             return _result(view, event, result)
-        case QuotePayload() as quote:
-            return Step(say=(quoted(view, event, quote),))
         case _:
             raise Refused(f"{event.kind} is no kind of this domain")
 

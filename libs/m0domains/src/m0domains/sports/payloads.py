@@ -37,13 +37,13 @@ PAYLOADS: dict[str, type[msgspec.Struct]] = {"match_result": MatchResultPayload,
 
 def check(payload: msgspec.Struct) -> None:
     """What types cannot say of a payload. Raises Refused."""
-    if isinstance(payload, MatchResultPayload):
+    if isinstance(payload, QuotePayload):
+        check_quote(payload)
+    elif isinstance(payload, MatchResultPayload):
         for name in (payload.home, payload.away):
             check_team(name)
         if payload.home == payload.away:
             raise Refused(f"home and away are both {payload.home!r}: a team does not play itself")
-    elif isinstance(payload, QuotePayload):
-        check_quote(payload)
 
 
 def check_team(name: str) -> None:
