@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from forms import AMOUNT, BROKER, CIDR, HOST, LABEL, NAME, NAMES, PLACE, PORT, SCHEDULE
 from m0archive.address import BUCKET
 
 CHART = Path(__file__).parent / "m0club"
@@ -23,18 +24,61 @@ OPEN = {
 ROLES = ("api", "realtime", "ingest", "engine", "indexer", "jobs", "warden", "signer")
 LANES = ("normalize", "feature", "model", "bundle")
 IMAGES = ("m0", "localnet", *LANES, *(role for role in ROLES if role != "engine"))
-TAG = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", "not": {"const": "latest"}}
-RULES: dict[str, dict[str, Any]] = {
+Schema = dict[str, Any]
+
+TAG: Schema = {"type": "string", "pattern": f"^{LABEL}$", "not": {"const": "latest"}}
+TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+def text(pattern: str) -> Schema:
+    """A text of this form, or none."""
+    return {"pattern": f"^({pattern})?$"}
+
+
+def named(**more: Schema) -> Schema:
+    """Objects of a list that have at least a name, and what `more` says of others of their fields."""
+    return {"items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}} | more}}
+
+
+OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
+VARIABLES: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "value": {"type": "string"},
+            "valueFrom": {"type": "object"},
+        },
+    },
+}
+AMOUNTS: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number"], "pattern": f"^{AMOUNT}$", "minimum": 0},
+}
+AT_LEAST_ONE: Schema = {"minimum": 1}
+RULES: dict[str, Schema] = {
     "global.env": {"enum": ["dev", "staging", "prod"]},
-    "global.imageTag": {"pattern": "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$", "not": {"const": "latest"}},
+    "global.imageTag": text(LABEL) | {"not": {"const": "latest"}},
+    "global.imageRegistry": text(rf"{HOST}(:{PORT})?(/[a-z0-9._/-]+)?"),
+    "global.imagePullSecrets": named(),
+    "global.configMapName": {"pattern": f"^{NAMES}$", "maxLength": 253},
+    "global.secretName": {"pattern": f"^{NAMES}$", "maxLength": 253},
+    "global.deploymentName": {"pattern": f"^{NAMES}$", "maxLength": 253},
+    "global.keysPrefix": {"pattern": f"^{NAMES}$", "maxLength": 200},
+    "global.nameOverride": text(NAME) | {"maxLength": 40},
     "global.imageDigests": {
         "additionalProperties": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
-        "propertyNames": {"pattern": f"^({'|'.join(IMAGES)}):[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}$"},
+        "propertyNames": {"pattern": f"^({'|'.join(IMAGES)}):{LABEL}$"},
     },
     "global.imagePullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "global.logLevel": {"enum": ["debug", "info", "warn", "error"]},
     "kafka.securityProtocol": {"enum": ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]},
     "kafka.saslMechanism": {"enum": ["SCRAM-SHA-512", "PLAIN"]},
+    "kafka.bootstrap": text(f"{BROKER}(,{BROKER})*"),
+    "kafka.caSecret": text(NAMES),
     "kafka.restoredEnds": {"pattern": "^([0-9]+(,[0-9]+)*)?$"},
     "signer.replicas": {"minimum": 1, "maximum": 16},
     "signer.raw": {"minimum": 0},
@@ -48,29 +92,67 @@ RULES: dict[str, dict[str, Any]] = {
             "properties": {"tag": TAG, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
         }
     },
-    "archive.url": {"pattern": f"^(|file:///.+|s3://{BUCKET.pattern}(/.*)?)$"},
-    "gateway.parentRefs": {"items": {"type": "object", "required": ["name"]}},
+    "archive.url": text(f"file:///.+|s3://{BUCKET.pattern}(/.*)?"),
+    "archive.endpoint": text(f"https?://{PLACE}"),
+    "archive.backup.schedule": text(f"@(yearly|annually|monthly|weekly|daily|midnight|hourly)|{SCHEDULE}"),
+    "pod.tolerations": OBJECTS,
+    "pod.extraEnv": VARIABLES,
+    "pod.extraVolumes": named(),
+    "pod.extraVolumeMounts": named(mountPath={"type": "string", "pattern": "^/"}),
+    "pod.startupSeconds": {"minimum": 2},
+    "signer.tolerations": OBJECTS,
+    "serviceAccount.annotations": {"additionalProperties": TEXTS},
+    "servers.kafka.heap": {"pattern": "^[1-9][0-9]*[kKmMgG]$"},
+    "ingress.api": {"pattern": f"^{NAMES}$", "maxLength": 253},
+    "ingress.tlsSecret": text(NAMES),
+    "gateway.api": {"pattern": f"^{NAMES}$", "maxLength": 253},
+    "gateway.parentRefs": named(),
+    "serviceMonitor.interval": {"pattern": "^([0-9]+(ms|[smhdwy]))+$"},
+    "externalSecrets.refreshInterval": {"pattern": "^(0|([0-9]+(\\.[0-9]+)?(ms|[smh]))+)$"},
+    "externalSecrets.store.kind": {"enum": ["SecretStore", "ClusterSecretStore"]},
+    "keda.prometheus": text(f"https?://{PLACE}"),
+    "keda.maxReplicas": AT_LEAST_ONE,
+    "keda.lagMessages": AT_LEAST_ONE,
+    "keda.lagSeconds": AT_LEAST_ONE,
     "archive.storage.accessMode": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
     "archive.backup.deadlineSeconds": {"minimum": 60},
     "upgrade.signerSeconds": {"minimum": 30},
     "upgrade.steps": {"items": {"enum": ["database", "topics"]}, "minItems": 1},
-} | {
+}
+RULES |= {
     f"networkPolicies.ports.{server}": {"items": {"type": "integer", "minimum": 1, "maximum": 65535}}
     for server in ("kafka", "postgres", "redis", "rpc", "archive", "cluster")
 }
-RESOURCES = {"type": "object", "description": "requests and limits of its container"}
-PLACED = {
-    "nodeSelector": {"type": "object"},
-    "tolerations": {"type": "array"},
-    "annotations": {"type": "object"},
-    "extraEnv": {"type": "array"},
+RULES |= {
+    f"networkPolicies.{server}": {"items": {"type": "string", "pattern": f"^{CIDR}$"}}
+    for server in ("kafka", "postgres", "redis", "rpc", "archive", "cluster", "collector")
 }
+RULES |= {
+    f"solana.{address}": text(f"{scheme}s?://{PLACE}")
+    for address, scheme in (("rpcUrl", "http"), ("publicRpcUrl", "http"), ("wsUrl", "ws"), ("publicWsUrl", "ws"))
+}
+RULES |= {
+    f"{role}.autoscaling.{bound}": AT_LEAST_ONE
+    for role in ("api", "realtime")
+    for bound in ("min", "max", "cpuPercent")
+}
+RULES |= dict.fromkeys(
+    ("pod.annotations", "pod.labels", "pod.nodeSelector", "signer.nodeSelector", "ingress.annotations"), TEXTS
+)
+RESOURCES: Schema = {
+    "type": "object",
+    "description": "requests and limits of its container",
+    "additionalProperties": False,
+    "properties": {"requests": AMOUNTS, "limits": AMOUNTS, "claims": OBJECTS},
+}
+PLACED: Schema = {"nodeSelector": TEXTS, "tolerations": OBJECTS, "annotations": TEXTS, "extraEnv": VARIABLES}
 """What every role takes besides."""
 
 
 def comments(text: str) -> dict[str, str]:
     """Path → what stands behind a key in the same line."""
-    found, path = {}, []
+    found: dict[str, str] = {}
+    path: list[str] = []
     for line in text.splitlines():
         if said := re.match(r"( *)([A-Za-z]+):(.*)", line):
             depth = len(said[1]) // 2
@@ -80,11 +162,13 @@ def comments(text: str) -> dict[str, str]:
     return found
 
 
-def schema_of(value: Any, path: str, said: dict[str, str]) -> dict[str, Any]:  # whatever YAML holds
+def schema_of(value: Any, path: str, said: dict[str, str]) -> Schema:  # whatever YAML holds
     """The schema of one value of values.yaml."""
-    made: dict[str, Any] = {"description": said[path]} if path in said else {}
+    made: Schema = {"description": said[path]} if path in said else {}
     if path.rpartition(".")[2] == "resources":
         return RESOURCES | made
+    if path.endswith(".storage.size"):
+        made["pattern"] = f"^{AMOUNT}$"
     match value:
         case bool():
             made["type"] = "boolean"
@@ -112,16 +196,16 @@ def schema_of(value: Any, path: str, said: dict[str, str]) -> dict[str, Any]:  #
 
 def schema() -> str:
     """The whole schema, as text."""
-    text = (CHART / "values.yaml").read_text("utf-8")
-    made = schema_of(yaml.safe_load(text), "", comments(text))
+    values = (CHART / "values.yaml").read_text("utf-8")
+    made = schema_of(yaml.safe_load(values), "", comments(values))
     return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", "title": "m0club"} | made, indent=2) + "\n"
 
 
 def main() -> int:
-    file, text = CHART / "values.schema.json", schema()
+    file, made = CHART / "values.schema.json", schema()
     if "--check" not in sys.argv[1:]:
-        file.write_text(text)
-    elif file.read_text() != text:
+        file.write_text(made)
+    elif file.read_text() != made:
         print(f"{file.name} is not what values.yaml says: python infra/helm/schema.py", file=sys.stderr)
         return 1
     return 0

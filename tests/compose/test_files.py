@@ -224,6 +224,9 @@ def test_servers_are_there_where_they_are_asked_for():
         ("prod", "M0_KAFKA_BOOTSTRAP"),
         ("lanes", "M0_ENV"),
         ("lanes", "M0_KAFKA_SECURITY_PROTOCOL"),
+        ("staging", "M0_TAG"),
+        ("prod", "M0_TAG"),
+        ("lanes", "M0_TAG"),
     ],
 )
 def test_what_is_not_said_is_asked_for_by_name(file, variable):

@@ -37,10 +37,81 @@ from chart_world import APIS, ENVIRONMENTS, OPTIONS, with_apis
             "config.prod.tml is a file that nothing reads: name dev.toml, markets/CATALOG.toml or risk/CATALOG.toml",
         ),
         (("--set", r"config.market/sports\.toml=a"), "config.market/sports.toml is a file that nothing reads"),
+        (("--set", "global.imageTag=v1_"), "'/global/imageTag'"),
+        (("--set", f"global.imageTag={'a' * 64}"), "'/global/imageTag'"),
+        (("--set", "global.secretName=M0"), "'/global/secretName'"),
+        (("--set", "global.nameOverride=a.b"), "'/global/nameOverride'"),
+        (("--set-json", 'global.imagePullSecrets=["mine"]'), "'/global/imagePullSecrets/0'"),
+        (("--set", "kafka.bootstrap=kafka"), "'/kafka/bootstrap'"),
+        (("--set", "kafka.bootstrap=kafka:65536"), "'/kafka/bootstrap'"),
+        (("--set", r"kafka.bootstrap=kafka:9092\,other"), "'/kafka/bootstrap'"),
+        (("--set", "solana.rpcUrl=ws://node"), "'/solana/rpcUrl'"),
+        (("--set", "solana.rpcUrl=http://node:99999"), "'/solana/rpcUrl'"),
+        (("--set", "archive.endpoint=minio:9000"), "'/archive/endpoint'"),
+        (("--set", "archive.backup.schedule=daily"), "'/archive/backup/schedule'"),
+        (("--set", "archive.backup.schedule=61 3 * * *"), "'/archive/backup/schedule'"),
+        (("--set", "archive.backup.schedule=1 3 * *"), "'/archive/backup/schedule'"),
+        (("--set", "archive.storage.size=much"), "'/archive/storage/size'"),
+        (("--set", "servers.kafka.heap=512"), "'/servers/kafka/heap'"),
+        (("--set", "api.resources.requests.memory=lots"), "'/api/resources/requests/memory'"),
+        (("--set", "api.resources.request.memory=1Gi"), "'/api/resources'"),
+        (("--set", "pod.labels.team=7"), "'/pod/labels/team'"),
+        (("--set", "api.nodeSelector.spot=true"), "'/api/nodeSelector/spot'"),
+        (("--set", "ingest.extraEnv[0].name=A,ingest.extraEnv[0].value=7"), "'/ingest/extraEnv/0/value'"),
+        (("--set", "pod.extraEnv[0].value=a"), "'/pod/extraEnv/0'"),
+        (("--set", "networkPolicies.kafka={10.0.0.1}"), "'/networkPolicies/kafka/0'"),
+        (("--set", "networkPolicies.rpc={10.0.0.256/32}"), "'/networkPolicies/rpc/0'"),
+        (("--set", "networkPolicies.rpc={fd00::/129}"), "'/networkPolicies/rpc/0'"),
+        (("--set", "ingress.api="), "'/ingress/api'"),
+        (("--set", "ingress.api=https://api.example.org"), "'/ingress/api'"),
+        (("--set", "serviceMonitor.interval=often"), "'/serviceMonitor/interval'"),
+        (("--set", "keda.maxReplicas=0"), "'/keda/maxReplicas'"),
+        (("--set", "api.autoscaling.min=0"), "'/api/autoscaling/min'"),
+        (
+            ("--set", "api.autoscaling.enabled=true,api.autoscaling.min=7"),
+            "api.autoscaling.min is 7, more than its max of 6: raise the one or lower the other",
+        ),
+        (
+            ("--set", "kafka.bootstrap=kafka:9092"),
+            "servers.kafka.enabled and kafka.bootstrap contradict each other: leave one of them",
+        ),
+        (
+            ("--set", "solana.rpcUrl=http://node:8899,solana.wsUrl=ws://node:8900"),
+            "servers.localnet.enabled and solana.rpcUrl contradict each other: leave one of them",
+        ),
+        (
+            ("--set", "servers.localnet.enabled=false,solana.rpcUrl=http://node:8899"),
+            "solana.rpcUrl and solana.wsUrl are of one node: name both, or neither",
+        ),
+        (
+            ("--set", "archive.url=file:///srv/m0club"),
+            "archive.url names /srv/m0club, and pods have something else at /srv: name a folder of its own",
+        ),
+        (("--set", "archive.url=file:///var/lib/m0/archive"), "pods have something else at /var/lib/m0"),
+        (("--set", "archive.url=file:///var/lib"), "pods have something else at /var/lib/m0"),
     ],
 )
 def test_values_that_mean_nothing_are_refused_by_name(helm, arguments, said):
     assert said in helm.refusal(*ENVIRONMENTS["dev"], *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--set", "networkPolicies.kafka={10.0.0.0/8,fd00::/64,::/0,0.0.0.0/0}"),
+        ("--set", "archive.backup.schedule=*/15 0-6\\,22 1\\,15 JAN-MAR MON-FRI"),
+        ("--set", "archive.backup.schedule=@daily"),
+        ("--set", r"servers.kafka.enabled=false,kafka.bootstrap=b-1.example.org:9094\,[fd00::1]:9094"),
+        ("--set", "servers.localnet.enabled=false,solana.rpcUrl=https://n.org/k?x=1,solana.wsUrl=wss://n.org:443/k"),
+        ("--set", "api.resources.requests.cpu=1,api.resources.limits.memory=1.5Gi,archive.storage.size=1T"),
+        ("--set", "archive.url=file:///var/lib/m0-archive/deep"),
+        ("--set-string", "pod.labels.team=7,pod.extraEnv[0].name=A,pod.extraEnv[0].value=7"),
+        ("--set-json", 'pod.extraEnv=[{"name":"A","valueFrom":{"secretKeyRef":{"name":"a","key":"b"}}}]'),
+        ("--set", "global.imageTag=sha-0123abc.dirty,global.imageRegistry=registry.example.org:5000/team/m0"),
+    ],
+)
+def test_values_that_mean_something_are_taken(helm, arguments):
+    assert helm.objects(*ENVIRONMENTS["dev"], *arguments)
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,14 @@ def test_an_api_server_that_is_away_for_a_moment_stops_nothing(api, client):
     assert [each.partition for each in api.signers.values()] == [1, 1, 1]
 
 
+def test_whoever_waits_for_an_api_server_says_so(api, client):
+    api.away, said = 1, []
+    Roll(client, said.append, 1, settled_s=0, poll_s=0.01).run(["m0club-signer-1"])
+    assert "StatefulSet m0club-signer-1" in said[0]
+    assert said[0].endswith("; it is asked again for 1 s")
+    assert said[1] == "m0club-signer-1: goes on to the new version"
+
+
 def test_a_signer_that_is_not_there_is_named(client):
     with pytest.raises(DeployError, match="the cluster refuses StatefulSet m0club-signer-4: m0club-signer-4 not found"):
         Roll(client, print, 1).run(["m0club-signer-4"])

@@ -14,7 +14,7 @@ import msgspec
 from m0common.errors import Fenced
 from m0common.messages.codec import UNDECODABLE
 
-from m0archive.errors import Damaged
+from m0archive.errors import NEWER, Damaged
 from m0archive.store import Store
 
 _DIGITS = 12
@@ -79,7 +79,7 @@ class Chain(Generic[L]):
         except UNDECODABLE as error:
             raise Damaged(name, f"it cannot be read: {error}") from error
         if link.format != 1:
-            raise Damaged(name, f"it has format {link.format}, this version knows 1: use a newer version")
+            raise Damaged(name, f"it has format {link.format}, this version knows 1", NEWER)
         if link.number != number:
             raise Damaged(name, f"it says that it is number {link.number}")
         return Found(link, hashlib.sha256(value).hexdigest())
@@ -121,7 +121,7 @@ class Chain(Generic[L]):
         try:
             return msgspec.json.decode(value, type=Head)
         except UNDECODABLE as error:
-            raise Damaged(self.head_name, f"it cannot be read: {error}; delete it to have it made again") from error
+            raise Damaged(self.head_name, f"it cannot be read: {error}", "delete it to have it made again") from error
 
     async def count(self) -> int:
         """How many links there are, as a listing shows them, whatever the head says. Raises Unavailable."""

@@ -14,7 +14,7 @@ from m0common.messages.codec import UNDECODABLE
 from m0common.stream.broker import TopicPartition
 
 from m0archive.chain import Chain, Link
-from m0archive.errors import Damaged, NoArchive
+from m0archive.errors import NEWER, Damaged, NoArchive
 from m0archive.store import Store
 
 LOG = "log"
@@ -162,5 +162,5 @@ async def _identity(store: Store) -> tuple[Identity, str]:
     except UNDECODABLE as error:
         raise Damaged(IDENTITY, f"it cannot be read: {error}") from error
     if found.format != 1:
-        raise Damaged(IDENTITY, f"it has format {found.format}, this version knows 1: use a newer version")
+        raise Damaged(IDENTITY, f"it has format {found.format}, this version knows 1", NEWER)
     return found, hashlib.sha256(value).hexdigest()

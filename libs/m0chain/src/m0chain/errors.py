@@ -20,6 +20,8 @@ class ChainError(M0Error):
 class RpcUnavailable(ChainError, Unavailable):
     """The node did not answer, or said it is unhealthy."""
 
+    remedy = "start that node, or name another by M0_RPC_URL"
+
 
 class RpcRejected(ChainError):
     """The node refused the request; `code` is the JSON-RPC error code when the node gave one."""

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from m0archive.errors import Damaged
 from m0archive.store import Store
 from m0common.deployment import Deployment
 from m0common.errors import SettingsError
@@ -47,10 +46,7 @@ async def _on_archive(url: str | None, work: Callable[[Store, Settings], Awaitab
         raise SettingsError("--archive is empty: write file:///FOLDER or s3://BUCKET/PREFIX, or leave it out")
     if not (url or settings.archive.url):
         raise SettingsError("no archive is named: set M0_ARCHIVE_URL, or say --archive URL")
-    try:
-        return await work(opened(settings.archive, url, makes=False), settings)
-    except Damaged as error:
-        raise Damaged(error.name, f"{error.reason}: {error.remedy}") from error
+    return await work(opened(settings.archive, url, makes=False), settings)
 
 
 async def log_with(store: Store, deployment: Deployment, catalog: str, epoch_id: int) -> "ArchiveBroker":

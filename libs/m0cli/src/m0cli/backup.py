@@ -198,7 +198,7 @@ async def _listed(store: Store, settings: Settings) -> Listed:
         try:
             yield
         except Damaged as error:  # the rest is listed
-            found.faults.append(f"{error}: {error.remedy}")
+            found.faults.append(error.advice)
 
     deployment = Deployment.of(settings)
     await check_identity(store, deployment)

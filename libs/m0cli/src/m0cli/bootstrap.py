@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from m0common.errors import SettingsError
+from m0common.rights import OPERATOR
 from m0common.settings import Settings, load
 from m0common.stream.kafka_security import Security
 
@@ -60,12 +61,14 @@ def bootstrap(
     of the keys pays for what is on chain. What it made is in deployment.json of the folder: services read that file
     (M0_DEPLOYMENT_FILE).
     """
-    from m0deploy.program_registry import registry_path  # noqa: PLC0415 - help needs no library of the chain
+    from m0chain import quiet_retries  # noqa: PLC0415 - help needs no library of the chain
+    from m0deploy.program_registry import registry_path  # noqa: PLC0415
     from m0deploy.site import Site  # noqa: PLC0415
 
     from m0cli.stack_settings import told  # noqa: PLC0415 - reads the deployment only when called
 
     with one_sentence("bootstrap", as_json):
+        quiet_retries()
         environment = told()
         site = replace(Site.of(folder, programs, registry_path(environment, programs)), expands=expand)
         refuse_another(environment.get("M0_DEPLOYMENT_FILE"), site.record)
@@ -79,8 +82,11 @@ def bootstrap(
 async def _take(
     site: "Site", settings_of: "SettingsOf", changes: "Changes", only: list[str] | None, config_map: str | None
 ) -> None:
+    from m0deploy import chain  # noqa: PLC0415
     from m0deploy.steps import take  # noqa: PLC0415
 
+    if only is None or "chain" in only:
+        chain.at_hand(site, settings_of(OPERATOR))  # what is missing here is said before a server is waited for
     await take(site, settings_of, lambda _: changes, only=only)
     if config_map is not None and site.record.exists():
         from m0deploy.cluster import Cluster  # noqa: PLC0415

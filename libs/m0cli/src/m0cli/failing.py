@@ -30,8 +30,8 @@ def one_sentence(
         yield
     except M0Error as error:
         if as_json:
-            print(json.dumps({**failed, "error": str(error)}))
+            print(json.dumps({**failed, "error": error.advice}))
         else:
-            print(f"m0 {command}: {error}", file=sys.stderr)
+            print(f"m0 {command}: {error.advice}", file=sys.stderr)
         code = next((code for kind, code in exits.items() if isinstance(error, kind)), EXIT_FAILED)
         raise typer.Exit(code) from None

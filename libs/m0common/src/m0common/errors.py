@@ -20,6 +20,14 @@ LIKENESS = 0.6
 class M0Error(Exception):
     """Root of every error this project raises on purpose."""
 
+    remedy = ""
+    """What an operator can do about every error of the class, where its messages, which services log, do not say it."""
+
+    @property
+    def advice(self) -> str:
+        """The message, and the remedy behind it."""
+        return f"{self}: {self.remedy}" if self.remedy else str(self)
+
 
 class InvalidValue(M0Error, ValueError):
     """A value breaks a documented limit."""

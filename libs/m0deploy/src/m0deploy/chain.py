@@ -34,10 +34,7 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
 
     Raises ChainError, SettingsError or DeployError.
     """
-    keys = key_files.read(site, settings.kafka.signers)
-    code = built(site.programs)
-    _refuse_unregistered(site, settings, keys, code)
-    catalogs = chain_catalogs(Path(settings.catalogs_dir), settings)
+    keys, code, catalogs = at_hand(site, settings)
     oracle, registry = keys.oracle.pubkey(), keys.registry.pubkey()
     idls = {oracle: idl.oracle(), registry: idl.registry()}
     known = deployment_record.read(site.record)
@@ -59,6 +56,16 @@ async def provision(site: Site, settings: Settings, changes: Changes) -> None:
     if known != told:
         write = partial(asyncio.to_thread, deployment_record.write, site.record, told)
         await changes.make(f"write the record of the deployment to {site.record}", write)
+
+
+def at_hand(site: Site, settings: Settings) -> tuple[Keys, Mapping[str, bytes], Mapping[str, ChainCatalog]]:
+    """The keys, the programs' bytes by name and the catalogs, all of them files: no server is asked. Raises
+    SettingsError or DeployError for what is missing or is not what the registry of programs says.
+    """
+    keys = key_files.read(site, settings.kafka.signers)
+    code = built(site.programs)
+    _refuse_unregistered(site, settings, keys, code)
+    return keys, code, chain_catalogs(Path(settings.catalogs_dir), settings)
 
 
 def _record(keys: Keys, settings: Settings, genesis_hash: str) -> dict[str, Any]:

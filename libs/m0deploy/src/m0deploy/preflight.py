@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from m0chain import Programs, RpcUnavailable, accounts, node_client, pda
+from m0chain import Programs, accounts, node_client, pda
 from m0common.clock import system_clock
 from m0common.deployment import Deployment
 from m0common.errors import M0Error, SettingsError
@@ -187,9 +187,6 @@ CHECKS: Mapping[str, Callable[[Preflight], Awaitable[Found]]] = {
 async def _checked(name: str, look: Awaitable[Found]) -> Check:
     try:
         found = await look
-    except RpcUnavailable as error:
-        said = f"{error}: start that node, or name another by M0_RPC_URL"
-        return Check(name, (said,), said)
     except M0Error as error:
-        return Check(name, (str(error),), str(error))
+        return Check(name, (error.advice,), error.advice)
     return Check(name, tuple(found.faults), "; ".join(found.faults) or found.evidence)

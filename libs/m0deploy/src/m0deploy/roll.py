@@ -93,6 +93,8 @@ class Roll:
                 if (look := self._look(name)) is not None:
                     return look
             except _AwayError as error:
+                if str(error) != why:
+                    self._say(f"{name}: {error}; it is asked again for {self._within_s:.0f} s")
                 why = str(error)
             time.sleep(self._poll_s)
         raise DeployError(f"StatefulSet {name}: {why}")

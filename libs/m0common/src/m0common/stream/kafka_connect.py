@@ -26,7 +26,7 @@ async def connect(options: KafkaOptions, starting: Awaitable[Any]) -> None:
     except Unavailable as error:
         reason = await refusal(options) if options.security.protocol != "PLAINTEXT" else None
         if reason is None:
-            raise
+            raise Unavailable(f"{error}; check M0_KAFKA_BOOTSTRAP") from error
         raise Unavailable(f"connect to {options.bootstrap}: {reason}") from error
 
 
