@@ -144,8 +144,10 @@ def test_a_command_of_the_stack_says_in_one_sentence_what_to_install(each, name)
     assert each[name,] == (
         2,
         "",
-        f"Error: 'm0 {name}' belongs to the local stack, which is not installed here: install the package m0local, "
-        "or run 'make up' in a checkout, which does.\n",
+        (
+            f"Error: 'm0 {name}' belongs to the local stack, which is not installed here: install the package m0local, "
+            "or run 'make up' in a checkout, which does.\n"
+        ),
     )
 
 
