@@ -1,4 +1,7 @@
-"""Postgres loses its volume: the index comes back from a backup, the log and the chain."""
+"""Postgres loses its volume: the index comes back from a backup, the log and the chain.
+
+Before test_migration.py, which leaves a schema that this version does not make: a backup of it waits for one that does.
+"""
 
 import json
 import time
