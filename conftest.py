@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 from _pytest.assertion import rewrite
 from xdist.scheduler import LoadScopeScheduling
@@ -39,6 +40,10 @@ def _refuse(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_refuse)
+
+# how long an example takes says how busy the machine is: what must not take long is counted, or in a benchmark
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -139,7 +139,7 @@ def lives(draw):
     return steps
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(steps=lives())
 def test_the_program_allows_exactly_what_the_model_allows(steps):
     oracle, model = Oracle().ready(), Model()

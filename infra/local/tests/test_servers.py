@@ -24,7 +24,16 @@ from m0local.testing import RunningKafka, kafka_server, postgres_server, valkey_
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory):
-    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
+    """Its home is of another alphabet, which those of users may be."""
+    home = tmp_path_factory.mktemp("kafka") / "zürich Ω"
+    home.mkdir()
+    with kafka_server(home) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
@@ -119,32 +128,31 @@ def test_another_broker_on_the_port_is_not_taken_for_ours(kafka, tmp_path):
 
 
 @pytest.mark.postgres
-def test_postgres_keeps_a_committed_row_through_kill_9(tmp_path):
-    with postgres_server(tmp_path) as postgres:
-        with psycopg.connect(postgres.dsn) as conn:
-            conn.execute("CREATE TABLE t (x int)")
-            conn.execute("INSERT INTO t VALUES (7)")
-        postgres.kill()
-        assert not postgres.server.ready()
-        postgres.start()
-        with psycopg.connect(postgres.dsn) as conn:
-            assert conn.execute("SELECT x FROM t").fetchall() == [(7,)]
+def test_postgres_keeps_a_committed_row_through_kill_9(postgres):
+    with psycopg.connect(postgres.dsn) as conn:
+        conn.execute("CREATE TABLE t (x int)")
+        conn.execute("INSERT INTO t VALUES (7)")
+    postgres.kill()
+    assert not postgres.server.ready()
+    postgres.start()
+    with psycopg.connect(postgres.dsn) as conn:
+        assert conn.execute("SELECT x FROM t").fetchall() == [(7,)]
 
 
 @pytest.mark.postgres
-def test_postgres_stops_within_two_seconds_while_a_client_is_connected(tmp_path):
-    with postgres_server(tmp_path) as postgres:
-        conn = psycopg.connect(postgres.dsn)
-        started = time.monotonic()
-        postgres.stop()
-        assert time.monotonic() - started < 2
-        conn.close()
+def test_another_postgres_on_the_port_is_not_taken_for_ours(postgres, tmp_path):
+    assert postgres.server.ready()
+    assert not PostgresServer(tmp_path, postgres.server.port).ready()
 
 
 @pytest.mark.postgres
-def test_another_postgres_on_the_port_is_not_taken_for_ours(tmp_path):
-    with postgres_server(tmp_path / "a") as postgres:
-        assert not PostgresServer(tmp_path / "b", postgres.server.port).ready()
+def test_postgres_stops_within_two_seconds_while_a_client_is_connected(postgres):
+    conn = psycopg.connect(postgres.dsn)
+    started = time.monotonic()
+    postgres.stop()
+    assert time.monotonic() - started < 2
+    conn.close()
+    postgres.start()
 
 
 def test_a_pid_file_whose_pid_belongs_to_another_program_is_dropped(tmp_path):
@@ -174,13 +182,11 @@ def test_another_valkey_on_the_port_is_not_taken_for_ours(tmp_path):
         assert not ValkeyServer(tmp_path / "b", valkey.server.port).ready()
 
 
-def test_a_broker_keeps_its_data_in_a_home_of_any_alphabet(tmp_path):
-    home = tmp_path / "zürich Ω"
-    home.mkdir()
-    with kafka_server(home) as kafka:
-        assert kafka.server.ready()
+@pytest.mark.kafka
+def test_a_broker_keeps_its_data_in_a_home_of_any_alphabet(kafka):
+    home = kafka.server.home
     assert (home / "data" / "meta.properties").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["zürich Ω"]
+    assert [path.name for path in home.parent.iterdir()] == ["zürich Ω"]
 
 
 @pytest.mark.kafka

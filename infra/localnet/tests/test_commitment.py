@@ -24,7 +24,7 @@ def test_a_transaction_is_processed_at_once_confirmed_after_the_next_slot_and_fi
     assert hand.bank.statuses.get(signature).slot == 7
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.one_of(st.just("slot"), st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 4))), max_size=40

@@ -55,7 +55,7 @@ def node(tmp_path_factory, tools):
     hand.close()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.one_of(
@@ -73,7 +73,7 @@ def test_no_filters_make_program_accounts_fail_inside(node, filters):
     assert reply.get("error", {}).get("code") in (None, -32602), reply
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_parameters_make_a_method_fail_inside(node, data):
     hand, key = node
@@ -83,7 +83,7 @@ def test_no_parameters_make_a_method_fail_inside(node, data):
     assert reply.get("error", {}).get("code") != -32603, (name, params, reply)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]",:0123456789truefalsn', max_size=60).map(str.encode))
 def test_no_body_makes_the_node_fail(node, body):
     hand, _ = node
@@ -100,7 +100,7 @@ def test_deep_nesting_is_a_parse_error(node):
         assert msgspec.json.decode(handle(hand.node, body))["error"]["code"] == -32700
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_damaged_transaction_is_refused_and_changes_nothing(node, tools, data):
     hand, key = node

@@ -99,7 +99,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("method", READS)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(result=VALUES)
 async def test_no_result_of_another_shape_is_any_other_error(node, client, method, result):
     node.answers[method] = lambda *_: {"result": result}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from borsh_reference import encode as reference_encode
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from m0chain import DecodeError, accounts, event_types, idl
 from m0chain.idl.refresh import refresh
@@ -46,7 +46,6 @@ def struct_values(fields, types):
 
 
 @pytest.mark.parametrize("interface", IDLS, ids=lambda i: i.name)
-@settings(deadline=None)
 @given(data=st.data())
 def test_every_type_reads_back_what_was_written_in_the_bytes_of_the_reference(interface, data):
     name = data.draw(st.sampled_from(sorted(interface.types)))
@@ -59,7 +58,6 @@ def test_every_type_reads_back_what_was_written_in_the_bytes_of_the_reference(in
 
 
 @pytest.mark.parametrize("interface", IDLS, ids=lambda i: i.name)
-@settings(deadline=None)
 @given(data=st.data())
 def test_every_instruction_decodes_to_the_arguments_it_was_encoded_from(interface, data):
     name = data.draw(st.sampled_from(sorted(interface.instructions)))
@@ -78,7 +76,6 @@ def test_discriminators_are_the_ones_anchor_computes(interface):
         assert discriminator == hashlib.sha256(f"event:{name}".encode()).digest()[:8]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=700))
 def test_arbitrary_bytes_decode_or_are_refused_but_never_crash(junk):
     for interface in IDLS:

@@ -222,7 +222,7 @@ def test_messages_as_they_are_written_fit_their_schema(topic, struct):
     check = validator(topic)
 
     @given(bounded(struct))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def fits(message):
         check.validate(written(message))
 
@@ -234,7 +234,7 @@ def test_lane_messages_fit_the_schema_of_their_topic_under_their_own_kind_only(t
     check = validator(topic)
 
     @given(bounded(KINDS[kind]))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def fits(body):
         check.validate(written(lane_message(kind, body)))
         assert not check.is_valid(written(lane_message("gossip", body)))
@@ -268,7 +268,7 @@ def test_a_control_event_fits_exactly_when_its_payload_can_be_decoded(kind):
     field = st.sampled_from([*struct.__struct_fields__, "more"])
 
     @given(st.dictionaries(field, VALUES, max_size=1), st.sets(field, max_size=1))
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def agree(changed, dropped):
         payload = {name: value for name, value in {**EXAMPLES[kind], **changed}.items() if name not in dropped}
         try:
@@ -287,7 +287,7 @@ ENVELOPE = st.sampled_from(["source", "source_event_id", "group", "market_id", "
 
 
 @given(st.dictionaries(ENVELOPE | st.just("source_seq"), VALUES, min_size=1, max_size=2), st.sets(ENVELOPE, max_size=1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_raw_event_fits_exactly_when_its_envelope_can_be_decoded(changed, dropped):
     event = {name: value for name, value in {**RAW_EVENT, **changed}.items() if name not in dropped}
     try:

@@ -63,7 +63,7 @@ def test_it_nears_a_wall_clock_that_was_set_to_stay():
 steps = st.lists(st.tuples(st.integers(-10 * MINUTE, 10 * MINUTE), st.integers(0, 90_000)), max_size=30)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps, st.integers(-MINUTE, MINUTE))
 def test_no_steps_of_the_wall_clock_make_it_stand_jump_or_stray(steps, lead):
     clock = ManualClock()

@@ -25,7 +25,7 @@ def change(entities: Entities, state: dict[bytes, bytes], done) -> None:
 
 
 @given(st.dictionaries(keys, values), st.lists(changes, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_digest_and_the_counts_are_those_of_the_set_whatever_led_to_it(start, rounds):
     entities, state = Entities(start.items()), dict(start)
     for done in rounds:
@@ -38,7 +38,7 @@ def test_the_digest_and_the_counts_are_those_of_the_set_whatever_led_to_it(start
 
 
 @given(st.dictionaries(keys, values), changes, few)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_checkpoint_says_what_changed_and_no_more_than_one_share_beside_it(start, done, shares):
     entities, state = Entities(start.items(), shares), dict(start)
     change(entities, state, done)
@@ -52,7 +52,7 @@ def test_a_checkpoint_says_what_changed_and_no_more_than_one_share_beside_it(sta
 
 
 @given(st.dictionaries(keys, values), st.lists(changes, min_size=8, max_size=12), few, st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_k_checkpoints_one_after_another_say_the_whole_state(start, rounds, shares, restored):
     """Also from a restored one on, whose first checkpoint is not whole."""
     entities, state = Entities(start.items() if restored else (), shares), dict(start) if restored else {}
@@ -66,7 +66,7 @@ def test_k_checkpoints_one_after_another_say_the_whole_state(start, rounds, shar
 
 
 @given(st.dictionaries(keys, values), changes)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_whole_checkpoint_says_everything_and_every_deletion(start, done):
     entities, state = Entities(start.items()), dict(start)
     change(entities, state, done)
@@ -112,7 +112,7 @@ def test_what_a_checkpoint_says_is_what_changed_and_a_kth_of_the_rest(size):
 
 
 @given(st.dictionaries(keys, values), changes)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_trie_that_somebody_made_already_is_taken_over_and_left_as_it_is(start, done):
     trie = Trie.of(start.items())
     entities, state = Entities(start.items(), trie=trie), dict(start)
@@ -129,7 +129,7 @@ def test_entities_of_a_prefix_come_in_order():
 
 
 @given(st.integers(0, 255), st.lists(st.one_of(st.text(max_size=5), st.binary(max_size=5)), max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_key_is_a_tag_and_parts_and_gives_the_parts_back(tag, parts):
     key = entity_key(tag, *parts)
     assert key[0] == tag

@@ -47,7 +47,7 @@ def test_predictions_move_with_what_was_tossed():
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_interleaving_of_partitions_does_not_matter(rng: random.Random):
     records = world.season(3).records
     lanes = [[r for r in records if r.partition == p] for p in range(world.PARTITIONS)]

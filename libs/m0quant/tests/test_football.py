@@ -144,7 +144,7 @@ def test_a_league_is_fitted_once_for_all_forecasts_between_two_results(matches):
     assert league.fits == 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(
@@ -199,7 +199,7 @@ def test_a_forecast_does_not_change_the_league(matches):
     assert pieces(league) == before
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

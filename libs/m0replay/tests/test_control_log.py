@@ -134,7 +134,7 @@ def test_of_several_next_sets_the_one_said_last_is_ready():
     assert read(log).ready("sports").payload == mistake
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False))
 def test_which_set_was_said_last_does_not_depend_on_where_and_when_its_records_stand(random):
     values = [set_value(a_set(2, horizon_ms=1_000 + n), said_ms=1_000 + n) for n in range(3)]
@@ -277,7 +277,7 @@ def summary(said):
     return newest.payload, newest.targets, newest.missing, now.payload.generation, now.lanes, ends
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False))
 def test_partitions_may_be_read_in_any_order_between_them(random):
     log = history()

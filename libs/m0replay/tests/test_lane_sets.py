@@ -146,7 +146,7 @@ def take(desk, step):
         desk.write(value.replace(b'"kind":"catalog_set"', SPELLED) if form == "spelled" else value, where)
 
 
-@settings(max_examples=1_000 if world.SOAK else 40, deadline=None)
+@settings(max_examples=1_000 if world.SOAK else 40)
 @given(steps)
 @example([GENERATION, ("mark",), ("burst", 1, world.GROUPS, SETS_MAX + 2, range(world.PARTITIONS)), ("mark",)])
 @example([GENERATION, ("mark",), ("set", 1, "signer_set_id", *GENERATION[3:]), ("mark",), GENERATION, ("mark",)])

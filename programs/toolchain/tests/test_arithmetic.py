@@ -7,7 +7,7 @@ from sbpfprops import expected
 from sbpfprops.values import EXAMPLES, pairs64, pairs128, signed, w64, w128
 
 pytestmark = pytest.mark.timeout(900)
-MODEST = settings(deadline=None, max_examples=EXAMPLES)
+MODEST = settings(max_examples=EXAMPLES)
 
 # operation, pairs, encoding of a number, pairs in one transaction, expectation
 OPERATIONS = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sbpfprops.values import EXAMPLES, M64, signed, u64s, w64
 
 pytestmark = pytest.mark.timeout(900)
-MODEST = settings(deadline=None, max_examples=EXAMPLES)
+MODEST = settings(max_examples=EXAMPLES)
 BUFFER = 700
 LENGTHS = (
     st.integers(0, 40) | st.integers(0, 600) | st.sampled_from([7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 97])

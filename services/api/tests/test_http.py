@@ -94,7 +94,7 @@ def test_every_answer_of_the_running_service_is_what_its_description_says(addres
     operations = [result.ok() for result in described.get_all_operations()]
     assert len(operations) == 11
 
-    @hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @hypothesis_settings(max_examples=200, suppress_health_check=list(HealthCheck), database=None)
     @given(case=st.one_of([operation.as_strategy() for operation in operations]))
     def check(case):
         # a cursor is opaque: the description cannot say which ones this list made

@@ -243,7 +243,7 @@ async def stepping(moves):
     return [m.epoch_id for m in lives.markers(3)], lives.clock.now_ms()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(st.integers(-600_000, 600_000), st.integers(1, 80).map(lambda turns: 500 * turns)),

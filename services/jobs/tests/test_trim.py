@@ -178,7 +178,7 @@ async def play(steps):
     return world
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(STEPS, min_size=40, max_size=120))
 def test_whatever_lanes_zombies_and_trims_do_every_promised_manifest_restores(steps):
     asyncio.run(play(steps))

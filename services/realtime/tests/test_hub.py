@@ -134,7 +134,7 @@ class HubMachine(RuleBasedStateMachine):
 
 
 TestHub = HubMachine.TestCase
-TestHub.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestHub.settings = hypothesis_settings(max_examples=60, stateful_step_count=30)
 
 
 def publish(hub, count, name=NAMES[0]):

@@ -38,13 +38,13 @@ lane_models = st.lists(st.builds(LaneModel, u32, digests, digests), max_size=5, 
 
 
 @given(events)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_event_id_is_what_the_second_implementation_says(event):
     assert event_id(**event) == independent.event_id(**event)
 
 
 @given(events, events)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_event_with_one_other_field_has_another_id(event, other):
     for name, value in other.items():
         same = (event[name] or "") == (value or "") if name == "market_id" else event[name] == value
@@ -59,14 +59,14 @@ def test_letters_that_move_from_one_field_to_the_next_make_another_event():
 
 
 @given(digests, digests, digests)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_is_signed_begins_with_its_tag_and_the_chain_it_is_for(genesis_hash, one, other):
     assert control_message(genesis_hash, one) == b"M0CONTROL1" + genesis_hash + one
     assert certificate_message(genesis_hash, one, other) == b"M0KEYCERT1" + genesis_hash + one + other
 
 
 @given(st.binary(max_size=64))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_set_and_a_rebase_of_the_same_bytes_have_different_hashes(payload):
     assert set_hash(payload) == independent.set_hash(payload)
     assert rebase_hash(payload) == independent.rebase_hash(payload)
@@ -74,7 +74,7 @@ def test_a_set_and_a_rebase_of_the_same_bytes_have_different_hashes(payload):
 
 
 @given(digests, digests, lane_configs, st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_config_hash_does_not_depend_on_the_order_of_lanes(set_in_force, key, lanes, random):
     expected = independent.config_hash(set_in_force, key, lanes)
     assert config_hash(set_in_force, key, lanes) == expected
@@ -83,7 +83,7 @@ def test_a_config_hash_does_not_depend_on_the_order_of_lanes(set_in_force, key, 
 
 
 @given(lane_models, st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_model_manifest_hash_does_not_depend_on_the_order_of_lanes(lanes, random):
     expected = independent.model_manifest_hash(lanes)
     assert model_manifest_hash(lanes) == expected
@@ -92,7 +92,7 @@ def test_a_model_manifest_hash_does_not_depend_on_the_order_of_lanes(lanes, rand
 
 
 @given(digests, digests, lane_configs.filter(bool), digests)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_part_of_a_config_counts(set_in_force, key, lanes, other):
     first, *rest = lanes
     changed = [
@@ -119,7 +119,7 @@ def test_hashes_of_another_length_are_refused(short):
 
 
 @given(st.dictionaries(u32, digests, max_size=5), st.dictionaries(st.tuples(u32, st.integers(0, 255)), digests))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_roots_are_what_the_second_implementation_says(inputs, states):
     assert input_root(inputs) == independent.input_root(inputs)
     assert state_root(states) == independent.state_root(states)

@@ -32,7 +32,7 @@ def filled(entities):
 
 
 @given(st.lists(changes, max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_after_any_puts_and_drops_the_root_is_that_of_the_set(history):
     trie, entities = Trie(), {}
     for key_hash, value, ask in history:
@@ -48,7 +48,7 @@ def test_after_any_puts_and_drops_the_root_is_that_of_the_set(history):
 
 
 @given(st.dictionaries(key_hashes, values, max_size=20), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_of_puts_does_not_show(entities, random):
     items = list(entities.items())
     random.shuffle(items)
@@ -56,7 +56,7 @@ def test_the_order_of_puts_does_not_show(entities, random):
 
 
 @given(st.dictionaries(key_hashes, values, min_size=1, max_size=20), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_put_and_dropped_leaves_no_trace(entities, data):
     gone = data.draw(st.sets(st.sampled_from(sorted(entities))))
     trie = filled(entities.items())
@@ -96,7 +96,7 @@ def test_dropping_a_key_that_is_not_there_changes_nothing():
 
 
 @given(st.dictionaries(st.binary(max_size=4), st.binary(max_size=4), max_size=6), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_other_set_has_another_digest(entities, data):
     digest = state_digest(entities.items())
     assert digest == independent.state_digest(entities)

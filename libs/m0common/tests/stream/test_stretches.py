@@ -14,7 +14,7 @@ def offsets(found) -> set[int]:
 
 
 @given(stretches, stretches)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_stretches_are_merged_and_taken_from_one_another_as_sets(some, others):
     one, other = Stretches(some), Stretches(others)
     assert offsets(one) == offsets(some)

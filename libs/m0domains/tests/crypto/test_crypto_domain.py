@@ -154,7 +154,7 @@ def test_any_value_of_a_parameter_leaves_a_prediction(world, value):
 levels = st.lists(st.tuples(st.integers(0, 9) | st.integers(0, PPB), st.integers(0, 3) | st.integers(0, 2**53)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(levels, levels)
 def test_what_is_left_of_any_book_goes_outwards_and_is_not_crossed(bids, asks):
     kept_bids, kept_asks = uncrossed(sound_bids(bids), sound_asks(asks))
@@ -175,7 +175,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(events, st.integers(-90_000, 90_000)), max_size=20))
 def test_any_events_raise_nothing_but_refused_and_a_lane_restored_at_every_call_is_the_same(world, history):
     lanes = [world(DOMAIN, cold=cold) for cold in (True, False)]

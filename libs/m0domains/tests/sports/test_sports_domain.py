@@ -293,7 +293,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(events, st.sampled_from([None, "M", "N", "O"]), st.integers(-9, 9)), max_size=25))
 def test_any_events_raise_nothing_but_refused_and_a_lane_restored_at_every_call_is_the_same(world, history):
     lanes = [world(DOMAIN, cold=cold) for cold in (True, False)]
