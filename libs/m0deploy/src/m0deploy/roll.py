@@ -49,6 +49,7 @@ class Roll:
 
     def found(self) -> list[str]:
         """The signers of the namespace. Raises DeployError where there are none."""
+        self._say(f"asks the cluster for the signers of namespace {self._client.namespace}")
         with _refused("the list of StatefulSets"):
             there = self._client.list(StatefulSet, namespace=self._client.namespace, labels={**LABELS})
             names = sorted(str(each.metadata.name) for each in there if each.metadata is not None)
