@@ -19,7 +19,15 @@ from m0local.ports import free_port
 from m0local.servers import KafkaServer, PostgresServer, ValkeyServer
 from m0local.servers.postgres import drop_stale_pid_file
 from m0local.servers.warm_start import cache_of
-from m0local.testing import RunningKafka, kafka_server, postgres_server, valkey_server
+from m0local.testing import (
+    RunningKafka,
+    fresh_kafka,
+    kafka_server,
+    postgres_server,
+    storage_of,
+    take_storage,
+    valkey_server,
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +116,21 @@ def test_a_broker_starts_from_what_an_earlier_start_has_loaded_or_from_nothing_w
         assert spoilt.server.ready()
     finally:
         spoilt.stop()
+
+
+@pytest.mark.kafka
+def test_storage_that_is_copied_has_ids_of_its_own(kafka, tmp_path):
+    cache = kafka.server.start_cache()
+    if cache is None:
+        pytest.skip("this Java keeps no starts: Java 25 does")
+    copies = [fresh_kafka(tmp_path / name, kafka.server.jars) for name in "ab"]
+    for each in copies:
+        take_storage(each, storage_of(cache))
+    brokers = [kafka.server, *copies]
+    assert len({each.cluster_id() for each in brokers}) == len(brokers)
+    metas = [(each.data / "meta.properties").read_text().splitlines() for each in brokers]
+    assert len({line for meta in metas for line in meta if line.startswith("directory.id=")}) == len(brokers)
+    assert {line.partition("=")[0] for line in metas[1]} == {line.partition("=")[0] for line in metas[0]}
 
 
 def test_a_java_of_before_25_or_without_a_release_keeps_no_start(tmp_path):

@@ -15,6 +15,8 @@ import contextlib
 import fcntl
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +49,7 @@ from m0local.kafka_users import credentials
 from m0local.ports import LOOPBACK, free_port, is_free
 from m0local.readiness import rpc_ready
 from m0local.servers import KafkaServer, PostgresServer, Server, ValkeyServer
+from m0local.servers.kafka import new_id
 from m0local.settings import PORTS, jars_dir, load
 
 OFFSETS = range(11_000, 14_000, 20)
@@ -154,6 +157,9 @@ class RunningKafka(Running[KafkaServer]):
         cache = self.server.start_cache()
         if cache is not None and self.server.kept_start is None and not cache.exists():
             keep_start(cache)
+        # one with users has them in its storage
+        if cache is not None and type(self.server) is KafkaServer and not self.server.formatted:
+            take_storage(self.server, storage_of(cache))
         super().start(timeout_s)
 
     @property
@@ -270,6 +276,29 @@ def fresh_kafka(directory: Path, jars: Path) -> KafkaServer:
     """A broker below `directory` on free ports, not started."""
     port = free_port(count=2)
     return KafkaServer(directory, port, port + 1, jars=jars)
+
+
+def storage_of(cache: Path) -> Path:
+    """Storage as Kafka's tool formats it, which costs a second of a JVM each time, beside a kept start."""
+    return cache.with_suffix(".storage")
+
+
+def take_storage(server: KafkaServer, kept: Path) -> None:
+    """Give a broker that is open to everybody the storage in `kept`, under ids of its own; where there is none, format
+    it and keep it for others.
+    """
+    if not kept.exists():
+        server.prepare()
+        with tempfile.TemporaryDirectory(dir=kept.parent) as aside, contextlib.suppress(OSError):
+            # it fails where another process was first
+            shutil.copytree(server.data, Path(aside) / "data").rename(kept)
+        return
+    shutil.copytree(kept, server.data)
+    meta = server.data / "meta.properties"
+    text = meta.read_text()
+    for key in "cluster", "directory":
+        text = re.sub(rf"(?m)^{key}\.id=.*$", f"{key}.id={new_id()}", text)
+    meta.write_text(text)
 
 
 def keep_start(cache: Path) -> None:

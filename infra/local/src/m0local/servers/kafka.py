@@ -160,8 +160,7 @@ class KafkaServer:
 
     def format_options(self) -> list[str]:
         """What the storage is formatted with beside its settings: a cluster's id, here a new one."""
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        return ["-t", cluster]
+        return ["-t", new_id()]
 
     def _format(self) -> None:
         # formatted aside and renamed, so that an interrupted run leaves nothing half done
@@ -181,6 +180,11 @@ class KafkaServer:
             raise StartError(f"Kafka could not format its storage in {fresh}: {text.splitlines()[-1] if text else ''}")
         shutil.rmtree(self.data, ignore_errors=True)
         fresh.rename(self.data)
+
+
+def new_id() -> str:
+    """An id as Kafka makes them for clusters and for folders of storage."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
 
 
 def _write_secret(file: Path, text: str) -> None:
