@@ -5,14 +5,11 @@ import sys
 from pathlib import Path
 from threading import Thread
 
-import boto3
 import pytest
 from m0archive.objects import memory, opened
 from m0common.secret import Secret
 from m0common.settings import Archive
 from m0local.ports import free_port
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
 
 BUCKET = "m0-archive"
 KEYS = {"access_key_id": "test", "secret_access_key": "marker-of-the-bucket"}
@@ -21,6 +18,13 @@ KEYS = {"access_key_id": "test", "secret_access_key": "marker-of-the-bucket"}
 @pytest.fixture(scope="session")
 def s3_endpoint():
     """A server of S3 on loopback, for one request after the other: in threads its conditional writes are none."""
+    from moto.moto_server.werkzeug_app import (
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server
+
     app, port = DomainDispatcherApplication(create_backend_app), free_port()
     server = make_server("127.0.0.1", port, app, request_handler=MotoRequestHandler)
     thread = Thread(target=server.serve_forever)
@@ -34,6 +38,8 @@ def s3_endpoint():
 @pytest.fixture
 def s3(s3_endpoint):
     """A client of that server with an empty bucket."""
+    import boto3
+
     client = boto3.client(
         "s3",
         endpoint_url=s3_endpoint,

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from m0quant import consensus
 from m0quant.errors import QuantError
 from m0quant.fixed import PPB
-from scipy import optimize
 
 CENT = 10_000_000
 
@@ -102,14 +102,14 @@ def test_fair_quotes_stay_as_they_are():
 
 def test_power_and_shin_solve_their_equations():
     implied = [1 / 1.5, 1 / 4.2, 1 / 7.5]
-    k = optimize.brentq(lambda k: sum(q**k for q in implied) - 1, 0.5, 3, xtol=1e-14)
+    k = scipy.optimize.brentq(lambda k: sum(q**k for q in implied) - 1, 0.5, 3, xtol=1e-14)
     assert consensus.devig_power(implied) == pytest.approx([q**k for q in implied], abs=1e-9)
     whole = sum(implied)
 
     def shin(z):
         return (np.sqrt(z * z + 4 * (1 - z) * np.square(implied) / whole) - z) / (2 * (1 - z))
 
-    z = optimize.brentq(lambda z: shin(z).sum() - 1, 0, 0.5, xtol=1e-14)
+    z = scipy.optimize.brentq(lambda z: shin(z).sum() - 1, 0, 0.5, xtol=1e-14)
     assert consensus.devig_shin(implied) == pytest.approx(shin(z), abs=1e-9)
 
 

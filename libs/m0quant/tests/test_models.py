@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 from m0quant import dixon_coles, elo, interval, ordered_logit, pool
@@ -11,7 +12,6 @@ from m0quant.dixon_coles import DixonColesParams, Played
 from m0quant.elo import EloParams
 from m0quant.errors import QuantError
 from m0quant.ordered_logit import CutPoints
-from scipy import optimize, stats
 
 PARAMS = EloParams()
 
@@ -54,7 +54,7 @@ def test_cut_points_without_room_for_a_draw_are_refused():
 
 def reference_outcomes(home_rate, away_rate, rho):
     goals = np.arange(200)
-    matrix = np.outer(stats.poisson.pmf(goals, home_rate), stats.poisson.pmf(goals, away_rate))
+    matrix = np.outer(scipy.stats.poisson.pmf(goals, home_rate), scipy.stats.poisson.pmf(goals, away_rate))
     matrix[0, 0] *= 1 - home_rate * away_rate * rho
     matrix[0, 1] *= 1 + home_rate * rho
     matrix[1, 0] *= 1 + away_rate * rho
@@ -111,7 +111,7 @@ def test_fitting_converges_to_the_maximum_of_the_posterior():
             value -= away * (theta[-1] + theta[j] + theta[count + i]) - games * away_rate * a[j] * d[i]
         return value
 
-    best = optimize.minimize(loss, np.zeros(2 * count + 2), method="BFGS", options={"gtol": 1e-8})
+    best = scipy.optimize.minimize(loss, np.zeros(2 * count + 2), method="BFGS", options={"gtol": 1e-8})
     expected = np.exp(best.x)
     assert fit.attack == pytest.approx(expected[:count], abs=1e-5)
     assert fit.defence == pytest.approx(expected[count : 2 * count], abs=1e-5)
@@ -141,7 +141,7 @@ def test_an_interval_contains_its_point_and_lies_in_zero_to_one(p, evidence):
 def test_wilson_agrees_with_scipy(p, trials):
     hits = round(p * trials)
     ours = interval.wilson(hits / trials, trials)
-    theirs = stats.binomtest(hits, trials).proportion_ci(0.90, method="wilson")
+    theirs = scipy.stats.binomtest(hits, trials).proportion_ci(0.90, method="wilson")
     assert ours == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
