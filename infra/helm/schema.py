@@ -139,6 +139,7 @@ RULES |= {
     for role in ("api", "realtime")
     for bound in ("min", "max", "cpuPercent")
 }
+RULES |= {f"{role}.autoscaling.quietSeconds": {"minimum": 0, "maximum": 3600} for role in ("api", "realtime")}
 RULES |= dict.fromkeys(
     ("pod.annotations", "pod.labels", "pod.nodeSelector", "signer.nodeSelector", "ingress.annotations"), TEXTS
 )

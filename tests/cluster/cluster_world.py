@@ -148,7 +148,7 @@ class Release(Awaited):
         """The first time. A whole run begins with an attempt that fails, for settings that nobody can read."""
         self.make_namespace()
         if not SMOKE:
-            failed = self.upgrade("--set-string", r"config.dev\.toml=plaid", "--timeout", "120s")
+            failed = self.upgrade("--set-string", r"config.dev\.toml=plaid", "--timeout", "60s")
             assert failed.returncode, "nobody could read the settings, and the installation succeeded"
             print(failed.stderr)
         done = self.upgrade()

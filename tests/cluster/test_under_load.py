@@ -1,4 +1,4 @@
-"""While the API is asked and the stream followed all the time: restarts, a scaler at work, a release forth and back."""
+"""While the API is asked and the stream followed all the time: restarts, and a scaler at work."""
 
 import time
 
@@ -40,7 +40,7 @@ def test_the_api_is_scaled_under_load_and_back(release):
     def replicas() -> int:
         return len(release.pods("api"))
 
-    scaling = ",".join(f"api.autoscaling.{told}" for told in ("enabled=true", "min=1", "max=2"))
+    scaling = ",".join(f"api.autoscaling.{told}" for told in ("enabled=true", "min=1", "max=2", "quietSeconds=20"))
     done = release.upgrade("--set", scaling)
     assert done.returncode == 0, done.stderr
     try:
@@ -50,23 +50,7 @@ def test_the_api_is_scaled_under_load_and_back(release):
             release.until(lambda: not release.unready())
             report = load.report()
         assert report["failed"] == []
-        release.until(lambda: replicas() == 1, 600)  # the autoscaler itself waits for five minutes
+        release.until(lambda: replicas() == 1, 300)
     finally:
         done = release.upgrade()
     assert done.returncode == 0, done.stderr
-
-
-def test_a_release_goes_forth_and_back_and_nobody_notices(release):
-    before = newest(release)
-    with loaded(release, "load-release") as load:
-        done = release.upgrade("--set", "global.logLevel=debug")
-        assert done.returncode == 0, done.stderr
-        done = release.helm("rollback", "m0club", "--wait", "--timeout", "600s")
-        assert done.returncode == 0, done.stderr
-        after = release.final(after=release.final() + 1)
-        report = load.report()
-    assert report["failed"] == []
-    assert report["gaps"] == []
-    lost = expired(release, before)
-    print(f"epochs that expired: {lost or 'none'}")
-    release.matches(before["sports"], after)

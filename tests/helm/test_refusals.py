@@ -67,6 +67,7 @@ from chart_world import APIS, ENVIRONMENTS, OPTIONS, with_apis
         (("--set", "serviceMonitor.interval=often"), "'/serviceMonitor/interval'"),
         (("--set", "keda.maxReplicas=0"), "'/keda/maxReplicas'"),
         (("--set", "api.autoscaling.min=0"), "'/api/autoscaling/min'"),
+        (("--set", "api.autoscaling.quietSeconds=3601"), "'/api/autoscaling/quietSeconds'"),
         (
             ("--set", "api.autoscaling.enabled=true,api.autoscaling.min=7"),
             "api.autoscaling.min is 7, more than its max of 6: raise the one or lower the other",
